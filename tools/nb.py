@@ -24,6 +24,7 @@ def run(path, save=True, slow=False):
         for i, c in enumerate(nb.cells):
             d = flags(c)
             if c.cell_type != 'code' or skipped(d, skip): continue
+            shell._cell_idx = i   # names the cell in a traceback
             outs = shell.run(c.source)
             if shell.exc:
                 print(shell.prettytb(fname=path)); print(f'FAILED {path} cell {i}'); return False
