@@ -1,5 +1,5 @@
 "Export, clean and run one notebook: `python tools/nb.py nbs/core/00_errors.ipynb`. Its lesson outputs are saved in it."
-import fcntl, os, re, sys, time
+import fcntl, os, sys, time
 from pathlib import Path
 
 os.environ.setdefault('IN_TEST', '1')

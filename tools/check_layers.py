@@ -1,0 +1,61 @@
+"Nobody imports upward, and the light parts of the package stay light."
+import ast, subprocess, sys, time
+from common import modules, report, root
+
+ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo cli'.split()   # from the ground up
+HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
+NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them
+IMPORT_S, HELP_S = .15, .5
+
+def room(module): return (module.split('.') + [''])[1]
+
+def imported(path, module):
+    "(line, dotted name) of every import in a file, at any depth"
+    package = module if path.name == '__init__.py' else module.rpartition('.')[0]
+    for o in ast.walk(ast.parse(path.read_text())):
+        if isinstance(o, ast.Import): yield from ((o.lineno, a.name) for a in o.names)
+        elif isinstance(o, ast.ImportFrom):
+            up = package.split('.')[:len(package.split('.')) - o.level + 1] if o.level else []
+            base = '.'.join([*up, *([o.module] if o.module else [])])
+            yield from ((o.lineno, f'{base}.{a.name}' if base == 'aligntune' else base) for a in o.names)
+
+def upward(module, path):
+    "Imports of a higher room, and of development tools"
+    here = room(module)
+    if here not in ORDER: return [f'{path.relative_to(root)}: the room "{here}" is not in the order {" < ".join(ORDER)}'] if here else []
+    found = []
+    for line, name in sorted(set(imported(path, module))):
+        at = f'{path.relative_to(root)}:{line}: {module} imports {name}'
+        if name.split('.')[0] in NEVER: found.append(f'{at}, a development tool')
+        if name.split('.')[0] != 'aligntune': continue
+        there = room(name)
+        if there not in ORDER: found.append(f'{at} from the top level; import it from its own module')
+        elif ORDER.index(there) > ORDER.index(here): found.append(f'{at}, upward: {there} stands above {here}')
+    return found
+
+def python(code): return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=root)
+
+def light(module):
+    "A fresh interpreter imports the module and no heavy library"
+    r = python(f'import sys; sys.path.insert(0, "."); import {module}; print(*[o for o in {HEAVY} if o in sys.modules])')
+    if r.returncode: return [f'{module} cannot be imported: {r.stderr.strip().splitlines()[-1]}']
+    return [f'`import {module}` loads {r.stdout.strip().replace(" ", ", ")}'] if r.stdout.strip() else []
+
+def quick(what, argv, limit, n=5):
+    "The best of `n` fresh processes against the limit, both printed"
+    times = []
+    for _ in range(n):
+        t = time.perf_counter()
+        r = subprocess.run([sys.executable, *argv], capture_output=True, text=True, cwd=root)
+        times.append(time.perf_counter() - t)
+        if r.returncode: return [f'{what} fails: {r.stderr.strip().splitlines()[-1]}']
+    print(f'{what}: {min(times):.3f} s with the start of Python (limit {limit} s)')
+    return [f'{what} takes {min(times):.2f} s, over {limit} s'] if min(times) > limit else []
+
+if __name__ == '__main__':
+    mods = modules()
+    results = {f'layer {m}': upward(m, p) for m, p in mods.items()}
+    results |= {f'light {m}': light(m) for m in mods if m == 'aligntune' or room(m) in ('core', 'cli')}
+    results['import time'] = quick('import aligntune', ['-c', 'import aligntune'], IMPORT_S)
+    if 'aligntune.cli' in mods: results['help time'] = quick('aligntune --help', ['-m', 'aligntune.cli', '--help'], HELP_S)
+    report(results)

@@ -1,0 +1,37 @@
+"What the checks share: where the project is, its notebooks, and one form of report."
+import json, re, sys
+from pathlib import Path
+
+root = Path.cwd()   # every check runs from the project's root, so that a copy with a planted fault is checked the same way
+sys.path.insert(0, str(root))
+
+def notebooks():
+    "The project's notebooks in reading order"
+    files = (p.relative_to(root) for p in (root/'nbs').rglob('*.ipynb'))
+    return sorted(p for p in files if not any(o.startswith(('.', '_')) for o in p.parts))
+
+def cells(path):
+    "The cells of a notebook, each source and text as one string"
+    nb = json.loads((root/path).read_text(encoding='utf-8'))
+    for c in nb['cells']: c['source'] = ''.join(c['source'])
+    return nb['cells']
+
+def flags(cell):
+    "The directives of a code cell: `#| export` is {'export': ''}"
+    return {k.rstrip(':'): v.strip() for k, v in re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])} if cell['cell_type'] == 'code' else {}
+
+def exports(cell): return bool({'export', 'exports', 'exporti'} & flags(cell).keys())
+
+def modules():
+    "The exported package: {dotted module: file}"
+    files = sorted((root/'aligntune').rglob('*.py'))
+    dotted = lambda p: '.'.join(p.relative_to(root).with_suffix('').parts).removesuffix('.__init__')
+    return {dotted(p): p for p in files if p.name != '_modidx.py'}
+
+def report(results, note=''):
+    "Print what failed and where, then the summary that ends every check; `results` is {item: [problems]}"
+    failed = {k: v for k, v in results.items() if v}
+    for problems in failed.values(): print('\n'.join(problems))
+    if note: print(note)
+    print(f'{len(results)-len(failed)} passed, {len(failed)} failed')
+    sys.exit(bool(failed))

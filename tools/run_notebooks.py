@@ -1,0 +1,106 @@
+"""Run the lessons of all notebooks, each in a process of its own with a time limit, two at a time.
+
+    python tools/run_notebooks.py [--package] [--limit S] [--workers N] [--flags slow] [NOTEBOOK ...]
+
+As they stand, every cell runs. With `--package` the exported cells are left out and their names come from the exported
+package instead, under line coverage: what is tested is what users install."""
+import argparse, json, os, re, signal, sys, time
+from pathlib import Path
+from common import exports, flags, notebooks, root
+
+os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
+TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
+WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show')   # rooms whose notebooks import torch and transformers anyway
+
+def sources(path, package, run_flags):
+    "(cell number, source) of the cells to run"
+    nb, skip, name = json.loads((root/path).read_text()), set('slow gpu net'.split()) - run_flags, ''
+    for i, c in enumerate(nb['cells']):
+        if c['cell_type'] != 'code': continue
+        c['source'] = ''.join(c['source']); f = flags(c)
+        name = f.get('default_exp', name)
+        if f.get('eval') == 'false' or skip & f.keys(): continue
+        if package and exports(c):
+            if name is None: continue
+            mod = 'aligntune' if name == '__init__' else f'aligntune.{name}'
+            yield i, f'import {mod} as _m; globals().update({{k: v for k, v in vars(_m).items() if not (k.startswith("__") and k != "__version__")}})'
+            name = None   # once: the first exported cell brings all names
+        else: yield i, c['source']
+
+def lessons(path, package, run_flags):
+    "Run one notebook here; the message of its first failure, or nothing"
+    from execnb.shell import CaptureShell
+    shell = CaptureShell(str(path))
+    os.chdir((root/path).parent)
+    for i, source in sources(path, package, run_flags):
+        shell._cell_idx = i
+        shell.run(source)
+        if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
+
+def child(path, package, run_flags, log):
+    "The forked process of one notebook: run it, save its coverage, leave"
+    os.setpgid(0, 0)   # a group of its own, so that a hanging notebook ends with all its children
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC); os.dup2(out, 1); os.dup2(out, 2)
+    cov = None
+    if package:
+        import coverage
+        cov = coverage.Coverage(data_file=str(root/'.cache/coverage'), data_suffix=f'{os.getpid()}', source=[str(root/'aligntune')], omit=['*/_modidx.py'])
+        cov.start()
+    try: failed = lessons(path, package, run_flags)
+    except BaseException as e: failed = f'{path}: {type(e).__name__}: {e}'
+    if cov: cov.stop(); cov.save()
+    if failed: print(failed)
+    sys.stdout.flush(); os._exit(bool(failed))
+
+def run(paths, package, limit, workers, run_flags):
+    "Run all; {notebook: problem}"
+    logs = root/'.cache/logs'; logs.mkdir(parents=True, exist_ok=True)
+    seconds = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    cold = [p for p in paths if p.parts[1] not in WARM]
+    todo = sorted(paths, key=lambda p: (p not in cold, -seconds.get(str(p), 30)))
+    running, problems, warmed = {}, {}, False
+    while todo or running:
+        while todo and len(running) < workers:
+            if todo[0] not in cold and not warmed:   # one import of the heavy libraries serves all notebooks forked from here
+                import accelerate, datasets, peft, torch, transformers, trl  # noqa: F401
+                warmed = True
+            path = todo.pop(0); log = logs/(re.sub(r'\W', '_', str(path)) + '.log')
+            pid = os.fork()
+            if not pid: child(path, package, run_flags, log)
+            running[pid] = path, time.time(), log
+        time.sleep(.02)
+        for pid, (path, start, log) in list(running.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            took = time.time() - start
+            if not done and took < limit: continue
+            if not done:
+                os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
+                problems[path] = f'{path}: stopped after {limit} s, it hangs or is too slow\n{log.read_text()[-1000:]}'
+            elif status: problems[path] = log.read_text()[-4000:] or f'{path}: died with status {status}'
+            del running[pid]
+            seconds[str(path)] = round(took, 1)
+            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s  {path}', flush=True)
+    TIMES.write_text(json.dumps(seconds, indent=0))
+    return problems
+
+def covered():
+    "Line coverage of the package by all lessons, printed; a problem if it is too low"
+    import coverage
+    cov = coverage.Coverage(data_file=str(root/'.cache/coverage'), source=[str(root/'aligntune')], omit=['*/_modidx.py'])
+    cov.combine(keep=False)
+    total = cov.report(skip_covered=True, show_missing=True)
+    return [f'line coverage {total:.1f} % is under {COVER} %'] if total < COVER else []
+
+if __name__ == '__main__':
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument('notebooks', nargs='*', type=Path)
+    ap.add_argument('--package', action='store_true'); ap.add_argument('--flags', default='')
+    ap.add_argument('--limit', type=int, default=300); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
+    a = ap.parse_args()
+    for old in (root/'.cache').glob('coverage*'): old.unlink()
+    problems = run(a.notebooks or notebooks(), a.package, a.limit, a.workers, set(a.flags.split()))
+    low = covered() if a.package and not a.notebooks else []
+    for p in [*problems.values(), *low]: print(p)
+    n = len(a.notebooks or notebooks()) + (a.package and not a.notebooks)
+    print(f'{n-len(problems)-len(low)} passed, {len(problems)+len(low)} failed')
+    sys.exit(bool(problems or low))

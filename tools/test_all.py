@@ -1,0 +1,42 @@
+"Run every check and end with one line: N passed, N failed. `python tools/test_all.py layers ruff` runs only those."
+import os, re, subprocess, sys, time
+
+py = sys.executable
+CHECKS = {   # name: (what it proves, command); quick ones first
+    'export': ('the package is what the notebooks export', [py, 'tools/check_export.py']),
+    'notebooks': ('notebook rules', [py, 'tools/check_notebooks.py']),
+    'ruff': ('ruff on notebooks and tools', [py, '-m', 'ruff', 'check', '-q', '--output-format', 'concise', '--config', 'tools/ruff.toml', 'nbs', 'tools', 'setup.py']),
+    'layers': ('nobody imports upward; light imports', [py, 'tools/check_layers.py']),
+    'documented': ('every public name is documented', [py, 'tools/check_documented.py']),
+    'types': ('mypy on the exported package', [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
+    'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),
+    'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
+    'lessons': ('all notebooks run', [py, 'tools/run_notebooks.py']),
+    'package': ('the same lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
+    'checks': ('each check catches its fault', [py, 'tools/test_checks.py']),
+}
+
+def run(name):
+    "One check, its output shown as it comes: (passed, failed)"
+    what, command = CHECKS[name]
+    print(f'\n== {name}: {what}', flush=True)
+    start, last = time.time(), ''
+    env = os.environ | dict(HF_HUB_OFFLINE='1', HF_HUB_DISABLE_TELEMETRY='1')
+    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    for line in p.stdout or ():
+        last = line.strip() or last
+        if not re.fullmatch(r'\d+ passed, \d+ failed', last): print('   ', line, end='', flush=True)
+    rc, m = p.wait(), re.fullmatch(r'(\d+) passed, (\d+) failed', last)
+    passed, failed = map(int, m.groups()) if m else (int(not rc), int(bool(rc)))
+    if rc and not failed: failed = 1   # a check that died after its summary
+    print(f'   {name}: {passed} passed, {failed} failed in {time.time()-start:.0f} s', flush=True)
+    return passed, failed
+
+if __name__ == '__main__':
+    names, start = sys.argv[1:] or list(CHECKS), time.time()
+    if unknown := set(names) - set(CHECKS): sys.exit(f'no check called {", ".join(unknown)}; there are: {", ".join(CHECKS)}')
+    results = {n: run(n) for n in names}
+    bad = [n for n, (_, f) in results.items() if f]
+    print(f'\n{time.time()-start:.0f} s' + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
+    print(f'{sum(p for p, _ in results.values())} passed, {sum(f for _, f in results.values())} failed')
+    sys.exit(bool(bad))
