@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         GuardError as GuardError)
     from aligntune.hub import sft as sft, osft as osft, lora_sft as lora_sft
 
-# %% ../nbs/00_package.ipynb #19ea939c
+# %% ../nbs/00_package.ipynb #bcfbb09b
 def __getattr__(name: str) -> Any:
     "Import the module that holds `name`, once"
     if name not in _where: raise AttributeError(f"module 'aligntune' has no attribute '{name}'")
@@ -53,4 +53,4 @@ def __dir__() -> list[str]:
     "What tab completion offers"
     return sorted([*_where, '__version__'])
 
-__all__ = [*_where]
+__all__ = list(_where)

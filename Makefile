@@ -1,0 +1,70 @@
+# aligntune: everything starts here. `make` lists the targets.
+PYTHON ?= python3
+BIN    := .venv/bin
+PY     := $(BIN)/python
+PIP    := $(PY) -m pip --disable-pip-version-check -qq
+export HF_HUB_DISABLE_TELEMETRY = 1
+
+# The PyTorch to install: `make TORCH=2.13.0` for the build of the default index (on Linux: CUDA, several GB).
+TORCH  ?= 2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# What stands in these files decides what is installed; a stamp with their hash says that it is.
+LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | cut -d' ' -f1)-$(firstword $(subst +, ,$(TORCH)))
+BASE   := .venv/base-$(LOCK)
+DEV    := .venv/dev-$(LOCK)
+
+.PHONY: help demo test check test-newest export nb docs lab setup clean
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(BASE)    ## train a tiny model offline and show what it learned
+	@$(PY) -m aligntune.cli demo
+
+test: $(DEV)     ## every check
+	@$(PY) tools/test_all.py
+
+check: $(DEV)    ## one check: make check CHECK=layers
+	@$(PY) tools/test_all.py $(CHECK)
+
+export: $(DEV)   ## write the package from the notebooks, clean the notebooks, write README.md
+	@env -u IN_TEST $(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(PY) tools/check_site.py --readme
+
+nb: $(DEV)       ## export and run notebooks, saving their outputs: make nb NB=nbs/core/00_errors.ipynb
+	@$(PY) tools/nb.py $(NB)
+
+docs: $(DEV)     ## the website in _docs
+	@if command -v quarto >/dev/null; then $(BIN)/nbdev_docs; else echo 'no quarto here: rendering offline'; $(PY) tools/site.py; fi
+
+lab: $(DEV)      ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab nbs
+
+setup: $(DEV)    ## the development environment, .venv
+
+test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
+	@.venv-newest/bin/python tools/run_notebooks.py --package
+
+clean:           ## remove what can be made again, except .venv
+	rm -rf _docs _proc .cache .mypy_cache .ruff_cache build dist *.egg-info .coverage*
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(f"aligntune needs Python 3.11 or newer, this is {sys.version.split()[0]}; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo 'creating .venv'; $(PYTHON) -m venv .venv
+
+# $(call torch,PYTHON): the pinned build if an index or a folder known to pip has it, else from PyTorch's own index
+torch = $(1) -m pip --disable-pip-version-check -qq install 'torch==$(TORCH)' 2>/dev/null || \
+        $(1) -m pip --disable-pip-version-check -qq install 'torch==$(TORCH)' --index-url $(TORCH_INDEX) 2>/dev/null || \
+        $(1) -m pip --disable-pip-version-check -qq install 'torch==$(firstword $(subst +, ,$(TORCH)))'
+
+$(BASE): | $(PY)
+	@echo 'installing PyTorch $(TORCH)'; $(call torch,$(PY))
+	@echo 'installing aligntune and what it needs'; $(PIP) install -e . -c constraints.txt
+	@rm -f .venv/base-*; touch $@
+
+$(DEV): $(BASE)
+	@echo 'installing the tools of development'; $(PIP) install -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
+	@rm -f .venv/dev-*; touch $@
+
+.venv-newest/$(LOCK): constraints-newest.txt
+	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
+	@.venv-newest/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,quant,eval]' -c constraints-newest.txt
+	@touch $@
