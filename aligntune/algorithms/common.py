@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'HELD', 'NOISY', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
+__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISY', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
            'training_args', 'OwnTrainer', 'quiet', 'by_name']
 
 # %% ../../nbs/algorithms/00_common.ipynb #3815c60a
@@ -36,13 +36,13 @@ def named_fields(spec, fields: dict[str, str] = FIELDS) -> dict[str, Any]:
     if 'optimizer' in asked: asked['optimizer'] = OPTIMIZERS.get(asked['optimizer'], asked['optimizer'])
     return {fields[k]: v for k, v in asked.items() if v is not None and v != 'auto'}
 
-# %% ../../nbs/algorithms/00_common.ipynb #d6f71ad0
+# %% ../../nbs/algorithms/00_common.ipynb #6a2fb190
 def precision_flags(
-    precision: str,  # float32, bfloat16 or float16
+    precision: str,  # fp32, bf16 or fp16
     device: str  # cpu, cuda or mps
 ) -> dict[str, bool]:
     "The switches of transformers that make it compute in `precision` on `device`"
-    return dict(bf16=precision == 'bfloat16', fp16=precision == 'float16', use_cpu=device == 'cpu')
+    return dict(bf16=precision == 'bf16', fp16=precision == 'fp16', use_cpu=device == 'cpu')
 
 # %% ../../nbs/algorithms/00_common.ipynb #f470d70a
 def total_steps(
@@ -58,18 +58,12 @@ def total_steps(
     batches = math.ceil(n/(batch_size*processes))
     return math.ceil(epochs*math.ceil(batches/accumulation))
 
-# %% ../../nbs/algorithms/00_common.ipynb #108c0d2a
-HELD = dict(max_length='max_seq_length', packing_strategy='packing', padding_free='packing', dataset_kwargs='processing_fn',
-            dataset_text_field='column_mapping', assistant_only_loss='train_on', completion_only_loss='train_on', truncation_mode='on_long',
-            bf16='dtype', fp16='dtype', use_cpu='device', chat_template_path='chat_template', model_init_kwargs='dtype, attn_implementation ...',
-            eos_token='tokenizer_name', pad_token='tokenizer_name', shuffle_dataset='shuffle', logging_nan_inf_filter='guards')
-
+# %% ../../nbs/algorithms/00_common.ipynb #e5b041ff
 def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
-    "The further config fields that were asked for, refused if `cls` has none of that name or if they are ours to set"
+    "The further config fields that were asked for, refused if `cls` has none of that name"
     known = {f.name for f in dataclasses.fields(cls) if f.init}
     for k in extra:
-        if k in HELD: raise SpecError(f'{k} is decided by aligntune', where=f'argument {k}', why='the trained tokens come from its data layer, and the device from its plan', fix=f'use {HELD[k]}')
-        if k not in known: raise SpecError(f'{k} is no setting of aligntune, and no field of {cls.__name__}', where=f'argument {k}', fix=did_you_mean(k, known))
+        if k not in known: raise SpecError(f'{cls.__name__} has no field {k}', where=f'argument {k}', why='this training uses that config', fix=did_you_mean(k, known))
     return dict(extra)
 
 # %% ../../nbs/algorithms/00_common.ipynb #bfb6c415
