@@ -129,17 +129,17 @@ YES = Cell('yes')
 def _limited(note: str, reason: str) -> Cell: return Cell('limited', note, reason)
 def _no(note: str, reason: str, asked: str = 'refuse') -> Cell: return Cell('no', note, reason, asked)
 
-# %% ../../nbs/core/01_capability.ipynb #8078ff1f
-_CLASSIFY = 'Unsloth is built for causal language models; a classification head trains on TRL'
+# %% ../../nbs/core/01_capability.ipynb #2b83277b
+_HEAD = 'Unsloth is built for causal language models, a classification head trains on TRL'
 _UNSLOTH: dict[str, dict[str, Cell]] = dict(
     algorithm=dict(
-        gspo=_no('TRL only', 'GSPO runs on TRL only: Unsloth does not support its sequence-level ratio'),
+        gspo=_no('TRL only', 'GSPO is not supported on Unsloth, it runs on TRL only'),
         osft=_no('TRL or mini-trainer', 'OSFT runs on mini-trainer and TRL: Unsloth has no orthogonal subspace training'),
-        reward_model=_no('goes to TRL', f'a reward model is a classifier with one output. {_CLASSIFY}', 'send')),
+        reward_model=_no('goes to TRL', f'a reward model is a classifier with one output: {_HEAD}', 'send')),
     model_type={
         'seq2seq': _limited('few architectures', "Unsloth's kernels are for decoders: sequence-to-sequence support is limited"),
         'encoder-decoder': _limited('few architectures', "Unsloth's kernels are for decoders: encoder-decoder support is limited"),
-        'classification': _no('not recommended, goes to TRL', f'classification on Unsloth is not recommended. {_CLASSIFY}', 'send')},
+        'classification': _no('not recommended, goes to TRL', f'classification on Unsloth is not recommended: {_HEAD}', 'send')},
     task_type=dict(
         text_classification=_limited('TRL recommended', 'text classification is limited on Unsloth, TRL is recommended'),
         token_classification=_limited('TRL recommended', 'token classification is limited on Unsloth, TRL is recommended')),
@@ -263,7 +263,7 @@ def matrix_text(backends: Iterable[str] = tuple(BACKENDS)  # the columns
     widths = [max(map(len, col)) for col in zip(*rows)]
     return '\n'.join('  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 
-# %% ../../nbs/core/01_capability.ipynb #83af0b7b
+# %% ../../nbs/core/01_capability.ipynb #04bc5dd0
 @dataclass(frozen=True)
 class Facts:
     "What the decision needs to know: the request, the machine, the wish"
@@ -281,11 +281,9 @@ class Facts:
     def unsloth(self) -> Mapping[str, Any]: return self.status.get('unsloth', {})
     @property
     def gpu(self) -> bool: return MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
-    def cell(self, backend: str, **without: None) -> Cell:
-        "The deciding cell, leaving out what is named in without"
-        return support(**dict(algorithm=self.algorithm, backend=backend, model_type=self.model_type, task_type=self.task_type) | without)
+    def cell(self, backend: str) -> Cell: return support(self.algorithm, backend, self.model_type, self.task_type)
 
-# %% ../../nbs/core/01_capability.ipynb #f89ffba8
+# %% ../../nbs/core/01_capability.ipynb #e0b3afc4
 @dataclass(frozen=True)
 class Question:
     "One question of the decision tree"
@@ -298,7 +296,7 @@ class Question:
 _NOT_ON_UNSLOTH = ', '.join(t for a, t in ALGORITHMS.items() if MATRIX['algorithm', a, 'unsloth'].level == 'no')
 
 def _algorithm_cell(f: Facts) -> Cell: return MATRIX['algorithm', resolve_algorithm(f.algorithm), 'unsloth']
-def _rest(f: Facts) -> str: return why_not('sft', 'unsloth', *_model_and_task(f))
+def _rest(f: Facts) -> str: return support('sft', 'unsloth', *_model_and_task(f)).reason
 def _model_and_task(f: Facts) -> tuple[str, str | None]:
     "The model type and the task that the request means"
     t = resolve_task_type(f.task_type) if f.task_type else None
@@ -354,17 +352,18 @@ def _objections(f: Facts) -> list[str]:
     "Everything that stands against Unsloth here, not only the first question that failed"
     return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
 
-# %% ../../nbs/core/01_capability.ipynb #6d92a21d
+# %% ../../nbs/core/01_capability.ipynb #f40f5958
 def _fits(f: Facts) -> list[str]:
     "The backends that can train this"
     return [b for b in BACKENDS if f.cell(b)]
 
 def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:
     "The refusal of a pair that the matrix rules out, naming who can"
-    can = _fits(f)
-    fix = f"backend={can[0]!r}" + (f" (also: {', '.join(can[1:])})" if can[1:] else '') if can else 'see the support matrix: aligntune.core.capability.matrix_text()'
-    return UnsupportedError(f'{BACKENDS[backend]} cannot train this: {reason}' if can else f'no backend can train this: {reason}',
-                            where=f'backend={backend!r}, algorithm={resolve_algorithm(f.algorithm)!r}', fix=fix)
+    can, a = _fits(f), resolve_algorithm(f.algorithm)
+    fix = f"backend={can[0]!r}" + (f" (also: {', '.join(can[1:])})" if can[1:] else '') if can else 'another algorithm or model type; aligntune.core.capability.matrix_text() shows all'
+    what = f'{ALGORITHMS[a]} of a {_model_and_task(f)[0]} model'
+    return UnsupportedError(f'{BACKENDS[backend]} cannot train {what}' if can else f'no backend can train {what}',
+                            where=f'backend={backend!r}, algorithm={a!r}', why=reason, fix=fix)
 
 def _missing(f: Facts, backend: str) -> MissingPackageError | UnsupportedError:
     "The error for a backend that is not available here"
