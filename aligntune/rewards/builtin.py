@@ -87,10 +87,10 @@ def exact_match(
     got = part_of(text, part)
     return float(got is not None and _plain(got, ignore_case) in [_plain(r, ignore_case) for r in _references(answer)])
 
-# %% ../../nbs/rewards/02_builtin.ipynb #be5c4084
+# %% ../../nbs/rewards/02_builtin.ipynb #14554052
 _WRITING = str.maketrans('−－﹣０１２３４５６７８９．，／⁄', '---0123456789.,//')
 _DIGITS = r'(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,6}(?![0-9a-zA-Z]))?|(?<!\.)\.[0-9]+'
-NUMBER = re.compile(rf'(?<![\w])(?<![0-9][.,])[-+]?(?:{_DIGITS})(?:/(?:{_DIGITS}))?')
+NUMBER = re.compile(rf'(?<![\w])(?<![0-9]\.)[-+]?(?:{_DIGITS})(?:/(?:{_DIGITS}))?')
 
 def numbers_in(
     text: str  # any text
