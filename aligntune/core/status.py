@@ -183,13 +183,15 @@ def _nvidia(p: Probe) -> dict[str, Any]:
     return dict(kind='cuda', names=tuple(c['name'] for c in seen), memory=tuple(_mib(c.get('memory.total', '')) for c in seen), compute_capability=lowest,
                 driver=seen[0].get('driver_version', ''), bf16=int(lowest.split('.')[0]) >= 8 if lowest else None, notes=tuple(filter(None, notes)))
 
-# %% ../../nbs/core/03_status.ipynb #86bb0123
+# %% ../../nbs/core/03_status.ipynb #6b8b899c
+_MASKS = ('ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 'CUDA_VISIBLE_DEVICES')
+
 def _amd(p: _Machine) -> dict[str, Any]:
     "What Hardware says of AMD cards, empty without one"
     nodes = [p.read(f) for f in p.glob('/sys/class/kfd/kfd/topology/nodes/*/properties')]
     gfx = [int(m.group(1)) for n in nodes if (m := re.search(r'gfx_target_version (\d+)', n)) and m.group(1) != '0']
     if not gfx: return {}
-    mask = next((f'{k}={p.env[k]!r}' for k in ('ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 'CUDA_VISIBLE_DEVICES') if p.env.get(k) in ('', '-1')), '')
+    mask = next((f'{k}={p.env[k]!r}' for k in _MASKS if p.env.get(k) in ('', '-1')), '')
     if mask: return dict(notes=(f'{mask} hides {len(gfx)} AMD cards',))
     cards = [f.removesuffix('vendor') for f in p.glob('/sys/class/drm/card*/device/vendor') if p.read(f).strip() == '0x1002']
     arch = [f'gfx{v//10000}{v//100%100:x}{v%100:x}' for v in gfx]
@@ -315,7 +317,7 @@ def clashes(
             out.append(Clash(r.name, got.version if got else '', str(r.specifier), f'{name} {owner.version}' if owner else name))
     return out
 
-# %% ../../nbs/core/03_status.ipynb #73378757
+# %% ../../nbs/core/03_status.ipynb #622ae0e0
 _KNOWN = [('trl', SpecifierSet('==1.15.0'), 'cpu', "trl 1.15.0's SFTTrainer needs a GPU kernel and cannot train on a CPU", 'pip install "trl!=1.15.0,>=1.12"')]
 _TOLERATED = {('rhai-innovation-mini-trainer', 'datasets'): 'mini-trainer asks for datasets>=5, its code runs with 4.8.5 as well (measured)'}
 
@@ -329,19 +331,21 @@ def _mend(found: list[Clash]) -> str:
     "The one pip command that mends clashes; two ranges for one package are joined"
     specs: dict[str, SpecifierSet] = {}
     for c in found: specs[c.package] = specs.get(c.package, SpecifierSet()) & SpecifierSet(c.wanted)
+    for name, bad, *_ in _KNOWN:
+        if name in specs: specs[name] &= SpecifierSet(str(bad).replace('==', '!='))
     return 'pip install ' + ' '.join(f'"{n}{s}"' for n, s in specs.items()) if specs else ''
 
-# %% ../../nbs/core/03_status.ipynb #69029142
+# %% ../../nbs/core/03_status.ipynb #77f702e8
 def device(hw: Hardware, p: Probe) -> tuple[str, str, str]:
     "What torch can use here; where that is less than what is present, the reason and the fix"
     if hw.kind in ('cpu', 'mps'): return hw.kind, '', ''
     if _BUILD[hw.kind] in torch_build(p): return hw.kind, '', ''
     torch = p.package('torch')
     if not torch: return 'cpu', '', ''
-    fix = f'pip install --force-reinstall torch=={Version(torch.version).public} --index-url {_wheel(hw)}'
+    fix = f'pip install --force-reinstall torch=={torch.version.partition("+")[0]} --index-url {_wheel(hw)}'
     return 'cpu', f'{hw.names[0]} is here, but torch {torch.version} is not built for an {DEVICES[hw.kind]}', fix
 
-# %% ../../nbs/core/03_status.ipynb #e3194eef
+# %% ../../nbs/core/03_status.ipynb #dcfb9aeb
 _STACK = ('torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate')
 _PACKAGE = {'trl': ('trl', 'trl'), 'unsloth': ('unsloth', 'unsloth'), 'instructlab-training': ('instructlab-training', 'instructlab.training'),
             'mini-trainer': ('rhai-innovation-mini-trainer', 'mini_trainer')}
@@ -352,15 +356,16 @@ def _package_state(backend: str, p: Probe) -> tuple[str, str, str, list[str]]:
     name, module = _PACKAGE[backend]
     found = p.package(name)
     if not found: return '', f'{name} is not installed', f'pip install {name}', []
-    if not p.importable(module.split('.')[0]):
-        return found.version, f'{name} {found.version} is recorded as installed, but its module {module} is gone', f'pip install --force-reinstall --no-deps {name}', []
+    if not found.version or not p.importable(module.split('.')[0]):
+        what = f'its module {module} is gone' if found.version else 'its metadata cannot be read'
+        return found.version, f'{name} {found.version}'.rstrip() + f' is recorded as installed, but {what}', f'pip install --force-reinstall --no-deps {name}', []
     bad = [Clash(r, '', '', name) for r in _STACK if not p.package(r)]
     bad += [c for n in (name, *_ALSO.get(backend, ())) for c in clashes(n, p, (*_STACK, 'unsloth_zoo'))]
     notes = [_TOLERATED[name, c.package] for c in bad if (name, c.package) in _TOLERATED]
     bad = [c for c in bad if (name, c.package) not in _TOLERATED]
     return found.version, '; '.join(dict.fromkeys(str(c) for c in bad)), _mend(bad), notes
 
-# %% ../../nbs/core/03_status.ipynb #1bc4d669
+# %% ../../nbs/core/03_status.ipynb #e62aa274
 _CPU_INSTALL = 'pip install --no-deps "unsloth>=2026.10.9" "unsloth_zoo>=2026.10.9"'  # with dependencies it would pull CUDA packages
 
 def _unsloth_device(hw: Hardware, dev: tuple[str, str, str], p: Probe) -> tuple[str, str, str]:
@@ -368,7 +373,7 @@ def _unsloth_device(hw: Hardware, dev: tuple[str, str, str], p: Probe) -> tuple[
     kind, reason, fix = dev
     can_cpu = bool(p.file_of('unsloth', 'unsloth/_cpu_init.py'))
     forced = p.env.get('UNSLOTH_FORCE_CPU') == '1' and p.env.get('UNSLOTH_ALLOW_CPU') != '1'
-    if forced and can_cpu: return 'cpu', 'UNSLOTH_FORCE_CPU=1: Unsloth trains on the CPU, when asked for by name', ''
+    if forced and can_cpu: return 'cpu', 'on a CPU (UNSLOTH_FORCE_CPU=1) Unsloth trains only when asked for by name', ''
     if MATRIX['device', kind, 'unsloth'] == YES:
         cap = hw.compute_capability if kind == 'cuda' else ''
         if cap and tuple(map(int, cap.split('.'))) < (7, 0): return '', f'unsloth needs compute capability 7.0, {hw.names[0]} has {cap}', 'backend="trl"'
@@ -377,16 +382,17 @@ def _unsloth_device(hw: Hardware, dev: tuple[str, str, str], p: Probe) -> tuple[
     why = reason or 'unsloth needs a GPU' + (f" ({'; '.join(hw.notes)})" if hw.notes else '')
     if forced: return '', f'{why}; UNSLOTH_FORCE_CPU=1 is set, but only Unsloth 2026.10.9 and later train on a CPU', _CPU_INSTALL
     if p.env.get('UNSLOTH_DISABLE_CPU_FALLBACK') == '1': return '', f'{why}; UNSLOTH_DISABLE_CPU_FALLBACK=1 refuses the CPU', fix or 'backend="trl"'
+    if hidden := [v for v in _MASKS if v in p.env and hw.notes]: return '', why, f'unset {hidden[0]}'
     return '', why, fix or ('export UNSLOTH_FORCE_CPU=1' if can_cpu else 'backend="trl"')
 
-# %% ../../nbs/core/03_status.ipynb #51a6a353
+# %% ../../nbs/core/03_status.ipynb #7332111c
 def _backend_status(b: str, hw: Hardware, dev: tuple[str, str, str], p: Probe) -> dict[str, Any]:
     "What one backend can do here, and what stands against it"
     version, package_reason, package_fix, notes = _package_state(b, p)
     at, device_reason, device_fix = _unsloth_device(hw, dev, p) if b == 'unsloth' else dev
     for name, spec, where, what, fix in _KNOWN:
         got = p.package(name)
-        if b == 'trl' and at == where and got and _accepts(spec, got.version): package_reason, package_fix = what, fix
+        if b in ('trl', 'unsloth') and at == where and got and _accepts(spec, got.version): package_reason, package_fix = what, fix
     ready, level = not package_reason, MATRIX['device', at, b].level if at else 'no'
     if b != 'unsloth' and level == 'no': device_reason, device_fix = MATRIX['device', at, b].reason, 'backend="trl"'
     if b != 'unsloth' and level == 'limited': notes.append(MATRIX['device', at, b].reason)
