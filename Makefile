@@ -13,7 +13,7 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 
-.PHONY: help demo test check test-newest export nb docs lab setup clean
+.PHONY: help demo test check test-newest export nb docs lab dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -27,16 +27,19 @@ check: $(DEV)    ## one check: make check CHECK=layers
 	@$(PY) tools/test_all.py $(CHECK)
 
 export: $(DEV)   ## write the package from the notebooks, clean the notebooks, write README.md
-	@env -u IN_TEST $(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(PY) tools/check_site.py --readme
+	@env -u IN_TEST $(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(PY) tools/website.py --sidebar && $(PY) tools/check_site.py --readme
 
 nb: $(DEV)       ## export and run notebooks, saving their outputs: make nb NB=nbs/core/00_errors.ipynb
 	@$(PY) tools/nb.py $(NB)
 
 docs: $(DEV)     ## the website in _docs
-	@if command -v quarto >/dev/null; then $(BIN)/nbdev_docs; else echo 'no quarto here: rendering offline'; $(PY) tools/site.py; fi
+	@if command -v quarto >/dev/null; then $(BIN)/nbdev_docs; else echo 'no quarto here: rendering offline'; $(PY) tools/website.py; fi
 
 lab: $(DEV)      ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab nbs
+
+dist: $(DEV)     ## a wheel and a source distribution in dist
+	@rm -rf dist && $(PY) -m build -q && ls dist
 
 setup: $(DEV)    ## the development environment, .venv
 
@@ -66,5 +69,5 @@ $(DEV): $(BASE)
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
-	@.venv-newest/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,quant,eval]' -c constraints-newest.txt
+	@.venv-newest/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
 	@touch $@

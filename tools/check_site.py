@@ -1,0 +1,49 @@
+"The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, README.md is what index.ipynb says."
+import importlib, re, sys
+from common import report, root
+import website as web
+
+def links(site, page):
+    "Links of one page that lead nowhere"
+    for link in page.links:
+        target, fragment = web.local(page.url, link)
+        if target is None: continue
+        if target not in site and not (root/'_proc'/target).exists(): yield f'dead link {link}'
+        elif fragment and target in site and fragment.lower() not in {i.lower() for i in site[target].ids}: yield f'no anchor {link}'
+
+def page_problems(site, page):
+    "Everything wrong with one page"
+    if not page.meta.get('title'): yield 'no title'
+    for line in re.findall(r'(?m)^#\|.*$', page.markdown): yield f'a directive leaked into the page: {line}'
+    for url in page.resources:
+        if re.match(r'(https?:)?//', url): yield f'it loads {url} from elsewhere'
+        elif web.local(page.url, url)[0] not in site and not (root/'_proc'/web.local(page.url, url)[0]).exists(): yield f'no file {url}'
+    yield from links(site, page)
+
+def index_problems(site):
+    "Symbols of _modidx.py whose page or anchor is missing"
+    if not (root/'aligntune/_modidx.py').exists(): yield 'aligntune/_modidx.py is missing; run `make export`'; return
+    for module, symbols in importlib.import_module('aligntune._modidx').d['syms'].items():
+        for name, (link, _) in symbols.items():
+            page, fragment = link.split('#')
+            short = name.removeprefix(module + '.')
+            if page not in site: yield f'_modidx.py: {name} points to the missing page {page}'
+            elif not short.startswith('_') and '.' not in short and fragment not in site[page].ids: yield f'_modidx.py: {name} has no anchor on {link}'
+
+def readme_problems(site):
+    "README.md against index.ipynb"
+    if 'index.html' not in site: return ['nbs/index.ipynb is missing']
+    f = root/'README.md'
+    want, got = web.readme(site['index.html']), f.read_text() if f.exists() else ''
+    if '--readme' in sys.argv: f.write_text(want); got = want
+    if want == got: return []
+    n = next((i for i, (a, b) in enumerate(zip(want.splitlines(), got.splitlines()), 1) if a != b), min(len(want.splitlines()), len(got.splitlines())))
+    return [f'README.md:{n}: not what nbs/index.ipynb says; run `make export`']
+
+built = web.process()
+site = web.pages()
+results = {f'page {u}': [f'nbs/{p.source}: {o}' for o in page_problems(site, p)] for u, p in site.items()}
+results |= {'processors': built, 'index': list(index_problems(site)), 'README': readme_problems(site)}
+order = root/'nbs/sidebar.yml'
+results['sidebar'] = [] if order.exists() and order.read_text() == web.sidebar() else ['nbs/sidebar.yml: not the reading order; run `make export`']
+report(results, f'{len(site)} pages, {sum(len(p.links) for p in site.values())} links')
