@@ -263,7 +263,7 @@ def matrix_text(backends: Iterable[str] = tuple(BACKENDS)  # the columns
     widths = [max(map(len, col)) for col in zip(*rows)]
     return '\n'.join('  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 
-# %% ../../nbs/core/01_capability.ipynb #04bc5dd0
+# %% ../../nbs/core/01_capability.ipynb #efcc276d
 @dataclass(frozen=True)
 class Facts:
     "What the decision needs to know: the request, the machine, the wish"
@@ -278,10 +278,18 @@ class Facts:
     registered: tuple[str, ...] = ()  # backends that users registered
 
     @property
-    def unsloth(self) -> Mapping[str, Any]: return self.status.get('unsloth', {})
+    def unsloth(self) -> Mapping[str, Any]:
+        "What the status says of Unsloth"
+        return self.status.get('unsloth', {})
+
     @property
-    def gpu(self) -> bool: return MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
-    def cell(self, backend: str) -> Cell: return support(self.algorithm, backend, self.model_type, self.task_type)
+    def gpu(self) -> bool:
+        "Whether Unsloth has a GPU here that it drives"
+        return MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
+
+    def cell(self, backend: str) -> Cell:
+        "The cell of the matrix that decides for a backend"
+        return support(self.algorithm, backend, self.model_type, self.task_type)
 
 # %% ../../nbs/core/01_capability.ipynb #e0b3afc4
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from packaging.version import InvalidVersion, Version
 # %% ../../nbs/core/03_status.ipynb #d074aa0a
 from .capability import ALGORITHMS, BACKENDS, DEVICES, MATRIX, YES
 
-# %% ../../nbs/core/03_status.ipynb #f9b39682
+# %% ../../nbs/core/03_status.ipynb #dece610a
 @dataclass(frozen=True)
 class _Machine:
     "Reads the environment, files and commands of this machine, and changes nothing"
@@ -40,7 +40,9 @@ class _Machine:
         try: return Path(path).read_text(errors='replace')
         except OSError: return ''
 
-    def glob(self, pattern: str) -> list[str]: return sorted(glob.glob(pattern))
+    def glob(self, pattern: str) -> list[str]:
+        "The paths that match a pattern"
+        return sorted(glob.glob(pattern))
 
     def run(self, *command: str) -> str | None:
         "What a command prints; empty if it is missing or fails, None if it is too slow"
@@ -49,7 +51,7 @@ class _Machine:
         except subprocess.TimeoutExpired: return None
         except (OSError, subprocess.CalledProcessError): return ''
 
-# %% ../../nbs/core/03_status.ipynb #7c907339
+# %% ../../nbs/core/03_status.ipynb #518342c7
 @dataclass(frozen=True)
 class Package:
     "An installed distribution, as its metadata tells"
@@ -60,6 +62,7 @@ class Package:
 class Probe(_Machine):
     "Reads facts from this machine and its Python packages, and changes nothing"
     def package(self, name: str) -> Package | None:
+        "An installed distribution, by the name that pip knows"
         try: d = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError: return None
         return Package(name, d.metadata['Version'] or '', tuple(d.requires or ()))
@@ -69,16 +72,25 @@ class Probe(_Machine):
         try: return self.read(str(importlib.metadata.distribution(name).locate_file(path)))
         except importlib.metadata.PackageNotFoundError: return ''
 
-    def importable(self, module: str) -> bool: return module in sys.modules or importlib.util.find_spec(module) is not None
-    def loaded(self, module: str) -> Any: return sys.modules.get(module)
+    def importable(self, module: str) -> bool:
+        "Whether there is a module to import; it is not imported"
+        return module in sys.modules or importlib.util.find_spec(module) is not None
+
+    def loaded(self, module: str) -> Any:
+        "A module that somebody else has imported already, else None"
+        return sys.modules.get(module)
+
     def ram(self) -> int | None:
         "Bytes of memory, within the limit of a container"
         if not hasattr(os, 'sysconf') or 'SC_PHYS_PAGES' not in os.sysconf_names: return None
         limit = self.read('/sys/fs/cgroup/memory.max').strip() or self.read('/sys/fs/cgroup/memory/memory.limit_in_bytes').strip()
         return min([os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES')] + ([int(limit)] if limit.isdigit() else []))
-    def cpus(self) -> int: return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
-# %% ../../nbs/core/03_status.ipynb #8563a89c
+    def cpus(self) -> int:
+        "Processor cores that this process may use"
+        return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+# %% ../../nbs/core/03_status.ipynb #42960984
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A made-up machine, for lessons, tests and what-if questions"
@@ -88,21 +100,46 @@ class Simulated(Probe):
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name: version, then requirements
     memory: int | None = 32 * 2**30
     cores: int = 8
-    def read(self, path: str) -> str: return self.files.get(path, '')
+
+    def read(self, path: str) -> str:
+        "The text of a made-up file"
+        return self.files.get(path, '')
+
     def glob(self, pattern: str) -> list[str]:
+        "The made-up files that match a pattern"
         rx = re.compile(re.escape(pattern).replace(r'\*', '[^/]*'))
         return sorted(f for f in self.files if rx.fullmatch(f))
-    def run(self, *command: str) -> str | None: return self.outputs.get(command[0], '')
+
+    def run(self, *command: str) -> str | None:
+        "What the made-up command prints"
+        return self.outputs.get(command[0], '')
+
     def package(self, name: str) -> Package | None:
+        "A made-up package"
         v = self.packages.get(name)
         return Package(name, v[0], tuple(v[1:])) if v else None
-    def file_of(self, name: str, path: str) -> str: return self.files.get(f'{name}:{path}', '')
-    def importable(self, module: str) -> bool: return module.replace('_', '-') in {n.replace('_', '-') for n in self.packages}
-    def loaded(self, module: str) -> Any: return None
-    def ram(self) -> int | None: return self.memory
-    def cpus(self) -> int: return self.cores
 
-# %% ../../nbs/core/03_status.ipynb #566ed1b3
+    def file_of(self, name: str, path: str) -> str:
+        "A file of a made-up package, kept under the key name:path"
+        return self.files.get(f'{name}:{path}', '')
+
+    def importable(self, module: str) -> bool:
+        "Whether a made-up package bears the module's name"
+        return module.replace('_', '-') in {n.replace('_', '-') for n in self.packages}
+
+    def loaded(self, module: str) -> Any:
+        "Nothing is loaded on a made-up machine"
+        return None
+
+    def ram(self) -> int | None:
+        "The made-up memory"
+        return self.memory
+
+    def cpus(self) -> int:
+        "The made-up number of cores"
+        return self.cores
+
+# %% ../../nbs/core/03_status.ipynb #741b346c
 def gib(n: int | None) -> str:
     "Bytes in words"
     return 'unknown' if n is None else f'{n/2**30:.1f} GiB'
@@ -123,10 +160,19 @@ class Hardware:
     notes: tuple[str, ...] = ()  # what is hidden, or could not be read
 
     @property
-    def count(self) -> int: return len(self.names)
+    def count(self) -> int:
+        "How many accelerators there are"
+        return len(self.names)
+
     @property
-    def complete(self) -> bool: return None not in self.memory and self.bf16 is not None
-    def to_dict(self) -> dict[str, Any]: return asdict(self) | dict(count=self.count)
+    def complete(self) -> bool:
+        "Whether memory and bfloat16 support of all of them are known"
+        return None not in self.memory and self.bf16 is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        "All of it as plain values"
+        return asdict(self) | dict(count=self.count)
+
     def __str__(self) -> str:
         each = Counter(f'{n} ({gib(m)})' for n, m in zip(self.names, self.memory))
         cards = ', '.join(f'{k} x {c}' if k > 1 else c for c, k in each.items()) or 'no GPU'
@@ -414,7 +460,7 @@ def get_backend_status(p: Probe | None = None  # none: this machine
     flat = {f"{b.replace('-', '_')}_available": s['available'] for b, s in status.items()}
     return status | flat | dict(bitsandbytes_available=p.package('bitsandbytes') is not None)
 
-# %% ../../nbs/core/03_status.ipynb #8dc09438
+# %% ../../nbs/core/03_status.ipynb #35960956
 @dataclass(frozen=True)
 class Check:
     "One line of the doctor's report"
@@ -431,10 +477,18 @@ class Report:
     "What the doctor found"
     checks: tuple[Check, ...]
     @property
-    def ok(self) -> bool: return not any(c.state == 'fault' for c in self.checks)
+    def ok(self) -> bool:
+        "Whether there is no fault"
+        return not any(c.state == 'fault' for c in self.checks)
+
     def __getitem__(self, name: str) -> Check: return next(c for c in self.checks if c.name == name)
-    def to_dict(self) -> dict[str, Any]: return dict(ok=self.ok, checks=[asdict(c) for c in self.checks])
+
+    def to_dict(self) -> dict[str, Any]:
+        "All of it as plain values"
+        return dict(ok=self.ok, checks=[asdict(c) for c in self.checks])
+
     def text(self) -> str:
+        "The report for a terminal"
         width = max(len(c.name) for c in self.checks)
         lines = [f'{_MARK[c.state]}  {c.name:{width}}  {c.text}' + (f'\n{"":7}{"":{width}}  fix: {c.fix}' if c.fix else '') for c in self.checks]
         return '\n'.join(lines + [f'{sum(c.state == "fault" for c in self.checks)} faults in {len(self.checks)} checks'])
@@ -479,12 +533,12 @@ def _head(path: Path) -> str:
     "The first kilobyte of a file"
     with open(path, errors='replace') as f: return f.read(1024)
 
-# %% ../../nbs/core/03_status.ipynb #4cb10cdc
+# %% ../../nbs/core/03_status.ipynb #5b1661c1
 def _hub_check(p: Probe, ask: bool) -> Check:
     "Whether the hub answers; not asked in offline mode"
     for name in ('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'):
         if p.env.get(name, '').upper() in ('1', 'ON', 'YES', 'TRUE'): return Check('hub', 'note', f'not asked: {name}={p.env[name]}')
-    if not ask: return Check('hub', 'note', 'not asked', 'aligntune doctor --hub')
+    if not ask: return Check('hub', 'note', 'not asked', 'aligntune.core.status.doctor(hub=True)')
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
     url = p.env.get('HF_ENDPOINT', 'https://huggingface.co')
