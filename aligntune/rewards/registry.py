@@ -13,10 +13,10 @@ from typing import Any
 from ..core.errors import AligntuneError, MissingPackageError, RewardError, SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['Messages', 'BATCH_NAMES', 'PLURALS', 'TRAINER_NAMES', 'BUILTIN', 'SPEC_KEYS', 'text_of', 'messages_of', 'Call',
-           'name_of', 'read_signature', 'check_values', 'Reward', 'list_rewards', 'register', 'get_reward']
+__all__ = ['Messages', 'BATCH_NAMES', 'PLURALS', 'TRAINER_NAMES', 'BUILTIN', 'SPEC_KEYS', 'text_of', 'messages_of', 'seen_as',
+           'Call', 'name_of', 'read_signature', 'check_values', 'Reward', 'list_rewards', 'register', 'get_reward']
 
-# %% ../../nbs/rewards/00_registry.ipynb #90fe3e24
+# %% ../../nbs/rewards/00_registry.ipynb #aa9edbaf
 Messages = list[dict[str, Any]]
 
 def _content(message: Mapping) -> str:
@@ -39,7 +39,11 @@ def messages_of(
     "The messages of a prompt or completion"
     return [dict(role=role, content=value)] if isinstance(value, str) else value
 
-# %% ../../nbs/rewards/00_registry.ipynb #871cb9ad
+def seen_as(value: str | Messages, messages: bool | str, role: str = 'assistant') -> str | Messages:
+    "`value` as a function wants it"
+    return value if messages == 'either' else messages_of(value, role) if messages else text_of(value)
+
+# %% ../../nbs/rewards/00_registry.ipynb #7f1d3650
 BATCH_NAMES = ('prompts', 'completions', 'completion_ids')
 PLURALS = ('texts', 'responses', 'outputs', 'answers', 'samples', 'generations', 'predictions', 'strings', 'batch')
 TRAINER_NAMES = ('trainer_state', 'log_extra', 'log_metric', 'environments')  # one object for the batch, not one a row
@@ -52,7 +56,7 @@ class Call:
     named: tuple[str, ...]  # the other parameters that it names
     required: tuple[str, ...]  # those without a default
     rest: bool  # it takes any further keyword
-    messages: bool  # it wants message lists, not text
+    messages: bool | str  # True: it wants message lists; False: text; either: as the data have it
 
 # %% ../../nbs/rewards/00_registry.ipynb #8fd74c1c
 def _constants(code: CodeType) -> Iterable[Any]:
@@ -79,7 +83,7 @@ def _unclear(fn: Any, why: str) -> SpecError:
 def _promises_list(annotation: Any) -> bool:
     return str(getattr(annotation, '__name__', annotation)).lower().removeprefix('typing.').startswith('list')
 
-# %% ../../nbs/rewards/00_registry.ipynb #4cc05385
+# %% ../../nbs/rewards/00_registry.ipynb #b86100c0
 def _kind(fn: Callable, ps: list[inspect.Parameter], returns: Any) -> str:
     "text or batch, read from parameter names; anything unclear is refused"
     names = [p.name for p in ps]
@@ -93,7 +97,7 @@ def _kind(fn: Callable, ps: list[inspect.Parameter], returns: Any) -> str:
 def read_signature(
     fn: Callable,  # the reward function
     kind: str | None = None,  # text or batch; None reads it from the parameter names
-    messages: bool | None = None  # whether it wants message lists; None reads it from the code
+    messages: bool | str | None = None  # whether it wants message lists, or either; None reads it from the code
 ) -> Call:
     "How `fn` wants to be called"
     if kind not in (None, 'text', 'batch'): raise SpecError(f"kind must be 'text' or 'batch', not {kind!r}", where=f'reward {name_of(fn)!r}')
@@ -145,7 +149,7 @@ def check_values(
         if isinstance(v, str): raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns), why='each completion gets one finite number')
     return [float(v) for v in out]
 
-# %% ../../nbs/rewards/00_registry.ipynb #369f3287
+# %% ../../nbs/rewards/00_registry.ipynb #e9ed30ab
 class Reward:
     "A reward function with its settings, called as TRL calls its functions"
     def __init__(self,
@@ -154,7 +158,7 @@ class Reward:
         params: Mapping | None = None,  # settings, fixed for every row
         columns: Mapping | None = None,  # parameter to column, where their names differ
         kind: str | None = None,  # text or batch; None reads the signature
-        messages: bool | None = None  # True: give it message lists
+        messages: bool | str | None = None  # True: give it message lists; either: what the data have
     ):
         self.fn, self.params, self.columns = fn, dict(params or {}), dict(columns or {})
         self.name = self.__name__ = name or name_of(fn)
@@ -185,19 +189,18 @@ class Reward:
         return found | self.params
 
     def _one_by_one(self, prompts, completions, ids, columns) -> list:
-        words, out = (messages_of if self.call.messages else text_of), []
+        out, how = [], self.call.messages
         per_row = {k: v for k, v in columns.items() if k not in TRAINER_NAMES}
         for i, c in enumerate(completions):
             self.at = i
-            row = {'prompt': prompts[i] if self.call.messages else text_of(prompts[i])} | {k: v[i] for k, v in per_row.items()}
+            row = {'prompt': seen_as(prompts[i], how, 'user')} | {k: v[i] for k, v in per_row.items()}
             if ids is not None: row['completion_ids'] = ids[i]
-            out.append(self.fn(words(c), **self._arguments(row)))
+            out.append(self.fn(seen_as(c, how), **self._arguments(row)))
         return out
 
     def _batch(self, prompts, completions, ids, columns) -> Any:
-        as_messages = self.call.messages
-        given = dict(columns, prompts=[messages_of(p, 'user') if as_messages else text_of(p) for p in prompts],
-                     completions=[messages_of(c) if as_messages else text_of(c) for c in completions])
+        how = self.call.messages
+        given = dict(columns, prompts=[seen_as(p, how, 'user') for p in prompts], completions=[seen_as(c, how) for c in completions])
         if ids is not None: given['completion_ids'] = ids
         out = self.fn(**self._arguments(given))
         return asyncio.run(out) if inspect.iscoroutine(out) else out
@@ -238,11 +241,11 @@ def list_rewards() -> dict[str, str]:
     own = {n: (inspect.getdoc(fn) or 'registered by you').splitlines()[0] for n, (fn, _) in _registered.items()}
     return {n: line for n, (_, line) in BUILTIN.items()} | own
 
-# %% ../../nbs/rewards/00_registry.ipynb #85ca60f9
+# %% ../../nbs/rewards/00_registry.ipynb #5eb5c370
 def register(
     name: str | Callable | None = None,  # under which it is known; None takes the function's own name
     kind: str | None = None,  # text or batch, where the signature is unclear
-    messages: bool | None = None,  # True: it gets message lists
+    messages: bool | str | None = None,  # True: it gets message lists; either: what the data have
     replace: bool = False  # allow another function under a known name
 ) -> Callable:
     "Make a function known as a reward: a decorator"
