@@ -69,14 +69,14 @@ class Plan:
     def __str__(self) -> str: return self.explain()
     def _repr_html_(self) -> str: return _html(self)
 
-# %% ../../nbs/core/05_plan.ipynb #02ec4c40
+# %% ../../nbs/core/05_plan.ipynb #8ff0a9ea
 def _status_of(algorithm: str, p: Probe | None) -> dict[str, Any]:
     "The status of all backends; one that this version cannot drive is not available"
     status = get_backend_status(p)
     for b in BACKENDS:
         if b not in AlgorithmRegistry.list_backends(algorithm) and b in AlgorithmRegistry._backends[algorithm]:
             reason = f'this version of aligntune does not drive {BACKENDS[b]} yet'
-            status[b] = {**status[b], 'available': False, 'ready': False, 'reason': reason, 'package_reason': reason, 'fix': "backend='trl'"}
+            status[b] = {**status[b], 'available': False, 'ready': False, 'reason': reason, 'package_reason': reason, 'fix': ''}
     return status
 
 def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Decision:
@@ -163,14 +163,14 @@ def data_source(name: Any) -> str:
         raise DataError(f'there is no file or folder {text}', where='dataset_name', why='' if path.parent.is_dir() else f'the folder {path.parent} does not exist either', fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/05_plan.ipynb #ef1c3e88
+# %% ../../nbs/core/05_plan.ipynb #da98d6ec
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
 ) -> Plan:
     "Decide, with reasons; refuse what cannot work; load nothing"
     check_output(spec.run.output_dir)
-    hw, status = hardware(probe), _status_of(spec.algo.algorithm, probe)
+    hw, status = _machine(probe), _status_of(spec.algo.algorithm, probe)
     known = spec.run.backend in ('auto', *BACKENDS)
     facts = read_model_config(spec.model.model_name, spec.model.revision) if known and spec.model.model_name else None
     model_type = _model_type(spec, facts)
@@ -186,7 +186,12 @@ def make_plan(
         dict(backend=chosen.reason, device=device_why, precision=precision_why, batch=batch_why), spec.notes, spec.optim.max_steps, facts, memory=_memory(device, hw))
     return _announce(_with_memory(plan, spec), chosen)
 
-# %% ../../nbs/core/05_plan.ipynb #21425fc3
+# %% ../../nbs/core/05_plan.ipynb #b6d77c05
+def _machine(probe: Probe | None) -> Hardware:
+    "The hardware; a GPU whose driver is slow to wake is asked again with patience"
+    hw = hardware(probe)
+    return hw if probe or hw.complete else hardware(Probe(patience=5))
+
 def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
     "The kind of model that will be trained"
     task = spec.data.task_type or ''
