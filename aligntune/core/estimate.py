@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'BYTES', 'NF4', 'STATES', 'PHASES', 'HEAD_CHUNK', 'Family', 'kind_of', 'Linear', 'ModelFacts',
-           'facts_from_config', 'read_model_config', 'Part', 'weight_bytes', 'trained_parameters', 'layer_floats',
-           'a_prompt', 'Estimate', 'human', 'estimate', 'needs_checkpointing']
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'HEAD_CHUNK', 'Family', 'kind_of', 'Linear', 'ModelFacts',
+           'facts_from_config', 'read_model_config', 'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved',
+           'block_saved', 'a_prompt', 'Estimate', 'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -284,26 +284,34 @@ def read_model_config(
     if not base or _base is not None: raise ModelError('the adapter does not name its base model', where=str(adapter), fix='give the base model, and this folder as adapter=')
     return read_model_config(base, None, offline, _base=base)
 
-# %% ../../nbs/core/04_estimate.ipynb #493e43fe
-BYTES = dict(fp32=4, bf16=2, fp16=2, float32=4, bfloat16=2, float16=2)
-NF4 = 1/2 + 1/64 + 4/(64*256)  # QLoRA (arXiv 2305.14314), section 3: double quantisation
-STATES = dict(adamw=8, adam=8, adamw_torch=8, adamw_torch_fused=8, sgd=0, adafactor=0, lion=4, rmsprop=4, adagrad=4, adamw_8bit=2, adamw_bnb_8bit=2, lion_8bit=1, paged_adamw=8, paged_adamw_8bit=2, paged_lion_8bit=1)
+# %% ../../nbs/core/04_estimate.ipynb #7a5a8dd4
+PHASES = ('rollout', 'loss', 'backward', 'update')
 
 class Part(NamedTuple):
     "Something that takes memory"
     name: str  # what it is
     bytes: int  # how much
     formula: str  # how that was computed
-    phases: tuple[str, ...]  # when it is alive
+    phases: tuple[str, ...] = PHASES  # when it is alive
 
-PHASES = ('rollout', 'loss', 'backward', 'update')
+def human(n: float) -> str:
+    "Bytes in a readable unit"
+    for unit in ('B', 'KB', 'MB', 'GB'):
+        if abs(n) < 999.5: break
+        n /= 1000
+    else: unit = 'TB'
+    return f'{n:.0f} {unit}' if n >= 99.5 or unit == 'B' else f'{n:.3g} {unit}'
 
-# %% ../../nbs/core/04_estimate.ipynb #841d3703
+# %% ../../nbs/core/04_estimate.ipynb #ad886fa0
+BYTES = dict(fp32=4, bf16=2, fp16=2, float32=4, bfloat16=2, float16=2)
+NF4 = 1/2 + 1/64 + 4/(64*256)
+STATES: dict[str, float] = dict(sgd=0, adafactor=0, lion=4, lion_32bit=4, rmsprop=4, adagrad=4, adamw_8bit=2, adamw_bnb_8bit=2, paged_adamw_8bit=2, lion_8bit=1, paged_lion_8bit=1)  # bytes for each weight; the Adams: 8
+
 def weight_bytes(
     spec: Any,  # the TrainSpec
     precision: str = 'fp32'  # fp32, bf16 or fp16: the plan's precision
 ) -> int:
-    "Bytes of one unquantised weight"
+    "Bytes of one weight that is not quantised"
     if spec['dtype'] != 'auto': return BYTES[spec['dtype']]
     return 4 if spec['method'] in ('full', 'osft') else BYTES[precision]
 
@@ -312,37 +320,72 @@ def trained_parameters(
     facts: ModelFacts  # the model
 ) -> int:
     "How many weights get a gradient"
-    if spec['method'] in ('full',): return facts.parameters
-    if spec['method'] == 'osft': return facts.parameters
-    targets = spec['target_modules'] if isinstance(spec['target_modules'], (list, tuple)) else None
-    n = facts.lora_parameters(spec['lora_r'], targets)
-    return n + (sum(l.count*l.n_out for l in facts.linears) if spec['method'] == 'dora' else 0)
+    method, targets = spec['method'], spec['target_modules']
+    if method == 'full': return facts.parameters
+    if method == 'osft':
+        kept = 1 - (spec['unfreeze_rank_ratio'] if spec['unfreeze_rank_ratio'] is not None else .25)
+        return sum(l.count*(min(l.n_in, l.n_out) - int(min(l.n_in, l.n_out)*kept))*max(l.n_in, l.n_out) for l in facts.linears)
+    n = facts.lora_parameters(spec['lora_r'], targets if isinstance(targets, (list, tuple)) else None)
+    return n + (sum(l.count*l.n_out for l in facts.linears) if method == 'dora' else 0)
 
-# %% ../../nbs/core/04_estimate.ipynb #407d7b69
-def _held(spec: Any, facts: ModelFacts, precision: str) -> list[Part]:
-    "Weights, gradients and optimizer"
-    N, n, b = facts.parameters, trained_parameters(spec, facts), weight_bytes(spec, precision)
-    inside = sum(l.parameters for l in facts.linears)
+# %% ../../nbs/core/04_estimate.ipynb #95d7365c
+def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> list[Part]:
+    "Weights, adapter, gradients and optimizer"
+    N, n, b, full = facts.parameters, trained_parameters(spec, facts), weight_bytes(spec, precision), spec['method'] == 'full'
+    inside, t = sum(l.parameters for l in facts.linears), b if full else 4
+    parts = [Part('weights', b*N, f'{b} x {N:,}')]
     if spec['load_in_4bit'] or spec['load_in_8bit']:
         q, word = (NF4, '4-bit') if spec['load_in_4bit'] else (1., '8-bit')
-        parts = [Part('weights', int(q*inside + b*(N - inside)), f'{q:.3g} x {inside:,} {word} + {b} x {N - inside:,}', PHASES)]
-    else: parts = [Part('weights', b*N, f'{b} x {N:,}', PHASES)]
-    t = 4 if spec['method'] != 'full' else b
-    if spec['method'] != 'full': parts.append(Part('adapter', t*n, f'{t} x {n:,}', PHASES))
-    states = STATES.get(spec['optimizer'], 8)*(t/4 if '8bit' not in spec['optimizer'] else 1)
-    return parts + [Part('gradients', t*n, f'{t} x {n:,}', ('backward', 'update')), Part('optimizer', int(states*n), f"{states:g} x {n:,} ({spec['optimizer']})", PHASES)]
+        parts = [Part('weights', int(q*inside + b*(N - inside)), f'{q:.3g} x {inside:,} in {word} + {b} x {N - inside:,}')]
+    if not full: parts.append(Part('adapter', 4*n, f'4 x {n:,}'))
+    state = STATES.get(spec['optimizer'], 8*t/4)
+    when = ('backward', 'update') if accumulation == 1 else ('loss', 'backward', 'update')
+    return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"), Part('gradients', t*n, f'{t} x {n:,}', when[accumulation == 1:])]
 
-# %% ../../nbs/core/04_estimate.ipynb #67b3b8c8
-def layer_floats(
+# %% ../../nbs/core/04_estimate.ipynb #164b43f6
+class Saved(NamedTuple):
+    "Numbers that are kept for one token"
+    wide: float  # always in fp32
+    narrow: float  # in the precision of the computation
+    formula: str  # how they were counted
+
+def _rate(facts: ModelFacts, *names: str) -> float:
+    "A dropout rate of the config"
+    return next((float(facts.config[n]) for n in names if facts.config.get(n) is not None), 0.)
+
+def _mlp_floats(f: ModelFacts, trained: bool) -> float:
+    "What the MLP keeps, without its input"
+    w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
+    if f.experts: return f.experts_per_token*(3*(f.config.get('moe_intermediate_size') or w) + 2*f.hidden)
+    if f.traits.gated or f.config.get('is_gated_act'): return 4*w
+    return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
+
+def block_saved(
     facts: ModelFacts,  # the model
-    trained: bool = True  # do the weights of the block get a gradient
-) -> float:
-    "Numbers that one block saves for each token"
-    t, h, q, kv, f = facts.traits, facts.hidden, facts.q_width, facts.kv_width, facts.intermediate
-    if facts.experts: f = (facts.config.get('moe_intermediate_size') or f)*facts.experts_per_token
-    norm = (3 if trained else 2)*h if t.rms else 2*h
-    mlp = (4 if t.gated else 2)*f
-    return t.norms*norm + 2*q + 2*q + mlp + (2*(q + kv) if t.qk_norm else 0)
+    length: int,  # tokens of a row
+    trained: bool = True,  # do the weights of the block get a gradient
+    half: bool = False,  # is the computation in bf16 or fp16
+    masked: bool = False,  # are there padded or joined rows
+    attention: str = 'sdpa',  # sdpa, eager or flash_attention_2
+    device: str = 'cpu'  # where it runs
+) -> Saved:
+    "What one block keeps for each token"
+    t, h, q, kv = facts.traits, facts.hidden, facts.q_width, facts.kv_width
+    norm = (1 + (trained and t.rms))*h + 1
+    wide = (1 if t.parallel else t.norms)*norm + (t.norms == 2 and t.parallel) + (1 + trained)*(q + kv)*t.qk_norm
+    reads = [1 if t.fused else 3, 2 if t.gated and not t.fused and not facts.experts else 1]
+    inputs = h*(sum(reads) if half else 1 if t.norms == 1 else 2)
+    wide += masked*length*(attention != 'flash_attention_2')
+    square = 1 if attention == 'eager' else 3 if device == 'cpu' and _rate(facts, 'attn_pdrop', 'attention_dropout', 'attention_probs_dropout_prob') else 0
+    heads = 2*q + (2*q if masked or square else 2*kv) + facts.heads*(square*length or 1) + _copies(facts, masked)
+    drop = 2*h*bool(_rate(facts, *t.dropout.split())) if t.dropout else 0
+    mlp = _mlp_floats(facts, trained)
+    return Saved(wide + drop, inputs + heads + mlp, f'norms {wide + drop:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
+
+def _copies(f: ModelFacts, masked: bool) -> int:
+    "Further copies in attention: where heads are turned in part, and where a view keeps a fused matrix alive"
+    part = f.family in ('phi', 'gpt_neox', 'phi3')
+    return part*f.q_width + (f.family in ('phi3', 'gpt_neox') and not masked)*(f.q_width + f.kv_width)
 
 # %% ../../nbs/core/04_estimate.ipynb #2720b9a5
 HEAD_CHUNK = 256  # tokens whose logits are computed at once by TRL's SFT loss
@@ -363,7 +406,7 @@ def a_prompt(spec: Any) -> int:
     "Longest prompt of a rollout"
     return spec['max_prompt_length'] or max((spec['max_seq_length'] or 0) - spec['max_completion_length'], 512)
 
-# %% ../../nbs/core/04_estimate.ipynb #a6ad8c0d
+# %% ../../nbs/core/04_estimate.ipynb #b5d66e5d
 @dataclass(frozen=True)
 class Estimate:
     "Memory and time of a training"
@@ -408,14 +451,7 @@ class Estimate:
         rows = ''.join(f'<tr><td>{escape(p.name)}</td><td style="text-align:right">{human(p.bytes)}</td><td style="text-align:left">{escape(p.formula)}</td><td>{", ".join(p.phases)}</td></tr>' for p in self.parts)
         return f'<div style="max-width:40em">{bar}</div><p>peak {human(self.peak)} ({self.phase})</p><table><thead><tr><th>part</th><th>size</th><th>formula</th><th>alive in</th></tr></thead><tbody>{rows}</tbody></table>'
 
-def human(n: float) -> str:
-    "Bytes in a readable unit"
-    for unit in ('B', 'KB', 'MB', 'GB', 'TB'):
-        if abs(n) < 1000 or unit == 'TB': return f'{n:.0f} {unit}' if unit in ('B', 'KB') else f'{n:.3g} {unit}' if n < 100 else f'{n:.0f} {unit}'
-        n /= 1000
-    raise AssertionError
-
-# %% ../../nbs/core/04_estimate.ipynb #a3f90051
+# %% ../../nbs/core/04_estimate.ipynb #7393c7c5
 def estimate(
     spec: Any,  # the TrainSpec
     facts: ModelFacts,  # the model
@@ -430,9 +466,9 @@ def estimate(
     rows, length, why = _shape(spec, facts, lengths)
     if checkpointing is None: checkpointing = spec['gradient_checkpointing'] is True
     T, c, trained = rows*length, BYTES[precision], spec['method'] == 'full'
-    layers, one = facts.layers + facts.encoder_layers, layer_floats(facts, trained)
+    layers, one = facts.layers + facts.encoder_layers, sum(block_saved(facts, length, trained)[:2])
     stored = layers*facts.hidden + one if checkpointing else layers*one
-    parts = _held(spec, facts, precision)
+    parts = _held(spec, facts, precision, 1)
     parts.append(Part('activations', int(c*T*stored), f'{c} x {rows} x {length} tokens x {stored:,.0f}', ('loss',)))
     head = min(T, HEAD_CHUNK) if a.algorithm == 'sft' else T
     parts.append(Part('logits', 4*4*head*facts.vocab, f'4 x 4 x {head} tokens x {facts.vocab:,}', ('loss',)))

@@ -66,7 +66,7 @@ def as_result(
     base = dict(algorithm=spec.algo.algorithm, backend=plan.backend, run_dir=spec.run.output_dir, training_time=seconds, why=plan.why)
     return Result(**{**base, **fields}, metrics={**known.pop('metrics', {}), **known}, raw=value)
 
-# %% ../../nbs/core/07_trainer.ipynb #e12e3e55
+# %% ../../nbs/core/07_trainer.ipynb #92d2871c
 class Session(Protocol):
     "One request on one backend: the data is read and checked, the weights load on demand"
     tokenizer: Any
@@ -91,11 +91,12 @@ class SessionBackend(Backend):
         "Read config, tokenizer and data, refuse what is wrong, load no weights"
 
     def execute_training(self, algorithm_params: dict) -> Result:
+        "Parse the parameters, decide, train"
         from aligntune.core.plan import make_plan
         spec = TrainSpec.parse(**{**algorithm_params, 'backend': self.name})
         return Trainer(spec, make_plan(spec)).train()
 
-# %% ../../nbs/core/07_trainer.ipynb #ea2d2f4e
+# %% ../../nbs/core/07_trainer.ipynb #067cfb7b
 HUB_NAMES = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir', max_seq_length='max_seq_len', adam_epsilon='eps')
 
 def algorithm_params(spec: TrainSpec) -> dict[str, Any]:
@@ -110,6 +111,7 @@ class CustomSession:
     def load(self) -> None: "Nothing to load: the backend does that itself"
 
     def train(self, resume_from_checkpoint: Any = None) -> Result:
+        "Pass the settings on, and take what comes back as a Result"
         params, start = algorithm_params(self.spec), time.perf_counter()
         if resume_from_checkpoint: params['resume_from_checkpoint'] = resume_from_checkpoint
         return as_result(self.backend.execute_training(params), self.spec, self.plan, time.perf_counter() - start)
