@@ -1,5 +1,5 @@
 "What the checks share: where the project is, its notebooks, and one form of report."
-import json, re, sys
+import json, logging, re, sys
 from pathlib import Path
 
 root = Path.cwd()   # every check runs from the project's root, so that a copy with a planted fault is checked the same way
@@ -27,6 +27,13 @@ def modules():
     files = sorted((root/'aligntune').rglob('*.py'))
     dotted = lambda p: '.'.join(p.relative_to(root).with_suffix('').parts).removesuffix('.__init__')
     return {dotted(p): p for p in files if p.name != '_modidx.py'}
+
+def warm():
+    "Import the heavy libraries, if the package uses them, so that processes forked from this one need not"
+    if any(re.search(r'(?m)^(from|import) transformers', p.read_text()) for p in modules().values()):
+        logging.disable(logging.WARNING)
+        import accelerate, datasets, peft, torch, transformers, trl  # noqa: F401
+        logging.disable(logging.NOTSET)
 
 def report(results, note=''):
     "Print what failed and where, then the summary that ends every check; `results` is {item: [problems]}"

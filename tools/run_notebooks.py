@@ -6,7 +6,7 @@ As they stand, every cell runs. With `--package` the exported cells are left out
 package instead, under line coverage: what is tested is what users install."""
 import argparse, json, os, re, signal, sys, time
 from pathlib import Path
-from common import exports, flags, notebooks, root
+from common import exports, flags, notebooks, report, root, warm
 
 os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
@@ -62,8 +62,7 @@ def run(paths, package, limit, workers, run_flags):
     while todo or running:
         while todo and len(running) < workers:
             if todo[0] not in cold and not warmed:   # one import of the heavy libraries serves all notebooks forked from here
-                import accelerate, datasets, peft, torch, transformers, trl  # noqa: F401
-                warmed = True
+                warm(); warmed = True
             path = todo.pop(0); log = logs/(re.sub(r'\W', '_', str(path)) + '.log')
             pid = os.fork()
             if not pid: child(path, package, run_flags, log)
@@ -83,6 +82,8 @@ def run(paths, package, limit, workers, run_flags):
     TIMES.write_text(json.dumps(seconds, indent=0))
     return problems
 
+def files(): return {p.relative_to(root) for p in (root/'nbs').rglob('*') if p.is_file() and '.ipynb_checkpoints' not in p.parts}
+
 def covered():
     "Line coverage of the package by all lessons, printed; a problem if it is too low"
     import coverage
@@ -98,9 +99,9 @@ if __name__ == '__main__':
     ap.add_argument('--limit', type=int, default=300); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     a = ap.parse_args()
     for old in (root/'.cache').glob('coverage*'): old.unlink()
-    problems = run(a.notebooks or notebooks(), a.package, a.limit, a.workers, set(a.flags.split()))
-    low = covered() if a.package and not a.notebooks else []
-    for p in [*problems.values(), *low]: print(p)
-    n = len(a.notebooks or notebooks()) + (a.package and not a.notebooks)
-    print(f'{n-len(problems)-len(low)} passed, {len(problems)+len(low)} failed')
-    sys.exit(bool(problems or low))
+    paths, before = a.notebooks or notebooks(), files()
+    problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
+    results = {p: [problems[p]] if p in problems else [] for p in paths}
+    results['files'] = [f'{f}: left behind by a lesson; write to a temporary folder' for f in sorted(files() - before)][:10]
+    if a.package and not a.notebooks: results['coverage'] = covered()
+    report(results)

@@ -32,11 +32,13 @@ def run(name):
     print(f'   {name}: {passed} passed, {failed} failed in {time.time()-start:.0f} s', flush=True)
     return passed, failed
 
-if __name__ == '__main__':
-    names, start = sys.argv[1:] or list(CHECKS), time.time()
+def main(names):
+    "Run the named checks, or all; the exit code"
     if unknown := set(names) - set(CHECKS): sys.exit(f'no check called {", ".join(unknown)}; there are: {", ".join(CHECKS)}')
-    results = {n: run(n) for n in names}
+    start, results = time.time(), {n: run(n) for n in names or CHECKS}
     bad = [n for n, (_, f) in results.items() if f]
     print(f'\n{time.time()-start:.0f} s' + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
     print(f'{sum(p for p, _ in results.values())} passed, {sum(f for _, f in results.values())} failed')
-    sys.exit(bool(bad))
+    return int(bool(bad))
+
+if __name__ == '__main__': sys.exit(main(sys.argv[1:]))

@@ -2,13 +2,13 @@
 
     python tools/website.py             render the site
     python tools/website.py --sidebar   write nbs/sidebar.yml, the reading order (Quarto uses it too)"""
-import html, json, logging, os, re, shutil, subprocess, sys, warnings
+import html, json, os, re, shutil, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
-from common import notebooks, root
+from common import notebooks, root, warm
 
 # The reading order: folder, heading. A folder that is not here comes last, under its own name.
 ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', core='Core: what is asked, who does it', data='Data', rewards='Rewards', run='Runs on disk',
@@ -43,8 +43,8 @@ def process():
     "Run nbdev's processors into _proc, in forked workers that share one import of the heavy libraries; the problems"
     from nbdev.config import get_config
     from nbdev.serve import FilterDefaults, _proc_file
-    logging.disable(logging.WARNING); warnings.simplefilter('ignore')   # the notebook check speaks of the notebooks
-    import accelerate, datasets, peft, transformers, trl  # noqa: F401
+    warnings.simplefilter('ignore')   # the notebook check speaks of the notebooks
+    warm()
     cfg = get_config(); cache = cfg.config_path/'_proc'
     shutil.rmtree(cache, ignore_errors=True)
     files = [p for p in cfg.nbs_path.rglob('*') if p.is_file() and not any(o.startswith(('.', '_')) for o in p.relative_to(cfg.nbs_path).parts)]
