@@ -11,7 +11,7 @@ from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
-           'training_args', 'OwnTrainer', 'quiet', 'progress_line', 'ProgressLine']
+           'training_args', 'LastStepLogged', 'OwnTrainer', 'quiet', 'progress_line', 'ProgressLine']
 
 # %% ../../nbs/algorithms/00_common.ipynb #3815c60a
 logger = logging.getLogger('aligntune')
@@ -67,7 +67,9 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
         if k not in known: raise SpecError(f'{cls.__name__} has no field {k}', where=f'argument {k}', why='this training uses that config', fix=did_you_mean(k, known))
     return dict(extra)
 
-# %% ../../nbs/algorithms/00_common.ipynb #3fd5cefb
+# %% ../../nbs/algorithms/00_common.ipynb #ce29ce21
+_PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')   # the plan derives these from an effective batch
+
 def training_args(
     spec,  # the TrainSpec
     plan,  # the Plan: device, precision, gradient_checkpointing
@@ -85,18 +87,26 @@ def training_args(
     if not has_eval: kw['eval_strategy'] = 'no'
     elif not spec['eval_strategy']: kw['eval_strategy'] = 'steps' if spec['eval_steps'] else 'epoch'
     if not kw['report_to']: kw['report_to'] = 'none'
+    kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= own | check_extra(spec.extra, cls)
     try: return cls(**kw)
     except (ValueError, ImportError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings', why=' '.join(str(e).split())) from e
 
-# %% ../../nbs/algorithms/00_common.ipynb #d251388c
+# %% ../../nbs/algorithms/00_common.ipynb #9062b4a3
+class LastStepLogged(TrainerCallback):
+    "Logs the last step whatever the rhythm, so that the loss at the end is known"
+    def on_step_end(self, args, state, control, **kwargs):
+        "Ask for a log entry at the end"
+        if state.global_step >= state.max_steps: control.should_log = True
+
 class OwnTrainer:
     "What our trainers change in the library's: nothing is sent or printed, no foreign model card, trained tokens counted"
     trained_tokens = 0
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
+        self.add_callback(LastStepLogged)  # type: ignore[attr-defined]
 
     def _send_telemetry(self): "Nothing is sent anywhere unless asked"
     def create_model_card(self, *args, **kwargs): "The model card is written by save_model, with our facts"

@@ -17,7 +17,7 @@ from ..algorithms.common import quiet
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'HEADS', 'Source', 'find_model', 'read_config', 'load_tokenizer',
            'context_length', 'model_kind', 'weight_dtype', 'choose_attention', 'quantization', 'lora_targets',
-           'peft_config', 'load_model', 'describe']
+           'peft_config', 'load_model', 'load_base', 'grow', 'describe']
 
 # %% ../../nbs/backends/00_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
@@ -244,7 +244,7 @@ def _read_weights(cls, source: Source, spec, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #7607b561
+# %% ../../nbs/backends/00_loading.ipynb #e2e7d9b2
 def load_model(
     spec,  # the TrainSpec
     plan,  # the Plan: device and precision
@@ -255,6 +255,13 @@ def load_model(
     label_names: list[str] | None = None  # the names of the classes, for classification
 ):
     "The model, with adapters where `spec` wants them, ready for its trainer"
+    model, why = load_base(spec, plan, source, config, tokenizer, kind, label_names)
+    model = _with_adapter(model, spec, source, kind, grow(model, tokenizer))
+    logger.info('%s', describe(model, plan, why))
+    return model
+
+def load_base(spec, plan, source: Source, config, tokenizer, kind: str = 'causal', label_names: list[str] | None = None):
+    "The model without an adapter, and why it has its attention"
     cls = getattr(transformers, CLASSES[kind])
     real = cls._model_mapping[type(config)] if type(config) in cls._model_mapping else None
     flash = find_spec('flash_attn') is not None and bool(getattr(real, '_supports_flash_attn', False))
@@ -268,16 +275,13 @@ def load_model(
     elif spec['num_labels']: kw['num_labels'] = spec['num_labels']
     model = _read_weights(cls, source, spec, kind, **kw)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    grown = _grow(model, tokenizer)
-    model = _with_adapter(model, spec, source, kind, grown)
-    logger.info('%s', describe(model, plan, why))
-    return model
+    return model, why
 
 def _local_device(device: str) -> str:
     "The device of this process"
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == 'cuda' else device
 
-def _grow(model, tokenizer) -> bool:
+def grow(model, tokenizer) -> bool:
     "Give the model a row for each token that the tokenizer has; whether it had to grow"
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) <= rows: return False
