@@ -547,7 +547,7 @@ def _apply(fn: Callable, rows: Iterable[dict], name: str) -> Iterator[tuple[str,
         elif isinstance(new, Mapping): yield where, dict(new) | {'_row': n}
         else: raise DataError(f'processing_fn returned {_kind(new)}, not a dict', where=where, fix='return the row as a dict, or None to leave it out')
 
-# %% ../../nbs/data/00_sources.ipynb #cf58bd33
+# %% ../../nbs/data/00_sources.ipynb #ddcd56c4
 @dataclass(frozen=True)
 class Source:
     "Rows that have been read: each knows its number, and the source knows where each came from"
@@ -558,6 +558,7 @@ class Source:
     dropped: tuple[Fault, ...] = ()   # rows that were left out
     head: tuple[dict, ...] = ()   # the first rows
     make: Callable[[], Items] | None = None   # how to read the raw rows once more
+    mapped: tuple[str, ...] = ()   # columns that the user named with column_mapping
 
     @property
     def columns(self) -> list[str]:
@@ -573,6 +574,10 @@ class Source:
         "Where row number `row` stands: its file and line, if it came from one"
         place = next(islice(self.make(), row, None), None) if self.make and isinstance(row, int) else None
         return place[0] if place and place[0] != f'row {row}' else f'{self.name} row {row}'
+
+    def refusal(self, faults: Sequence[Fault], total: int | None = None) -> DataError:
+        "The one error that tells of all `faults`, with file and line"
+        return refusal([*(replace(f, where=f.where or self.where(f.row)) for f in faults[:5]), *faults[5:]], self.name, total or self.count)
 
     def __str__(self): return self.origin
 
@@ -605,7 +610,7 @@ def _open(dataset: Any, subset: str | None, split: str | None, streaming: bool, 
         raise DataError(f'there is no file or folder {dataset}', where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
     return _open_hub(dataset, subset, split, streaming, cache_dir, revision)
 
-# %% ../../nbs/data/00_sources.ipynb #9e6269d4
+# %% ../../nbs/data/00_sources.ipynb #8a4eacc7
 def read(
     dataset: Any,  # a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts
     *,
@@ -625,6 +630,7 @@ def read(
 ) -> Source:
     "Read data from wherever it is"
     _check_settings(percent, max_samples, on_bad, sample_by)
+    if streaming and isinstance(dataset, Iterator): raise DataError('a generator can be read once, and a stream is read in each epoch', where='argument dataset_name', fix='give the generator function itself, not its result; or streaming=False')
     found = _open(dataset, subset, split, streaming, sample_by, cache_dir, revision)
     make = partial(_items_of, found.make) if found.make else None
     dropped: list[Fault] = []
@@ -634,7 +640,7 @@ def read(
     rows = _sampled(_sliced(rows, found.part), percent, max_samples, shuffle, seed)
     if column_mapping: rows = _renamed(rows, column_mapping, found.name)
     if processing_fn: rows, out = _processed(rows, processing_fn, found.name, on_bad); dropped += out
-    return _source(rows, found, dropped, make)
+    return _source(rows, found, dropped, make, column_mapping or {})
 
 def _items_of(make: Callable[[], Items]) -> Items: return _numbered(make())
 
@@ -649,7 +655,7 @@ def _processed(rows: Any, fn: Callable, name: str, on_bad: str) -> tuple[Any, li
     if isinstance(rows, IterableDataset): return _streamed(partial(_apply, fn, rows, name), name, on_bad), []
     return _collect(_apply(fn, rows, name), name, on_bad)
 
-def _source(rows: Any, found: _Opened, dropped: Sequence[Fault], make: Any) -> Source:
+def _source(rows: Any, found: _Opened, dropped: Sequence[Fault], make: Any, mapping: Mapping[str, str]) -> Source:
     "The finished source, which has at least one row"
     stream = isinstance(rows, IterableDataset)
     head = tuple(islice(rows, 100)) if stream else tuple(rows.select(range(min(100, len(rows)))))
@@ -658,7 +664,8 @@ def _source(rows: Any, found: _Opened, dropped: Sequence[Fault], make: Any) -> S
     size = 'streamed' if stream else f'{count:,} row' + 's'*(count != 1)
     origin = f'{found.origin}{"" if found.origin.endswith("(") else ", "}{size}' + (f', {len(dropped):,} left out' if dropped else '') + ')'
     log.info('read %s', origin)
-    return Source(rows, found.name, origin, count, tuple(dropped), head, make)
+    source = Source(rows, found.name, origin, count, tuple(dropped), head, make)
+    return replace(source, mapped=tuple(c for c in source.columns if c in {*mapping, *mapping.values()}))
 
 def _check_settings(percent: float | None, max_samples: int | None, on_bad: str, sample_by: str):
     "Refuse settings that make no sense"
