@@ -34,10 +34,11 @@ def sorting(
     asked = (q for q in draws if held_out(q) == test)
     return [dict(prompt=q, answer=''.join(sorted(q.rstrip('=')))) for q, _ in zip(asked, range(n))]
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #864a6cb3
+# %% ../../nbs/algorithms/00b_tasks.ipynb #75bc8618
 def warm_start(
     steps: int = 90,  # of supervised learning
     seed: int = 0,  # weights and batches
+    both: bool = False,  # half of the answers in falling order, so that it knows two ways
     hidden: int = 64,  # width of the model
     layers: int = 2  # depth of the model
 ) -> tuple[Any, Any]:
@@ -45,9 +46,10 @@ def warm_start(
     tok = tiny_tokenizer('base', context=64)
     model = tiny_model('qwen3', tok, hidden=hidden, layers=layers, tie_word_embeddings=True, seed=seed)
     rows = sorting(2000, seed)
-    ids = torch.tensor([tok(r['prompt'] + r['answer']).input_ids + [tok.eos_token_id] for r in rows])
+    said = [r['answer'][::-1] if both and i % 2 else r['answer'] for i, r in enumerate(rows)]
+    ids = torch.tensor([tok(r['prompt'] + a).input_ids + [tok.eos_token_id] for r, a in zip(rows, said)])
     labels = ids.clone()
-    labels[:, :-(len(rows[0]['answer']) + 1)] = -100
+    labels[:, :-(len(said[0]) + 1)] = -100
     opt, g = torch.optim.AdamW(model.parameters(), lr=3e-3), torch.Generator().manual_seed(seed)
     for step in range(steps):
         for group in opt.param_groups: group['lr'] = 3e-3*(1 - step/steps)
