@@ -119,7 +119,7 @@ def _call(call: Any, turn: int) -> dict:
         except ValueError: _bad(f'turn {turn} calls {f["name"]} with arguments that are not JSON', 'write the arguments as an object')
     return {k: v for k, v in call.items() if k == 'id' and v} | dict(type='function', function=dict(name=f['name'], arguments={} if args is None else args))
 
-# %% ../../nbs/data/01_formats.ipynb #b701f06a
+# %% ../../nbs/data/01_formats.ipynb #1c7611d7
 def _turn(m: Any, sharegpt: bool, turn: int) -> dict:
     "One turn in canonical form; keys without a value are left out"
     who, said = ('from', 'value') if sharegpt else ('role', 'content')
@@ -138,12 +138,21 @@ def _loads(text: str | None, turn: int) -> Any:
     try: return json.loads(text or '')
     except ValueError: _bad(f'turn {turn} is a function call that is not JSON', 'write {"name": ..., "arguments": {...}}')
 
-def _turns(value: Any, sharegpt: bool = False, what: str = 'messages') -> list[dict]:
+def _turns(value: Any, what: str = 'messages') -> list[dict]:
     "A list of turns in canonical form, not yet judged as a conversation"
-    if value is None: _bad(f'{what} has no value', 'write the turns, or take the row out')
-    if not isinstance(value, list): _bad(f'{what} holds {type(value).__name__}, not a list of turns', 'write [{"role": "user", "content": ...}, ...]')
+    value = _listed(value)
+    if not isinstance(value, list): _bad(f'{what} holds {type(value).__name__}, not turns', 'write [{"role": "user", "content": ...}, ...]')
     if not value: _bad(f'{what} is empty', 'write the turns, or take the row out')
-    return [_turn(m, sharegpt, i) for i, m in enumerate(value, 1)]
+    return [_turn(m, _is_sharegpt(value), i) for i, m in enumerate(value, 1)]
+
+def _is_sharegpt(turns: Sequence) -> bool: return isinstance(turns[0], Mapping) and 'from' in turns[0] and 'role' not in turns[0]
+
+def _listed(value: Any) -> Any:
+    "A list that stands in a table's cell as JSON text, read; one turn alone as a list; anything else as it is"
+    if isinstance(value, Mapping): return [value]
+    if not (isinstance(value, str) and value.lstrip()[:1] == '['): return value
+    try: return json.loads(value)
+    except ValueError: return value
 
 # %% ../../nbs/data/01_formats.ipynb #d9e4c02d
 def _conversation(turns: list[dict], answered: bool = True) -> list[dict]:
@@ -156,8 +165,8 @@ def _conversation(turns: list[dict], answered: bool = True) -> list[dict]:
     if answered and 'assistant' not in talk: _bad('there is no assistant turn, so there is nothing to learn', 'add the answer')
     return turns
 
-# %% ../../nbs/data/01_formats.ipynb #34e4208d
-FLAGS = dict(gsm8k='the text after #### -> answer, the whole -> solution', transcript='Human:/Assistant: turns split', shared='their shared start -> prompt', repeats='the prompt they repeat is cut',
+# %% ../../nbs/data/01_formats.ipynb #75303d3a
+FLAGS = dict(gsm8k='answer: what follows #### -> answer, the whole -> solution', transcript='Human:/Assistant: turns split', shared='their shared start -> prompt', repeats='the prompt they repeat is cut',
              last='the last answer -> answer', completion='completion -> answer')
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ class Format:
         "One line: which columns become what"
         parts: dict[str, list[str]] = {}
         for slot in self.shape.into:
-            if slot in self.columns and not (slot == 'answer' and 'gsm8k' not in self.flags): parts.setdefault(self.shape.into[slot], []).append(self.columns[slot])
+            if slot in self.columns and not (slot == 'answer' and self.task == 'rl'): parts.setdefault(self.shape.into[slot], []).append(self.columns[slot])
         said = ', '.join(f'{"+".join(c)} -> {into}' for into, c in parts.items())
         labels = [f'{len(self.label_names)} labels: {", ".join(self.label_names[:6])}' + ', ...'*(len(self.label_names) > 6)] if self.label_names else []
         notes = [FLAGS[f] for f in FLAGS if f in self.flags] + labels + ['system_prompt added']*bool(self.system_prompt)
@@ -189,6 +198,7 @@ class Format:
 
     def apply(self, row: Mapping[str, Any]) -> dict:
         "The canonical row, or a DataError that says what is wrong with it"
+        if 'padded' in self.flags: row = _unpadded(row)
         try: return READERS[self.shape.read](self, row) | {'_row': row.get('_row')}
         except DataError as e:
             e.where = f'row {row.get("_row")}'
@@ -205,6 +215,11 @@ class Format:
     def __str__(self): return self.describe()
 
 READERS: dict[str, Callable[[Format, Mapping[str, Any]], dict]] = {}   # how each kind of shape is read, filled in below
+
+def _unpadded(value: Any) -> Any:
+    "A value without the keys that Arrow added, with nothing in them, to make all objects of a column alike"
+    if isinstance(value, Mapping): return {k: _unpadded(v) for k, v in value.items() if v is not None}
+    return [_unpadded(v) for v in value] if isinstance(value, list) else value
 
 def _reader(f: Callable) -> Callable:
     READERS[f.__name__.removeprefix('_read_')] = f
@@ -235,11 +250,14 @@ def _may_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
 @_reader
 def _read_text(fmt: Format, row: Mapping[str, Any]) -> dict: return dict(text=_need_text(fmt, row, 'text'))
 
-# %% ../../nbs/data/01_formats.ipynb #e8b9af8b
+# %% ../../nbs/data/01_formats.ipynb #61eb95f2
 def _with_system(fmt: Format, row: Mapping[str, Any], turns: list[dict]) -> list[dict]:
     "The turns after the row's own system text, or the setting, where they have no system turn"
-    if turns and turns[0]['role'] == 'system': return turns
-    text = _may_text(fmt, row, 'system') or fmt.system_prompt
+    own = _may_text(fmt, row, 'system')
+    if turns and turns[0]['role'] == 'system':
+        if own and own.strip() != turns[0]['content'].strip(): _bad(f'{fmt.columns["system"]} and the system turn differ', 'keep one of them')
+        return turns
+    text = own or fmt.system_prompt
     return [dict(role='system', content=text), *turns] if text else turns
 
 def _asked(fmt: Format, row: Mapping[str, Any], value: Any, what: str) -> str | list[dict]:
@@ -248,7 +266,8 @@ def _asked(fmt: Format, row: Mapping[str, Any], value: Any, what: str) -> str | 
         if not value.strip(): _bad(f'{what} is empty', 'fill it, or take the row out')
         system = _may_text(fmt, row, 'system') or fmt.system_prompt
         return _with_system(fmt, row, [dict(role='user', content=value)]) if system else value
-    turns = _conversation(_with_system(fmt, row, _turns(value, what=what)), answered=False)
+    if not isinstance(value, (list, Mapping)): _bad(f'{what} holds {type(value).__name__}, not text', 'write it as text')
+    turns = _conversation(_with_system(fmt, row, _turns(value, what)), answered=False)
     if turns[-1]['role'] == 'assistant': _bad(f'{what} ends with an assistant turn', 'end it with the question; the answer has a column of its own')
     return turns
 
@@ -257,7 +276,8 @@ def _answered(value: Any, what: str) -> str | list[dict]:
     if isinstance(value, str):
         if not value.strip(): _bad(f'{what} is empty', 'write the answer, or take the row out')
         return value
-    turns = _turns(value, what=what)
+    if not isinstance(value, (list, Mapping)): _bad(f'{what} holds {type(value).__name__}, not text', 'write it as text')
+    turns = _turns(value, what)
     if turns[0]['role'] != 'assistant': _bad(f'{what} starts with a {turns[0]["role"]} turn', 'start it with the assistant')
     return turns
 
@@ -266,7 +286,7 @@ def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     if all(isinstance(x, str) for x in (prompt, *answers)): return [prompt, *answers]
     return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i, x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #c040a3e7
+# %% ../../nbs/data/01_formats.ipynb #543b637f
 def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The tools of a row, if it has any; JSON text is read"
     tools = row.get(fmt.columns.get('tools', ''))
@@ -288,13 +308,13 @@ def _read_pair(fmt: Format, row: Mapping[str, Any]) -> dict:
 @_reader
 def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Messages; for a sequence-to-sequence model, the last answer and all before it"
-    turns = _conversation(_with_system(fmt, row, _turns(row.get(fmt.columns['messages']), fmt.name == 'sharegpt', fmt.columns['messages'])))
+    turns = _conversation(_with_system(fmt, row, _turns(_need(fmt, row, 'messages'), fmt.columns['messages'])))
     if fmt.task == 'seq2seq':
         last = max(i for i, t in enumerate(turns) if t['role'] == 'assistant')
         return dict(prompt=turns[:last], completion=turns[last:last+1])
     return dict(messages=turns) | _tools(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #b80f71e9
+# %% ../../nbs/data/01_formats.ipynb #d18ee38f
 RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra', 'log_metric')   # names that reward functions are given anyway
 
 def _final(text: Any, column: str) -> str:
@@ -324,7 +344,7 @@ def _read_prompt(fmt: Format, row: Mapping[str, Any]) -> dict:
 def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The turns up to the last question; the answer that follows it is kept as answer"
     column = fmt.columns['messages']
-    turns = _conversation(_with_system(fmt, row, _turns(row.get(column), fmt.name == 'sharegpt', column)), answered=False)
+    turns = _conversation(_with_system(fmt, row, _turns(_need(fmt, row, 'messages'), column)), answered=False)
     cut = max(i for i, t in enumerate(turns) if t['role'] == 'user') + 1
     rest = [t['content'] for t in turns[cut:] if t['role'] == 'assistant']
     return _extra(fmt, row) | (dict(answer=rest[-1] if rest else None) if 'last' in fmt.flags else {}) | dict(prompt=turns[:cut]) | _tools(fmt, row)
@@ -362,7 +382,7 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: _bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #c32f399f
+# %% ../../nbs/data/01_formats.ipynb #f4653fca
 @_reader
 def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A prompt and two different answers to it"
@@ -376,7 +396,7 @@ def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     if 'transcript' in fmt.flags:
         if is_transcript(prompt): prompt = [t for t in transcript(prompt) if t['content']]
         if is_transcript(chosen) or is_transcript(rejected): chosen, rejected = transcript(chosen), transcript(rejected)
-    if isinstance(chosen, list): prompt, chosen, rejected = _pair_of_turns(prompt, _turns(chosen, what=names[0]), _turns(rejected, what=names[1]))
+    if not isinstance(chosen, str): prompt, chosen, rejected = _pair_of_turns(prompt, _turns(chosen, names[0]), _turns(rejected, names[1]))
     elif prompt is None: prompt, chosen, rejected = _part_text(chosen, rejected)
     elif 'repeats' in fmt.flags:
         if not (chosen.startswith(prompt) and rejected.startswith(prompt)): _bad('chosen and rejected do not repeat the prompt, as the other rows do', 'write all rows in one way')
@@ -391,11 +411,11 @@ def _pair_of_turns(prompt: Any, chosen: list[dict], rejected: list[dict]) -> tup
         if prompt is None: _bad('chosen and rejected share no prompt', 'start both with the same turns, or add a prompt column')
         return prompt, a, b
     said = [t['content'].strip() for t in shared]
-    asked = [prompt] if isinstance(prompt, str) else [t['content'] for t in _turns(prompt, what='prompt')] if prompt is not None else []
+    asked = [prompt] if isinstance(prompt, str) else [t['content'] for t in _turns(prompt, 'prompt')] if prompt is not None else []
     if any(x.strip() not in said for x in asked): _bad('the prompt is not the one that chosen and rejected start with', 'mend the prompt, or take the column away')
     return shared, a, b
 
-# %% ../../nbs/data/01_formats.ipynb #f2b69b15
+# %% ../../nbs/data/01_formats.ipynb #ed131565
 def _label(value: Any) -> str:
     "The name of a label, however it is written"
     if isinstance(value, str) and value.strip(): return value.strip()
@@ -424,6 +444,7 @@ def _read_label(fmt: Format, row: Mapping[str, Any]) -> dict:
 def _read_tags(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Tokens and the number of each one's tag; -100 stays, and is not trained"
     tokens, tags = (_need(fmt, row, k) for k in ('tokens', 'tags'))
+    tokens, tags = _listed(tokens), _listed(tags)
     for slot, x in (('tokens', tokens), ('tags', tags)):
         if not isinstance(x, list): _bad(f'{fmt.columns[slot]} holds {type(x).__name__}, not a list', 'write one value for each token')
     if not tokens: _bad(f'{fmt.columns["tokens"]} is empty', 'take the row out')
@@ -431,14 +452,13 @@ def _read_tags(fmt: Format, row: Mapping[str, Any]) -> dict:
     if bad := next((t for t in tokens if not isinstance(t, str) or not t), None): _bad(f'the token {bad!r} is no text', 'write tokens as text')
     return dict(tokens=tokens, tags=[-100 if t == -100 else _label_id(fmt.label_names, t) for t in tags])
 
-# %% ../../nbs/data/01_formats.ipynb #4749609f
+# %% ../../nbs/data/01_formats.ipynb #01aab0b5
 def _fits(shape: Shape, columns: Mapping[str, str], head: Sequence[Mapping[str, Any]]) -> bool:
     "Whether the values suit the shape, where names alone don't tell"
     if 'messages' not in shape.needs: return True
-    values = [r[columns['messages']] for r in head if r.get(columns['messages']) is not None]
-    turns = [m for v in values if isinstance(v, list) for m in v if isinstance(m, Mapping)]
-    if values and not any(isinstance(v, list) for v in values): return False
-    return (shape.name == 'sharegpt') == any('from' in m and 'role' not in m for m in turns)
+    values = [_listed(r[columns['messages']]) for r in head if r.get(columns['messages']) is not None]
+    lists = [v for v in values if isinstance(v, list)]
+    return (bool(lists) or not values) and (shape.name == 'sharegpt') == any(v and _is_sharegpt(v) for v in lists)
 
 def candidates(columns: Sequence[str], task: str, head: Sequence[Mapping[str, Any]] = (), name: str | None = None) -> list[tuple[Shape, dict[str, str]]]:
     "The shapes of a task that the columns allow, each with the column of every slot"
@@ -501,7 +521,7 @@ def _mapped(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> list[t
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01_formats.ipynb #a157c045
+# %% ../../nbs/data/01_formats.ipynb #0936908e
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -513,12 +533,13 @@ def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tup
     rows = islice(source.rows, 10_000) if source.streaming else source.rows.select_columns([column])
     seen: set[str] = set()
     for row in rows:
-        for v in row[column] if isinstance(row.get(column), list) else [row.get(column)]:
+        value = _listed(row.get(column))
+        for v in value if isinstance(value, list) else [value]:
             if isinstance(v, (str, bool, int)) and v != '' and v != -100 or isinstance(v, float) and v.is_integer(): seen.add(_label(v))
     if len(seen) < 2: raise DataError(f'{source.name}: {column} holds {"one label" if seen else "no labels"}' + f' only: {next(iter(seen))}'*bool(seen), where=source.name, why='a classifier needs two or more to tell apart', fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
     return _in_order(seen)
 
-# %% ../../nbs/data/01_formats.ipynb #5ccb5a8c
+# %% ../../nbs/data/01_formats.ipynb #5c0b1cb5
 def _flags(shape: Shape, task: str, slots: Mapping[str, str], extras: Sequence[str], head: Sequence[Mapping[str, Any]]) -> set[str]:
     "What the first rows show beyond their columns"
     value = lambda row, slot: row.get(slots.get(slot, ''))
@@ -535,12 +556,16 @@ def _flags(shape: Shape, task: str, slots: Mapping[str, str], extras: Sequence[s
         elif texts and all(isinstance(p, str) and p.strip() and all(value(r, k).startswith(p) and value(r, k).strip() != p.strip() for k in ('chosen', 'rejected')) for r, p in zip(texts, prompts)): flags.add('repeats')
     return flags
 
+def _structured(feature: Any) -> bool:
+    "Whether a column of a data set holds objects that Arrow has made alike"
+    return isinstance(feature, dict) or isinstance(feature, list) or hasattr(feature, 'feature') and _structured(feature.feature)
+
 def _ends(turns: Any) -> bool:
     "Whether a conversation ends with an answer"
     last = turns[-1] if isinstance(turns, list) and turns else {}
     return isinstance(last, Mapping) and (last.get('role') or last.get('from')) in ('assistant', 'gpt')
 
-# %% ../../nbs/data/01_formats.ipynb #92b3f8e1
+# %% ../../nbs/data/01_formats.ipynb #83b4e875
 def recognise(
     source: Source,  # rows that have been read
     task: str = 'sft',  # what the rows are for, see TASKS
@@ -553,13 +578,18 @@ def recognise(
     if task not in TASKS: raise SpecError(f'{task!r} is no task', where='argument task', fix=did_you_mean(task, TASKS))
     name = None if data_format in (None, 'auto') else ALIASES.get(str(data_format).lower(), str(data_format).lower())
     if name and name not in NAMES: raise SpecError(f'data_format={data_format!r} is not known', where='argument data_format', fix=did_you_mean(name, [*NAMES, *ALIASES]))
+    if name and not any(s.name == name and task in s.tasks for s in SHAPES):
+        raise SpecError(f'data_format={data_format!r} is not for {TASKS[task]}', where='argument data_format', fix=f'one of {", ".join(dict.fromkeys(s.name for s in SHAPES if task in s.tasks))}')
     found = candidates(source.columns, task, source.head, name)
     if not found: _refuse_none(source, task, name)
     if len(found) > 1: found = _rendered(_mapped(source, found), source.head)
     if len(found) > 1: _refuse_many(source, found)
     shape, slots = found[0]
+    if system_prompt and shape.read in ('text', 'label', 'tags'):
+        raise SpecError(f'system_prompt has no place in rows of the format {shape.name}', where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
     extras = tuple(c for c in source.columns if c not in slots.values() or task == 'rl' and c == slots.get('answer'))
     flags = _flags(shape, task, slots, extras, source.head)
+    if any(_structured((source.rows.features or {}).get(c)) for c in slots.values()): flags.add('padded')
     if 'gsm8k' in flags: extras = tuple(c for c in extras if c != slots['answer'])
     if task == 'rl' and (clash := [c for c in extras if c in RESERVED]):
         raise DataError(f'{source.name}: the column {clash[0]!r} has a name that reward functions are given anyway', where=source.name, fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')

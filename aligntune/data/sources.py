@@ -487,7 +487,7 @@ def _open_hub(name: str, subset: str | None, split: str | None, streaming: bool,
     origin = f'hub data set {name} (' + ', '.join([f'subset {subset}']*bool(subset) + [f'split {split}']*bool(split))
     return _open_object(rows, split if isinstance(rows, dict) else None, origin, name)
 
-# %% ../../nbs/data/00_sources.ipynb #9e18d27b
+# %% ../../nbs/data/00_sources.ipynb #9f6f08c2
 def _open_object(obj: Any, split: str | None, origin: str | None, name: str | None = None) -> _Opened:
     "Data that is already in memory, or a function that makes it"
     if isinstance(obj, Mapping):
@@ -503,14 +503,16 @@ def _open_object(obj: Any, split: str | None, origin: str | None, name: str | No
 
 def _object_items(rows: Iterable) -> Iterator[tuple[str, dict | Fault]]:
     "Rows given as Python objects"
-    for i, r in enumerate(rows): yield f'row {i}', dict(r) if isinstance(r, Mapping) else Fault(i, f'the row is {_kind(r) or "None"}, not a dict', fix='give dicts: {"column": value, ...}')
+    for i, r in enumerate(rows): yield f'row {i}', _from_numpy(r) if isinstance(r, Mapping) else Fault(i, f'the row is {_kind(r) or "None"}, not a dict', fix='give dicts: {"column": value, ...}')
+
+def _from_numpy(row: Mapping) -> dict: return {c: v.tolist() if hasattr(v, 'tolist') else v for c, v in row.items()}
 
 def _called_items(make: Callable) -> Iterator[tuple[str, dict | Fault]]: return _object_items(make())
 
 def _frame_items(frame: Any) -> Iterator[tuple[str, dict | Fault]]:
     "The rows of a DataFrame; its NaN and NA are missing values"
     for i, row in enumerate(frame.astype(object).where(frame.notna(), None).to_dict('records')):
-        yield f'row {i}', {str(c): v.tolist() if hasattr(v, 'tolist') else v for c, v in row.items()}
+        yield f'row {i}', _from_numpy({str(c): v for c, v in row.items()})
 
 # %% ../../nbs/data/00_sources.ipynb #c5fffc71
 def _sampled(rows: Any, percent: float | None, max_samples: int | None, shuffle: bool, seed: int) -> Any:
