@@ -35,7 +35,7 @@ class Shape:
         "The columns by their usual names, optional ones in brackets"
         return ', '.join([n[0] for n in self.needs.values()] + [f'[{n[0]}]' for n in self.may.values()])
 
-# %% ../../nbs/data/01_formats.ipynb #43da18f9
+# %% ../../nbs/data/01_formats.ipynb #42c8d512
 TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models', rl='PPO and the GRPO family', text_classification='text classification', token_classification='token classification')
 
 _SYSTEM = dict(system=('system', 'system_prompt'))
@@ -53,7 +53,7 @@ SHAPES = (
     Shape('messages', _FINE, dict(messages=('messages', 'conversations', 'conversation')), _TURNS, 'chat', _CHAT),
     Shape('sharegpt', _FINE, dict(messages=('conversations', 'conversation', 'messages')), _TURNS, 'chat', _CHAT),
     Shape('preference', ('preference',), dict(chosen=('chosen', 'chosen_response'), rejected=('rejected', 'rejected_response')),
-          dict(prompt='prompt', chosen='chosen', rejected='rejected', system='system turn', tools='tools'), 'preference', dict(prompt=('prompt', 'question', 'instruction', 'query', 'input')) | _CHAT),
+          dict(prompt='prompt', chosen='chosen', rejected='rejected', system='system turn', tools='tools'), 'preference', dict(prompt=('prompt', 'question', 'instruction', 'query', 'input', 'conversations')) | _CHAT),
     Shape('prompt', ('rl',), dict(prompt=('prompt',)), dict(prompt='prompt', system='system turn', tools='tools'), 'prompt', _CHAT),
     Shape('question_answer', ('rl',), dict(question=('question', 'query', 'problem')), dict(question='prompt', answer='answer', system='system turn'), 'prompt', dict(answer=('answer',)) | _SYSTEM),
     Shape('alpaca', ('rl',), dict(instruction=('instruction',)), dict(instruction='prompt', input='prompt', system='system turn'), 'prompt', dict(input=('input', 'context')) | _SYSTEM),
@@ -165,7 +165,7 @@ def _conversation(turns: list[dict], answered: bool = True) -> list[dict]:
     if answered and 'assistant' not in talk: _bad('there is no assistant turn, so there is nothing to learn', 'add the answer')
     return turns
 
-# %% ../../nbs/data/01_formats.ipynb #75303d3a
+# %% ../../nbs/data/01_formats.ipynb #198dca88
 FLAGS = dict(gsm8k='answer: what follows #### -> answer, the whole -> solution', transcript='Human:/Assistant: turns split', shared='their shared start -> prompt', repeats='the prompt they repeat is cut',
              last='the last answer -> answer', completion='completion -> answer')
 
@@ -193,7 +193,8 @@ class Format:
         said = ', '.join(f'{"+".join(c)} -> {into}' for into, c in parts.items())
         labels = [f'{len(self.label_names)} labels: {", ".join(self.label_names[:6])}' + ', ...'*(len(self.label_names) > 6)] if self.label_names else []
         notes = [FLAGS[f] for f in FLAGS if f in self.flags] + labels + ['system_prompt added']*bool(self.system_prompt)
-        other = [('passed to rewards: ' if self.task == 'rl' else 'not used: ') + ', '.join(self.extras)] if self.extras else []
+        rest = [c for c in self.extras if not (c == 'completion' and 'completion' in self.flags)]
+        other = [('passed to rewards: ' if self.task == 'rl' else 'not used: ') + ', '.join(rest)] if rest else []
         return '; '.join([f'{self.name}: {said}', *notes, *other])
 
     def apply(self, row: Mapping[str, Any]) -> dict:
@@ -382,7 +383,7 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: _bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #f4653fca
+# %% ../../nbs/data/01_formats.ipynb #6221fe08
 @_reader
 def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A prompt and two different answers to it"
@@ -394,7 +395,7 @@ def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
         if isinstance(x, str) and not x.strip(): _bad(f'{name} is empty', 'write the answer, or take the row out')
     if chosen == rejected or isinstance(chosen, str) and chosen.strip() == rejected.strip(): _bad(f'{names[0]} and {names[1]} are equal', 'take the row out: it prefers nothing')
     if 'transcript' in fmt.flags:
-        if is_transcript(prompt): prompt = [t for t in transcript(prompt) if t['content']]
+        if is_transcript(prompt): prompt, chosen, rejected = [t for t in transcript(prompt) if t['content']], chosen.strip(), rejected.strip()
         if is_transcript(chosen) or is_transcript(rejected): chosen, rejected = transcript(chosen), transcript(rejected)
     if not isinstance(chosen, str): prompt, chosen, rejected = _pair_of_turns(prompt, _turns(chosen, names[0]), _turns(rejected, names[1]))
     elif prompt is None: prompt, chosen, rejected = _part_text(chosen, rejected)
@@ -487,16 +488,18 @@ def _rendered(found: list[tuple[Shape, dict[str, str]]], head: Sequence[Mapping[
     parts = lambda row: [s for k in shape.needs for s in ([m.get('content') or m.get('value') or '' for m in row.get(slots[k]) or [] if isinstance(m, Mapping)] if k == 'messages' else strings(row.get(slots[k])))]
     return others if all(isinstance(t := row.get(texts[0][1]['text']), str) and parts(row) and all(p.strip() in t for p in parts(row)) for row in head) else found
 
-# %% ../../nbs/data/01_formats.ipynb #e9afda39
+# %% ../../nbs/data/01_formats.ipynb #afcb7fdc
 def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
     "Say that the columns don't suit, what would, and what they look like instead"
     columns, wanted = source.columns, [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
     other = {t: [_line(*c) for c in candidates(columns, t, source.head)] for t in TASKS if t != task}
     looks = next((f'they look like {c[0]}, which is for {TASKS[t]}' for t, c in other.items() if c and t != 'seq2seq'), '')
+    flat = next((c for c in ('messages', 'conversations', 'conversation') if c in columns), None)
+    looks = looks or (f'{flat} holds text or numbers, not turns' if flat else '')
     close = [(n, c) for s in wanted for names in s.needs.values() for n in names for c in columns if SequenceMatcher(None, n, c).ratio() > .75 and n not in columns]
-    fix = f'column_mapping={{{close[0][1]!r}: {close[0][0]!r}}}' if close else f'rename columns with column_mapping={{"yours": {next(iter(wanted[0].needs.values()))[0]!r}}}, or build rows with processing_fn'
+    fix = f'column_mapping={{{close[0][1]!r}: {close[0][0]!r}}}' if close else f'rename columns with column_mapping={{"yours": "{next(iter(wanted[0].needs.values()))[0]}"}}, or build rows with processing_fn'
     raise DataError(f'{source.name}: the columns {", ".join(columns)} are no {"format" if name is None else name} that {TASKS[task]} can use', where=source.name,
-                    why=(looks + '; ' if looks else '') + 'wanted: ' + ' | '.join(dict.fromkeys(s.columns for s in wanted)), fix=fix)
+                    why=(looks + '; ' if looks else '') + 'wanted: ' + ' | '.join(dict.fromkeys(', '.join(n[0] for n in s.needs.values()) for s in wanted)), fix=fix)
 
 def _refuse_many(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> NoReturn:
     "Name the candidates and the one argument that settles it"
@@ -521,7 +524,7 @@ def _mapped(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> list[t
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01_formats.ipynb #0936908e
+# %% ../../nbs/data/01_formats.ipynb #f9f6d9c4
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -532,11 +535,13 @@ def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tup
     if own := _named((source.rows.features or {}).get(column)): return tuple(own)
     rows = islice(source.rows, 10_000) if source.streaming else source.rows.select_columns([column])
     seen: set[str] = set()
+    odd = None
     for row in rows:
         value = _listed(row.get(column))
         for v in value if isinstance(value, list) else [value]:
             if isinstance(v, (str, bool, int)) and v != '' and v != -100 or isinstance(v, float) and v.is_integer(): seen.add(_label(v))
-    if len(seen) < 2: raise DataError(f'{source.name}: {column} holds {"one label" if seen else "no labels"}' + f' only: {next(iter(seen))}'*bool(seen), where=source.name, why='a classifier needs two or more to tell apart', fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
+            elif isinstance(v, float): odd = v
+    if len(seen) < 2: raise DataError(f'{source.name}: {column} holds {"one label" if seen else "no labels"}' + f' only: {next(iter(seen))}'*bool(seen), where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''), fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
     return _in_order(seen)
 
 # %% ../../nbs/data/01_formats.ipynb #5c0b1cb5
