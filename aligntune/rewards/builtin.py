@@ -298,7 +298,7 @@ def repetition(
     grams = list(zip(*(parts[i:] for i in range(n)), strict=False))
     return len(set(grams))/len(grams) - 1 if grams else 0.
 
-# %% ../../nbs/rewards/02_builtin.ipynb #7a89286f
+# %% ../../nbs/rewards/02_builtin.ipynb #b7948a8c
 def soft_overlong(
     text: str,  # the completion; only its tokens count
     completion_ids: Sequence,  # the tokens, from the trainer
@@ -308,7 +308,7 @@ def soft_overlong(
     "0, falling to -1 near the length limit (DAPO)"
     if not 0 < soft_overlong_cache <= max_completion_length: raise SpecError(f'soft_overlong_cache must lie between 1 and max_completion_length={max_completion_length}, not {soft_overlong_cache}')
     over = len(completion_ids) - (max_completion_length - soft_overlong_cache)
-    return -min(max(over, 0)/soft_overlong_cache, 1.)
+    return max(-over/soft_overlong_cache, -1.) if over > 0 else 0.
 
 # %% ../../nbs/rewards/02_builtin.ipynb #cfd07f8d
 @lru_cache(maxsize=4)
