@@ -15,9 +15,9 @@ __all__ = ['LIMIT', 'CONTAINERS', 'OPS', 'NEWNS', 'NEWUTS', 'NEWIPC', 'NEWUSER',
            'Remote', 'Gone', 'Asker', 'names_in', 'judge', 'Refused', 'lock_in', 'send_block', 'read_block', 'attempt',
            'run_whole', 'serve', 'main']
 
-# %% ../../nbs/rewards/04_jail.ipynb #321bcad2
+# %% ../../nbs/rewards/04_jail.ipynb #c5319615
 LIMIT = 2**22  # longest message, in bytes
-CONTAINERS: dict[str, type] = {'l': list, 't': tuple, 's': set, 'f': frozenset}
+CONTAINERS: dict[str, Any] = {'l': list, 't': tuple, 's': set, 'f': frozenset}
 
 def pack(v: Any, keep: Callable[[Any], int]) -> list:
     "`v` as tagged JSON; what is not plain is kept and numbered"
@@ -436,7 +436,7 @@ def run_whole(job: dict, mode: str, scratch: str) -> dict:
     os.close(out)
     return {'text': text[:LIMIT].decode(errors='replace'), 'late': late, 'failed': failed}
 
-# %% ../../nbs/rewards/04_jail.ipynb #84ed969a
+# %% ../../nbs/rewards/04_jail.ipynb #1823754c
 def _fresh(mode: str, scratch: str) -> None:
     "An empty scratch folder"
     if mode == 'namespaces':
@@ -450,8 +450,10 @@ def serve(mode: str, scratch: str) -> None:
     "Work on jobs until standard input closes"
     jobs, out = os.dup(0), os.fdopen(os.dup(1), 'w')
     os.dup2(os.open(os.devnull, os.O_RDWR), 0); os.dup2(0, 1)
-    import bisect, collections, datetime, functools, heapq, itertools, math, random, re, string, typing  # noqa: F401  the programs' usual imports, loaded once
+    import bisect, collections, datetime, functools, gc, heapq, itertools, math, random, re, string, typing  # noqa: F401  the programs' usual imports, loaded once
     random.seed(0)
+    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  the bare interpreter lacks them
+    gc.freeze()  # the children share these pages
     answer: dict = {'mode': mode}
     while True:
         out.write(json.dumps(answer) + '\n'); out.flush()
