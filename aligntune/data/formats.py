@@ -35,32 +35,39 @@ class Shape:
         "The columns by their usual names, optional ones in brackets"
         return ', '.join([n[0] for n in self.needs.values()] + [f'[{n[0]}]' for n in self.may.values()])
 
-# %% ../../nbs/data/01_formats.ipynb #42c8d512
-TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models', rl='PPO and the GRPO family', text_classification='text classification', token_classification='token classification')
+# %% ../../nbs/data/01_formats.ipynb #608452e7
+TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models', rl='PPO and the GRPO family',
+             text_classification='text classification', token_classification='token classification')
 
-_SYSTEM = dict(system=('system', 'system_prompt'))
-_CHAT = dict(tools=('tools', 'functions')) | _SYSTEM
+_SYSTEM: dict[str, tuple[str, ...]] = dict(system=('system', 'system_prompt'))
+_CHAT: dict[str, tuple[str, ...]] = dict(tools=('tools', 'functions')) | _SYSTEM
+_INPUT: dict[str, tuple[str, ...]] = dict(input=('input', 'context'))
+_ANSWER: dict[str, tuple[str, ...]] = dict(answer=('answer',))
+_PROMPT: dict[str, tuple[str, ...]] = dict(prompt=('prompt', 'question', 'instruction', 'query', 'input', 'conversations'))
 _PAIR, _TURNS = dict(prompt='prompt', completion='completion', system='system turn', tools='tools'), dict(messages='messages', tools='tools', system='system turn')
 _FINE = ('sft', 'seq2seq')
 
 SHAPES = (
     Shape('text', ('sft',), dict(text=('text', 'content')), dict(text='text'), 'text'),
-    Shape('prompt_completion', _FINE, dict(prompt=('prompt', 'input', 'source', 'input_text'), completion=('completion', 'response', 'output', 'answer', 'target', 'target_text')), _PAIR, 'pair', _CHAT),
+    Shape('prompt_completion', _FINE, dict(prompt=('prompt', 'input', 'source', 'input_text'),
+          completion=('completion', 'response', 'output', 'answer', 'target', 'target_text')), _PAIR, 'pair', _CHAT),
     Shape('alpaca', _FINE, dict(instruction=('instruction',), output=('output', 'response', 'completion', 'answer')),
-          dict(instruction='prompt', input='prompt', output='completion', system='system turn'), 'pair', dict(input=('input', 'context')) | _SYSTEM),
-    Shape('question_answer', _FINE, dict(question=('question', 'query', 'problem'), answer=('answer', 'response', 'solution', 'output', 'completion')), dict(question='prompt', answer='completion', system='system turn'), 'pair', _SYSTEM),
+          dict(instruction='prompt', input='prompt', output='completion', system='system turn'), 'pair', _INPUT | _SYSTEM),
+    Shape('question_answer', _FINE, dict(question=('question', 'query', 'problem'), answer=('answer', 'response', 'solution', 'output', 'completion')),
+          dict(question='prompt', answer='completion', system='system turn'), 'pair', _SYSTEM),
     Shape('summary', _FINE, dict(document=('document', 'article', 'text', 'dialogue'), summary=('summary', 'highlights')), dict(document='prompt', summary='completion'), 'pair'),
     Shape('messages', _FINE, dict(messages=('messages', 'conversations', 'conversation')), _TURNS, 'chat', _CHAT),
     Shape('sharegpt', _FINE, dict(messages=('conversations', 'conversation', 'messages')), _TURNS, 'chat', _CHAT),
     Shape('preference', ('preference',), dict(chosen=('chosen', 'chosen_response'), rejected=('rejected', 'rejected_response')),
-          dict(prompt='prompt', chosen='chosen', rejected='rejected', system='system turn', tools='tools'), 'preference', dict(prompt=('prompt', 'question', 'instruction', 'query', 'input', 'conversations')) | _CHAT),
+          dict(prompt='prompt', chosen='chosen', rejected='rejected', system='system turn', tools='tools'), 'preference', _PROMPT | _CHAT),
     Shape('prompt', ('rl',), dict(prompt=('prompt',)), dict(prompt='prompt', system='system turn', tools='tools'), 'prompt', _CHAT),
-    Shape('question_answer', ('rl',), dict(question=('question', 'query', 'problem')), dict(question='prompt', answer='answer', system='system turn'), 'prompt', dict(answer=('answer',)) | _SYSTEM),
-    Shape('alpaca', ('rl',), dict(instruction=('instruction',)), dict(instruction='prompt', input='prompt', system='system turn'), 'prompt', dict(input=('input', 'context')) | _SYSTEM),
+    Shape('question_answer', ('rl',), dict(question=('question', 'query', 'problem')), dict(question='prompt', answer='answer', system='system turn'), 'prompt', _ANSWER | _SYSTEM),
+    Shape('alpaca', ('rl',), dict(instruction=('instruction',)), dict(instruction='prompt', input='prompt', system='system turn'), 'prompt', _INPUT | _SYSTEM),
     Shape('messages', ('rl',), dict(messages=('messages', 'conversations', 'conversation')), dict(messages='prompt', tools='tools', system='system turn'), 'prompt_chat', _CHAT),
     Shape('sharegpt', ('rl',), dict(messages=('conversations', 'conversation', 'messages')), dict(messages='prompt', tools='tools', system='system turn'), 'prompt_chat', _CHAT),
     Shape('text', ('rl',), dict(text=('text',)), dict(text='prompt'), 'prompt'),
-    Shape('text_label', ('text_classification',), dict(text=('text', 'sentence', 'content', 'review', 'input', 'prompt'), label=('label', 'labels', 'target', 'class', 'category', 'sentiment')), dict(text='text', label='label'), 'label'),
+    Shape('text_label', ('text_classification',), dict(text=('text', 'sentence', 'content', 'review', 'input', 'prompt'),
+          label=('label', 'labels', 'target', 'class', 'category', 'sentiment')), dict(text='text', label='label'), 'label'),
     Shape('tokens_tags', ('token_classification',), dict(tokens=('tokens', 'words'), tags=('tags', 'ner_tags', 'labels', 'pos_tags', 'chunk_tags')), dict(tokens='tokens', tags='tags'), 'tags'),
 )
 NAMES = tuple(dict.fromkeys(s.name for s in SHAPES))
@@ -383,19 +390,19 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: _bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #6221fe08
+# %% ../../nbs/data/01_formats.ipynb #3da76409
 @_reader
 def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A prompt and two different answers to it"
     names = [fmt.columns['chosen'], fmt.columns['rejected']]
     chosen, rejected = (_need(fmt, row, k) for k in ('chosen', 'rejected'))
     if type(chosen) is not type(rejected): _bad(f'{names[0]} and {names[1]} are not of one kind', 'write both as text, or both as turns')
-    prompt = _need(fmt, row, 'prompt') if 'prompt' in fmt.columns else None
+    prompt: Any = _need(fmt, row, 'prompt') if 'prompt' in fmt.columns else None
     for name, x in zip(names, (chosen, rejected)):
         if isinstance(x, str) and not x.strip(): _bad(f'{name} is empty', 'write the answer, or take the row out')
     if chosen == rejected or isinstance(chosen, str) and chosen.strip() == rejected.strip(): _bad(f'{names[0]} and {names[1]} are equal', 'take the row out: it prefers nothing')
     if 'transcript' in fmt.flags:
-        if is_transcript(prompt): prompt, chosen, rejected = [t for t in transcript(prompt) if t['content']], chosen.strip(), rejected.strip()
+        if isinstance(prompt, str) and is_transcript(prompt): prompt, chosen, rejected = [t for t in transcript(prompt) if t['content']], chosen.strip(), rejected.strip()
         if is_transcript(chosen) or is_transcript(rejected): chosen, rejected = transcript(chosen), transcript(rejected)
     if not isinstance(chosen, str): prompt, chosen, rejected = _pair_of_turns(prompt, _turns(chosen, names[0]), _turns(rejected, names[1]))
     elif prompt is None: prompt, chosen, rejected = _part_text(chosen, rejected)
@@ -476,17 +483,22 @@ def candidates(columns: Sequence[str], task: str, head: Sequence[Mapping[str, An
     used = [set(slots.values()) for _, slots in found]
     return [f for i, f in enumerate(found) if not any(used[i] < u or used[i] == u and j < i for j, u in enumerate(used))]
 
-# %% ../../nbs/data/01_formats.ipynb #7b1049f0
+# %% ../../nbs/data/01_formats.ipynb #67bb36a3
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
+
+def _strings(value: Any) -> list[str]:
+    "The texts in a value: itself, or what the turns in it say"
+    if isinstance(value, Mapping): value = value.get('content') or value.get('value')
+    return [value] if isinstance(value, str) else [t for v in value for t in _strings(v)] if isinstance(value, list) else []
 
 def _rendered(found: list[tuple[Shape, dict[str, str]]], head: Sequence[Mapping[str, Any]]) -> list[tuple[Shape, dict[str, str]]]:
     "Candidates without a text column that only repeats what another candidate holds in parts"
     texts, others = [f for f in found if f[0].name == 'text'], [f for f in found if f[0].name != 'text']
     if not texts or len(others) != 1 or not head: return found
-    strings = lambda v: [v] if isinstance(v, str) else [s for x in (v.values() if isinstance(v, Mapping) else v or []) for s in strings(x)] if isinstance(v, (list, Mapping)) else []
-    shape, slots = others[0]
-    parts = lambda row: [s for k in shape.needs for s in ([m.get('content') or m.get('value') or '' for m in row.get(slots[k]) or [] if isinstance(m, Mapping)] if k == 'messages' else strings(row.get(slots[k])))]
-    return others if all(isinstance(t := row.get(texts[0][1]['text']), str) and parts(row) and all(p.strip() in t for p in parts(row)) for row in head) else found
+    column, (shape, slots) = texts[0][1]['text'], others[0]
+    parts = [[p.strip() for k in shape.needs for p in _strings(row.get(slots[k]))] for row in head]
+    repeats = all(p and isinstance(row.get(column), str) and all(x in row[column] for x in p) for p, row in zip(parts, head))
+    return others if repeats else found
 
 # %% ../../nbs/data/01_formats.ipynb #afcb7fdc
 def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
@@ -524,7 +536,7 @@ def _mapped(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> list[t
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01_formats.ipynb #f9f6d9c4
+# %% ../../nbs/data/01_formats.ipynb #bf17fc58
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -541,10 +553,13 @@ def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tup
         for v in value if isinstance(value, list) else [value]:
             if isinstance(v, (str, bool, int)) and v != '' and v != -100 or isinstance(v, float) and v.is_integer(): seen.add(_label(v))
             elif isinstance(v, float): odd = v
-    if len(seen) < 2: raise DataError(f'{source.name}: {column} holds {"one label" if seen else "no labels"}' + f' only: {next(iter(seen))}'*bool(seen), where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''), fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
+    held = f'one label only: {next(iter(seen))}' if len(seen) == 1 else 'no labels'
+    if len(seen) < 2:
+        raise DataError(f'{source.name}: {column} holds {held}',
+                where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''), fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
     return _in_order(seen)
 
-# %% ../../nbs/data/01_formats.ipynb #5c0b1cb5
+# %% ../../nbs/data/01_formats.ipynb #ca5eacfd
 def _flags(shape: Shape, task: str, slots: Mapping[str, str], extras: Sequence[str], head: Sequence[Mapping[str, Any]]) -> set[str]:
     "What the first rows show beyond their columns"
     value = lambda row, slot: row.get(slots.get(slot, ''))
@@ -558,7 +573,8 @@ def _flags(shape: Shape, task: str, slots: Mapping[str, str], extras: Sequence[s
         prompts = [value(r, 'prompt') for r in texts]
         if any(is_transcript(value(r, 'chosen')) or is_transcript(p) for r, p in zip(texts, prompts)): flags.add('transcript')
         elif 'prompt' not in slots: flags.add('shared')
-        elif texts and all(isinstance(p, str) and p.strip() and all(value(r, k).startswith(p) and value(r, k).strip() != p.strip() for k in ('chosen', 'rejected')) for r, p in zip(texts, prompts)): flags.add('repeats')
+        elif texts and all(isinstance(p, str) and p.strip() and all(value(r, k).startswith(p) and value(r, k).strip() != p.strip() for k in ('chosen', 'rejected'))
+                           for r, p in zip(texts, prompts)): flags.add('repeats')
     return flags
 
 def _structured(feature: Any) -> bool:
@@ -570,7 +586,7 @@ def _ends(turns: Any) -> bool:
     last = turns[-1] if isinstance(turns, list) and turns else {}
     return isinstance(last, Mapping) and (last.get('role') or last.get('from')) in ('assistant', 'gpt')
 
-# %% ../../nbs/data/01_formats.ipynb #83b4e875
+# %% ../../nbs/data/01_formats.ipynb #81678f7e
 def recognise(
     source: Source,  # rows that have been read
     task: str = 'sft',  # what the rows are for, see TASKS
@@ -582,21 +598,25 @@ def recognise(
     "What the columns of a source mean for a task"
     if task not in TASKS: raise SpecError(f'{task!r} is no task', where='argument task', fix=did_you_mean(task, TASKS))
     name = None if data_format in (None, 'auto') else ALIASES.get(str(data_format).lower(), str(data_format).lower())
-    if name and name not in NAMES: raise SpecError(f'data_format={data_format!r} is not known', where='argument data_format', fix=did_you_mean(name, [*NAMES, *ALIASES]))
+    if name and name not in NAMES: raise SpecError(f'data_format={data_format!r} is not known',
+            where='argument data_format', fix=did_you_mean(name, [*NAMES, *ALIASES]))
     if name and not any(s.name == name and task in s.tasks for s in SHAPES):
-        raise SpecError(f'data_format={data_format!r} is not for {TASKS[task]}', where='argument data_format', fix=f'one of {", ".join(dict.fromkeys(s.name for s in SHAPES if task in s.tasks))}')
+        raise SpecError(f'data_format={data_format!r} is not for {TASKS[task]}',
+                where='argument data_format', fix=f'one of {", ".join(dict.fromkeys(s.name for s in SHAPES if task in s.tasks))}')
     found = candidates(source.columns, task, source.head, name)
     if not found: _refuse_none(source, task, name)
     if len(found) > 1: found = _rendered(_mapped(source, found), source.head)
     if len(found) > 1: _refuse_many(source, found)
     shape, slots = found[0]
     if system_prompt and shape.read in ('text', 'label', 'tags'):
-        raise SpecError(f'system_prompt has no place in rows of the format {shape.name}', where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
+        raise SpecError(f'system_prompt has no place in rows of the format {shape.name}',
+                where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
     extras = tuple(c for c in source.columns if c not in slots.values() or task == 'rl' and c == slots.get('answer'))
     flags = _flags(shape, task, slots, extras, source.head)
     if any(_structured((source.rows.features or {}).get(c)) for c in slots.values()): flags.add('padded')
     if 'gsm8k' in flags: extras = tuple(c for c in extras if c != slots['answer'])
     if task == 'rl' and (clash := [c for c in extras if c in RESERVED]):
-        raise DataError(f'{source.name}: the column {clash[0]!r} has a name that reward functions are given anyway', where=source.name, fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
+        raise DataError(f'{source.name}: the column {clash[0]!r} has a name that reward functions are given anyway',
+                where=source.name, fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
     labels = _all_labels(source, slots[shape.read], label_names) if shape.read in ('label', 'tags') else ()
     return Format(shape, task, slots, extras, frozenset(flags), labels, system_prompt)

@@ -76,7 +76,7 @@ def _text(raw: bytes) -> str:
 
 _BYTES_FIX = 'save the file as UTF-8 (iconv -f latin-1 -t utf-8, or tr -d "\\000" for NUL bytes)'
 
-# %% ../../nbs/data/00_sources.ipynb #30994866
+# %% ../../nbs/data/00_sources.ipynb #007491fa
 def _lines(path: str) -> Iterator[tuple[int, str | Fault]]:
     "Each line of a text file with its number, counted from 1"
     with _stream(path) as stream:
@@ -87,7 +87,8 @@ def _lines(path: str) -> Iterator[tuple[int, str | Fault]]:
                 try: yield no, _text(raw.rstrip(b'\r\n')) + ('' if raw.endswith(b'\n') else _CUT)
                 except ValueError as e: yield no, Fault(-1, str(e), f'{path} line {no}', _BYTES_FIX)
         except (EOFError, OSError, zlib.error) as e:
-            raise DataError(f'{path} is damaged: its packed content ends or breaks after line {no}', where=f'{path} line {no}', why=str(e), fix='copy or download it again') from e
+            raise DataError(f'{path} is damaged: its packed content ends or breaks after line {no}',
+                    where=f'{path} line {no}', why=str(e), fix='copy or download it again') from e
 
 _CUT = '\x00'   # marks the last line of a file that has no line end; no other line can hold a NUL
 
@@ -108,7 +109,7 @@ def _json(text: str) -> Any:
     if '\\ud' in text or '\\uD' in text: json.dumps(value, ensure_ascii=False).encode()   # half a surrogate pair is no character
     return value
 
-# %% ../../nbs/data/00_sources.ipynb #1364361d
+# %% ../../nbs/data/00_sources.ipynb #70bff154
 def _why(e: ValueError) -> str:
     "What a JSON text breaks, in a few words"
     if isinstance(e, json.JSONDecodeError): return f'not JSON at character {e.colno}: {e.msg}'
@@ -124,13 +125,14 @@ def _read_jsonl(path: str) -> Iterator[tuple[str, dict | Fault]]:
             try: row = _json(text)
             except ValueError as e:
                 half = cut and (good or text.lstrip().startswith('{')) and isinstance(e, json.JSONDecodeError)
-                row = Fault(-1, 'the last line is half written' if half else _why(e), fix='the file was cut off while it was written: write it again, or delete that line' if half else '')
+                row = Fault(-1, 'the last line is half written' if half else _why(e),
+                        fix='the file was cut off while it was written: write it again, or delete that line' if half else '')
             if not isinstance(row, (dict, Fault)): row = Fault(-1, f'the line holds {_kind(row)}, not an object', fix='write {"column": value, ...}')
         else: row = text
         good += isinstance(row, dict)
         yield f'{path} line {no}', row
 
-# %% ../../nbs/data/00_sources.ipynb #b5249355
+# %% ../../nbs/data/00_sources.ipynb #d132201f
 _WRAPPERS = ('data', 'rows', 'examples', 'instances', 'items', 'records')
 
 def _document(path: str) -> Any:
@@ -141,7 +143,8 @@ def _document(path: str) -> Any:
         lines.append(text)
     try: return _json('\n'.join(lines).rstrip(_CUT))
     except json.JSONDecodeError as e:
-        raise DataError(f'{path} is not a JSON document: {e.msg}', where=f'{path} line {e.lineno}, character {e.colno}', fix='mend it there; if each line is an object of its own, name the file .jsonl') from None
+        raise DataError(f'{path} is not a JSON document: {e.msg}',
+                where=f'{path} line {e.lineno}, character {e.colno}', fix='mend it there; if each line is an object of its own, name the file .jsonl') from None
     except ValueError as e: raise DataError(f'{path}: {_why(e)}', where=path, fix='mend the document') from None
 
 def _read_json(path: str) -> Iterator[tuple[str, dict | Fault]]:
@@ -152,7 +155,7 @@ def _read_json(path: str) -> Iterator[tuple[str, dict | Fault]]:
     for i, row in enumerate(value):
         yield f'{path} item {i}', row if isinstance(row, dict) else Fault(-1, f'the item is {_kind(row)}, not an object', fix='write {"column": value, ...}')
 
-# %% ../../nbs/data/00_sources.ipynb #ce8e3667
+# %% ../../nbs/data/00_sources.ipynb #85db3e50
 def _plain(path: str) -> Iterator[str]:
     "The lines of a text file that must all be sound"
     for _, text in _lines(path):
@@ -174,15 +177,17 @@ def _read_csv(path: str, delimiter: str = ',') -> Iterator[tuple[str, dict | Fau
         names = _header(next(reader, []), path)
         for cells in reader:
             if not cells: continue
-            row = dict(zip(names, cells)) if len(cells) == len(names) else Fault(-1, f'the row has {len(cells)} cells, but the header names {len(names)} columns', fix='put cells that hold the delimiter or a line end in double quotes')
+            row = dict(zip(names, cells)) if len(cells) == len(names) else Fault(-1, f'the row has {len(cells)} cells, but the header names {len(names)} columns',
+                    fix='put cells that hold the delimiter or a line end in double quotes')
             yield f'{path} line {reader.line_num}', row
     except csv.Error as e:
         raise DataError(f'{path}: broken quotes: {e}', where=f'{path} line {reader.line_num}', fix='write a quote inside a cell twice: "say ""hi"""') from None
 
-# %% ../../nbs/data/00_sources.ipynb #594a475d
+# %% ../../nbs/data/00_sources.ipynb #babd5404
 def _read_txt(path: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
     "The lines, the paragraphs, or the whole of a text file, in the column text"
-    start, held = 1, []
+    start = 1
+    held: list[str] = []
     for no, text in chain(_lines(path), [(0, '')]):   # the last, empty line hands over what is held
         if isinstance(text, Fault): yield f'{path} line {no}', text; continue
         text = text.rstrip(_CUT)
@@ -193,17 +198,19 @@ def _read_txt(path: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]
             if not held: start = no
             held.append(text)
 
-# %% ../../nbs/data/00_sources.ipynb #00968f76
+# %% ../../nbs/data/00_sources.ipynb #c34a1aa9
 def _read_parquet(path: str) -> pa.Table:
     "A Parquet file as a table"
     try: return pq.read_table(path)
-    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Parquet file', where=path, why=str(e).splitlines()[0], fix='copy or download it again') from e
+    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Parquet file',
+            where=path, why=str(e).splitlines()[0], fix='copy or download it again') from e
 
 def _read_arrow(path: str) -> pa.Table:
     "An Arrow file, in either of its two layouts, mapped into memory"
     mapped = pa.memory_map(path)
     try: return (pa.ipc.open_file if mapped.read(6) == b'ARROW1' and mapped.seek(0) == 0 else pa.ipc.open_stream)(_rewound(mapped)).read_all()
-    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Arrow file', where=path, why=str(e).splitlines()[0], fix='copy or write it again') from e
+    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Arrow file',
+            where=path, why=str(e).splitlines()[0], fix='copy or write it again') from e
 
 def _rewound(f: Any) -> Any:
     f.seek(0)
@@ -221,7 +228,7 @@ def named_kind(path: str) -> str | None:
     p = Path(path)
     return ENDINGS.get((p.with_suffix('') if p.suffix.lower() in _PACKED else p).suffix.lower())
 
-# %% ../../nbs/data/00_sources.ipynb #a133fa95
+# %% ../../nbs/data/00_sources.ipynb #27f503d8
 def _first(path: str) -> tuple[bytes, str, bool]:
     "The first bytes of a file, its first line that isn't blank, and whether more lines follow"
     with _stream(path) as s:
@@ -246,9 +253,11 @@ def kind_of_file(path: str) -> str:
     if text.startswith('[') and named in ('json', 'jsonl', None): return 'json'
     if named == 'jsonl' and text.rstrip(_CUT) == '{': return 'json'
     if named in ('parquet', 'arrow') or named == 'jsonl' and text and text[0] not in '{[':
-        raise DataError(f'{path} is named {Path(path).suffix}, but its content is not that', where=f'{path} line 1', why=f'it starts with {text[:30].rstrip(_CUT) or start!r}', fix='give it the ending of what it is, or write it again')
+        raise DataError(f'{path} is named {Path(path).suffix}, but its content is not that',
+                where=f'{path} line 1', why=f'it starts with {text[:30].rstrip(_CUT) or start!r}', fix='give it the ending of what it is, or write it again')
     if named in DELIMITERS: return max(DELIMITERS, key=lambda k: (text.count(DELIMITERS[k]), k == named))
-    if named is None: raise DataError(f'what {path} holds cannot be told from its name or content', where=path, fix=f'give it one of the endings {" ".join(ENDINGS)}')
+    if named is None: raise DataError(f'what {path} holds cannot be told from its name or content',
+            where=path, fix=f'give it one of the endings {" ".join(ENDINGS)}')
     return named
 
 # %% ../../nbs/data/00_sources.ipynb #24ebd77a
@@ -265,10 +274,10 @@ def _kind(v: Any) -> str | None:
     if not inner: return 'a list'
     return _PLURAL.get(inner.pop(), _NESTED[1]) if len(inner) == 1 else _NESTED[1]
 
-# %% ../../nbs/data/00_sources.ipynb #260fc710
+# %% ../../nbs/data/00_sources.ipynb #2cbf7bc5
 class _Kinds:
     "The kind of each column, as its first rows show it"
-    def __init__(self):
+    def __init__(self) -> None:
         self.of: dict[str, str] = {}
 
     def learn(self, rows: Iterable[dict]):
@@ -286,6 +295,7 @@ class _Kinds:
             if kind == want or kind is None: continue
             if want is None or want == 'a list' and kind in (*_PLURAL.values(), _NESTED[1]): self.of[c] = kind
             elif not (kind == 'a list' and want.startswith('a list')): return f'{c!r} is {kind}, but {want} in the other rows'
+        return None
 
 # %% ../../nbs/data/00_sources.ipynb #784998f8
 _HEAD = 1000   # rows that show what the columns hold
@@ -307,7 +317,7 @@ def _checked(items: Items, kinds: _Kinds) -> Iterator[dict | Fault]:
             row = Fault(row['_row'], what, where, 'write every value of a column in the same way')
         yield row
 
-# %% ../../nbs/data/00_sources.ipynb #630df66f
+# %% ../../nbs/data/00_sources.ipynb #c628a907
 def _array(values: list, kind: str | None, type: pa.DataType | None = None) -> pa.Array:
     "One column of a batch of rows"
     if kind in _NESTED:
@@ -322,16 +332,17 @@ def _batch(rows: list[dict], kinds: dict[str, str], name: str) -> dict[str, pa.A
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as e:
         if len(rows) > 1:
             for r in rows: _batch([r], kinds, name)
-        raise DataError(f'{name}: a value that no table can hold', where=f'{name} row {rows[0]["_row"]}', why=str(e), fix='use text, finite numbers, truth values, lists and objects of these') from e
+        raise DataError(f'{name}: a value that no table can hold',
+                where=f'{name} row {rows[0]["_row"]}', why=str(e), fix='use text, finite numbers, truth values, lists and objects of these') from e
 
 def _column(parts: list[pa.Array | int], kind: str | None) -> pa.ChunkedArray:
     "One column from its batches (a number stands for that many missing values), in the widest type among them"
-    parts = [_array([None]*p, kind) if isinstance(p, int) else p for p in parts]
+    arrays = [_array([None]*p, kind) if isinstance(p, int) else p for p in parts]
     order = ['null', 'bool', 'int64', 'double', 'list<item: null>', 'list<item: int64>']
-    widest = max((p.type for p in parts), key=lambda t: order.index(str(t)) if str(t) in order else len(order))
-    return pa.chunked_array([p if p.type == widest else _array(p.to_pylist(), kind, widest) for p in parts], widest)
+    widest = max((a.type for a in arrays), key=lambda t: order.index(str(t)) if str(t) in order else len(order))
+    return pa.chunked_array([a if a.type == widest else _array(a.to_pylist(), kind, widest) for a in arrays], widest)
 
-# %% ../../nbs/data/00_sources.ipynb #527995f9
+# %% ../../nbs/data/00_sources.ipynb #b4a68b10
 def _collect(
     items: Items,  # numbered rows and faults
     name: str,  # what the user calls the data
@@ -352,7 +363,8 @@ def _collect(
         for c, parts in columns.items(): parts.append(arrays.get(c, len(batch)))
         n += len(batch)
     if on_bad == 'error' and (bad := [f for f in faults if not f.asked]): raise refusal(bad, name, n + len(faults))
-    if not n: raise DataError(f'{name} has no rows' + (f' that can be used: {faults[0].what}' if faults else ''), where=faults[0].where if faults else name, fix='give data with at least one row')
+    if not n: raise DataError(f'{name} has no rows' + (f' that can be used: {faults[0].what}' if faults else ''),
+            where=faults[0].where if faults else name, fix='give data with at least one row')
     order = [c for c in columns if c != '_row'] + ['_row']
     table = pa.table({c: _column(columns[c], kinds.of.get(c)) for c in order})
     return Dataset(table, fingerprint=_fingerprint(table)), faults
@@ -377,7 +389,7 @@ def _streamed(make: Callable[[], Items], name: str, on_bad: str) -> IterableData
 
 def _examples(**flow) -> Iterator[tuple[int, dict]]: return enumerate(_flow(**flow))
 
-# %% ../../nbs/data/00_sources.ipynb #f61e5c28
+# %% ../../nbs/data/00_sources.ipynb #28b129d6
 @dataclass
 class _Opened:
     "Data that has been found: rows of datasets, or a function that reads them"
@@ -404,11 +416,12 @@ def pick_split(names: Sequence[str], split: str | None, name: str, prefer: Seque
 def _sliced(rows: Any, part: str) -> Any:
     "The rows that a slice such as [:10%] or [100:200] means"
     if not part: return rows
-    if isinstance(rows, IterableDataset): raise SpecError('a slice of a split needs a number of rows, and a stream has none', where='argument split', fix='max_samples=..., or streaming=False')
+    if isinstance(rows, IterableDataset): raise SpecError('a slice of a split needs a number of rows, and a stream has none',
+            where='argument split', fix='max_samples=..., or streaming=False')
     a, b = ((int(x[:-1])*len(rows)//100 if x.endswith('%') else int(x)) if x else None for x in part[1:-1].split(':'))
     return rows.select(range(*slice(a, b).indices(len(rows))))
 
-# %% ../../nbs/data/00_sources.ipynb #26fb9cf5
+# %% ../../nbs/data/00_sources.ipynb #b66d5050
 def split_of(path: str) -> str | None:
     "The split that the name of a file, or of the folder around it, tells"
     words = [w for part in reversed(Path(path).parts) for w in re.split(r'[^a-z]+', part.lower())]
@@ -416,8 +429,8 @@ def split_of(path: str) -> str | None:
 
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
     "The rows of text files of one kind, one after the other"
-    reader = dict(jsonl=_read_jsonl, json=_read_json, txt=partial(_read_txt, by=by)).get(kind) or partial(_read_csv, delimiter=DELIMITERS[kind])
-    return chain.from_iterable(map(reader, files))
+    readers: dict[str, Callable] = dict(jsonl=_read_jsonl, json=_read_json, txt=partial(_read_txt, by=by))
+    return chain.from_iterable(map(readers.get(kind) or partial(_read_csv, delimiter=DELIMITERS.get(kind, ',')), files))
 
 def _tables(files: Sequence[str], kind: str, streaming: bool) -> Dataset | IterableDataset:
     "Parquet or Arrow files as one data set"
@@ -426,7 +439,7 @@ def _tables(files: Sequence[str], kind: str, streaming: bool) -> Dataset | Itera
     rows = Dataset(table.drop_columns([c for c in table.column_names if c.startswith('__index_level_')]))
     return rows.to_iterable_dataset() if streaming else rows
 
-# %% ../../nbs/data/00_sources.ipynb #94df0b36
+# %% ../../nbs/data/00_sources.ipynb #2415373f
 def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool, note: str = '') -> _Opened:
     "Files that are the parts of one split"
     for f in files:
@@ -434,13 +447,14 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     kinds = {f: kind_of_file(f) for f in files}
     kind = kinds[files[0]]
     if set(kinds.values()) != {kind}:
-        raise DataError(f'{name} holds files of different kinds', where=name, why=', '.join(f'{os.path.relpath(f, name)}: {k}' for f, k in islice(kinds.items(), 6)), fix='name one of the files, or move the others away')
+        raise DataError(f'{name} holds files of different kinds',
+                where=name, why=', '.join(f'{os.path.relpath(f, name)}: {k}' for f, k in islice(kinds.items(), 6)), fix='name one of the files, or move the others away')
     odd = '' if named_kind(files[0]) in (kind, None) else f', though named {Path(files[0]).suffix}'
     origin = f'{what} {name}{note} ({kind}{odd}' + (f', {len(files)} files' if len(files) > 1 else '')
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #752fe132
+# %% ../../nbs/data/00_sources.ipynb #37f78d1b
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
 
 def _data_files(folder: str) -> list[str]:
@@ -455,7 +469,8 @@ def _open_local(path: str, split: str | None, by: str, streaming: bool, note: st
         if any((Path(where)/f).exists() for f in ('dataset_dict.json', 'state.json')): return _open_object(datasets.load_from_disk(where), split, f'local folder {path}{note} (saved by datasets', path)
         groups: dict[str, list[str]] = {}
         for f in _data_files(where): groups.setdefault(split_of(os.path.relpath(f, where)) or 'train', []).append(f)
-        if not groups: raise DataError(f'the folder {path} holds no data files', where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}', fix=f'put in files that end in {" ".join(ENDINGS)}')
+        if not groups: raise DataError(f'the folder {path} holds no data files',
+                where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}', fix=f'put in files that end in {" ".join(ENDINGS)}')
         name, part = pick_split(sorted(groups), split, f'the folder {path}')
         return replace(_open_files(groups[name], path, 'local folder', by, streaming, note), part=part)
     files = [where] if os.path.exists(where) else sorted(glob.glob(where))
@@ -463,18 +478,23 @@ def _open_local(path: str, split: str | None, by: str, streaming: bool, note: st
     _, part = pick_split(sorted(own | {'train'}), split, path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #175dfc35
+# %% ../../nbs/data/00_sources.ipynb #ab3f44ea
 def hub_refusal(name: str, e: Exception) -> DataError:
     "What an error of the Hub's client means for the user"
     said, link = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__, f'https://huggingface.co/datasets/{name}'
-    if 'gated' in said.lower(): return DataError(f'the data set {name} is gated', where='argument dataset_name', why=said, fix=f'accept its conditions at {link} and set HF_TOKEN')
+    if 'gated' in said.lower(): return DataError(f'the data set {name} is gated',
+            where='argument dataset_name', why=said, fix=f'accept its conditions at {link} and set HF_TOKEN')
     if datasets.config.HF_HUB_OFFLINE or 'OfflineMode' in said:
-        return DataError(f'{name!r} is no local path, and not among the data sets fetched before', where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)', fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
-    if 'BuilderConfig' in said or 'Config name' in said or 'config' in said.lower(): return DataError(f'{name} has several subsets, or not this one', where='argument subset', why=' '.join(str(e).split()), fix='subset="..."')
+        return DataError(f'{name!r} is no local path, and not among the data sets fetched before',
+                where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)', fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
+    if 'BuilderConfig' in said or 'Config name' in said or 'config' in said.lower(): return DataError(f'{name} has several subsets, or not this one',
+            where='argument subset', why=' '.join(str(e).split()), fix='subset="..."')
     if 'split' in said.lower(): return DataError(f'{name} has no such split', where='argument split', why=said, fix='name one of the splits it has')
-    if 'script' in said: return DataError(f'{name} needs code of its own to be read, which is never run', where='argument dataset_name', why=said, fix='use a copy of it in Parquet or jsonl')
+    if 'script' in said: return DataError(f'{name} needs code of its own to be read, which is never run',
+            where='argument dataset_name', why=said, fix='use a copy of it in Parquet or jsonl')
     if isinstance(e, (datasets.exceptions.DatasetNotFoundError, FileNotFoundError)) or 'doesn' in said: return DataError(f'{name!r} is no local path and no data set on the Hub', where='argument dataset_name', why=said, fix=f'mend the name; if {link} is private, set HF_TOKEN' + _similar(name))
-    return DataError(f'the data set {name} cannot be fetched', where='argument dataset_name', why=f'{type(e).__name__}: {said}' + (f' ({e.__cause__})' if e.__cause__ else ''), fix='try again when the Hub can be reached, or name a local file')
+    return DataError(f'the data set {name} cannot be fetched',
+            where='argument dataset_name', why=f'{type(e).__name__}: {said}' + (f' ({e.__cause__})' if e.__cause__ else ''), fix='try again when the Hub can be reached, or name a local file')
 
 def _similar(path: str) -> str:
     "A hint at files beside `path` whose names are like it"
@@ -491,11 +511,13 @@ def _open_hub(name: str, subset: str | None, split: str | None, streaming: bool,
     origin = f'hub data set {name} (' + ', '.join([f'subset {subset}']*bool(subset) + [f'split {split}']*bool(split))
     return _open_object(rows, split if isinstance(rows, dict) else None, origin, name)
 
-# %% ../../nbs/data/00_sources.ipynb #9f6f08c2
+# %% ../../nbs/data/00_sources.ipynb #e435f293
 def _open_object(obj: Any, split: str | None, origin: str | None, name: str | None = None) -> _Opened:
     "Data that is already in memory, or a function that makes it"
     if isinstance(obj, Mapping):
-        if not obj or not all(isinstance(v, (Dataset, IterableDataset)) for v in obj.values()): raise DataError('a dict is no data set', where='argument dataset_name', fix='give a list of dicts, one for each row, or datasets.Dataset.from_dict(...)')
+        if not obj or not all(isinstance(v, (Dataset, IterableDataset)) for v in obj.values()):
+            raise DataError('a dict is no data set',
+                where='argument dataset_name', fix='give a list of dicts, one for each row, or datasets.Dataset.from_dict(...)')
         base, part = pick_split(list(obj), split, name or f'the {type(obj).__name__}')
         return _Opened(name or 'the data set', (f'{origin}, ' if origin else f'a {type(obj).__name__} (') + f'split {base}', rows=obj[base], part=part)
     if isinstance(obj, (Dataset, IterableDataset)): return _Opened(name or 'the data set', origin or f'a{"n"*isinstance(obj, IterableDataset)} {type(obj).__name__} (', rows=obj)
@@ -503,11 +525,13 @@ def _open_object(obj: Any, split: str | None, origin: str | None, name: str | No
         return _Opened('the DataFrame', 'a DataFrame (', make=partial(_frame_items, obj))
     if callable(obj): return _Opened(f'{getattr(obj, "__name__", "the function")}()', f'the function {getattr(obj, "__name__", type(obj).__name__)} (', make=partial(_called_items, obj))
     if isinstance(obj, Iterable) and not isinstance(obj, (str, bytes)): return _Opened(f'the {type(obj).__name__}', f'a {type(obj).__name__} (', make=partial(_object_items, obj))
-    raise DataError(f'{type(obj).__name__} is no kind of data that can be read', where='argument dataset_name', fix='a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts')
+    raise DataError(f'{type(obj).__name__} is no kind of data that can be read',
+            where='argument dataset_name', fix='a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts')
 
 def _object_items(rows: Iterable) -> Iterator[tuple[str, dict | Fault]]:
     "Rows given as Python objects"
-    for i, r in enumerate(rows): yield f'row {i}', _from_numpy(r) if isinstance(r, Mapping) else Fault(i, f'the row is {_kind(r) or "None"}, not a dict', fix='give dicts: {"column": value, ...}')
+    for i, r in enumerate(rows): yield f'row {i}', _from_numpy(r) if isinstance(r, Mapping) else Fault(i, f'the row is {_kind(r) or "None"}, not a dict',
+            fix='give dicts: {"column": value, ...}')
 
 def _from_numpy(row: Mapping) -> dict: return {c: v.tolist() if hasattr(v, 'tolist') else v for c, v in row.items()}
 
@@ -518,11 +542,12 @@ def _frame_items(frame: Any) -> Iterator[tuple[str, dict | Fault]]:
     for i, row in enumerate(frame.astype(object).where(frame.notna(), None).to_dict('records')):
         yield f'row {i}', _from_numpy({str(c): v for c, v in row.items()})
 
-# %% ../../nbs/data/00_sources.ipynb #c5fffc71
+# %% ../../nbs/data/00_sources.ipynb #4db0582c
 def _sampled(rows: Any, percent: float | None, max_samples: int | None, shuffle: bool, seed: int) -> Any:
     "The rows that are asked for: shuffled first, then a share or a number of them"
     if isinstance(rows, IterableDataset):
-        if percent is not None: raise SpecError('percent needs a number of rows, and a stream has none', where='argument percent', fix='max_samples=..., or streaming=False')
+        if percent is not None: raise SpecError('percent needs a number of rows, and a stream has none',
+                where='argument percent', fix='max_samples=..., or streaming=False')
         if shuffle: rows = rows.shuffle(seed=seed, buffer_size=10_000)
         return rows.take(max_samples) if max_samples else rows
     n = len(rows) if percent is None else max(1, round(len(rows)*percent/100))
@@ -536,19 +561,21 @@ def renames(columns: Sequence[str], mapping: Mapping[str, str], name: str) -> di
     elif all(c in columns for c in mapping.values()): old = {v: k for k, v in mapping.items()}
     else:
         lost = next(c for c in mapping if c not in columns)
-        raise DataError(f'{name} has no column {lost!r}', where='argument column_mapping', why=f'its columns are: {", ".join(columns)}', fix=did_you_mean(lost, columns))
+        raise DataError(f'{name} has no column {lost!r}', where='argument column_mapping',
+                why=f'its columns are: {", ".join(columns)}', fix=did_you_mean(lost, columns))
     left = [c for c in columns if c not in old]
     twice = [n for n, k in Counter([*left, *old.values()]).items() if k > 1]
     if twice: raise DataError(f'column_mapping would give {name} two columns {twice[0]!r}', where='argument column_mapping', fix='rename the other one as well')
     return {a: b for a, b in old.items() if a != b}
 
-# %% ../../nbs/data/00_sources.ipynb #f39996c5
+# %% ../../nbs/data/00_sources.ipynb #9b5af6f4
 def _apply(fn: Callable, rows: Iterable[dict], name: str) -> Iterator[tuple[str, dict | Fault]]:
     "What the user's function makes of each row"
     for row in rows:
         n, where = row['_row'], f'{name} row {row["_row"]}'
         try: new = fn({c: v for c, v in row.items() if c != '_row'})
-        except Exception as e: raise DataError(f'processing_fn raised {type(e).__name__}: {e}', where=where, why=f'the row has the columns {", ".join(c for c in row if c != "_row")}', fix='mend the function for this row') from e
+        except Exception as e: raise DataError(f'processing_fn raised {type(e).__name__}: {e}',
+                where=where, why=f'the row has the columns {", ".join(c for c in row if c != "_row")}', fix='mend the function for this row') from e
         if new is None: yield where, Fault(n, 'processing_fn returned None', where, asked=True)
         elif isinstance(new, Mapping): yield where, dict(new) | {'_row': n}
         else: raise DataError(f'processing_fn returned {_kind(new)}, not a dict', where=where, fix='return the row as a dict, or None to leave it out')
@@ -587,8 +614,8 @@ class Source:
 
     def __str__(self): return self.origin
 
-# %% ../../nbs/data/00_sources.ipynb #65da7afd
-def _with_numbers(rows: Dataset | IterableDataset) -> Dataset | IterableDataset:
+# %% ../../nbs/data/00_sources.ipynb #f7ad7446
+def _with_numbers(rows: Any) -> Dataset | IterableDataset:
     "The rows of a data set with their numbers, apart from any file of its own on the disk"
     if isinstance(rows, IterableDataset):
         features = Features({**rows.features, '_row': Value('int64')}) if rows.features else None
@@ -602,7 +629,7 @@ def _with_numbers(rows: Dataset | IterableDataset) -> Dataset | IterableDataset:
 
 def _with_number(row: dict, i: int) -> dict: return {**row, '_row': i}
 
-# %% ../../nbs/data/00_sources.ipynb #93c42387
+# %% ../../nbs/data/00_sources.ipynb #e8179633
 def _open(dataset: Any, subset: str | None, split: str | None, streaming: bool, sample_by: str, cache_dir: str | None, revision: str | None) -> _Opened:
     "Find the data: a path that exists comes before a name on the Hub"
     if isinstance(dataset, os.PathLike): dataset = os.fspath(dataset)
@@ -613,10 +640,11 @@ def _open(dataset: Any, subset: str | None, split: str | None, streaming: bool, 
         wins = ', which wins over a hub name' if re.fullmatch(r'[\w-]+(/[\w.-]+)?', dataset) and os.path.isdir(path) else ''
         return _open_local(dataset, split, sample_by, streaming, wins)
     if dataset.startswith(('.', '/', '~')) or named_kind(dataset) or dataset.count('/') > 1 or '\\' in dataset:
-        raise DataError(f'there is no file or folder {dataset}', where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
+        raise DataError(f'there is no file or folder {dataset}',
+                where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
     return _open_hub(dataset, subset, split, streaming, cache_dir, revision)
 
-# %% ../../nbs/data/00_sources.ipynb #8a4eacc7
+# %% ../../nbs/data/00_sources.ipynb #952982b9
 def read(
     dataset: Any,  # a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts
     *,
@@ -636,11 +664,13 @@ def read(
 ) -> Source:
     "Read data from wherever it is"
     _check_settings(percent, max_samples, on_bad, sample_by)
-    if streaming and isinstance(dataset, Iterator): raise DataError('a generator can be read once, and a stream is read in each epoch', where='argument dataset_name', fix='give the generator function itself, not its result; or streaming=False')
+    if streaming and isinstance(dataset, Iterator): raise DataError('a generator can be read once, and a stream is read in each epoch',
+            where='argument dataset_name', fix='give the generator function itself, not its result; or streaming=False')
     found = _open(dataset, subset, split, streaming, sample_by, cache_dir, revision)
     make = partial(_items_of, found.make) if found.make else None
+    rows: Any
     dropped: list[Fault] = []
-    if found.rows is not None: rows = _with_numbers(found.rows)
+    if make is None: rows = _with_numbers(found.rows)
     elif streaming: rows = _streamed(make, found.name, on_bad)
     else: rows, dropped = _collect(make(), found.name, on_bad, None if shuffle or percent or found.part else max_samples)
     rows = _sampled(_sliced(rows, found.part), percent, max_samples, shuffle, seed)
@@ -650,6 +680,7 @@ def read(
 
 def _items_of(make: Callable[[], Items]) -> Items: return _numbered(make())
 
+# %% ../../nbs/data/00_sources.ipynb #327ec762
 def _renamed(rows: Any, mapping: Mapping[str, str], name: str) -> Any:
     "Rows with their columns renamed"
     columns = rows.column_names or list(next(iter(rows), {}))
@@ -673,14 +704,17 @@ def _source(rows: Any, found: _Opened, dropped: Sequence[Fault], make: Any, mapp
     source = Source(rows, found.name, origin, count, tuple(dropped), head, make)
     return replace(source, mapped=tuple(c for c in source.columns if c in {*mapping, *mapping.values()}))
 
+# %% ../../nbs/data/00_sources.ipynb #b1e427e7
 def _check_settings(percent: float | None, max_samples: int | None, on_bad: str, sample_by: str):
     "Refuse settings that make no sense"
-    if percent is not None and not 0 < percent <= 100: raise SpecError(f'percent must be above 0 and at most 100, not {percent}', where='argument percent', fix='percent=10')
-    if max_samples is not None and max_samples < 1: raise SpecError(f'max_samples must be at least 1, not {max_samples}', where='argument max_samples', fix='max_samples=1000')
+    if percent is not None and not 0 < percent <= 100: raise SpecError(f'percent must be above 0 and at most 100, not {percent}',
+            where='argument percent', fix='percent=10')
+    if max_samples is not None and max_samples < 1: raise SpecError(f'max_samples must be at least 1, not {max_samples}',
+            where='argument max_samples', fix='max_samples=1000')
     for k, v, known in (('on_bad', on_bad, ('error', 'drop')), ('sample_by', sample_by, ('line', 'paragraph', 'document'))):
         if v not in known: raise SpecError(f'{k}={v!r} is not known', where=f'argument {k}', fix=f'one of {", ".join(known)}')
 
-# %% ../../nbs/data/00_sources.ipynb #c3d3e941
+# %% ../../nbs/data/00_sources.ipynb #517c5186
 def split_rows(
     source: Source,  # all rows
     ratio: float,  # share for the evaluation
@@ -690,16 +724,18 @@ def split_rows(
     if not 0 < ratio < 1: raise SpecError(f'val_split_ratio must lie between 0 and 1, not {ratio}', where='argument val_split_ratio', fix='val_split_ratio=0.1')
     if source.streaming:
         part = lambda r, held: (zlib.crc32(f'{seed} {r["_row"]}'.encode()) < ratio*2**32) == held
-        parts = [(source.rows.filter(partial(part, held=h)), None) for h in (False, True)]
+        parts: list[tuple[Any, int | None]] = [(source.rows.filter(partial(part, held=h)), None) for h in (False, True)]
     else:
         n = source.count or 0
-        if n < 2: raise DataError(f'{source.name} has one row: none is left for an evaluation', where='argument val_split_ratio', fix='give more rows, or no val_split_ratio')
+        if n < 2: raise DataError(f'{source.name} has one row: none is left for an evaluation',
+                where='argument val_split_ratio', fix='give more rows, or no val_split_ratio')
         order, k = random.Random(seed).sample(range(n), n), min(max(1, round(n*ratio)), n-1)
         parts = [(source.rows.select(sorted(o)), len(o)) for o in (order[k:], order[:k])]
     train, held = (replace(source, rows=r, count=c, head=tuple(islice(r, 100)), origin=f'{source.origin}, {what} part' + (f' of {c:,}' if c else ''))
                    for (r, c), what in zip(parts, ('training', 'evaluation')))
     return train, replace(held, dropped=())
 
+# %% ../../nbs/data/00_sources.ipynb #0bbb7d3b
 def read_pair(
     dataset: Any,  # the training data
     *,
@@ -709,7 +745,8 @@ def read_pair(
     **reading  # everything else that read takes
 ) -> tuple[Source, Source | None]:
     "The training rows and, if asked for, the evaluation rows"
-    if val_split_ratio and (eval_dataset is not None or eval_split): raise SpecError('val_split_ratio and an evaluation set are two answers to one question', where='argument val_split_ratio', fix='keep one of them')
+    if val_split_ratio and (eval_dataset is not None or eval_split): raise SpecError('val_split_ratio and an evaluation set are two answers to one question',
+            where='argument val_split_ratio', fix='keep one of them')
     train = read(dataset, **reading)
     if val_split_ratio: return split_rows(train, val_split_ratio, reading.get('seed', 42))
     if eval_dataset is None and not eval_split: return train, None
