@@ -5,6 +5,7 @@ from pathlib import Path
 os.environ.setdefault('IN_TEST', '1')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+os.environ.setdefault('OMP_NUM_THREADS', '1')   # as in tools/run_notebooks.py: two notebooks at once must not fight over the cores
 from execnb.nbio import read_nb, write_nb
 from execnb.shell import CaptureShell
 from fastcore.all import working_directory
