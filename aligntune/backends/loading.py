@@ -74,7 +74,7 @@ def find_model(
     _check_weights(p)
     return Source(str(p), adapter, tokenizer or str(p))
 
-# %% ../../nbs/backends/00_loading.ipynb #c968ea67
+# %% ../../nbs/backends/00_loading.ipynb #f99e19cc
 def read_config(
     source: Source,  # where the model is
     revision: str | None = None,  # version on the Hub
@@ -91,8 +91,7 @@ def read_config(
 def load_tokenizer(
     source: Source,  # where the tokenizer is
     revision: str | None = None,  # version on the Hub
-    trust_remote_code: bool = False,  # whether code from the Hub may run
-    chat_template: str | None = None  # another template: a file, or the template itself
+    trust_remote_code: bool = False  # whether code from the Hub may run
 ):
     "The tokenizer, with a token to pad with"
     name = source.tokenizer or source.model
@@ -103,14 +102,7 @@ def load_tokenizer(
         if tok.eos_token is None: raise ModelError('the tokenizer has neither a padding nor an end token', where=f'tokenizer {name}', fix='set tok.pad_token and save it again')
         tok.pad_token = tok.eos_token
         logger.debug('padding with the end token %s: padded places carry no label', tok.eos_token)
-    if chat_template is not None:
-        tok.chat_template = Path(chat_template).read_text() if '{' not in chat_template and _folder_or_file(chat_template) else chat_template
     return tok
-
-def _folder_or_file(name: str) -> bool:
-    "Whether a template that holds no braces is a file, refused if it is neither"
-    if Path(name).is_file(): return True
-    raise ModelError('the chat template is neither a file nor a template', where=f'chat_template {name}', fix='give a path to a .jinja file, or the template itself')
 
 # %% ../../nbs/backends/00_loading.ipynb #d170aaad
 def context_length(config, tokenizer=None) -> int | None:
