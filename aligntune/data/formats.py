@@ -536,7 +536,7 @@ def _mapped(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> list[t
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01_formats.ipynb #bf17fc58
+# %% ../../nbs/data/01_formats.ipynb #5f5afce4
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -556,7 +556,8 @@ def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tup
     held = f'one label only: {next(iter(seen))}' if len(seen) == 1 else 'no labels'
     if len(seen) < 2:
         raise DataError(f'{source.name}: {column} holds {held}',
-                where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''), fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
+                where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''),
+                        fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
     return _in_order(seen)
 
 # %% ../../nbs/data/01_formats.ipynb #ca5eacfd

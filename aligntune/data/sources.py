@@ -216,8 +216,9 @@ def _rewound(f: Any) -> Any:
     f.seek(0)
     return f
 
-# %% ../../nbs/data/00_sources.ipynb #82ced124
-ENDINGS = {'.jsonl': 'jsonl', '.ndjson': 'jsonl', '.json': 'json', '.csv': 'csv', '.tsv': 'tsv', '.tab': 'tsv', '.parquet': 'parquet', '.arrow': 'arrow', '.feather': 'arrow', '.txt': 'txt', '.text': 'txt'}
+# %% ../../nbs/data/00_sources.ipynb #3b70f8a8
+ENDINGS = {'.jsonl': 'jsonl', '.ndjson': 'jsonl', '.json': 'json', '.csv': 'csv', '.tsv': 'tsv', '.tab': 'tsv',
+           '.parquet': 'parquet', '.arrow': 'arrow', '.feather': 'arrow', '.txt': 'txt', '.text': 'txt'}
 DELIMITERS = {'csv': ',', 'tsv': '\t', 'csv with semicolons': ';'}
 _PACKED = ('.gz', '.zst')
 _MAGIC = {b'PAR1': 'parquet', b'ARRO': 'arrow', b'\xff\xff\xff\xff': 'arrow'}
@@ -389,7 +390,7 @@ def _streamed(make: Callable[[], Items], name: str, on_bad: str) -> IterableData
 
 def _examples(**flow) -> Iterator[tuple[int, dict]]: return enumerate(_flow(**flow))
 
-# %% ../../nbs/data/00_sources.ipynb #28b129d6
+# %% ../../nbs/data/00_sources.ipynb #2e68c552
 @dataclass
 class _Opened:
     "Data that has been found: rows of datasets, or a function that reads them"
@@ -402,7 +403,8 @@ class _Opened:
 _SPLIT = re.compile(r'(?P<name>[^\[\]]+)(?P<part>\[(-?\d+%?)?:(-?\d+%?)?\])?$')
 _EVALS = ('validation', 'eval', 'test')   # looked for in this order where an evaluation set names no split
 
-_SPLIT_WORDS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test', 'validation': 'validation', 'valid': 'validation', 'val': 'validation', 'dev': 'validation', 'eval': 'eval', 'evaluation': 'eval'}
+_SPLIT_WORDS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test', 'validation': 'validation',
+                'valid': 'validation', 'val': 'validation', 'dev': 'validation', 'eval': 'eval', 'evaluation': 'eval'}
 
 def pick_split(names: Sequence[str], split: str | None, name: str, prefer: Sequence[str] = ('train',)) -> tuple[str, str]:
     "The split that is meant, and the slice of it"
@@ -478,7 +480,7 @@ def _open_local(path: str, split: str | None, by: str, streaming: bool, note: st
     _, part = pick_split(sorted(own | {'train'}), split, path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #ab3f44ea
+# %% ../../nbs/data/00_sources.ipynb #ed84cbc8
 def hub_refusal(name: str, e: Exception) -> DataError:
     "What an error of the Hub's client means for the user"
     said, link = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__, f'https://huggingface.co/datasets/{name}'
@@ -487,12 +489,14 @@ def hub_refusal(name: str, e: Exception) -> DataError:
     if datasets.config.HF_HUB_OFFLINE or 'OfflineMode' in said:
         return DataError(f'{name!r} is no local path, and not among the data sets fetched before',
                 where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)', fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
-    if 'BuilderConfig' in said or 'Config name' in said or 'config' in said.lower(): return DataError(f'{name} has several subsets, or not this one',
+    if 'config' in said.lower():
+        return DataError(f'{name} has several subsets, or not this one',
             where='argument subset', why=' '.join(str(e).split()), fix='subset="..."')
     if 'split' in said.lower(): return DataError(f'{name} has no such split', where='argument split', why=said, fix='name one of the splits it has')
     if 'script' in said: return DataError(f'{name} needs code of its own to be read, which is never run',
             where='argument dataset_name', why=said, fix='use a copy of it in Parquet or jsonl')
-    if isinstance(e, (datasets.exceptions.DatasetNotFoundError, FileNotFoundError)) or 'doesn' in said: return DataError(f'{name!r} is no local path and no data set on the Hub', where='argument dataset_name', why=said, fix=f'mend the name; if {link} is private, set HF_TOKEN' + _similar(name))
+    if isinstance(e, FileNotFoundError) or 'doesn' in said:
+        return DataError(f'{name!r} is no local path and no data set on the Hub', where='argument dataset_name', why=said, fix=f'mend the name; if {link} is private, set HF_TOKEN' + _similar(name))
     return DataError(f'the data set {name} cannot be fetched',
             where='argument dataset_name', why=f'{type(e).__name__}: {said}' + (f' ({e.__cause__})' if e.__cause__ else ''), fix='try again when the Hub can be reached, or name a local file')
 
