@@ -13,8 +13,9 @@ from typing import Any
 # %% auto #0
 __all__ = ['Noted', 'percentile', 'Tally', 'Counts', 'DataReport', 'pieces', 'Piece', 'PreviewRow', 'row_pieces', 'Preview']
 
-# %% ../../nbs/data/04_report.ipynb #1842bebf
+# %% ../../nbs/data/04_report.ipynb #07c97ef2
 _SHOWN = 20  # row numbers kept for each reason
+_REASONS, _OTHER = 20, 'unusable: other reasons'  # reasons that are told apart
 
 @dataclass
 class Noted:
@@ -38,12 +39,11 @@ def percentile(counts: Counter, share: float) -> int:
         if seen >= need: break
     return value if counts else 0
 
-# %% ../../nbs/data/04_report.ipynb #7d7164dc
-_REMEMBERED = 1_000_000  # distinct rows that are compared for duplicates
-
+# %% ../../nbs/data/04_report.ipynb #0728919f
 class Tally:
     "Counts rows as they pass: used, dropped, cut, repeated"
-    def __init__(self) -> None:
+    def __init__(self, remember: int = 10_000_000) -> None:  # rows that are remembered to find repeats
+        self.remember = remember
         self.read = self.tokens = self.trained = self.cut_tokens = 0
         self.dropped: dict[str, Noted] = {}
         self.cut, self.repeated, self.special = Noted(), Noted(), Noted()
@@ -64,12 +64,13 @@ class Tally:
         self.read += 1
         if special: self.special.add(row)
         if why:
-            self.dropped.setdefault(why, Noted()).add(row)
+            known = why in self.dropped or len(self.dropped) < _REASONS
+            self.dropped.setdefault(why if known else _OTHER, Noted()).add(row)
             return
         self.tokens += n; self.trained += trained; self.lengths[n] += 1
         if cut: self.cut.add(row); self.cut_tokens += cut
         if key in self.seen: self.repeated.add(row)
-        elif len(self.seen) < _REMEMBERED: self.seen.add(key)
+        elif len(self.seen) < self.remember: self.seen.add(key)
 
     def summary(self) -> Counts:
         "The counts, as plain data"
