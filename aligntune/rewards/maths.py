@@ -39,7 +39,7 @@ def _equal(answer: str, references: list[str]) -> bool | None:
 @lru_cache(maxsize=4)
 def _child(seconds: float) -> Child: return Child('aligntune.rewards.maths:_equal', seconds)
 
-# %% ../../nbs/rewards/03_maths.ipynb #ca8349d4
+# %% ../../nbs/rewards/03_maths.ipynb #f95478b6
 def _value(got, references: list[str], row: int) -> float:
     "The reward of one decided row"
     if got is None: raise RewardError(f'the reference {references} cannot be read as mathematics', where=f'reward math_answer, row {row} of the batch', fix='exact_match compares text')
@@ -61,3 +61,5 @@ def math_answer(
     if lost: log.warning('math_answer: %d of %d answers could not be decided and count as wrong (%s)', len(lost), len(completions), lost[0])
     left = iter(decided)
     return [exact_match(c, r, ignore_case=True) if w else _value(next(left), r, i) for i, (c, r, w) in enumerate(zip(completions, refs, words, strict=True))]
+
+math_answer.keeps_time = True  # type: ignore[attr-defined]
