@@ -197,7 +197,7 @@ class RewardSpec:
     reward_model_name: str | None = opt(None, 'sequence-classification model that scores answers', aliases='reward_model reward_model_path', only=POLICY)
     reward_timeout: float = opt(60.0, 'seconds that one call of a reward may take', above=0, hi=1e6, only=POLICY)
 
-# %% ../../nbs/core/02_spec.ipynb #54e7e7c8
+# %% ../../nbs/core/02_spec.ipynb #dd757e4e
 GROUPS = dict(model=ModelSpec, data=DataSpec, algo=AlgoSpec, peft=PeftSpec, optim=OptimSpec, run=RunSpec, rewards=RewardSpec)
 _WORDS = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'a text', list: 'a list', dict: 'a mapping'}
 
@@ -207,6 +207,7 @@ class Field:
     name: str
     group: str
     kinds: tuple[type, ...]
+    optional: bool
     default: Any
     facts: Mapping[str, Any]
     def __getattr__(self, k): 
@@ -221,7 +222,7 @@ class Field:
         low = f' of at least {self.lo:g}' if self.lo is not None else f' above {self.above:g}' if self.above is not None else ''
         return word + low + (f'{" and" if low else ""} at most {self.hi:g}' if self.hi is not None else '')
 
-# %% ../../nbs/core/02_spec.ipynb #6c7d1392
+# %% ../../nbs/core/02_spec.ipynb #e47f1dbb
 def _kinds(hint: Any) -> tuple[type, ...]:
     "The plain types of an annotation; () where anything is allowed"
     if hint is Any: return ()
@@ -234,7 +235,7 @@ def _table() -> dict[str, Field]:
         hints = typing.get_type_hints(cls)
         for f in dataclasses.fields(cls):
             assert f.name not in out, f'{f.name} stands in two groups'
-            out[f.name] = Field(f.name, group, _kinds(hints[f.name]), f.default, f.metadata)
+            out[f.name] = Field(f.name, group, _kinds(hints[f.name]), type(None) in typing.get_args(hints[f.name]), f.default, f.metadata)
     return out
 
 FIELDS = _table()
@@ -261,10 +262,10 @@ def _convert(value: Any, kind: type) -> Any:
     if not isinstance(value, kind): raise ValueError
     return value
 
-# %% ../../nbs/core/02_spec.ipynb #f4d982ae
+# %% ../../nbs/core/02_spec.ipynb #021a8e0f
 def check(f: Field, value: Any, where: str) -> Any:
     "`value` in the type and range of field `f`, or a SpecError that says what would be right"
-    if value is None and f.default is None or not f.kinds: return value
+    if value is None and f.optional or not f.kinds: return value
     if f.name in _SPELLED: value = _SPELLED[f.name](value)
     def refuse():
         near = did_you_mean(str(value), [str(c) for c in f.choices]) if f.choices and isinstance(value, str) else ''
