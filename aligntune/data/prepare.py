@@ -58,7 +58,7 @@ def kind_of(spec: Any, model_kind: str = 'causal') -> str:
     task = task_for(spec, model_kind)
     return 'reward' if _get(spec, 'algorithm') == 'reward_model' else _KIND.get(task, task)
 
-# %% ../../nbs/data/05_prepare.ipynb #45cc233e
+# %% ../../nbs/data/05_prepare.ipynb #25234a58
 def context_of(tokenizer: PreTrainedTokenizerBase, context_length: int | None) -> int | None:
     "The model's context: from its configuration, else from its tokenizer, else unknown"
     return context_length or (tokenizer.model_max_length if tokenizer.model_max_length < 10**9 else None)
@@ -70,7 +70,7 @@ def settings_of(spec: Any, tokenizer: PreTrainedTokenizerBase, context_length: i
         raise SpecError(f'max_seq_length={longest:,} is longer than the context of the model, {context:,} tokens', where='argument max_seq_length', why='it has no positions for more', fix=f'max_seq_length={context}')
     limit, prompt = longest or context, _get(spec, 'max_prompt_length')
     if kind == 'rl' and limit and not prompt: prompt = max(limit - _get(spec, 'max_completion_length', 0), 1)
-    return Settings(kind, *(_get(spec, n, d) for n, d in (('train_on', 'completion'), ('on_long', 'error'), ('on_empty', 'error'), ('on_bad', 'error'))), limit, prompt)
+    return Settings(kind, _get(spec, 'train_on', 'completion'), *(_get(spec, n, 'error') for n in ('on_long', 'on_empty', 'on_bad')), max_length=limit, max_prompt_length=prompt)  # type: ignore[misc]
 
 # %% ../../nbs/data/05_prepare.ipynb #2d9252ea
 _FEATURES = dict(_row='int64', _n='int32', _t='int32', _cut='int32', _why='string', _key='int64', _special='bool')
@@ -176,7 +176,7 @@ def _why_empty(row: dict) -> str:
     if messages is not None and not any(m['role'] == 'assistant' for m in messages): return f'{EMPTY}: no assistant turn'
     return f'{EMPTY}: the text is empty' if 'text' in row else f'{EMPTY}: the answer is empty'
 
-# %% ../../nbs/data/05_prepare.ipynb #546c08e7
+# %% ../../nbs/data/05_prepare.ipynb #20c2e404
 class _Supervised(Encode):
     "Rows whose answers are trained"
     def _sft(self, rows: list[dict]) -> list[Done]:
@@ -186,7 +186,7 @@ class _Supervised(Encode):
         "One row, cut if it is too long"
         if encoded is None: return Done(why=f'{BAD}: the chat template refuses it')
         (ids, ranges), s = encoded, self.settings
-        n, gone = len(ids), []
+        n, gone = len(ids), list[tuple[int, int]]()
         if not ranges: return Done(n=n, why=_why_empty(row))
         if s.max_length and n > s.max_length:
             if s.on_long in ('error', 'drop'): return Done(n=n, why=f'{LONG} {s.max_length:,} tokens')
@@ -209,7 +209,7 @@ class _Supervised(Encode):
         a, b = a[-m:] if s.on_long == 'cut_prompt' else a[:m], b[:m]
         return Done((a, b), len(a) + len(b), len(b), n - len(a) - len(b), key=_key(a, b))
 
-# %% ../../nbs/data/05_prepare.ipynb #03b3fa02
+# %% ../../nbs/data/05_prepare.ipynb #cbf711ca
 class _Paired(_Supervised):
     "Rows with a chosen and a rejected answer, and rows with only a prompt"
     def _preference(self, rows: list[dict]) -> list[Done]:
@@ -246,12 +246,38 @@ class _Paired(_Supervised):
 
     def _rl(self, rows: list[dict]) -> list[Done]:
         "Prompts stay text; their length is checked as it will be when they are asked"
-        out, m = [], self.settings.max_prompt_length
-        for e in self.encode(self.texts(rows, self.tokens.asked)):
-            ids = e[0] if e else []
-            why = f'{BAD}: the chat template refuses it' if e is None else f'{EMPTY}: the prompt is empty' if not ids else f'{LONG} {m:,} tokens: its prompt' if m and len(ids) > m else ''
-            out.append(Done(n=len(ids), why=why, key=_key(ids)))
-        return out
+        return [self._prompt(r, e) for r, e in zip(rows, self.encode(self.texts(rows, self.tokens.asked)))]
+
+    def _prompt(self, row: dict, encoded: Any) -> Done:
+        "One prompt, shortened if it is too long and may be"
+        if encoded is None: return Done(why=f'{BAD}: the chat template refuses it')
+        ids, m, cuts = encoded[0], self.settings.max_prompt_length, self.settings.on_long.startswith('cut')
+        n = len(ids)
+        if not ids: return Done(why=f'{EMPTY}: the prompt is empty')
+        if m and n > m and cuts: ids = self._asked_ids(self.fit_prompt(row))
+        if m and len(ids) > m: return Done(n=n, why=f'{LONG} {m:,} tokens: its prompt' + ', even when cut'*cuts)
+        return Done(n=len(ids), cut=n - len(ids), key=_key(ids))
+
+    def _asked_ids(self, row: dict) -> list[int]: return self.tokens.encoder.encode([self.tokens.asked(row)])[0][0]
+
+    def fit_prompt(self, row: dict) -> dict:
+        "The row with a shorter prompt: without its oldest turns, then without the start (or end) of its last text"
+        over = lambda r: len(self._asked_ids(r)) - (self.settings.max_prompt_length or 0)
+        first = int(isinstance(row['prompt'], list) and row['prompt'][0]['role'] == 'system')
+        while isinstance(row['prompt'], list) and len(row['prompt']) > first + 1 and over(row) > 0:
+            row = row | dict(prompt=row['prompt'][:first] + row['prompt'][first + 1:])
+        for _ in range(8):  # a cut text may have a token more than counted, since its first word has lost its space
+            if (excess := over(row)) <= 0: break
+            *before, last = row['prompt'] if isinstance(row['prompt'], list) else [row['prompt']]
+            row = row | dict(prompt=self._clipped(last, excess) if isinstance(last, str) else [*before, last | dict(content=self._clipped(last['content'], excess))])
+        return row
+
+    def _clipped(self, text: str, excess: int) -> str:
+        "`text` without `excess` tokens"
+        enc = self.tokens.encoder._backend.encode(text, add_special_tokens=False)
+        keep = len(enc.ids) - excess
+        if keep <= 0: return ''
+        return text[:enc.offsets[keep-1][1]] if self.settings.on_long == 'cut_end' else text[enc.offsets[-keep][0]:]
 
 # %% ../../nbs/data/05_prepare.ipynb #6c30f7fc
 class Encoding(_Paired):
@@ -361,7 +387,7 @@ def encode_rows(
     finally:
         if not shown: datasets.enable_progress_bars()
 
-# %% ../../nbs/data/05_prepare.ipynb #34d1d050
+# %% ../../nbs/data/05_prepare.ipynb #c3f26b57
 def _defused(value: Any, tokens: Tokens) -> Any:
     "`value` with the names of control tokens broken by a zero-width space"
     if isinstance(value, str): return tokens.spell._own.sub(lambda m: m.group()[0] + '\u200b' + m.group()[1:], value)
@@ -380,11 +406,13 @@ def _kept(rows: Dataset, encoded: Dataset, encoding: Encode, tally: Tally) -> Da
     "The rows that are trained on, with the columns that a trainer takes"
     good = [i for i, why in enumerate(encoded['_why']) if not why] if tally.dropped else range(len(rows))
     if encoding.settings.kind != 'rl': return encoded.remove_columns(list(_FEATURES)).select(good) if tally.dropped else encoded.remove_columns(list(_FEATURES))
-    return _as_dataset([_prompt_row(encoding, rows[i]) for i in good])
+    cuts = encoded['_cut'] if tally.cut.count else [0]*len(rows)
+    return _as_dataset([_prompt_row(encoding, rows[i], cuts[i] > 0) for i in good])
 
-def _prompt_row(encoding: Encode, row: dict) -> dict:
+def _prompt_row(encoding: Encode, row: dict, cut: bool) -> dict:
     "A row for RL: the prompt as trainers may read it, and what rewards want"
     out = encoding.canonical(row)
+    if cut: out = encoding.fit_prompt(out)  # type: ignore[attr-defined]
     return {c: _defused(v, encoding.tokens) if c == 'prompt' else v for c, v in out.items() if c != '_row'}
 
 def _as_dataset(rows: list[dict]) -> Dataset:
@@ -394,7 +422,7 @@ def _as_dataset(rows: list[dict]) -> Dataset:
     plain = Dataset.from_list([{c: v for c, v in r.items() if c != 'prompt'} | dict(_prompt='') for r in rows])
     return Dataset.from_list([r | dict(_prompt='') for r in rows], features=Features({**plain.features, 'prompt': datasets.Json()})).remove_columns('_prompt')
 
-# %% ../../nbs/data/05_prepare.ipynb #34e352e7
+# %% ../../nbs/data/05_prepare.ipynb #98ff54ae
 class StreamEncoding:
     "Encodes batches of a stream, counts them, refuses or drops as the settings say"
     def __init__(self, encoding: Encode, tally: Tally, name: str, where: Callable[[int], str] | None = None):
@@ -408,7 +436,7 @@ class StreamEncoding:
         refuse(self.tally, self.encoding.settings, self.name, self.where)
         good = [i for i, why in enumerate(done['_why']) if not why]
         if self.encoding.settings.kind != 'rl': return {c: [v[i] for i in good] for c, v in done.items() if c not in _FEATURES}
-        prompts = [_prompt_row(self.encoding, rows[i]) for i in good]
+        prompts = [_prompt_row(self.encoding, rows[i], done['_cut'][i] > 0) for i in good]
         return {c: [p.get(c) for p in prompts] for c in (prompts[0] if prompts else ())}
 
 # %% ../../nbs/data/05_prepare.ipynb #d6eb448c

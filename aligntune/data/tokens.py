@@ -48,7 +48,7 @@ def ensure_template(
     log.info(note)
     return note
 
-# %% ../../nbs/data/02_tokens.ipynb #83f4c6b8
+# %% ../../nbs/data/02_tokens.ipynb #ec6c81bd
 _OPEN, _CLOSE = '\ue0a0', '\ue0a1'
 
 def _show_marks(template: str) -> str:
@@ -59,7 +59,7 @@ def _show_marks(template: str) -> str:
 
 def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
     "A text without its marks, and the marked stretches; neighbours are one"
-    out, spans, at, start = [], [], 0, 0
+    out, spans, at, start = list[str](), list[tuple[int, int]](), 0, 0
     for piece in re.split(f'([{_OPEN}{_CLOSE}])', text):
         if piece == _OPEN: start = at
         elif piece == _CLOSE:
@@ -70,7 +70,7 @@ def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
             at += len(piece)
     return ''.join(out), spans
 
-# %% ../../nbs/data/02_tokens.ipynb #cbc1c088
+# %% ../../nbs/data/02_tokens.ipynb #eeb92042
 _PROBES = '\ue001', '\ue002', '\ue003'  # a question, an answer, another question: private characters that no template touches
 
 def _says(role: str, content: str) -> dict[str, Any]: return dict(role=role, content=content)
@@ -91,7 +91,8 @@ class ChatTemplate:
 
     def raw(self, messages: list[dict], tools: list | None = None, ask: bool = False, marks: bool = False) -> str:
         "One rendering; errors are Jinja's"
-        return self.tokenizer.apply_chat_template(messages, tools=tools or None, chat_template=self._with_marks if marks else self.source,
+        return self.tokenizer.apply_chat_template(messages,  # type: ignore[return-value]
+                                                  tools=tools or None, chat_template=self._with_marks if marks else self.source,
                                                   tokenize=False, add_generation_prompt=ask, **self.kwargs)
 
     def render(self, messages: list[dict], tools: list | None = None, ask: bool = False, marks: bool = False) -> str:
@@ -116,6 +117,13 @@ class ChatTemplate:
         if asked.startswith(only) and len(asked) > len(only): opening = opening[len(only.split(q)[1]):]
         closing = one.split(a)[1] if two.startswith(one) else self._closing(one.split(a)[1], two.split(a)[1])
         return Turn(opening, closing, rest) if opening else None
+
+    @cached_property
+    def drops_text(self) -> bool:
+        "Whether the template renders an answer without its words, as some do that expect lists of parts"
+        q, a, _ = _PROBES
+        try: return a not in self.raw([_says('user', q), _says('assistant', a)])
+        except (TemplateError, TypeError, KeyError, AttributeError): return False  # the rendering itself will say what is wrong
 
     def _closing(self, last: str, inner: str) -> str:
         "What closes an inner turn, where the last turn is closed in another way: up to the last control token that both write, or else the first"
@@ -153,12 +161,13 @@ def _scan(text: str, turn: Turn, to_end: bool) -> list[tuple[int, int]]:
 
 def _in_order(spans: list[tuple[int, int]]) -> bool: return all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
 
-# %% ../../nbs/data/02_tokens.ipynb #20b8df9f
+# %% ../../nbs/data/02_tokens.ipynb #8cdd5d29
 class TurnFinder(ChatTemplate):
     "A chat template that knows which characters each assistant turn has in a rendering"
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[tuple[int, int, int]]]:
         "The rendered conversation, and (message, start, end) for each assistant turn"
         turns = [i for i, m in enumerate(messages) if m['role'] == 'assistant']
+        if turns and self.drops_text: raise DataError('the chat template leaves out contents that are plain text', why='it renders only lists of parts, such as {"type": "text", ...}', fix='pass a chat_template that writes plain text')
         if self.marked:
             text, marked = _read_marks(self.render(messages, tools, marks=True))
             if len(marked) != len(turns): raise self._impossible(messages, f'it marks {len(marked)} stretches for {len(turns)} assistant turns')
@@ -175,11 +184,12 @@ class TurnFinder(ChatTemplate):
         if asked and answered and text.startswith(asked) and text.startswith(answered): return len(asked), len(answered)
         for kept in ({k: v for k, v in messages[i].items() if k not in ('reasoning_content', 'thinking')}, {}):
             probe = self._try([*messages[:i], {**kept, **_says('assistant', _PROBES[1])}, *messages[i+1:]], tools)
-            if probe and probe.count(_PROBES[1]) == 1 and (found := self._around(*probe.split(_PROBES[1]), text)): return found
+            if probe and probe.count(_PROBES[1]) == 1 and (found := self._around(probe.split(_PROBES[1]), text)): return found
         raise self._impossible(messages, f'neither prefixes nor markers show where turn {i} begins and ends')
 
-    def _around(self, before: str, after: str, text: str) -> tuple[int, int] | None:
+    def _around(self, sides: list[str], text: str) -> tuple[int, int] | None:
         "The stretch of `text` between what comes before a turn's opening and what comes after its closing"
+        before, after = sides
         opening, closing, _ = self.turn or Turn('', '')
         start = before.rfind(opening) + len(opening)
         if not opening or start < len(opening) or not text.startswith(before[:start]) or not text.endswith(after): return None
@@ -335,7 +345,7 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #e0068ec6
+# %% ../../nbs/data/02_tokens.ipynb #f10c5ef5
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
     def __init__(self,
@@ -353,13 +363,13 @@ class Chats:
         "The tokens that end an answer: the EOS, and the control token that the template closes a turn with"
         if not (self.template and self.template.turn): names = []
         else: names = self.template.control.findall(self.template.turn.closing)[:1]
-        ids = [self.tokenizer.eos_token_id, *self.tokenizer.convert_tokens_to_ids(names)]
+        ids = [self.tokenizer.eos_token_id, *(self.tokenizer.convert_tokens_to_ids(n) for n in names)]
         return list(dict.fromkeys(i for i in ids if i is not None))
 
-    def messages(self, prompt: str | list[dict], completion: str | list[dict] = ()) -> list[dict] | None:  # type: ignore[assignment]
+    def messages(self, prompt: str | list[dict], completion: str | list[dict] | None = None) -> list[dict] | None:
         "The conversation of a row, with the system prompt; None where its parts are literal strings"
-        if isinstance(prompt, str) and isinstance(completion, (str, tuple)) and not self.system_prompt: return None
-        out = [*([_says('user', prompt)] if isinstance(prompt, str) else prompt), *([_says('assistant', completion)] if isinstance(completion, str) else completion)]
+        if isinstance(prompt, str) and not isinstance(completion, list) and not self.system_prompt: return None
+        out = [*([_says('user', prompt)] if isinstance(prompt, str) else prompt), *([_says('assistant', completion)] if isinstance(completion, str) else completion or [])]
         first = [] if not self.system_prompt or (out and out[0]['role'] == 'system') else [_says('system', self.system_prompt)]
         return [{k: v for k, v in m.items() if v is not None or k == 'content'} for m in first + out]
 
@@ -386,7 +396,7 @@ class Chats:
         ends = [m.end() for m in self.template.control.finditer(text[-200:])]  # type: ignore[union-attr]
         return bool(ends) and not text[-200:][ends[-1]:].strip()
 
-# %% ../../nbs/data/02_tokens.ipynb #cc849cf0
+# %% ../../nbs/data/02_tokens.ipynb #946ac100
 class Tokens(Chats):
     "Reads canonical rows"
     def sft(self, row: dict) -> Text:
@@ -409,7 +419,7 @@ class Tokens(Chats):
     def seq2seq(self, row: dict) -> tuple[Text, Text]:
         "What the encoder reads, and what the decoder is trained to say"
         if 'text' in row: raise DataError('a sequence-to-sequence model needs a source and a target', why='the rows have only a text', fix='a prompt and a completion column')
-        parts = row['messages'] if 'messages' in row else [*(self.messages(row['prompt'], ()) or [_says('user', row['prompt'])]),
+        parts = row['messages'] if 'messages' in row else [*(self.messages(row['prompt']) or [_says('user', row['prompt'])]),
                 *([_says('assistant', row['completion'])] if isinstance(row['completion'], str) else row['completion'])]
         if not parts or parts[-1]['role'] != 'assistant': return self.literal(''), self.literal('')
         source, target = '\n'.join(m['content'] or '' for m in parts[:-1]), parts[-1]['content'] or ''
