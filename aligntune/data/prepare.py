@@ -72,8 +72,8 @@ def settings_of(spec: Any, tokenizer: PreTrainedTokenizerBase, context_length: i
     if kind == 'rl' and limit and not prompt: prompt = max(limit - _get(spec, 'max_completion_length', 0), 1)
     return Settings(kind, _get(spec, 'train_on', 'completion'), *(_get(spec, n, 'error') for n in ('on_long', 'on_empty', 'on_bad')), max_length=limit, max_prompt_length=prompt)  # type: ignore[misc]
 
-# %% ../../nbs/data/05_prepare.ipynb #2d9252ea
-_FEATURES = dict(_row='int64', _n='int32', _t='int32', _cut='int32', _why='string', _key='int64', _special='bool')
+# %% ../../nbs/data/05_prepare.ipynb #ee72f2aa
+_FEATURES = dict(_row='int64', _n='int32', _t='int32', _cut='int32', _why='string', _key='int64', _special='bool', _lost='bool')
 _COLUMNS = dict(sft=('input_ids', 'labels'), seq2seq=('input_ids', 'labels'), tag=('input_ids', 'labels'), classify=('input_ids', 'labels'),
                 preference=('prompt_ids', 'chosen_ids', 'rejected_ids'), reward=('chosen_ids', 'rejected_ids'), rl=())
 LONG, BAD, EMPTY = 'longer than', 'unusable', 'nothing is trained'
@@ -92,8 +92,9 @@ class Done:
     cut: int = 0
     why: str = ''
     key: int = 0
+    lost: bool = False  # the template left thoughts of an answer out
 
-# %% ../../nbs/data/05_prepare.ipynb #f1247e56
+# %% ../../nbs/data/05_prepare.ipynb #fe257a04
 _TALK = ('alpaca', 'question_answer', 'summary')  # formats of single texts that are meant as a question and its answer
 
 class Encode:
@@ -119,7 +120,7 @@ class Encode:
         done = [next(encoded) if isinstance(r, dict) else Done(why=r) for r in read]
         out: dict[str, list] = {c: [d.ids[i] if d.ids else self._blank(c) for d in done] for i, c in enumerate(_COLUMNS[self.settings.kind])}
         counts = dict(_row=[r.get('_row', i) for i, r in enumerate(rows)], _n=[d.n for d in done], _t=[d.trained for d in done], _cut=[d.cut for d in done], _why=[d.why for d in done], _key=[d.key for d in done])
-        return out | counts | dict(_special=[isinstance(r, dict) and self.special(r) for r in read])
+        return out | counts | dict(_special=[isinstance(r, dict) and self.special(r) for r in read], _lost=[d.lost for d in done])
 
     def _read(self, row: dict) -> dict | str:
         "The canonical row, or why there is none"
@@ -176,11 +177,20 @@ def _why_empty(row: dict) -> str:
     if messages is not None and not any(m['role'] == 'assistant' for m in messages): return f'{EMPTY}: no assistant turn'
     return f'{EMPTY}: the text is empty' if 'text' in row else f'{EMPTY}: the answer is empty'
 
-# %% ../../nbs/data/05_prepare.ipynb #20c2e404
+# %% ../../nbs/data/05_prepare.ipynb #e73166ce
+def _thoughts_lost(row: dict, text: Text | None) -> bool:
+    "Whether an answer's thoughts are not in its rendering: many templates keep only those of the last turn, some none"
+    for m in row.get('messages') or (row['completion'] if isinstance(row.get('completion'), list) else ()):
+        inner, mark, _ = (m.get('content') or '').partition('</think>')
+        thought = m.get('reasoning_content') or (inner.rpartition('<think>')[2] if mark else '')
+        if text is not None and m['role'] == 'assistant' and thought.strip() and thought.strip() not in text.text: return True
+    return False
+
 class _Supervised(Encode):
     "Rows whose answers are trained"
     def _sft(self, rows: list[dict]) -> list[Done]:
-        return [self._one(r, e) for r, e in zip(rows, self.encode(self.texts(rows, self.tokens.sft)))]
+        texts = self.texts(rows, self.tokens.sft)
+        return [replace(d, lost=True) if _thoughts_lost(r, t) else d for r, t, d in zip(rows, texts, map(self._one, rows, self.encode(texts)))]
 
     def _one(self, row: dict, encoded: Any) -> Done:
         "One row, cut if it is too long"
@@ -316,11 +326,11 @@ class Encoding(_Paired):
             out.append(Done((ids, labels), len(ids), trained, n - len(ids), key=_key(ids), why='' if trained else f'{EMPTY}: no tagged word'))
         return out
 
-# %% ../../nbs/data/05_prepare.ipynb #121086b2
+# %% ../../nbs/data/05_prepare.ipynb #118bf351
 def tally_columns(columns: dict[str, list], tally: Tally | None = None) -> Tally:
     "Count the rows of a batch by the columns that `Encode` wrote"
     tally = tally or Tally()
-    for values in zip(*(columns[c] for c in ('_row', '_n', '_t', '_cut', '_why', '_key', '_special'))): tally.add(*values)
+    for values in zip(*(columns[c] for c in ('_row', '_n', '_t', '_cut', '_why', '_key', '_special', '_lost'))): tally.add(*values)
     return tally
 
 _FIXES = {LONG: ('on_long', "a longer max_seq_length if the model has the context, or on_long='cut_prompt', 'cut_end' or 'drop'"),
@@ -439,7 +449,7 @@ class StreamEncoding:
         prompts = [_prompt_row(self.encoding, rows[i], done['_cut'][i] > 0) for i in good]
         return {c: [p.get(c) for p in prompts] for c in (prompts[0] if prompts else ())}
 
-# %% ../../nbs/data/05_prepare.ipynb #d6eb448c
+# %% ../../nbs/data/05_prepare.ipynb #05d85862
 @dataclass
 class Prepared:
     "What is trained on: rows of tokens, and everything worth knowing about them"
@@ -475,9 +485,8 @@ class Prepared:
 
     def _view(self, raw: dict) -> list[PreviewRow]:
         "What a preview shows of one row"
-        try: row = self.encoding.canonical(raw)
+        try: return _previewed(self.encoding.canonical(raw), raw.get('_row', 0), self)
         except DataError as e: return [PreviewRow(f'row {raw.get("_row")}', (), f'unusable: {e.what}')]
-        return _previewed(row, raw.get('_row', 0), self)
 
 # %% ../../nbs/data/05_prepare.ipynb #cd4c0fb5
 def _shown(p: Prepared, title: str, text: Text, limit: int | None = None, how: str = 'cut_end') -> PreviewRow:

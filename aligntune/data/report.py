@@ -39,14 +39,14 @@ def percentile(counts: Counter, share: float) -> int:
         if seen >= need: break
     return value if counts else 0
 
-# %% ../../nbs/data/04_report.ipynb #0728919f
+# %% ../../nbs/data/04_report.ipynb #e56622bb
 class Tally:
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self, remember: int = 10_000_000) -> None:  # rows that are remembered to find repeats
         self.remember = remember
         self.read = self.tokens = self.trained = self.cut_tokens = 0
         self.dropped: dict[str, Noted] = {}
-        self.cut, self.repeated, self.special = Noted(), Noted(), Noted()
+        self.cut, self.repeated, self.special, self.lost = Noted(), Noted(), Noted(), Noted()
         self.lengths: Counter = Counter()
         self.labels: Counter = Counter()
         self.seen: set[int] = set()
@@ -58,11 +58,13 @@ class Tally:
         cut: int = 0,  # tokens that were cut off
         why: str = '',  # the reason for which it is dropped
         key: int = 0,  # a hash of its content
-        special: bool = False  # it holds control tokens as text
+        special: bool = False,  # it holds control tokens as text
+        lost: bool = False  # the template left out thoughts of its answers
     ) -> None:
         "Count one row"
         self.read += 1
         if special: self.special.add(row)
+        if lost: self.lost.add(row)
         if why:
             known = why in self.dropped or len(self.dropped) < _REASONS
             self.dropped.setdefault(why if known else _OTHER, Noted()).add(row)
@@ -77,9 +79,9 @@ class Tally:
         p = {name: percentile(self.lengths, share) for name, share in (('min', 0.), ('median', .5), ('p90', .9), ('p99', .99), ('max', 1.))} if self.lengths else {}
         labels = {str(k): v for k, v in sorted(self.labels.items(), key=lambda kv: str(kv[0]))}
         return Counts(read=self.read, used=sum(self.lengths.values()), dropped=dict(self.dropped), tokens=self.tokens, trained=self.trained, lengths=p, cut=self.cut,
-                      cut_tokens=self.cut_tokens, repeated=self.repeated, special=self.special, labels=labels)
+                      cut_tokens=self.cut_tokens, repeated=self.repeated, special=self.special, lost=self.lost, labels=labels)
 
-# %% ../../nbs/data/04_report.ipynb #8c75c640
+# %% ../../nbs/data/04_report.ipynb #b337d41d
 def _noted(x: Any) -> Noted: return x if isinstance(x, Noted) else Noted(**x)
 
 @dataclass
@@ -95,11 +97,12 @@ class Counts:
     cut_tokens: int = 0
     repeated: Noted = field(default_factory=Noted)
     special: Noted = field(default_factory=Noted)
+    lost: Noted = field(default_factory=Noted)
     labels: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.dropped = {k: _noted(v) for k, v in self.dropped.items()}
-        self.cut, self.repeated, self.special = map(_noted, (self.cut, self.repeated, self.special))
+        self.cut, self.repeated, self.special, self.lost = map(_noted, (self.cut, self.repeated, self.special, self.lost))
 
     @property
     def share(self) -> float:
@@ -108,13 +111,14 @@ class Counts:
 
     def lines(self, name: str = 'train') -> list[tuple[str, str]]:
         "A few lines: what, and how much of it"
-        out = [(name, f'{self.read:,} rows read, {self.used:,} used' + ('' if self.dropped else ', none dropped'))]
+        out = [(name, f'{self.read:,} row{"s" if self.read != 1 else ""} read, {self.used:,} used' + ('' if self.dropped else ', none dropped'))]
         out += [('  dropped', f'{why}: {n}') for why, n in self.dropped.items()]
         if self.lengths: out.append(('  tokens', f'{self.tokens:,}; a row has ' + ', '.join(f'{k} {v:,}' for k, v in self.lengths.items())))
         if self.trained: out.append(('  trained', f'{self.trained:,} tokens, {self.share:.0%}'))
         if self.cut.count: out.append(('  cut', f'{self.cut}, {self.cut_tokens:,} tokens lost'))
         if self.repeated.count: out.append(('  repeated', f'{self.repeated} are the same as an earlier row'))
         if self.special.count: out.append(('  control', f"{self.special} name control tokens in their content"))
+        if self.lost.count: out.append(('  thoughts', f'{self.lost} have thoughts that the chat template leaves out, so they are not trained'))
         if self.labels: out.append(('  labels', ', '.join(f'{k} {v:,} ({v/max(sum(self.labels.values()), 1):.0%})' for k, v in self.labels.items())))
         return out
 
