@@ -32,7 +32,7 @@ def which(
     if not isinstance(asked, (bool, type(None))): raise SpecError(f'guards must be true, false or a mapping, not {asked!r}', where='argument guards', fix="guards={'kl': False}")
     return set(GUARDS) if asked or asked is None else set()
 
-# %% ../../nbs/run/02_guards.ipynb #ba07d3a8
+# %% ../../nbs/run/02_guards.ipynb #f83d4008
 class Watch:
     "What the present optimizer step has brought so far"
     def __init__(self) -> None:
@@ -69,11 +69,15 @@ class Watch:
         loss = float(torch.stack([x.double().sum() for x in self.losses]).sum()) if self.losses else 0.
         return loss, None if self.norm is None else float(self.norm)
 
+    def drop(self) -> None:
+        "Forget the present step: it begins anew"
+        self.losses, self.labels, self.tokens, self.norm = [], [], [], None
+
     def clear(self) -> int:
         "Begin the next step; gives the tokens of this one"
         n = int(sum(self.tokens))
         self.seen_labels += int(sum(self.labels)); self.total_tokens += n
-        self.losses, self.labels, self.tokens, self.norm = [], [], [], None
+        self.drop()
         return n
 
 # %% ../../nbs/run/02_guards.ipynb #574963e8
@@ -101,7 +105,7 @@ class InARow:
         self.n = self.n + 1 if bad else 0
         return 'stop' if self.stop and self.n >= self.stop else 'warn' if self.n == self.warn else ''
 
-# %% ../../nbs/run/02_guards.ipynb #08f81df2
+# %% ../../nbs/run/02_guards.ipynb #df601572
 def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
     "The metrics that a TRL trainer has added since the last look"
     kept = getattr(trainer, '_metrics', None)
@@ -126,6 +130,15 @@ class Guards(TrainerCallback):
         self._seen: dict[str, int] = {}
         self.last: tuple[float, float | None] = (math.nan, None)
 
+    def state_dict(self) -> dict[str, Any]:
+        "What a resumed run goes on counting from"
+        return dict(recent=list(self.recent), far=self.far.n, kl=self.kl.n, equal=self.equal.n, cut=self.cut.n, tokens=self.watch.total_tokens)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        "Go on counting"
+        self.recent.extend(state['recent']); self.watch.total_tokens = state['tokens']
+        for name in ('far', 'kl', 'equal', 'cut'): getattr(self, name).n = state[name]
+
     def _end(self, guard: str, what: str, step: int, why: str, fix: str) -> None:
         raise GuardError(what, where=f'step {step}', why=why, fix=f"{fix} (or guards={{'{guard}': False}}, if this is meant)" if guard != 'nan' else fix)
 
@@ -142,7 +155,7 @@ class Guards(TrainerCallback):
         fine = norm is None or math.isfinite(norm) or scaled and self.scaled(True) != 'stop'
         if scaled and norm is not None and math.isfinite(norm): self.scaled(False)
         if 'nan' in self.on and not (ok and fine):
-            self.bad_from = state.global_step if not ok else step
+            self.bad_from = state.global_step
             then = f'the last loss was {self.last[0]:.4g}, at step {self.good}' if self.good and math.isfinite(self.last[0]) else 'this is the first step of this call'
             self._end('nan', f"the {'loss' if not ok else 'gradient'} is {'NaN' if math.isnan(loss if not ok else norm or math.nan) else 'infinite'}", step,
                       f'loss {loss:.4g}, gradient norm {"unknown" if norm is None else f"{norm:.4g}"}, learning rate {args.learning_rate:g}; {then}', 'a lower learning_rate, a longer warmup, precision="fp32", or other rows')
@@ -200,13 +213,16 @@ class Guards(TrainerCallback):
         "No success for a run that learned nothing"
         if 'learning' in self.on and self.steps and self.moving: self._moved(state.global_step, final=True)
 
-    def before_save(self, step: int, need: int, folder: str | Path) -> None:
-        "Weights must be numbers and fit on the disk"
+    def finite(self, step: int) -> None:
+        "Before a save: weights must be numbers"
         if 'nan' in self.on:
             bad = [n for n, p in self.trainer.model.named_parameters() if p.requires_grad and not bool(torch.isfinite(p.detach()).all())]
             if bad:
                 self.bad_from = step
                 self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step, 'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
+
+    def room(self, step: int, need: int, folder: str | Path) -> None:
+        "Before a save: it must fit on the disk"
         free = shutil.disk_usage(folder).free
         if 'disk' in self.on and free < need*1.1 + 2**22:
             self._end('disk', f'the disk is nearly full: a checkpoint needs {need/2**20:,.0f} MiB, {free/2**20:,.0f} MiB are free', step, 'half a checkpoint is none', 'free some space, or a smaller save_total_limit')
