@@ -15,7 +15,7 @@ Path('sums.jsonl').write_text(''.join(json.dumps(dict(prompt=f'{a}+{b}=', answer
 
 def run(code, folder):
     "The error of a program run in `folder`, if any"
-    env = os.environ | dict(HF_HUB_OFFLINE='1', PYTHONPATH=str(root), TOKENIZERS_PARALLELISM='false')
+    env = os.environ | dict(HF_HUB_OFFLINE='1', PYTHONPATH=str(root), TOKENIZERS_PARALLELISM='false', ALIGNTUNE_CACHE=str(folder))
     try: r = subprocess.run([sys.executable, '-c', code], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired: return ['it runs longer than 300 s']
     return [] if not r.returncode else [(r.stdout + r.stderr)[-1500:]]

@@ -1,5 +1,5 @@
 "Export, clean and run one notebook: `python tools/nb.py nbs/core/00_errors.ipynb`. Its lesson outputs are saved in it."
-import fcntl, os, sys, time
+import fcntl, os, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('IN_TEST', '1')
@@ -34,6 +34,8 @@ def run(path, save=True, slow=False):
     return True
 
 if __name__ == '__main__':
+    cache = tempfile.TemporaryDirectory()   # rows cached by older code prove nothing
+    os.environ.setdefault('ALIGNTUNE_CACHE', cache.name)
     args = [a for a in sys.argv[1:] if not a.startswith('-')]
     ok = True
     for f in args:

@@ -4,11 +4,12 @@
 
 As they stand, every cell runs. With `--package` the exported cells are left out and their names come from the exported
 package instead, under line coverage: what is tested is what users install."""
-import argparse, json, os, re, signal, sys, time
+import argparse, faulthandler, json, os, re, shutil, signal, sys, time
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
 
-os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
+os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
+                   ALIGNTUNE_CACHE=str(root/'.cache/rows'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show')   # rooms whose notebooks import torch and transformers anyway
 
@@ -27,26 +28,27 @@ def sources(path, package, run_flags):
             name = None   # once: the first exported cell brings all names
         else: yield i, c['source']
 
-def lessons(path, package, run_flags):
-    "Run one notebook here; the message of its first failure, or nothing"
+def lessons(path, package, run_flags, at):
+    "Run one notebook here, the number of the current cell in the file `at`; the message of its first failure, or nothing"
     from execnb.shell import CaptureShell
     shell = CaptureShell(str(path))
     os.chdir((root/path).parent)
     for i, source in sources(path, package, run_flags):
-        shell._cell_idx = i
+        shell._cell_idx = i; at.write_text(str(i))
         shell.run(source)
         if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
 
 def child(path, package, run_flags, log):
     "The forked process of one notebook: run it, save its coverage, leave"
     os.setpgid(0, 0)   # a group of its own, so that a hanging notebook ends with all its children
+    faulthandler.register(signal.SIGUSR1)   # where it hangs
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC); os.dup2(out, 1); os.dup2(out, 2)
     cov = None
     if package:
         import coverage
         cov = coverage.Coverage(data_file=str(root/'.cache/coverage'), data_suffix=f'{os.getpid()}', source=[str(root/'aligntune')], omit=['*/_modidx.py'])
         cov.start()
-    try: failed = lessons(path, package, run_flags)
+    try: failed = lessons(path, package, run_flags, log.with_suffix('.cell'))
     except BaseException as e: failed = f'{path}: {type(e).__name__}: {e}'
     if cov: cov.stop(); cov.save()
     if failed: print(failed)
@@ -73,8 +75,9 @@ def run(paths, package, limit, workers, run_flags):
             took = time.time() - start
             if not done and took < limit: continue
             if not done:
+                os.kill(pid, signal.SIGUSR1); time.sleep(.5)
                 os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
-                problems[path] = f'{path}: stopped after {limit} s, it hangs or is too slow\n{log.read_text()[-1000:]}'
+                problems[path] = f'{path} cell {log.with_suffix(".cell").read_text()}: stopped after {limit} s, it hangs or is too slow\n{log.read_text()[-2000:]}'
             elif status: problems[path] = log.read_text()[-4000:] or f'{path}: died with status {status}'
             del running[pid]
             seconds[str(path)] = round(took, 1)
@@ -96,9 +99,10 @@ if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('notebooks', nargs='*', type=Path)
     ap.add_argument('--package', action='store_true'); ap.add_argument('--flags', default='')
-    ap.add_argument('--limit', type=int, default=300); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
+    ap.add_argument('--limit', type=int, default=600); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     a = ap.parse_args()
     for old in (root/'.cache').glob('coverage*'): old.unlink()
+    shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
     paths, before = a.notebooks or notebooks(), files()
     problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
     results = {p: [problems[p]] if p in problems else [] for p in paths}

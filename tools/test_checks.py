@@ -123,7 +123,7 @@ def lessons(t):
     make(t/'nbs/core/09_hang.ipynb', '# %% [markdown]\n# Hang\n\n> Sleeps\n\n# %%\nimport time\n\n# %%\ntime.sleep(1000)\n')
     make(t/'nbs/core/10_wrong.ipynb', '# %% [markdown]\n# Wrong\n\n> Fails\n\n# %%\nassert 1 == 2\n\n# %%\nopen("left.txt", "w").close()\n')
     make(t/'nbs/core/11_left.ipynb', '# %% [markdown]\n# Left\n\n> Leaves a file\n\n# %%\nopen("left.txt", "w").close()\n')
-    return ['09_hang.ipynb: stopped after 20 s', r'10_wrong.ipynb cell 1:\n(?s:.*)AssertionError', 'nbs/core/left.txt: left behind']
+    return ['09_hang.ipynb cell 2: stopped after 20 s', r'10_wrong.ipynb cell 1:\n(?s:.*)AssertionError', 'nbs/core/left.txt: left behind']
 
 def package(t):
     edit(t, PY, '[:n]', '[:0]')
