@@ -23,7 +23,8 @@ IGNORE = -100  # the label of a token that is read but not trained
 
 # %% auto #0
 __all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'ensure_template', 'Turn', 'ChatTemplate', 'TurnFinder', 'Spelling',
-           'control_tokens', 'Text', 'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair', 'align_tags', 'cut']
+           'control_tokens', 'strings_of', 'Text', 'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair',
+           'align_tags', 'cut']
 
 # %% ../../nbs/data/02_tokens.ipynb #4cf4800b
 PLAIN_TEMPLATE = """{{ bos_token }}{% for m in messages %}{{ '### ' + m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}
@@ -241,7 +242,7 @@ class Spelling:
         assert all(out.token_to_id(p) == backend.token_to_id(t) for t, p in self.private.items()), 'the twin tokenizer has other ids'
         return out
 
-# %% ../../nbs/data/02_tokens.ipynb #3140e5c1
+# %% ../../nbs/data/02_tokens.ipynb #7b6a667d
 _THOUGHT = re.compile('think|reason', re.I)
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None = None) -> list[str]:
@@ -256,14 +257,11 @@ def _escaped(value: Any, spell: Spelling) -> Any:
     if isinstance(value, dict): return {k: v if k == 'role' else _escaped(v, spell) for k, v in value.items()}
     return [_escaped(v, spell) for v in value] if isinstance(value, list) else value
 
-def _strings(value: Any) -> Iterable[str]:
+def strings_of(value: Any) -> list[str]:
     "Every string in `value`, except roles"
-    if isinstance(value, str): yield value
-    elif isinstance(value, dict):
-        for k, v in value.items():
-            if k != 'role': yield from _strings(v)
-    elif isinstance(value, list):
-        for v in value: yield from _strings(v)
+    if isinstance(value, str): return [value]
+    inner = [v for k, v in value.items() if k != 'role'] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [s for v in inner for s in ([v] if v.__class__ is str else strings_of(v))]
 
 # %% ../../nbs/data/02_tokens.ipynb #9198c1d6
 @dataclass(frozen=True)
@@ -345,7 +343,7 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #f10c5ef5
+# %% ../../nbs/data/02_tokens.ipynb #5f28a8f9
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
     def __init__(self,
@@ -381,7 +379,7 @@ class Chats:
     def chat(self, messages: list[dict], tools: list | None = None, start: int = 0, ask: bool = False) -> Text:
         "A conversation, rendered; its assistant turns from message `start` on are trained"
         if self.template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
-        hidden = any(map(self.spell.found, _strings([messages, tools or []])))
+        hidden = self.spell.found('\0'.join(strings_of([messages, tools or []])))
         if hidden: messages, tools = _escaped(messages, self.spell), _escaped(tools, self.spell)
         if ask: t = Text(self.template.render(messages, tools, ask=True))
         else:
