@@ -217,26 +217,30 @@ def _check_targets(model, targets: list[str]):
     for t in targets:
         if t.split('.')[-1] not in last: raise SpecError(f'no layer of the model is called {t}', where='target_modules', fix=f"did you mean {', '.join(nearest(t, lora_targets(model)))}?")
 
-# %% ../../nbs/backends/00_loading.ipynb #2eb4ee95
+# %% ../../nbs/backends/00_loading.ipynb #7cb4c77f
 def _missing(info: dict, kind: str) -> list[str]:
     "Weights that should have been in the checkpoint"
     new = HEADS + ('pooler', 'pre_classifier', 'dense') if kind not in ('causal', 'seq2seq') else ()
-    return sorted(n for n in info['missing_keys'] if not any(p in new for p in n.split('.')))
+    return sorted(n for n in _made_up(info) if not any(p in new for p in n.split('.')))
+
+def _made_up(info: dict) -> set[str]:
+    "Weights that transformers drew at random: not in the checkpoint, or of another shape there"
+    return set(info['missing_keys']) | {k[0] for k in info['mismatched_keys']}
 
 def _read_weights(cls, source: Source, spec, kind: str, **kw):
     "The model of class `cls`, refused if weights are missing or have another shape"
     set_seed(spec['seed'])   # a new head is the same in every run
     try:
-        with quiet(): model, info = cls.from_pretrained(source.model, revision=spec['revision'], trust_remote_code=spec['trust_remote_code'], use_safetensors=True, output_loading_info=True, **kw)
+        with quiet(): model, info = cls.from_pretrained(source.model, revision=spec['revision'], trust_remote_code=spec['trust_remote_code'], use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **kw)
     except (OSError, RuntimeError, ValueError, ImportError) as e:
         raise ModelError('the weights cannot be loaded', where=f'model_name {source.model}', why=' '.join(str(e).split())[:300]) from e
     lost = _missing(info, kind)
-    if lost: raise ModelError(f'{len(lost)} weights are not in the checkpoint, the first is {lost[0]}', where=f'model_name {source.model}', why='training would start from random numbers', fix='save the model again, or name the right one')
-    head = sorted(info['missing_keys'])
+    if lost: raise ModelError(f'{len(lost)} weights are missing in the checkpoint or have another shape, the first is {lost[0]}', where=f'model_name {source.model}', why='training would start from random numbers', fix='save the model again, or name the right one')
+    head = sorted(_made_up(info))
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #e2e7d9b2
+# %% ../../nbs/backends/00_loading.ipynb #38d11717
 def load_model(
     spec,  # the TrainSpec
     plan,  # the Plan: device and precision
@@ -258,7 +262,7 @@ def load_base(spec, plan, source: Source, config, tokenizer, kind: str = 'causal
     real = cls._model_mapping[type(config)] if type(config) in cls._model_mapping else None
     flash = find_spec('flash_attn') is not None and bool(getattr(real, '_supports_flash_attn', False))
     attention, why = choose_attention(spec['attn_implementation'], plan.device, plan.precision, flash)
-    bits = quantization(spec, plan, config)
+    with quiet(): bits = quantization(spec, plan, config)
     kw: dict[str, Any] = dict(dtype=weight_dtype(plan.precision, spec['method'], spec['dtype']), attn_implementation=attention)
     if bits or getattr(config, 'quantization_config', None): kw |= dict(quantization_config=bits) if bits else {}
     if spec['device_map'] or bits: kw['device_map'] = spec['device_map'] or {'': _local_device(plan.device)}
