@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #c5a753e0
+# %% ../nbs/00_package.ipynb #f9372c95
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends validate_backend_selection '
                             'BackendType TrainingType RLAlgorithm BackendFactory BackendConfig',
@@ -20,11 +20,10 @@ _modules = {
     'core.plan': 'Plan',
     'core.trainer': 'Trainer Result',
     'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError RunError GuardError',
-    'hub': 'sft osft lora_sft',
 }
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #148c0964
+# %% ../nbs/00_package.ipynb #75d957a3
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer, get_backend_status as get_backend_status,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
         AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError, UnsupportedError as UnsupportedError,
         MissingPackageError as MissingPackageError, ModelError as ModelError, RewardError as RewardError, RunError as RunError,
         GuardError as GuardError)
-    from aligntune.hub import sft as sft, osft as osft, lora_sft as lora_sft
 
 # %% ../nbs/00_package.ipynb #bcfbb09b
 def __getattr__(name: str) -> Any:
