@@ -103,7 +103,7 @@ SETTINGS: dict[str, dict[str, Any]] = dict(
     rl=dict(max_steps=80, batch_size=128, num_generations=8, learning_rate=1e-3, max_completion_length=6, temperature=1.0, warmup_ratio=0., logging_steps=40))
 ALGORITHMS = ('sft', 'grpo', 'dr_grpo')   # what the demonstration can end with
 
-# %% ../nbs/demo.ipynb #d08c17fd
+# %% ../nbs/demo.ipynb #432c7e4b
 def demo(
     folder: str | Path,  # where models and report are written
     algorithm: str = 'grpo',  # one of ALGORITHMS
@@ -115,7 +115,7 @@ def demo(
     from aligntune.core.backend_factory import create_rl_trainer, create_sft_trainer
     if algorithm not in ALGORITHMS: raise SpecError(f'the demonstration has no {algorithm!r}', where='argument algorithm', fix=f'one of {", ".join(ALGORITHMS)}')
     folder, questions, say = Path(folder), sorting(held_out, test=True), logging.getLogger('aligntune').info
-    common = dict(save_strategy='no', backend='trl', progress='plain')
+    common = dict(save_strategy='no', backend='trl', progress='plain', cache_dir=str(folder/'rows'))
     say('SFT: imitating 2,000 answers')
     asked = SETTINGS['sft'] | (settings if algorithm == 'sft' else {})
     trainer = create_sft_trainer(blank_model(folder/'blank'), sft_rows(), output_dir=str(folder/'sft'), **common, **asked)
@@ -135,7 +135,7 @@ def _trained(name: str, trainer: Any, questions: Sequence[dict[str, str]]) -> St
     result = trainer.train()
     return answer(name, trainer, questions, result.history, time.perf_counter() - start)
 
-# %% ../nbs/demo.ipynb #4c4d29a5
+# %% ../nbs/demo.ipynb #45f0243e
 def main(
     algorithm: str = 'grpo',  # what to end with
     folder: str = 'output/demo',  # for models and report
@@ -152,7 +152,7 @@ def main(
     logger = logging.getLogger('aligntune')
     level = logger.level
     logger.setLevel(logging.WARNING)   # what was said for the first trainers need not be said for this one
-    again = answer('reloaded', create_sft_trainer(saved, sft_rows(64), output_dir=f'{folder}/reload', backend='trl', progress='none'), questions)
+    again = answer('reloaded', create_sft_trainer(saved, sft_rows(64), output_dir=f'{folder}/reload', backend='trl', progress='none', cache_dir=f'{folder}/rows'), questions)
     logger.setLevel(level)
     print(f'{time.perf_counter()-start:.0f} s; model in {saved}, report in {folder}/report.html')
     if again.answers != last.answers: raise GuardError('the saved model answers differently', where=saved)
