@@ -122,7 +122,7 @@ class CustomSession:
             raise UnsupportedError(f'the backend {self.plan.backend} cannot {name}', where=f'trainer.{name}(...)', why='it offers execute_training only', fix='load the saved model with backend="trl"')
         return refuse
 
-# %% ../../nbs/core/07_trainer.ipynb #4280eed2
+# %% ../../nbs/core/07_trainer.ipynb #5f69f12b
 class Trainer:
     "A training: what was asked, who does it and why, and the means to run, look at and keep it"
     def __init__(self,
@@ -133,6 +133,7 @@ class Trainer:
         self.spec, self.plan = spec, plan
         self.backend = backend or AlgorithmRegistry.get_backend(spec.algo.algorithm, plan.backend)()
         self.session: Any = self.backend.prepare(spec, plan) if isinstance(self.backend, SessionBackend) else CustomSession(self.backend, spec, plan)
+        self.plan = getattr(self.session, 'plan', plan)   # with the rows counted
         self.result: Result | None = None
 
     def train(self,
