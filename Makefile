@@ -17,8 +17,9 @@ DEV    := .venv/dev-$(LOCK)
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
+# one thread: so small a model gains nothing from more, and loses much on a busy machine
 demo: $(BASE)    ## train a tiny model offline and show what it learned
-	@$(PY) -m aligntune.cli demo
+	@OMP_NUM_THREADS=1 $(PY) -m aligntune.cli demo
 
 test: $(DEV)     ## every check
 	@$(PY) tools/test_all.py
