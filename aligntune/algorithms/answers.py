@@ -15,7 +15,7 @@ from .common import quiet
 # %% auto #0
 __all__ = ['SAMPLING', 'batches_by_length', 'asking', 'generation_settings', 'answers', 'scores']
 
-# %% ../../nbs/algorithms/00d_answers.ipynb #3f315425
+# %% ../../nbs/algorithms/00d_answers.ipynb #e7b94501
 def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
     "The numbers of the rows in batches of like length, longest first: if memory is short, it shows at once"
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
@@ -23,7 +23,7 @@ def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list
 
 @contextlib.contextmanager
 def asking(
-    model,  # any model
+    model: Any,  # any model
     precision: str = 'fp32'  # the plan's precision
 ) -> Iterator[None]:
     "Evaluation mode, no gradients, the plan's precision; the model is left as it was"
@@ -34,7 +34,7 @@ def asking(
         with torch.inference_mode(), quiet(), torch.autocast(model.device.type, half) if half else contextlib.nullcontext(): yield
     finally: model.train(was)
 
-# %% ../../nbs/algorithms/00d_answers.ipynb #e62bf9a0
+# %% ../../nbs/algorithms/00d_answers.ipynb #1809d8f9
 SAMPLING = ('temperature', 'top_p', 'top_k', 'min_p')
 
 def generation_settings(
@@ -51,8 +51,8 @@ def generation_settings(
     return asked | dict(do_sample=True) if sample else {k: v for k, v in asked.items() if k not in SAMPLING} | dict(do_sample=False, **dict.fromkeys(SAMPLING))
 
 def answers(
-    model,  # a model that can generate
-    tokenizer,  # its tokenizer
+    model: Any,  # a model that can generate
+    tokenizer: Any,  # its tokenizer
     prompts: Sequence[Sequence[int]],  # token ids
     stop: Sequence[int] = (),  # tokens that end an answer, besides the model's own
     batch_size: int = 16,  # questions asked together
@@ -74,10 +74,10 @@ def answers(
         for i, text in zip(rows, texts): out[i] = text
     return out
 
-# %% ../../nbs/algorithms/00d_answers.ipynb #1ac0c93e
+# %% ../../nbs/algorithms/00d_answers.ipynb #00a49f21
 def scores(
-    model,  # a classifier of texts or tokens, or a reward model
-    tokenizer,  # its tokenizer
+    model: Any,  # a classifier of texts or tokens, or a reward model
+    tokenizer: Any,  # its tokenizer
     rows: Sequence[Sequence[int]],  # token ids
     batch_size: int = 16,  # rows at a time
     precision: str = 'fp32'  # the plan's precision

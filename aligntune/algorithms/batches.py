@@ -72,9 +72,9 @@ class JoinedBatches:
         places = [p + (list(range(width - len(p))) if apart else list(range(len(p), width))) for p in places]
         return dict(input_ids=pad(ids, self.pad_id), labels=pad(labels, IGNORED), position_ids=pad(places, 0))
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #d0b45cfa
+# %% ../../nbs/algorithms/00c_batches.ipynb #d74f465d
 def why_padded(
-    model  # a causal language model
+    model: Any  # a causal language model
 ) -> str | None:
     "Why rows cannot be joined for `model`; None where they can"
     try: assert_exact(model)

@@ -27,11 +27,11 @@ FIELDS = dict(
     save_steps='save_steps', save_strategy='save_strategy', save_total_limit='save_total_limit',
     eval_steps='eval_steps', eval_strategy='eval_strategy', load_best_model_at_end='load_best_model_at_end', report_to='report_to')
 
-# %% ../../nbs/algorithms/00_common.ipynb #b20bee64
+# %% ../../nbs/algorithms/00_common.ipynb #59cd51f5
 OPTIMIZERS = dict(adamw='adamw_torch_fused', sgd='sgd', adafactor='adafactor', lion='lion_32bit',
                   adamw_8bit='adamw_bnb_8bit', paged_adamw='paged_adamw_32bit', paged_adamw_8bit='paged_adamw_8bit')
 
-def named_fields(spec, fields: dict[str, str] = FIELDS) -> dict[str, Any]:
+def named_fields(spec: Any, fields: dict[str, str] = FIELDS) -> dict[str, Any]:
     "The settings of `spec` under the names of the training library"
     asked = {k: spec[k] for k in fields}
     if 'optimizer' in asked: asked['optimizer'] = OPTIMIZERS.get(asked['optimizer'], asked['optimizer'])
@@ -67,12 +67,12 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
         if k not in known: raise SpecError(f'{cls.__name__} has no field {k}', where=f'argument {k}', why='this training uses that config', fix=did_you_mean(k, known))
     return dict(extra)
 
-# %% ../../nbs/algorithms/00_common.ipynb #ce29ce21
+# %% ../../nbs/algorithms/00_common.ipynb #ae87a6ea
 _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')   # the plan derives these from an effective batch
 
 def training_args(
-    spec,  # the TrainSpec
-    plan,  # the Plan: device, precision, gradient_checkpointing
+    spec: Any,  # the TrainSpec
+    plan: Any,  # the Plan: device, precision, gradient_checkpointing
     cls: type,  # the config class of the trainer
     has_eval: bool = False,  # whether there are rows to evaluate on
     **own  # fields that the algorithm sets

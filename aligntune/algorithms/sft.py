@@ -23,11 +23,11 @@ __all__ = ['logger', 'TRAINERS', 'TokenMean', 'plain_head', 'causal_batches', 'C
 # %% ../../nbs/algorithms/01_sft.ipynb #fb0a7990
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/algorithms/01_sft.ipynb #f656bec1
+# %% ../../nbs/algorithms/01_sft.ipynb #29c49677
 class TokenMean(OwnTrainer):
     "A trainer whose evaluation loss is the mean over all labels"
     perplexity = True
-    def prediction_step(self, model, inputs, *args, **kwargs):
+    def prediction_step(self, model: Any, inputs, *args, **kwargs):
         "One evaluation batch; its loss is noted with its number of labels"
         n = self._get_num_items_in_batch([self._prepare_inputs(inputs)], self.args.device)  # type: ignore[attr-defined]
         out = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
@@ -46,10 +46,10 @@ class TokenMean(OwnTrainer):
             if self.perplexity: out.metrics[f'{metric_key_prefix}_perplexity'] = math.exp(min(total/n, 700))
         return out
 
-# %% ../../nbs/algorithms/01_sft.ipynb #d2e591e8
+# %% ../../nbs/algorithms/01_sft.ipynb #1d281589
 @torch.no_grad()
 def plain_head(
-    model  # a causal language model, with or without an adapter
+    model: Any  # a causal language model, with or without an adapter
 ) -> bool:
     "Whether the logits are what TRL's chunked loss takes them for: hidden state times head, scaled and capped"
     inner = model.get_base_model() if hasattr(model, 'peft_config') else model
@@ -67,8 +67,8 @@ def plain_head(
     ours = ours*scale if not cap else cap*torch.tanh(ours*scale/cap)
     return bool((ours - logits).abs().max() <= (1e-3 if h.dtype == torch.float32 else .05)*logits.abs().max())
 
-# %% ../../nbs/algorithms/01_sft.ipynb #4c0c2db6
-def causal_batches(spec, model, tokenizer):
+# %% ../../nbs/algorithms/01_sft.ipynb #d97e99cc
+def causal_batches(spec: Any, model: Any, tokenizer: Any):
     "The collator for a causal model, and why"
     if spec['packing'] is False: return PaddedBatches(tokenizer.pad_token_id), 'rows are padded, as asked'
     why = why_padded(model)
@@ -77,7 +77,7 @@ def causal_batches(spec, model, tokenizer):
     flash = 'flash' in (model.config._attn_implementation or '')
     return JoinedBatches(tokenizer.pad_token_id, model.config.get_text_config().hidden_size, flash), 'rows are joined, not padded: this model keeps them apart'
 
-# %% ../../nbs/algorithms/01_sft.ipynb #b2dfb3e1
+# %% ../../nbs/algorithms/01_sft.ipynb #98c0ac19
 class CausalTrainer(TokenMean, SFTTrainer):
     "TRL's SFTTrainer on prepared rows"
     budget: int | None = None  # tokens of a batch, in place of a number of rows
@@ -96,7 +96,7 @@ class CausalTrainer(TokenMean, SFTTrainer):
         if mode == 'train': logs['trained_tokens'] = self.trained_tokens
         super().log(logs, start_time)
 
-def causal_args(session) -> SFTConfig:
+def causal_args(session: Any) -> SFTConfig:
     "The config for a language model: TRL neither cuts, nor packs, nor masks"
     spec = session.spec
     smooth = spec['label_smoothing']
@@ -104,7 +104,7 @@ def causal_args(session) -> SFTConfig:
     return training_args(spec, session.plan, SFTConfig, session.eval_dataset is not None, max_length=None, loss_type=loss,
                          dataset_kwargs=dict(skip_prepare_dataset=True), label_smoothing_factor=smooth, prediction_loss_only=True)
 
-def causal_trainer(session) -> CausalTrainer:
+def causal_trainer(session: Any) -> CausalTrainer:
     "The trainer for a language model"
     batches, why = causal_batches(session.spec, session.model, session.tokenizer)
     logger.info('%s', why)
@@ -114,14 +114,14 @@ def causal_trainer(session) -> CausalTrainer:
     if out.budget and out.accelerator.num_processes > 1: raise UnsupportedError('max_tokens_per_gpu works with one process', where='argument max_tokens_per_gpu', why='processes would get different numbers of batches', fix='batch_size=...')
     return out
 
-# %% ../../nbs/algorithms/01_sft.ipynb #a04ffc48
-def label_loss(outputs, labels: torch.Tensor, num_items_in_batch=None, smoothing: float = 0.) -> torch.Tensor:
+# %% ../../nbs/algorithms/01_sft.ipynb #35c247af
+def label_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None, smoothing: float = 0.) -> torch.Tensor:
     "The cross entropy of the labels, over all labels of the step"
     logits = outputs.logits.float().flatten(0, -2)
     total = F.cross_entropy(logits, labels.flatten().to(logits.device), ignore_index=IGNORED, reduction='sum', label_smoothing=smoothing)
     return total/(num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum().clamp(min=1))
 
-# %% ../../nbs/algorithms/01_sft.ipynb #d42512c8
+# %% ../../nbs/algorithms/01_sft.ipynb #f940d7a9
 class LabelTrainer(TokenMean, Trainer):
     "transformers' Trainer for classifiers"
     perplexity = False
@@ -129,7 +129,7 @@ class LabelTrainer(TokenMean, Trainer):
 class Seq2SeqLabelTrainer(TokenMean, Seq2SeqTrainer):
     "transformers' Seq2SeqTrainer for encoder-decoder models"
 
-def seq2seq_trainer(session) -> Seq2SeqLabelTrainer:
+def seq2seq_trainer(session: Any) -> Seq2SeqLabelTrainer:
     "The trainer for an encoder-decoder model"
     inner = session.model.get_base_model() if hasattr(session.model, 'peft_config') else session.model
     args = training_args(session.spec, session.plan, Seq2SeqTrainingArguments, session.eval_dataset is not None, remove_unused_columns=False, prediction_loss_only=True)
@@ -137,7 +137,7 @@ def seq2seq_trainer(session) -> Seq2SeqLabelTrainer:
         train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=session.tokenizer,
         compute_loss_func=functools.partial(label_loss, smoothing=session.spec['label_smoothing']))
 
-def class_trainer(session) -> LabelTrainer:
+def class_trainer(session: Any) -> LabelTrainer:
     "The trainer for a classifier of texts or tokens"
     metrics = load('aligntune.evaluate.metrics:classification_metrics')
     args = training_args(session.spec, session.plan, TrainingArguments, session.eval_dataset is not None, remove_unused_columns=False)
@@ -147,11 +147,11 @@ def class_trainer(session) -> LabelTrainer:
         compute_metrics=lambda p: metrics(p.predictions, p.label_ids, session.label_names),
         preprocess_logits_for_metrics=lambda logits, labels: (logits[0] if isinstance(logits, tuple) else logits).argmax(-1))
 
-# %% ../../nbs/algorithms/01_sft.ipynb #75661de0
+# %% ../../nbs/algorithms/01_sft.ipynb #8997b684
 TRAINERS = dict(causal=causal_trainer, seq2seq=seq2seq_trainer, text_classification=class_trainer, token_classification=class_trainer)
 
 def make_trainer(
-    session  # spec, plan, kind, loaded model, tokenizer, rows
+    session: Any  # spec, plan, kind, loaded model, tokenizer, rows
 ):
     "The trainer for supervised fine-tuning of a model of any kind"
     with quiet(): return TRAINERS[getattr(session, 'kind', 'causal')](session)

@@ -27,7 +27,7 @@ __all__ = ['logger', 'row_lengths', 'Reading', 'is_conversation', 'Asking', 'res
 # %% ../../nbs/backends/01_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/01_trl.ipynb #84af7f39
+# %% ../../nbs/backends/01_trl.ipynb #a9ae338c
 _DATA_KIND = dict(text_classification='classification', reward='causal')
 
 def row_lengths(rows: Dataset) -> list[int] | None:
@@ -54,7 +54,7 @@ class Reading:
         if streamed and not spec['max_steps']: raise SpecError('a stream has no length', where='streaming', why='epochs of it cannot be counted', fix='max_steps=1000')
         self.plan = plan.with_data(spec, None if streamed else len(self.train_dataset), self.report, None if streamed else row_lengths(self.train_dataset))
 
-    def read(self, spec) -> Prepared:
+    def read(self, spec: Any) -> Prepared:
         "The rows of `spec`, as tokens"
         if spec['algorithm'] == 'reward_model' and spec['reward_functions']: return load('aligntune.algorithms.reward_model:compared')(spec, self.read)
         with quiet(): return prepare(spec, self.tokenizer, context_length(self.config, self.tokenizer), _DATA_KIND.get(self.kind, self.kind))
@@ -76,7 +76,7 @@ class Reading:
         "Which tokens of the first rows are trained"
         return self.prepared.preview(n)
 
-# %% ../../nbs/backends/01_trl.ipynb #c7dd034e
+# %% ../../nbs/backends/01_trl.ipynb #9e73c307
 def is_conversation(x: Any) -> bool:
     "Whether `x` is a list of messages"
     return isinstance(x, (list, tuple)) and bool(x) and all(isinstance(m, dict) and 'role' in m for m in x)
@@ -84,7 +84,7 @@ def is_conversation(x: Any) -> bool:
 class Asking(Reading):
     "Predictions of a session"
     model: Any = None
-    def load(self): raise NotImplementedError
+    def load(self) -> None: "Load the weights, unless that is done"
 
     def predict(self,
         inputs: Any,  # a text, a conversation, or a list of them
@@ -137,13 +137,13 @@ class Asking(Reading):
         out = scores(self.model, self.tokenizer, [a[0] for a in aligned], batch, self.plan.precision)  # type: ignore[index]
         return [[(w, self.label_names[int(k)]) for w, k in zip(ws, [o[j].argmax() for j, l in enumerate(a[1]) if l != -100])] for ws, a, o in zip(words, aligned, out)]  # type: ignore[index]
 
-# %% ../../nbs/backends/01_trl.ipynb #b863c189
-def result_of(session, path: str, seconds: float, before: int) -> Result:
+# %% ../../nbs/backends/01_trl.ipynb #e86f6401
+def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
     "What the finished training of `session` gives back"
     state, spec = session.trainer.state, session.spec
     history = [h for h in state.log_history if 'train_runtime' not in h]
     losses = [h['loss'] for h in history if 'loss' in h]
-    evaluated = next((h for h in reversed(history) if any(k.startswith('eval_') for k in h)), {})
+    evaluated: dict = next((h for h in reversed(history) if any(k.startswith('eval_') for k in h)), {})
     metrics = {k: v for k, v in evaluated.items() if k.startswith('eval_') and not k.endswith(_CLOCK)}
     tokens, world = getattr(session.trainer, 'trained_tokens', 0), session.trainer.accelerator
     if world.num_processes > 1: tokens = int(world.reduce(torch.tensor(tokens, device=world.device), 'sum'))
@@ -154,7 +154,7 @@ def result_of(session, path: str, seconds: float, before: int) -> Result:
 _CLOCK = ('runtime', 'per_second', 'preparation_time')
 
 @contextlib.contextmanager
-def whole_adapter(model) -> Iterator[None]:
+def whole_adapter(model: Any) -> Iterator[None]:
     "Undo TRL's rounding of adapters on 4- and 8-bit models: trained weights stay float32"
     packed = getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False)
     kept = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad} if packed else {}
@@ -167,7 +167,7 @@ class Training(Asking):
     trainer: Any = None
     reference: Any = None
     result: Result | None = None
-    def __init__(self, spec, plan):
+    def __init__(self, spec: Any, plan: Any):
         super().__init__(spec, plan)
         self.callbacks: list = [] if spec['progress'] == 'none' else [ProgressLine()]
 
@@ -209,9 +209,11 @@ class Training(Asking):
         if found is None: raise RunError('there is no checkpoint to go on from', where=f"output_dir {self.spec['output_dir']}", fix='train() without resume_from_checkpoint, or give its path')
         return found
 
-    def save_model(self, path: str | None = None, merged: bool = False) -> str: raise NotImplementedError
+    def save_model(self, path: str | None = None, merged: bool = False) -> str:
+        "Write the model"
+        raise NotImplementedError
 
-# %% ../../nbs/backends/01_trl.ipynb #40127403
+# %% ../../nbs/backends/01_trl.ipynb #5ef119a2
 class Session(Training):
     "One request on TRL: read and checked at once, loaded on demand"
     def evaluate(self,
@@ -235,14 +237,14 @@ class Session(Training):
 
     def save_model(self,
         path: str | None = None,  # folder; output_dir when not given
-        merged: bool = False  # put the adapter into the weights, checked
+        merged: bool = False  # put the adapter into the weights, checked; osft always does
     ) -> str:
         "Write model, tokenizer and card; gives the folder"
         self.load()
         target = str(Path(path or self.spec['output_dir']).expanduser())
         if not self.trainer.is_world_process_zero(): return target
         self._remember_stops()
-        if merged and hasattr(self.model, 'peft_config'): load('aligntune.evaluate.export:save_merged')(self.model, self.tokenizer, target, self._read_base)
+        if (merged or self.spec['method'] == 'osft') and hasattr(self.model, 'peft_config'): load('aligntune.evaluate.export:save_merged')(self.model, self.tokenizer, target, self._read_base)
         else:
             with load('aligntune.evaluate.export:staged')(target) as folder, quiet():
                 self.model.save_pretrained(folder); self.tokenizer.save_pretrained(folder)
@@ -266,7 +268,8 @@ class Session(Training):
         private: bool = True,  # whether only you can see it
         merged: bool = False,  # put the adapter into the weights first
         token: str | None = None,  # otherwise the one you are logged in with
-        commit_message: str = 'Upload a fine-tuned model'  # the message of the upload
+        commit_message: str = 'Upload a fine-tuned model',  # the message of the upload
+        **kwargs: Any  # further settings of huggingface_hub's upload_folder
     ) -> str:
         "Upload model, tokenizer and card; gives the address"
         from huggingface_hub import HfApi
@@ -274,7 +277,7 @@ class Session(Training):
         with tempfile.TemporaryDirectory() as home:
             folder = self.save_model(str(Path(home, repo_id.split('/')[-1])), merged=merged)
             url = api.create_repo(repo_id, private=private, exist_ok=True)
-            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message)
+            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message, **kwargs)
         return str(url)
 
     def load_checkpoint(self,
@@ -287,7 +290,7 @@ class Session(Training):
         self.model = self.trainer = None
         self.load()
 
-# %% ../../nbs/backends/01_trl.ipynb #d4e1df1d
+# %% ../../nbs/backends/01_trl.ipynb #d8197925
 class TRLBackend(SessionBackend):
     "TRL's trainers on models that transformers loads"
     name = 'trl'
@@ -295,6 +298,6 @@ class TRLBackend(SessionBackend):
     def prepare(self,
         spec,  # the TrainSpec
         plan  # the Plan
-    ) -> Session:
+    ) -> Any:
         "Read config, tokenizer and rows, refuse what is wrong; no weights are loaded"
         return self.session_class(spec, plan)

@@ -19,9 +19,10 @@ __all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'fingerprint', 'merged_m
 # %% ../../nbs/evaluate/02_export.ipynb #e1fe5fbf
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/evaluate/02_export.ipynb #5056c869
+# %% ../../nbs/evaluate/02_export.ipynb #7ca2db13
 class staged:
     "A folder that appears at `path` only if the block ends well; files of the same name are replaced, others stay"
+    path: Path
     def __init__(self, path: str | Path): self.path = Path(path).expanduser()
 
     def __enter__(self) -> Path:
@@ -39,20 +40,23 @@ class staged:
     def _appear(self):
         "Bring the complete files into place"
         self.tmp.chmod(0o755)
-        if not self.path.exists(): return os.replace(self.tmp, self.path)
-        if any(self.tmp.glob('*.safetensors')):
-            for old in self.path.glob('*.safetensors*'): old.unlink()   # shards of an earlier, larger model
-            for old in ('adapter_config.json', 'config.json'): (self.path/old).unlink(missing_ok=True)
-        for f in self.tmp.iterdir():
+        if not self.path.exists():
+            os.replace(self.tmp, self.path)
+            return
+        new = {f.name for f in self.tmp.iterdir()}
+        for f in sorted(self.tmp.iterdir()):
             if (self.path/f.name).is_dir(): shutil.rmtree(self.path/f.name)
             os.replace(f, self.path/f.name)
+        if not any(n.endswith('.safetensors') for n in new): return
+        stale = {f.name for f in self.path.glob('*.safetensors*')} | {'adapter_config.json', 'config.json'}   # of an earlier model of another kind
+        for n in stale - new: (self.path/n).unlink(missing_ok=True)
 
-# %% ../../nbs/evaluate/02_export.ipynb #3d02d1d1
+# %% ../../nbs/evaluate/02_export.ipynb #d0b62bd0
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: .3, torch.float16: .1}   # of log-probabilities; measured differences are about a tenth of these
 
 @torch.no_grad()
 def fingerprint(
-    model,  # any model of transformers or peft
+    model: Any,  # any model of transformers or peft
     n: int = 24  # tokens
 ) -> torch.Tensor:
     "What the model says to a fixed row of tokens: log-probabilities, or the raw outputs of a reward model"
@@ -65,10 +69,10 @@ def fingerprint(
     model.train(was)
     return out if out.shape[-1] == 1 else out.log_softmax(-1)
 
-# %% ../../nbs/evaluate/02_export.ipynb #1254dbfb
+# %% ../../nbs/evaluate/02_export.ipynb #f97021b2
 def merged_model(
-    model,  # a model with an adapter
-    base  # its base model, read again
+    model: Any,  # a model with an adapter
+    base: Any  # its base model, read again
 ):
     "The base with the adapter of `model` added to its weights"
     from peft import PeftModel
@@ -78,8 +82,8 @@ def merged_model(
         return PeftModel.from_pretrained(base, folder).merge_and_unload(safe_merge=True)
 
 def save_merged(
-    model,  # a model with an adapter
-    tokenizer,  # its tokenizer, written beside it
+    model: Any,  # a model with an adapter
+    tokenizer: Any,  # its tokenizer, written beside it
     path: str | Path,  # folder to write
     read: Callable[[str | None], Any]  # reads a model without adapter: the base when given None, else from a folder
 ) -> float:
@@ -96,9 +100,9 @@ def save_merged(
     logger.info("merged model written to %s; its log-probabilities differ from the adapter's by at most %.1e", path, gap)
     return gap
 
-def _was_packed(model) -> bool: return bool(getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False))
+def _was_packed(model: Any) -> bool: return bool(getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False))
 
-# %% ../../nbs/evaluate/02_export.ipynb #89a2edd2
+# %% ../../nbs/evaluate/02_export.ipynb #40e480d8
 PACKAGES = ('aligntune', 'torch', 'transformers', 'trl', 'peft', 'datasets')
 
 def _table(rows: Mapping[str, Any], head: tuple[str, str]) -> str:
@@ -117,8 +121,8 @@ def _hub_name(name: Any) -> str | None:
     return name if isinstance(name, str) and name.count('/') == 1 and not name.startswith(('.', '/', '~')) and not Path(name).exists() else None
 
 def model_card(
-    spec,  # the TrainSpec
-    plan,  # the Plan
+    spec: Any,  # the TrainSpec
+    plan: Any,  # the Plan
     metrics: Mapping[str, Any] | None = None,  # what was measured
     report: Any = None,  # the report on the rows
     title: str = ''  # name of the model
