@@ -91,7 +91,7 @@ def sigmas(before: float, after: float, n: int) -> float:
     p = (before + after)/2
     return (after - before)/math.sqrt(max(2*p*(1 - p)/n, 1e-12))
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #4116b72f
+# %% ../../nbs/algorithms/00b_tasks.ipynb #e04ab9c4
 def lesson(
     algorithm: str,  # any of aligntune
     model: Any,  # a loaded causal model
@@ -102,8 +102,8 @@ def lesson(
     **settings: Any  # any keyword of the spec
 ) -> SimpleNamespace:
     "A session with everything in memory, on the CPU in float32"
-    settings = dict(output_dir='output', logging_steps=1, save_strategy='no', lr_scheduler='constant', max_grad_norm=1., weight_decay=0.) | settings
-    spec = TrainSpec.parse(algorithm=algorithm, reward_functions=rewards, **settings)
+    settings = dict[str, Any](output_dir='output', logging_steps=1, save_strategy='no', lr_scheduler='constant', max_grad_norm=1., weight_decay=0.) | settings
+    spec = TrainSpec.parse(**dict(settings, algorithm=algorithm, reward_functions=rewards))
     plan = SimpleNamespace(device='cpu', precision='float32', gradient_checkpointing=False)
     as_data = lambda r: None if r is None else Dataset.from_list(list(r))
     return SimpleNamespace(spec=spec, plan=plan, model=model, tokenizer=tok, train_dataset=as_data(rows), eval_dataset=as_data(eval_rows), trainer=None)
@@ -184,7 +184,7 @@ def policy_logps(model: Any, b: dict[str, torch.Tensor], temperature: float = 1.
     ids, mask = (torch.cat([b[f'prompt_{k}'], b[f'completion_{k}']], 1) for k in ('ids', 'mask'))
     return token_logps(model, ids, mask, b['completion_ids'].shape[1], temperature)
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #39589816
+# %% ../../nbs/algorithms/00b_tasks.ipynb #55505835
 Formula = Callable[..., torch.Tensor]  # (logp, old, ref, A, mask) -> loss, all in float64
 
 def _formula(formula: Formula, model: Any, b: dict[str, torch.Tensor], temperature: float = 1.0) -> torch.Tensor:
@@ -215,13 +215,16 @@ def step_against(
     with quiet(): t = make(session)
     seen: list[dict] = []
     real, before, twin = t.compute_loss, flat(session.model), double(session.model)
-    t.compute_loss = lambda model, inputs, **k: (seen.append(inputs), real(model, inputs, **k))[1]
+    def watched(model, inputs, **k):
+        seen.append(inputs)
+        return real(model, inputs, **k)
+    t.compute_loss = watched
     with quiet(): t.train()
     whole = {k: torch.cat([b[k] for b in seen]) for k, v in seen[0].items() if v.ndim}
     moved, should = flat(session.model) - before, -session.spec['learning_rate']*gradient(_formula(formula, twin, whole), twin)
     return SimpleNamespace(moved=moved, off=off(moved, should), size=moved.norm().item(), trainer=t, rollout=whole)
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #e2e70d52
+# %% ../../nbs/algorithms/00b_tasks.ipynb #a4876256
 def prove(
     algorithm: str,  # name in the spec
     make: Callable,  # from a session to a trainer
@@ -236,7 +239,7 @@ def prove(
     before = right(*warm_start(), test)
     for seed in seeds:
         model, tok = warm_start()
-        given = dict(seed=seed, batch_size=128, learning_rate=1e-3, lr_scheduler='cosine', max_steps=steps, max_completion_length=6) | settings
+        given = dict[str, Any](seed=seed, batch_size=128, learning_rate=1e-3, lr_scheduler='cosine', max_steps=steps, max_completion_length=6) | settings
         with quiet(): trainer = make(lesson(algorithm, model, tok, sorting(2000, seed + 1), rewards=list(rewards), **given)); trainer.train()
         after = right(model, tok, test, seed=seed + 1)
         runs.append(SimpleNamespace(seed=seed, before=before, after=after, sigmas=sigmas(before, after, len(test)), trainer=trainer))
