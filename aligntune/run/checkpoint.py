@@ -24,7 +24,7 @@ __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'KEPT', 'PHASES', 'OVERLAP
            'publish', 'remove', 'tidy', 'step_of', 'named', 'whole', 'newest', 'rotate', 'read_state', 'read_weights',
            'copied', 'size_of', 'random_state', 'set_random_state', 'kept_names', 'kept_state', 'restore_kept', 'Taken',
            'processes', 'gathered', 'by_first', 'has_own', 'take', 'stage', 'write', 'load_weights', 'Writer',
-           'disk_error']
+           'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -368,7 +368,7 @@ def load_weights(
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #a43bb416
+# %% ../../nbs/run/01_checkpoint.ipynb #8f423406
 OVERLAP_FROM = 64*2**20   # bytes from which a save may overlap with several steps
 
 class Writer:
@@ -401,17 +401,22 @@ class Writer:
         self.waited += time.perf_counter() - start
         if self.error is not None:
             e, self.error = self.error, None
-            raise disk_error(e, self.run) from e
+            raise save_error(e, self.run) from e
         return self.last
 
-    def step_done(self) -> bool:
-        "Called when a step is complete: small saves are awaited here. Is no save under way?"
-        if self.thread is not None and (self.pending_size < OVERLAP_FROM or not self.thread.is_alive()): self.wait()
-        return self.thread is None
+    @property
+    def busy(self) -> bool:
+        "Is a save under way?"
+        return self.thread is not None and self.thread.is_alive()
 
-def disk_error(e: BaseException, run: Path) -> BaseException:
-    "An error of the disk in words; others as they are"
-    if not isinstance(e, OSError): return e
+    def step_done(self) -> None:
+        "Called before a step is complete: small saves are awaited, and a failed one is heard of"
+        if self.thread is not None and (self.pending_size < OVERLAP_FROM or not self.busy): self.wait()
+
+def save_error(e: BaseException, run: Path) -> BaseException:
+    "Why a checkpoint could not be written, and what is left"
+    if isinstance(e, AligntuneError) or not isinstance(e, Exception): return e
     left = whole(run)
     last = f'the last whole checkpoint is {left[-1].name}' if left else 'there is no whole checkpoint'
-    return RunError(f'a checkpoint could not be written: {e.strerror or e}', where=str(e.filename or run), why=last, fix='free some space or mend the folder, then resume')
+    said = getattr(e, 'strerror', None) or (str(e).strip() or type(e).__name__).splitlines()[0][:160]
+    return RunError(f'a checkpoint could not be written: {said}', where=str(getattr(e, 'filename', None) or run), why=last, fix='free some space or mend the folder, then resume')
