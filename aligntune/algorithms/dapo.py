@@ -80,7 +80,7 @@ def refill(
     good, equal = [g for g in drawn if differs(g)], [g for g in drawn if not differs(g)]
     return Refill((good + equal)[:want], drawn, rounds, len(equal), max(want - len(good), 0))
 
-# %% ../../nbs/algorithms/05_dapo.ipynb #ffb4abee
+# %% ../../nbs/algorithms/05_dapo.ipynb #d6a8af20
 class DynamicTrainer(GroupTrainer):
     "A GroupTrainer that replaces groups of equally good answers"
     checkpointed = ('resampled',)
@@ -90,7 +90,8 @@ class DynamicTrainer(GroupTrainer):
         **kwargs: Any  # as for GroupTrainer
     ):
         super().__init__(*args, **kwargs)
-        self.most, self.resampled, self.full, self.warned = most, 0, None, False
+        self.most, self.resampled, self.warned = most, 0, False
+        self.full: list[Answer] | None = None
         names = [n for n in self.rewards.names if n != 'soft_overlong'] or self.rewards.names
         self.task = torch.tensor([w*(n in names) for n, w in zip(self.rewards.names, self.rewards.weights)])
 

@@ -123,10 +123,11 @@ class RewardGuard(TrainerCallback):
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #55dbabf0
+# %% ../../nbs/algorithms/03_grpo.ipynb #0db7eb06
 class GroupTrainer(OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
+    args: Any; model: Any; train_dataset: Any; processing_class: Any; num_generations: Any
     def __init__(self,
         model: Any,  # the loaded model, with its adapter if it has one
         rewards: Rewards,  # what judges the answers
@@ -147,8 +148,11 @@ class GroupTrainer(OwnTrainer, GRPOTrainer):
         if guard is not None: self.add_callback(guard)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
-        s = super()._get_train_sampler(dataset)
-        return EveryPrompt(s.data_source, s.mini_repeat_count, s.batch_size, s.repeat_count, s.shuffle, self.args.data_seed if self.args.data_seed is not None else s.seed)
+        s: Any = super()._get_train_sampler(dataset)
+        own = EveryPrompt(s.data_source, s.mini_repeat_count, s.batch_size, s.repeat_count, s.shuffle, self.args.data_seed if self.args.data_seed is not None else s.seed)
+        more = -own.num_samples % own.batch_size
+        if more: logger.info('%d prompts do not fill whole batches of %d: %d from the start of each epoch are asked again at its end', own.num_samples, own.batch_size, more)
+        return own
 
     def _tokenize_prompts(self, prompts: list) -> Any:
         return super()._tokenize_prompts(prompts) if self.encode is None else (self.encode(prompts), None, {})
