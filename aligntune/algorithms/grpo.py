@@ -92,7 +92,7 @@ def evaluating(model: Any) -> Iterator[None]:
     try: yield
     finally: model.train(was)
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #716850cf
+# %% ../../nbs/algorithms/03_grpo.ipynb #efff35b3
 class RewardGuard(TrainerCallback):
     "Stops a run whose rewards no longer tell answers apart"
     def __init__(self,
@@ -116,8 +116,13 @@ class RewardGuard(TrainerCallback):
         if self.seen >= self.warn: self._end('in the whole run', None, f'step {state.global_step}')
         logger.warning('no group of answers had differing rewards in the %d generations of this run: nothing was learned', self.seen)
 
-    def state_dict(self) -> dict[str, Any]: return dict(flat=self.flat, seen=self.seen, ever=self.ever)
-    def load_state_dict(self, state: dict[str, Any]) -> None: vars(self).update(state)
+    def state_dict(self) -> dict[str, Any]:
+        "What a checkpoint keeps"
+        return dict(flat=self.flat, seen=self.seen, ever=self.ever)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        "Go on counting where a checkpoint stood"
+        self.flat, self.seen, self.ever = state['flat'], state['seen'], state['ever']
 
     def _end(self, when: str, value: Any, where: str) -> None:
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
