@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'CHUNK', 'COPIES', 'PROCESS', 'Family',
-           'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human', 'weight_bytes',
-           'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'Estimate', 'estimate',
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'CHUNK', 'COPIES', 'MARGINS', 'PROCESS',
+           'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human',
+           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'Estimate', 'estimate',
            'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
@@ -74,20 +74,20 @@ def kind_of(
     encoder = family in ('bert', 'roberta', 'distilbert', 'albert', 'electra', 'deberta', 'deberta-v2', 'xlm-roberta', 'modernbert', 'camembert')
     return 'classification' if encoder and not config.get('is_decoder') else 'causal'
 
-# %% ../../nbs/core/04_estimate.ipynb #d1a309cf
+# %% ../../nbs/core/04_estimate.ipynb #51bfce76
 class Linear(NamedTuple):
     "One kind of matrix inside the blocks"
     name: str  # qkv, o or mlp
     n_in: int  # width of its input
     n_out: int  # width of its output
-    count: int  # how many the model holds
+    held: int  # how many the model holds
     used: int  # how many a token passes through
     bias: bool = False  # has it a bias
 
     @property
-    def parameters(self) -> int: return self.count*(self.n_in*self.n_out + self.bias*self.n_out)
+    def parameters(self) -> int: return self.held*(self.n_in*self.n_out + self.bias*self.n_out)
 
-# %% ../../nbs/core/04_estimate.ipynb #1a56ab01
+# %% ../../nbs/core/04_estimate.ipynb #811948dd
 @dataclass(frozen=True)
 class ModelFacts:
     "What a config.json says about a model"
@@ -127,7 +127,7 @@ class ModelFacts:
         targets: Sequence[str] | None = None  # names of layers; all linear ones of the blocks when None
     ) -> int:
         "Weights of an adapter: each matrix of n_in x n_out gets r x (n_in + n_out)"
-        return sum(l.count*r*(l.n_in + l.n_out) for l in self.linears if targets is None or l.name in targets)
+        return sum(l.held*r*(l.n_in + l.n_out) for l in self.linears if targets is None or l.name in targets)
 
 # %% ../../nbs/core/04_estimate.ipynb #90c69a25
 def _attention(f: ModelFacts, layers: int, bias: tuple[str, ...]) -> list[Linear]:
@@ -304,7 +304,7 @@ def human(n: float) -> str:
     else: unit = 'TB'
     return f'{n:.0f} {unit}' if n >= 99.5 or unit == 'B' else f'{n:.3g} {unit}'
 
-# %% ../../nbs/core/04_estimate.ipynb #ad886fa0
+# %% ../../nbs/core/04_estimate.ipynb #dd2c89ad
 BYTES = dict(fp32=4, bf16=2, fp16=2, float32=4, bfloat16=2, float16=2)
 NF4 = 1/2 + 1/64 + 4/(64*256)
 STATES: dict[str, float] = dict(sgd=0, adafactor=0, lion=4, lion_32bit=4, rmsprop=4, adagrad=4, adamw_8bit=2, adamw_bnb_8bit=2, paged_adamw_8bit=2, lion_8bit=1, paged_lion_8bit=1)  # bytes for each weight; the Adams: 8
@@ -326,9 +326,9 @@ def trained_parameters(
     if method == 'full': return facts.parameters
     if method == 'osft':
         kept = 1 - (spec['unfreeze_rank_ratio'] if spec['unfreeze_rank_ratio'] is not None else .25)
-        return sum(l.count*(min(l.n_in, l.n_out) - int(min(l.n_in, l.n_out)*kept))*max(l.n_in, l.n_out) for l in facts.linears)
+        return sum(l.held*(min(l.n_in, l.n_out) - int(min(l.n_in, l.n_out)*kept))*max(l.n_in, l.n_out) for l in facts.linears)
     n = facts.lora_parameters(spec['lora_r'], targets if isinstance(targets, (list, tuple)) else None)
-    return n + (sum(l.count*l.n_out for l in facts.linears) if method == 'dora' else 0)
+    return n + (sum(l.held*l.n_out for l in facts.linears) if method == 'dora' else 0)
 
 # %% ../../nbs/core/04_estimate.ipynb #eb2ba2c6
 def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> list[Part]:
@@ -344,7 +344,7 @@ def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> li
     when = ('update',) if accumulation == 1 else ('loss', 'backward', 'update')   # kept from one micro-step to the next
     return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"), Part('gradients', t*n, f'{t} x {n:,}', when)]
 
-# %% ../../nbs/core/04_estimate.ipynb #1792e990
+# %% ../../nbs/core/04_estimate.ipynb #947d89ff
 class Saved(NamedTuple):
     "Numbers that are kept for one token"
     wide: float  # always in fp32
@@ -359,6 +359,7 @@ def _squares(f: ModelFacts, attention: str, device: str) -> int:
     "How many matrices of length x length attention keeps for each head"
     drop = bool(_rate(f, 'attn_pdrop', 'attention_dropout', 'attention_probs_dropout_prob'))
     if attention == 'eager': return 1 + 2*drop + bool(f.config.get('attn_logit_softcapping'))
+    if f.family == 't5' and attention == 'sdpa': return 3 if _rate(f, 'dropout_rate') else 1   # its position bias is learned, and no fused kernel returns that gradient
     return 3 if drop and device == 'cpu' and attention == 'sdpa' else 0
 
 def _mlp_floats(f: ModelFacts) -> float:
@@ -366,6 +367,7 @@ def _mlp_floats(f: ModelFacts) -> float:
     w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
     if f.experts: return f.experts_per_token*(4*(f.config.get('moe_intermediate_size') or w) + 2*f.hidden)
     if f.traits.gated or f.config.get('is_gated_act'): return 4*w
+    if f.family == 't5' and _rate(f, 'dropout_rate'): return 3*w
     return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
 
 def block_saved(
@@ -390,12 +392,14 @@ def block_saved(
     mlp = _mlp_floats(facts)
     return Saved(wide + drop, inputs + heads + mlp, f'norms {wide + drop:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
 
-# %% ../../nbs/core/04_estimate.ipynb #299c8577
-def _stack(f: ModelFacts, saved: Saved, half: bool) -> tuple[float, float]:
+# %% ../../nbs/core/04_estimate.ipynb #61b761d5
+def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = 'cpu') -> tuple[float, float]:
     "Bytes for a token that all blocks keep, and those of the largest block"
-    c = 2 if half else 4
+    c, drop = 2 if half else 4, bool(_rate(f, *f.traits.dropout.split()))
     block = 4*saved.wide + c*saved.narrow
-    cross = c*(3*f.hidden + 2*f.q_width + 2*f.kv_width)*bool(f.encoder_layers)   # its norm, inputs, heads
+    square = _squares(f, 'sdpa', device)
+    heads = f.heads*(length*square if square == 3 else 1)
+    cross = (4*f.hidden*(1 + f.traits.rms + drop) + c*(f.hidden + 2*f.q_width + 2*f.kv_width + heads))*bool(f.encoder_layers)   # its norm, its inputs, its heads
     return block*(f.layers + f.encoder_layers) + cross*f.layers, block + cross
 
 # %% ../../nbs/core/04_estimate.ipynb #966c027b
@@ -454,8 +458,10 @@ def _logits(spec: Any, facts: ModelFacts, b: Batch) -> tuple[int, str]:
 
 COPIES: dict[str, float] = dict(dpo=3, ppo=3.5, **{a: 3.5 for a in GROUPS})
 
-# %% ../../nbs/core/04_estimate.ipynb #d46c98ab
-@dataclass(frozen=True)
+# %% ../../nbs/core/04_estimate.ipynb #042fd7ae
+MARGINS = dict(cpu=.3)  # left free beside the estimate; a tenth elsewhere
+
+@dataclass(frozen=True, repr=False)
 class Estimate:
     "Memory and time of a training"
     parts: tuple[Part, ...]  # what takes memory, and when
@@ -466,6 +472,7 @@ class Estimate:
     flops: float  # of one optimizer step
     process: int = 0  # bytes of Python and the libraries, or of the CUDA context
     seconds: float | None = None  # of one optimizer step, where the speed was measured
+    device: str = 'cpu'  # where it runs
 
     @property
     def phases(self) -> dict[str, int]:
@@ -481,12 +488,12 @@ class Estimate:
 
     def fits(self,
         memory: float,  # bytes of the device
-        margin: float = 0.1  # share of it left free, for fragmentation
+        margin: float | None = None  # share of it left free, for fragmentation: a tenth on a GPU, three tenths on a CPU
     ) -> bool:
         "Does it fit?"
-        return self.total <= memory*(1 - margin)
+        return self.total <= memory*(1 - (MARGINS.get(self.device, .1) if margin is None else margin))
 
-    def __str__(self) -> str: return _text(self)
+    def __repr__(self) -> str: return _text(self)
     def _repr_html_(self) -> str: return _bar(self)
 
 def _text(e: Estimate) -> str:
@@ -520,7 +527,7 @@ def _flops(spec: Any, facts: ModelFacts, b: Batch, checkpointing: bool, accumula
     if a.algorithm in ('ppo', *GROUPS): each += forward/(a.num_iterations or 1)   # the answers are written
     return each*b.mean*accumulation
 
-# %% ../../nbs/core/04_estimate.ipynb #540ca381
+# %% ../../nbs/core/04_estimate.ipynb #a52d52b7
 PROCESS = dict(cpu=500_000_000, cuda=500_000_000)  # Python with torch, transformers, trl and peft; a CUDA context
 
 def estimate(
@@ -539,16 +546,18 @@ def estimate(
     twice = spec['gradient_checkpointing'] is True if checkpointing is None else checkpointing
     parts = [*_held(spec, facts, precision, acc), *_passing(spec, facts, b, precision, device, twice, acc), *_others(spec, facts, b, precision, acc)]
     flops = _flops(spec, facts, b, twice, acc)
-    return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None)
+    return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #9c305275
+# %% ../../nbs/core/04_estimate.ipynb #df8772de
 def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str, twice: bool, accumulation: int) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     T, half, full, h = b.rows*b.length, precision != 'fp32', spec['method'] == 'full', facts.hidden
     attention = 'sdpa' if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
     s = block_saved(facts, b.length, full, half, b.masked, attention, device)
-    whole, one = _stack(facts, s, half)
-    if not full and spec['method'] != 'osft': one += (lora := sum(l.used*spec['lora_r'] for l in facts.linears)*(2 if half else 4) + 2*half*facts.q_width*facts.layers)/facts.layers; whole += lora
+    whole, one = _stack(facts, s, half, b.length, device)
+    if spec['method'] not in ('full', 'osft'):   # between the two matrices of an adapter; and autocast copies the result of the attention
+        narrow = sum(l.used*spec['lora_r'] for l in facts.linears)*BYTES[precision] + 2*half*facts.q_width*facts.layers
+        whole, one = whole + narrow, one + narrow/facts.layers
     tail = (2 + full)*4*h*T   # the last norm, and what the head reads
     layers = facts.layers + facts.encoder_layers
     stored = 4*h*layers*T if twice else whole*T
@@ -562,13 +571,14 @@ def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str
     if half and weight_bytes(spec, precision) == 4: parts.append(Part('half copies', 2*sum(l.parameters for l in facts.linears), 'autocast keeps each matrix in half precision too', ('loss', 'backward')))
     return parts
 
-# %% ../../nbs/core/04_estimate.ipynb #2b65e172
+# %% ../../nbs/core/04_estimate.ipynb #ac027f82
 def _others(spec: Any, facts: ModelFacts, b: Batch, precision: str, accumulation: int) -> list[Part]:
     "Reference, value and reward models, and the KV cache"
     a, N, full, out = spec.algo, facts.parameters, spec['method'] == 'full', []
     w = weight_bytes(spec, precision)
-    if spec['ref_model_name'] or full and (a.algorithm in ('dpo', 'ppo') or a.algorithm in GROUPS and a.beta):
-        if not (a.algorithm == 'dpo' and a.precompute_ref_log_probs): out.append(Part('reference model', w*N, f'{w} x {N:,}, frozen'))
+    once = a.algorithm == 'dpo' and a.precompute_ref_log_probs
+    wanted = spec['ref_model_name'] or full and (a.algorithm in ('dpo', 'ppo') or a.algorithm in GROUPS and a.beta)
+    if wanted and not once: out.append(Part('reference model', w*N, f'{w} x {N:,}, frozen'))
     if a.algorithm == 'ppo': out.append(Part('value model', 16*N if full else w*N, f'16 x {N:,}: weights, gradients, AdamW' if full else f'{w} x {N:,}'))
     if spec['reward_model_name']: out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     if a.algorithm in ('ppo', *GROUPS):
