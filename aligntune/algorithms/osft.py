@@ -23,7 +23,7 @@ from ..core.errors import ModelError, SpecError, UnsupportedError, did_you_mean
 
 # %% auto #0
 __all__ = ['logger', 'Side', 'frozen_rank', 'is_inside', 'split', 'change', 'leak', 'is_matrix', 'is_packed', 'weight_of',
-           'OSFTLayer', 'OSFTConfig', 'OSFTModel', 'rest_of', 'matrices', 'adapter', 'wrap']
+           'OSFTLayer', 'OSFTConfig', 'OSFTModel', 'rest_of', 'matrices', 'adapter', 'wrap', 'make_trainer']
 
 # %% ../../nbs/algorithms/09_osft.ipynb #b098dbaf
 logger = logging.getLogger('aligntune')
@@ -96,7 +96,7 @@ def leak(
     touched = torch.stack([(U[:, :k].T @ delta.double()).norm(), (delta.double() @ Vt[:k].T).norm()]).max()
     return float(touched/delta.double().norm().clamp(min=1e-300))
 
-# %% ../../nbs/algorithms/09_osft.ipynb #09129def
+# %% ../../nbs/algorithms/09_osft.ipynb #0e4bacc6
 def is_matrix(module: nn.Module) -> bool: return isinstance(module, (nn.Linear, Conv1D))
 
 def is_packed(module: nn.Module) -> bool:
@@ -106,7 +106,9 @@ def is_packed(module: nn.Module) -> bool:
 @torch.no_grad()
 def weight_of(module: nn.Module) -> torch.Tensor:
     "The weight of a layer as outputs x inputs, unpacked where it is quantised"
-    if is_packed(module): return dequantize_module_weight(module)
+    if is_packed(module):
+        if getattr(getattr(module.weight, 'quant_state', None), 'packing_format_for_cpu', False): raise ModelError('a 4-bit weight cannot be unpacked any more', where=type(module).__name__, why='its first use on a CPU laid it out for a kernel', fix='add the adapter to a freshly loaded model')
+        return dequantize_module_weight(module)
     return module.weight.T if isinstance(module, Conv1D) else module.weight  # type: ignore[return-value, union-attr]
 
 # %% ../../nbs/algorithms/09_osft.ipynb #132705c3
@@ -274,3 +276,11 @@ def wrap(
     logger.info('OSFT: %.0f%% of the directions of %d matrices are free, %s numbers (%.1f%% of the model); everything else is frozen',
                 100*spec['unfreeze_rank_ratio'], len(out.peft_config['default'].target_modules), f'{free:,}', 100*free/start)
     return out
+
+# %% ../../nbs/algorithms/09_osft.ipynb #a3cff58c
+def make_trainer(
+    session: Any  # spec, plan, loaded model, tokenizer, rows
+) -> Any:
+    "The trainer of SFT, around the model with its OSFT adapter"
+    session.model = wrap(session.model, session.spec)
+    return sft.make_trainer(session)
