@@ -128,7 +128,7 @@ class RewardGuard(TrainerCallback):
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #0db7eb06
+# %% ../../nbs/algorithms/03_grpo.ipynb #68d0aee5
 class GroupTrainer(OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -170,24 +170,32 @@ class GroupTrainer(OwnTrainer, GRPOTrainer):
         if self.guard is not None and self.model.training: self.guard.see(per_reward @ self.reward_weights.to(per_reward), self.num_generations, self.state.global_step)
         return per_reward
 
+    def try_rewards(self) -> TryOut:
+        "A few answers before training, judged"
+        return try_rewards(self, lambda rows: self._generate_single_turn(*self._tokenize_prompts([r['prompt'] for r in rows]), 1)[0])
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        "The mean reward of held-out prompts and its parts, with all else that TRL logs of them"
+        found = super().evaluate(*args, **kwargs)
+        return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         inputs = super()._prepare_inputs(generation_batch)
         if self.model.training: self.trained_tokens += int(inputs['completion_mask'].sum())
         return inputs
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #31ff2ef5
+# %% ../../nbs/algorithms/03_grpo.ipynb #630e5f82
 def try_rewards(
-    trainer: GroupTrainer,  # not yet trained
+    trainer: Any,  # not yet trained
+    answer: Callable[[list[dict]], list],  # from rows to the tokens of their answers
     n: int = 4  # how many prompts
 ) -> TryOut:
     "Answers to the first prompts, with the value of each reward"
     rows = list(trainer.train_dataset.take(n))
-    prompts = [r['prompt'] for r in rows]
     devices = [trainer.accelerator.device.index or 0] if trainer.accelerator.device.type == 'cuda' else []
-    with torch.random.fork_rng(devices=devices):
-        ids, _ = trainer._generate_single_turn(*trainer._tokenize_prompts(prompts), 1)
+    with torch.random.fork_rng(devices=devices): ids = answer(rows)
     texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
-    return try_out(trainer.rewards, rows, [t if isinstance(p, str) else [dict(role='assistant', content=t)] for p, t in zip(prompts, texts)], ids)
+    return try_out(trainer.rewards, rows, [t if isinstance(r['prompt'], str) else [dict(role='assistant', content=t)] for r, t in zip(rows, texts)], ids)
 
 class RewardTrial(TrainerCallback):
     "Tries the rewards when training begins"
@@ -195,7 +203,7 @@ class RewardTrial(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Keep the trial with the trainer, and log it"
         if state.global_step: return
-        self.trainer.trial = trial = try_rewards(self.trainer)
+        self.trainer.trial = trial = self.trainer.try_rewards()
         logger.info('rewards before training:\n%s', trial)
 
 # %% ../../nbs/algorithms/03_grpo.ipynb #482b4027

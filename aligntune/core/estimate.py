@@ -513,7 +513,7 @@ def _bar(e: Estimate) -> str:
     rows = ''.join(f'<tr><td><span style="background:{color(p.name)}">&emsp;</span> {escape(p.name)}</td><td style="text-align:left">{escape(p.formula)}</td><td>{human(p.bytes)}</td></tr>' for p in e.parts if p.bytes)
     return f'<table><tbody>{bars}{rows}</tbody></table>'
 
-# %% ../../nbs/core/04_estimate.ipynb #45722935
+# %% ../../nbs/core/04_estimate.ipynb #d1f590f1
 def _flops(spec: Any, facts: ModelFacts, b: Batch, checkpointing: bool, accumulation: int) -> float:
     "Floating-point operations of one optimizer step"
     causal = .5 if facts.kind == 'causal' else 1
@@ -523,7 +523,7 @@ def _flops(spec: Any, facts: ModelFacts, b: Batch, checkpointing: bool, accumula
     a, full = spec.algo, spec['method'] == 'full'
     each = forward*(3 if full else 2) + blocks*checkpointing
     if a.algorithm in ('dpo', 'ppo') or a.beta and a.algorithm in GROUPS: each += forward   # the reference
-    if a.algorithm == 'ppo': each += 3*blocks + forward   # the value model; log-probabilities before the update
+    if a.algorithm == 'ppo': each += forward + (3*blocks if a.reward_value_model else 0)   # log-probabilities before the update; a value model of its own
     if a.algorithm in ('ppo', *GROUPS): each += forward/(a.num_iterations or 1)   # the answers are written
     return each*b.mean*accumulation
 
@@ -571,7 +571,7 @@ def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str
     if half and weight_bytes(spec, precision) == 4: parts.append(Part('half copies', 2*sum(l.parameters for l in facts.linears), 'autocast keeps each matrix in half precision too', ('loss', 'backward')))
     return parts
 
-# %% ../../nbs/core/04_estimate.ipynb #ac027f82
+# %% ../../nbs/core/04_estimate.ipynb #db6784b5
 def _others(spec: Any, facts: ModelFacts, b: Batch, precision: str, accumulation: int) -> list[Part]:
     "Reference, value and reward models, and the KV cache"
     a, N, full, out = spec.algo, facts.parameters, spec['method'] == 'full', []
@@ -579,7 +579,7 @@ def _others(spec: Any, facts: ModelFacts, b: Batch, precision: str, accumulation
     once = a.algorithm == 'dpo' and a.precompute_ref_log_probs
     wanted = spec['ref_model_name'] or full and (a.algorithm in ('dpo', 'ppo') or a.algorithm in GROUPS and a.beta)
     if wanted and not once: out.append(Part('reference model', w*N, f'{w} x {N:,}, frozen'))
-    if a.algorithm == 'ppo': out.append(Part('value model', 16*N if full else w*N, f'16 x {N:,}: weights, gradients, AdamW' if full else f'{w} x {N:,}'))
+    if a.algorithm == 'ppo' and a.reward_value_model: out.append(Part('value model', 16*N, f'16 x {N:,}: weights, gradients, AdamW'))
     if spec['reward_model_name']: out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     if a.algorithm in ('ppo', *GROUPS):
         rows, c = b.rows*(a.steps_per_generation or accumulation), BYTES[precision]

@@ -217,11 +217,11 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = 'auto' if spec.run.backend == 'auto' else 'asked' if chosen.backend == spec.run.backend else f'instead of {spec.run.backend}'
     return f'{chosen.backend} ({how}): {chosen.reason}'
 
-# %% ../../nbs/core/05_plan.ipynb #bfa68346
+# %% ../../nbs/core/05_plan.ipynb #b6619674
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return dataclasses.replace(plan, gradient_checkpointing=spec.optim.gradient_checkpointing is True)
-    args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths)
+    args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths, batch_size=plan.batch_size, accumulation=plan.accumulation)
     twice, reason = needs_checkpointing(spec, plan.facts, plan.memory, **args)
     return dataclasses.replace(plan, gradient_checkpointing=bool(twice), estimate=estimate(spec, plan.facts, checkpointing=bool(twice), **args), reasons={**plan.reasons, 'gradient_checkpointing': reason})
 
@@ -247,7 +247,7 @@ def _announce(plan: Plan, chosen: Decision) -> Plan:
     for n in plan.notes: log.warning('%s', n)
     return plan
 
-# %% ../../nbs/core/05_plan.ipynb #0a4f96c1
+# %% ../../nbs/core/05_plan.ipynb #b5abd3a3
 def _lines(p: Plan) -> list[tuple[str, str]]:
     "(decision, what and why) for the card and the text"
     def and_why(value: Any, key: str) -> str: return f'{value}: {p.reasons[key]}' if p.reasons.get(key) else str(value)
@@ -255,7 +255,7 @@ def _lines(p: Plan) -> list[tuple[str, str]]:
     rows = [('backend', p.why), *((f'  not {b}', r) for b, r in p.rejected.items()), ('device', and_why(p.device, 'device')), ('precision', and_why(p.precision, 'precision')),
             ('effective batch', and_why(batch, 'batch')), ('steps', f'{p.steps:,}' if p.steps is not None else 'once the rows are counted'),
             ('checkpointing', and_why('on' if p.gradient_checkpointing else 'off', 'gradient_checkpointing')), ('data', p.data_source)]
-    if p.estimate: rows.append(('memory', f"{human(p.estimate.peak)} of {human(p.memory) if p.memory else 'unknown'}, most of it in {p.estimate.phase}"))
+    if p.estimate: rows.append(('memory', f"{human(p.estimate.total)} of {human(p.memory) if p.memory else 'unknown'}, most of it in {p.estimate.phase}"))
     return [r for r in rows if r[1]] + [('note', n) for n in p.notes]
 
 def _html(p: Plan) -> str:

@@ -341,16 +341,19 @@ def config_fields(
         if path and path.exists(): out |= _class_fields(path)[0]
     return frozenset(out)
 
-# %% ../../nbs/core/02_spec.ipynb #f3d4706d
+# %% ../../nbs/core/02_spec.ipynb #c0479a5a
 def names_for(algorithm: str = 'sft') -> list[str]:
     "Every keyword that a trainer of `algorithm` knows"
-    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', *(config_fields(algorithm) - INSTEAD.keys())})
+    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', *(config_fields(algorithm) - INSTEAD.keys())})
+
+_COMPUTE = dict(bfloat16='bf16', float16='fp16', float32='fp32')  # a computation in 4 bits is one in the precision of the run
 
 def _enter(given: dict, extra: dict, name: str, value: Any, where: str, algorithm: str) -> None:
     "Find the place of one keyword, or refuse it"
     if name in FIELDS or name in SWITCHES: _put(given, name, None if name == 'max_steps' and value in (-1, '-1') else value, where)
     elif name in ALIASES: _enter(given, extra, ALIASES[name], value, where, algorithm)
     elif name in INSTEAD: raise SpecError(f'{name} is not set by hand', where=where, why='aligntune does this step itself', fix=f'use {INSTEAD[name]}')
+    elif name == 'bnb_4bit_compute_dtype': _put(given, 'precision', _COMPUTE.get(str(value).removeprefix('torch.'), value), where)
     elif name == 'quantization' and isinstance(value, Mapping):
         for k, x in value.items(): _enter(given, extra, k, x, f'{where}[{k!r}]', algorithm)
     elif name.endswith('_column') and isinstance(value, str): _put(given, 'column_mapping', {**given.get('column_mapping', ({},))[0], value: name.removesuffix('_column')}, where, again=True)

@@ -340,7 +340,7 @@ def refuse(tally: Tally, settings: Settings, name: str, where: Callable[[int], s
         places = [f"{where(r) if where else f'row {r}'}: {why.removeprefix(BAD + ': ')}" for r, why in first] + [f'and {count - len(first):,} more']*(count > len(first))
         raise DataError(f"{name}: {count:,} of {tally.read:,} rows cannot be trained on" + (f', {first[0][1]}' if len(found) == 1 and start != BAD else ''), where='\n         '.join(places), why=f'{setting}={getattr(settings, setting)!r}', fix=fix)
 
-# %% ../../nbs/data/05_prepare.ipynb #74b9d056
+# %% ../../nbs/data/05_prepare.ipynb #e5a2af7c
 def content_hash(rows: Dataset) -> str:
     "A hash of all rows, in order: equal content, equal hash"
     h = hashlib.blake2b(repr(rows.features).encode(), digest_size=16)
@@ -361,7 +361,7 @@ def fingerprint(rows: Dataset, tokenizer: PreTrainedTokenizerBase, settings: Set
     import tokenizers
     import transformers
     backend = tokenizer.backend_tokenizer.to_str() if getattr(tokenizer, 'is_fast', False) else type(tokenizer).__name__
-    parts = [content_hash(rows), backend, tokenizer.chat_template, tokenizer.special_tokens_map, asdict(settings), _told(format), tokenizers.__version__, transformers.__version__, _VERSION]
+    parts = [content_hash(rows), backend, tokenizer.chat_template, tokenizer.special_tokens_map, asdict(settings), _told(format), tokenizers.__version__, transformers.__version__, str(features_of(settings.kind)), _VERSION]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 def _told(f: Format | None) -> Any:
