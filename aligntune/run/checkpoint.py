@@ -105,7 +105,7 @@ def tidy(run: str | Path) -> None:
         if not named.exists() and not fault(p, deep=False): os.rename(p, named)
         else: shutil.rmtree(p)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #4d104420
+# %% ../../nbs/run/01_checkpoint.ipynb #6fa25ddd
 def step_of(folder: Path) -> int:
     "The step in a checkpoint's name; -1 if it is none"
     tail = folder.name.removeprefix(PREFIX)
@@ -124,7 +124,7 @@ def newest(
     suspect: Mapping[str, str] | None = None  # steps that a guard distrusts, and why
 ) -> tuple[Path | None, dict[str, str]]:
     "The newest whole checkpoint, and those that were skipped with their reasons"
-    skipped = {}
+    skipped: dict[str, str] = {}
     for p in reversed(named(run)):
         why = (suspect or {}).get(str(step_of(p)), '') or fault(p)
         if not why: return p, skipped
@@ -195,11 +195,11 @@ def size_of(value: Any) -> int:
     look(value)
     return sum(seen.values())
 
-# %% ../../nbs/run/01_checkpoint.ipynb #f0addebc
+# %% ../../nbs/run/01_checkpoint.ipynb #e23f7210
 def random_state() -> dict[str, Any]:
     "The state of every random generator of this process"
-    kind, keys, *rest = np.random.get_state()
-    out = dict(python=random.getstate(), numpy=(kind, keys.tolist(), *rest), cpu=torch.random.get_rng_state())
+    kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]
+    out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest), cpu=torch.random.get_rng_state())
     if torch.cuda.is_available(): out['cuda'] = torch.cuda.get_rng_state_all() if dist.is_initialized() else torch.cuda.get_rng_state()
     return out
 
@@ -211,7 +211,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state['cuda']) if isinstance(state['cuda'], list) else torch.cuda.set_rng_state(state['cuda'])
 
-# %% ../../nbs/run/01_checkpoint.ipynb #393da850
+# %% ../../nbs/run/01_checkpoint.ipynb #ac1b74c4
 KEPT = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time', 'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss', '_total_loss_scalar', '_globalstep_last_logged')
 
 def kept_names(trainer: Any) -> list[str]:
@@ -228,7 +228,7 @@ def restore_kept(trainer: Any, state: Mapping[str, Any]) -> None:
     "Give them back"
     for n, v in state.items():
         now = getattr(trainer, n, None)
-        if hasattr(now, 'load_state_dict'): now.load_state_dict(v)
+        if now is not None and hasattr(now, 'load_state_dict'): now.load_state_dict(v)
         else: setattr(trainer, n, _alike(_to(v, trainer.args.device), now))
 
 def _to(v: Any, device: Any) -> Any:
@@ -240,11 +240,12 @@ def _to(v: Any, device: Any) -> Any:
 def _alike(v: Any, now: Any) -> Any:
     "`v` in the kinds of mapping that `now` has: a defaultdict stays one"
     if not isinstance(v, Mapping) or not isinstance(now, Mapping): return v
-    out = copy.copy(now); out.clear()
+    out: Any = copy.copy(now)
+    out.clear()
     for k, x in v.items(): out[k] = _alike(x, now.get(k))
     return out
 
-# %% ../../nbs/run/01_checkpoint.ipynb #41fc80a2
+# %% ../../nbs/run/01_checkpoint.ipynb #b1f51aa6
 @dataclass
 class Taken:
     "The state of a run at one step, copied"
@@ -256,7 +257,9 @@ class Taken:
     facts: dict[str, Any] = field(default_factory=dict)  # for the seal
 
     @property
-    def size(self) -> int: return size_of([self.weights, self.state])
+    def size(self) -> int:
+        "Bytes of all its tensors"
+        return size_of([self.weights, self.state])
 
 def processes() -> int:
     "How many processes train together"
@@ -292,7 +295,8 @@ def take(
     ranks = gathered(copied(dict(rng=random_state(), kept=kept_state(trainer))))
     own = {n: has_own(trainer, n) for n in ('_save', '_save_rng_state')}
     if not trainer.args.should_save: return None
-    model, memo = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False), {}
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
+    memo: dict = {}
     frozen = frozenset(p.untyped_storage().data_ptr() for p in model.parameters() if not p.requires_grad)
     state = {'optimizer.pt': copied(trainer.optimizer.state_dict(), memo), 'scheduler.pt': copied(trainer.lr_scheduler.state_dict())}
     if getattr(trainer.accelerator, 'scaler', None) is not None: state['scaler.pt'] = copied(trainer.accelerator.scaler.state_dict())

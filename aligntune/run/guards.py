@@ -105,7 +105,7 @@ class InARow:
         self.n = self.n + 1 if bad else 0
         return 'stop' if self.stop and self.n >= self.stop else 'warn' if self.n == self.warn else ''
 
-# %% ../../nbs/run/02_guards.ipynb #df601572
+# %% ../../nbs/run/02_guards.ipynb #963eb13c
 def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
     "The metrics that a TRL trainer has added since the last look"
     kept = getattr(trainer, '_metrics', None)
@@ -127,16 +127,17 @@ class Guards(TrainerCallback):
         self.still: Standstill | None = None
         self.steps = self.good = 0   # steps of this call; the last step whose loss was a number
         self.bad_from: int | None = None
+        self.has_moved = self.moving = False
         self._seen: dict[str, int] = {}
         self.last: tuple[float, float | None] = (math.nan, None)
 
     def state_dict(self) -> dict[str, Any]:
         "What a resumed run goes on counting from"
-        return dict(recent=list(self.recent), far=self.far.n, kl=self.kl.n, equal=self.equal.n, cut=self.cut.n, tokens=self.watch.total_tokens)
+        return dict(moved=self.still is None or self.still.moved(self.trainer.model), recent=list(self.recent), far=self.far.n, kl=self.kl.n, equal=self.equal.n, cut=self.cut.n, tokens=self.watch.total_tokens)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         "Go on counting"
-        self.recent.extend(state['recent']); self.watch.total_tokens = state['tokens']
+        self.recent.extend(state['recent']); self.watch.total_tokens, self.has_moved = state['tokens'], state['moved']
         for name in ('far', 'kl', 'equal', 'cut'): getattr(self, name).n = state[name]
 
     def _end(self, guard: str, what: str, step: int, why: str, fix: str) -> None:
@@ -145,7 +146,7 @@ class Guards(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Note where the weights stand"
         self.steps, self.good, self.bad_from, self.moving = 0, state.global_step, None, False
-        if 'learning' in self.on: self.still = Standstill(self.trainer.model)
+        if 'learning' in self.on and not self.has_moved: self.still = Standstill(self.trainer.model)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Loss and gradient, before they move a weight"
@@ -211,7 +212,7 @@ class Guards(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that learned nothing"
-        if 'learning' in self.on and self.steps and self.moving: self._moved(state.global_step, final=True)
+        if 'learning' in self.on and self.steps and self.moving and state.global_step >= state.max_steps: self._moved(state.global_step, final=True)
 
     def finite(self, step: int) -> None:
         "Before a save: weights must be numbers"

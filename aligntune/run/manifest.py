@@ -87,7 +87,7 @@ def machine() -> dict[str, Any]:
     hw = hardware()
     return dict(system=platform.platform(), hardware=str(hw), cpu=hw.cpu)
 
-# %% ../../nbs/run/00_manifest.ipynb #fa43326a
+# %% ../../nbs/run/00_manifest.ipynb #2f427bed
 def data_fingerprint(rows: Any) -> str:
     "A hash of all rows in their order; 'streamed' where they cannot be read twice"
     if rows is None: return ''
@@ -109,7 +109,7 @@ def template_fingerprint(tokenizer: Any) -> str:
 def model_fingerprint(model: Any) -> str:
     "A hash of the architecture and of a few values of each weight, adapters left out"
     config = getattr(model, 'config', None)
-    d = config.to_dict() if hasattr(config, 'to_dict') else {}
+    d = config.to_dict() if config is not None and hasattr(config, 'to_dict') else {}
     said = json.dumps({k: plain(v) for k, v in d.items() if k not in ('transformers_version', '_name_or_path', 'use_cache', 'dtype', 'torch_dtype', 'architectures')}, sort_keys=True, default=str)
     few = []
     for name, p in model.named_parameters():
@@ -144,19 +144,23 @@ def differences(
     names = [n for n in {**before, **now} if n not in allowed]
     return {n: (before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n) and 'streamed' not in (before.get(n), now.get(n))}
 
-# %% ../../nbs/run/00_manifest.ipynb #ce4f1b3d
+# %% ../../nbs/run/00_manifest.ipynb #6efcb0fe
 class Manifest:
     "What is known about a run: `run.json` in its folder"
-    def __init__(self, folder: str | Path, data: dict[str, Any] | None = None):
+    def __init__(self, folder: str | os.PathLike, data: dict[str, Any] | None = None):
         self.folder, self.data = Path(folder), data or {}
 
     @property
-    def path(self) -> Path: return self.folder/'run.json'
+    def path(self) -> Path:
+        "Its file"
+        return self.folder/'run.json'
     def __getitem__(self, name: str) -> Any: return self.data[name]
-    def get(self, name: str, default: Any = None) -> Any: return self.data.get(name, default)
+    def get(self, name: str, default: Any = None) -> Any:
+        "A part of it, if it is there"
+        return self.data.get(name, default)
 
     @classmethod
-    def read(cls, folder: str | Path) -> Manifest | None:
+    def read(cls, folder: str | os.PathLike) -> Manifest | None:
         "The manifest of a folder; None where there is no run"
         path = Path(folder)/'run.json'
         if not path.exists(): return None
@@ -182,7 +186,9 @@ class Manifest:
         write_whole(self.path, json.dumps(self.data, indent=1, ensure_ascii=False))
 
     @property
-    def finished(self) -> bool: return self.get('status') == 'finished'
+    def finished(self) -> bool:
+        "Did the run reach its end?"
+        return self.get('status') == 'finished'
     @property
     def resumable(self) -> bool:
         "Can the request be read back from the file alone?"
@@ -216,7 +222,7 @@ def only_writer(folder: str | Path) -> Iterator[None]:
         f.seek(0); f.truncate(); f.write(f'{os.getpid()} on {platform.node()}'); f.flush()
         yield
 
-# %% ../../nbs/run/00_manifest.ipynb #da0f101b
+# %% ../../nbs/run/00_manifest.ipynb #79d1e2fd
 class Metrics:
     "`metrics.jsonl`: one log entry a line"
     def __init__(self, folder: str | Path, start: int = 0):
@@ -238,7 +244,7 @@ class Metrics:
         try: os.write(fd, line.encode())
         finally: os.close(fd)
 
-def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
+def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
     "The entries of a run; of steps that were repeated after a resume the last ones"
     path = Path(folder)/'metrics.jsonl'
     if not path.exists(): return []

@@ -105,7 +105,7 @@ def place_for(asked: str) -> Callable[[str, bool], None] | None:
     if in_notebook() or asked == 'panel' and 'IPython' in sys.modules: return Panel()
     return to_terminal if sys.stderr.isatty() else to_log
 
-# %% ../../nbs/run/03_progress.ipynb #38967926
+# %% ../../nbs/run/03_progress.ipynb #9291630e
 class Progress(TrainerCallback):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
@@ -116,7 +116,8 @@ class Progress(TrainerCallback):
         device: str = 'cpu'  # whose memory is measured
     ):
         self.metrics, self.place, self.tokens, self.estimate, self.device = metrics, place, tokens, estimate, device
-        self.pace, self.logs, self.before, self.drawn = Pace(), {}, 0, 0.
+        self.pace, self.before, self.drawn = Pace(), 0, 0.
+        self.logs: dict[str, Any] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Start the clock"

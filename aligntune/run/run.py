@@ -196,14 +196,19 @@ class Hooks(TrainerCallback):
         run.asked = agreed(run.stop.asked, args.device)
         if run.asked: control.should_save = control.should_training_stop = True
 
-# %% ../../nbs/run/05_run.ipynb #f64affd5
+# %% ../../nbs/run/05_run.ipynb #2bedb76a
 DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EPERM)
 LOST = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'NCCL communicator was aborted', 'heartbeat')
 
 class Ending:
     "How a run ends that does not reach its end"
-    folder: Path; trainer: Any; guards: Guards; writer: Writer; manifest: Manifest | None; spec: TrainSpec | None; point: Path | None; command: str
+    folder: Path; trainer: Any; guards: Guards; writer: Writer; manifest: Manifest | None; spec: TrainSpec | None; point: Path | None
     moving = False
+
+    @property
+    def command(self) -> str:
+        "What to type to go on"
+        return f'aligntune resume {shlex.quote(str(self.folder))}' if self.manifest and self.manifest.resumable else 'trainer.train(resume_from_checkpoint=True)'
 
     def ended(self, e: BaseException) -> BaseException | None:
         "The error to raise; None to try again in smaller pieces"
@@ -215,7 +220,7 @@ class Ending:
             e = self._no_memory(e, step)
         if isinstance(e, GuardError): e = self._last_good(e)
         elif isinstance(e, OSError) and e.errno in DISK: e = save_error(e, self.folder)
-        elif 'DataLoader worker' in str(e): e = RunError('a process that loads data was killed', where=f'step {step}', why=str(e).splitlines()[0], fix=f'{self.command}; fewer dataloader_num_workers if memory was short')
+        elif 'DataLoader worker' in str(e) or self.trainer.args.dataloader_num_workers and isinstance(e, (ConnectionError, EOFError)): e = RunError('a process that loads data was killed', where=f'step {step}', why=str(e).splitlines()[0], fix=f'{self.command}; fewer dataloader_num_workers if memory was short')
         elif isinstance(e, RuntimeError) and any(w in str(e) for w in LOST): e = RunError('another process of this run is gone', where=f'step {step}', why=str(e).splitlines()[0][:200], fix=f'start all processes again with: {self.command}')
         elif not isinstance(e, AligntuneError) and isinstance(e, Exception): e.add_note(f'aligntune: ended in step {step + 1}; go on with: {self.command}')
         self.note('interrupted' if not isinstance(e, Exception) else 'guard' if isinstance(e, GuardError) else 'error', step, error=f'{type(e).__name__}: {e}'.splitlines()[0])
@@ -257,7 +262,7 @@ class Ending:
         try: self.manifest.event(event, step=step, saves_took=round(self.writer.took, 3), steps_waited=round(self.writer.waited, 3), **facts)
         except OSError as e: log.warning('run.json could not be written: %s', e.strerror)
 
-# %% ../../nbs/run/05_run.ipynb #a8e85744
+# %% ../../nbs/run/05_run.ipynb #38fc80dc
 def make_folder(folder: Path) -> None:
     "Make the folder, or say why not"
     try:
@@ -357,7 +362,7 @@ class Run(Saving, Ending):
         log.info('all %d steps are done already', state.global_step)
         self.trainer._load_from_checkpoint(str(self.point))
         self.trainer.state = state
-        last = next((h for h in reversed(read_metrics(self.folder)) if 'train_loss' in h), {})
+        last: dict[str, Any] = next((h for h in reversed(read_metrics(self.folder)) if 'train_loss' in h), {})
         return TrainOutput(state.global_step, last.get('train_loss', math.nan), last)
 
     def _attempts(self) -> TrainOutput:
@@ -395,11 +400,6 @@ class Run(Saving, Ending):
         names = ('algorithm', 'backend', 'steps', 'total_steps', 'final_loss', 'metrics', 'training_time', 'model_path')
         self.manifest.data['result'] = plain({**(self.manifest['result'] or {}), **{k: result[k] for k in names}})
         self.manifest.event('saved')
-
-    @property
-    def command(self) -> str:
-        "What to type to go on"
-        return f'aligntune resume {shlex.quote(str(self.folder))}' if self.manifest and self.manifest.resumable else 'trainer.train(resume_from_checkpoint=True)'
 
 # %% ../../nbs/run/05_run.ipynb #0dc399f2
 def _again(folder: str | os.PathLike, changes: Mapping[str, Any]) -> tuple[Manifest, TrainSpec]:
