@@ -261,7 +261,7 @@ def json_schema(
     if '"pattern"' in json.dumps(s): return in_child('json_schema', '_json_fits', [(c, s) for c in completions], seconds)
     return [_json_fits(c, s) for c in completions]
 
-# %% ../../nbs/rewards/02_builtin.ipynb #d339d7aa
+# %% ../../nbs/rewards/02_builtin.ipynb #8d66ec51
 UNITS = ('words', 'characters', 'tokens')
 
 def _count(text: str, unit: str, completion_ids: Sequence | None) -> int:
@@ -275,7 +275,7 @@ def length(
     text: str,  # the completion
     low: int = 10,  # shortest good length
     high: int = 200,  # longest good length
-    margin: int = 0,  # how far outside the reward reaches 0; 0 is at once
+    margin: int = 10,  # how far outside the reward reaches 0; 0 is at once
     unit: str = 'words',  # words, characters or tokens
     completion_ids: Sequence | None = None  # the tokens, from the trainer
 ) -> float:
