@@ -94,7 +94,7 @@ def impose(trainer: Any, changed: Mapping[str, tuple[Any, Any]]) -> None:
             if name == 'adam_epsilon' and 'eps' in g: g['eps'] = now
             if name in ('beta1', 'beta2') and 'betas' in g: g['betas'] = (now, g['betas'][1]) if name == 'beta1' else (g['betas'][0], now)
 
-# %% ../../nbs/run/05_run.ipynb #0bc64f47
+# %% ../../nbs/run/05_run.ipynb #4a890296
 def _rank_file(folder: Path, name: str) -> Path:
     "The file of this process in a checkpoint"
     stem, _, end = name.partition('.')
@@ -116,13 +116,14 @@ class Saving:
         self.guards.finite(step)
         self.writer.wait()
         start = time.perf_counter()
+        pool = self.writer.pool()
         t.store_flos()
         best = t.state.best_global_step
         if best and (best == step or (self.folder/f'checkpoint-{best}').exists()): t.state.best_model_checkpoint = str(self.folder/f'checkpoint-{best}')
         staging = by_first(lambda: stage(self.folder, step))
         if has_own(t, '_save') and t.args.should_save: t._save(str(staging))
         if has_own(t, '_save_rng_state'): t._save_rng_state(str(staging))
-        taken = take(t, self.static, matters=self.matters)
+        taken = take(t, self.static, pool, matters=self.matters)
         by_first(lambda: self.guards.room(step, taken.size, self.folder) if taken else None)
         if taken: self.writer.hand(taken, staging, time.perf_counter() - start)
         self.unproven = True
