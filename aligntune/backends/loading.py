@@ -240,7 +240,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #b97fb0c6
+# %% ../../nbs/backends/00_loading.ipynb #31c89258
 def load_model(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan: device and precision
@@ -270,8 +270,14 @@ def load_base(spec: Any, plan: Any, source: Source, config: Any, tokenizer: Any,
     elif label_names: kw |= dict(num_labels=len(label_names), id2label=dict(enumerate(label_names)), label2id={n: i for i, n in enumerate(label_names)})
     elif spec['num_labels']: kw['num_labels'] = spec['num_labels']
     model = _read_weights(cls, source, spec, kind, **kw)
+    _keep_differentiable(model)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, why
+
+def _keep_differentiable(model: Any) -> None:
+    "On some CPUs bitsandbytes repacks 4-bit weights at the first look in evaluation mode, for a product that has no gradient; not in a model that trains"
+    for m in model.modules():
+        if type(m).__name__ == 'Linear4bit': m.support_avx512bf16_for_cpu = False
 
 def _local_device(device: str) -> str:
     "The device of this process"
