@@ -12,7 +12,8 @@ from ..core.errors import UnsupportedError
 from ..data.packing import assert_exact, first_fit, token_batches
 
 # %% auto #0
-__all__ = ['IGNORED', 'pad', 'PaddedBatches', 'cheapest', 'JoinedBatches', 'why_padded', 'LabelledBatches', 'TokenBudget']
+__all__ = ['IGNORED', 'pad', 'PaddedBatches', 'cheapest', 'JoinedBatches', 'why_padded', 'LabelledBatches', 'TokenBudget',
+           'WithinBudget']
 
 # %% ../../nbs/algorithms/00c_batches.ipynb #17e9af37
 IGNORED = -100
@@ -116,3 +117,23 @@ class TokenBudget:
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(self.seed + 7919*self.epoch)).tolist() if self.shuffle else range(len(self.batches))
         return (self.batches[i] for i in order)
+
+# %% ../../nbs/algorithms/00c_batches.ipynb #a1d0c9ed
+@dataclass
+class WithinBudget:
+    "Make a step's rows into several batches of at most so many tokens each"
+    batches: Any  # makes one batch
+    budget: int
+
+    def groups(self, lengths: Sequence[int]) -> list[list[int]]:
+        "The rows of each batch"
+        if not isinstance(self.batches, PaddedBatches): return first_fit(lengths, self.budget)
+        out: list[list[int]] = []
+        for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):   # the first of a group is its longest
+            if out and (len(out[-1]) + 1)*lengths[out[-1][0]] <= self.budget: out[-1].append(i)
+            else: out.append([i])
+        return out
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        parts = [self.batches([rows[i] for i in g]) for g in self.groups([len(r['input_ids']) for r in rows])]
+        return dict(parts=parts, labels=torch.cat([p['labels'].flatten() for p in parts]))
