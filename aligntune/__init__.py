@@ -11,26 +11,27 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #f9372c95
+# %% ../nbs/00_package.ipynb #642c62fe
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends validate_backend_selection '
                             'BackendType TrainingType RLAlgorithm BackendFactory BackendConfig',
-    'core.registry': 'Backend Algorithm AlgorithmRegistry create_algorithm',
+    'core.registry': 'Backend Algorithm AlgorithmRegistry',
     'core.spec': 'TrainSpec',
     'core.plan': 'Plan',
     'core.trainer': 'Trainer Result',
     'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError RunError GuardError',
+    'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #75d957a3
+# %% ../nbs/00_package.ipynb #d0ea4ce0
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer, get_backend_status as get_backend_status,
         list_backends as list_backends, validate_backend_selection as validate_backend_selection, BackendType as BackendType,
         TrainingType as TrainingType, RLAlgorithm as RLAlgorithm, BackendFactory as BackendFactory, BackendConfig as BackendConfig)
     from aligntune.core.registry import (
-        Backend as Backend, Algorithm as Algorithm, AlgorithmRegistry as AlgorithmRegistry, create_algorithm as create_algorithm)
+        Backend as Backend, Algorithm as Algorithm, AlgorithmRegistry as AlgorithmRegistry)
     from aligntune.core.spec import TrainSpec as TrainSpec
     from aligntune.core.plan import Plan as Plan
     from aligntune.core.trainer import Trainer as Trainer, Result as Result
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
         AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError, UnsupportedError as UnsupportedError,
         MissingPackageError as MissingPackageError, ModelError as ModelError, RewardError as RewardError, RunError as RunError,
         GuardError as GuardError)
+    from aligntune.hub import (
+        sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate, plot_loss as plot_loss,
+        SFTAlgorithm as SFTAlgorithm, OSFTAlgorithm as OSFTAlgorithm, LoRASFTAlgorithm as LoRASFTAlgorithm)
 
 # %% ../nbs/00_package.ipynb #bcfbb09b
 def __getattr__(name: str) -> Any:

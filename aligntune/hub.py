@@ -19,7 +19,8 @@ from .core.trainer import Result, Trainer, as_result
 __all__ = ['logger', 'Rule', 'RULES', 'TORCHRUN', 'TRACKERS', 'PRETRAINING', 'DEFAULT_BACKEND', 'DEFAULTS', 'DOORS',
            'torchrun_params', 'trackers', 'environment', 'translate', 'known_names', 'documents', 'pieces', 'run',
            'MissingFile', 'sft', 'osft', 'lora_sft', 'HubAlgorithm', 'SFTAlgorithm', 'OSFTAlgorithm',
-           'LoRASFTAlgorithm', 'Algorithm', 'AlgorithmRegistry', 'Backend', 'create_algorithm']
+           'LoRASFTAlgorithm', 'estimate', 'losses_of', 'plot_loss', 'Algorithm', 'AlgorithmRegistry', 'Backend',
+           'create_algorithm']
 
 # %% ../nbs/hub.ipynb #7fa84eed
 _all_ = ['Algorithm', 'AlgorithmRegistry', 'Backend', 'create_algorithm']  # offered here too
@@ -207,7 +208,7 @@ def pieces(text: str, tok: Any, size: int) -> Iterator[str]:
     starts = [spans[i][0] for i in range(0, len(spans), size)] + [len(text)]
     yield from (text[a:b] for a, b in zip(starts, starts[1:]) if text[a:b])
 
-# %% ../nbs/hub.ipynb #7bce02b9
+# %% ../nbs/hub.ipynb #647b3965
 def run(
     algorithm: str,  # sft, osft or lora_sft
     given: Mapping[str, Any]  # parameters in Training Hub's words, None for not given
@@ -215,7 +216,7 @@ def run(
     "Translate, decide, train"
     given = {k: v for k, v in given.items() if v is not None}
     backend = given.pop('backend', None) or DEFAULT_BACKEND[algorithm]
-    names = known_names(algorithm)
+    _check_required(algorithm, given)
     if backend not in (*BACKENDS, 'auto'):
         start, made = time.perf_counter(), AlgorithmRegistry.get_backend(algorithm, backend)()
         value = made.execute_training({'algorithm': algorithm, 'backend': backend, **given})
@@ -230,7 +231,6 @@ def _foreign(value: Any, algorithm: str, backend: str, given: Mapping[str, Any],
 
 def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
     "Train on one of our backends"
-    _check_required(algorithm, given)
     place = torchrun_params({k: given.pop(k) for k in TORCHRUN if k in given})
     env, report = trackers({k: given.pop(k) for k in TRACKERS if k in given})
     raw = {k: given.pop(k) for k in PRETRAINING if k in given}
@@ -253,7 +253,7 @@ def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
         if final and trainer.eval_dataset is not None: result = dataclasses.replace(result, metrics={**result.metrics, **trainer.evaluate()})
     return result
 
-# %% ../nbs/hub.ipynb #49f07d2c
+# %% ../nbs/hub.ipynb #96abb2b6
 def _check_required(algorithm: str, given: Mapping[str, Any]) -> None:
     "The three things that no training can do without"
     same = dict(model_path=('model_name', 'model'), data_path=('dataset_name', 'dataset'), ckpt_output_dir=('output_dir',))
@@ -261,8 +261,8 @@ def _check_required(algorithm: str, given: Mapping[str, Any]) -> None:
     if missing: raise SpecError(f"{algorithm} needs {' and '.join(missing)}", where=f'{algorithm}(...)', fix=', '.join(f'{n}=...' for n in missing))
     ratio = given.get('unfreeze_rank_ratio')
     if algorithm == 'osft' and ratio is None and given.get('osft', True): raise SpecError('osft needs unfreeze_rank_ratio', where='osft(...)', why='the share of directions that may be trained', fix='unfreeze_rank_ratio=0.25')
-    model, data = given.get('model_path'), given.get('data_path')
-    for name, path in (('model_path', model), ('data_path', data)):
+    for name in ('model_path', 'data_path'):
+        path = given.get(name)
         if isinstance(path, str) and path.startswith(('.', '/', '~')) and not Path(path).expanduser().exists():
             raise MissingFile(f'there is no {path}', where=f'argument {name}', fix=_near(path))
 
@@ -390,13 +390,14 @@ def lora_sft(
 
 DOORS: dict[str, Callable[..., Any]] = dict(sft=sft, osft=osft, lora_sft=lora_sft)
 
-# %% ../nbs/hub.ipynb #e992e414
+# %% ../nbs/hub.ipynb #7c73e295
 class HubAlgorithm(BuiltinAlgorithm):
     "A door as an algorithm"
     def train(self, **kwargs: Any) -> Any:
         "Train with these parameters"
         name = next((n for n in AlgorithmRegistry.list_backends(self.name) if AlgorithmRegistry.get_backend(self.name, n) is type(self.backend)), None)
         params = {**self.kwargs, **kwargs}
+        _check_required(self.name, params)
         if name is None: return self.backend.execute_training(params)
         return run(self.name, {'backend': name, **params})
 
@@ -424,3 +425,42 @@ class LoRASFTAlgorithm(HubAlgorithm):
     name = 'lora_sft'
 
 for _cls in (SFTAlgorithm, OSFTAlgorithm, LoRASFTAlgorithm): AlgorithmRegistry.register_algorithm(_cls.name, _cls, replace=True)
+
+# %% ../nbs/hub.ipynb #f824c53b
+def estimate(
+    training_method: str,  # sft, osft, lora_sft or qlora
+    model_path: str,  # hub name or local folder of the model
+    **params: Any  # further parameters of that door
+) -> Any:
+    "The memory of a training, at its peak and in its parts"
+    if training_method in ('lora', 'qlora'): params, training_method = {**params, 'load_in_4bit': training_method == 'qlora'}, 'lora_sft'
+    if training_method not in DOORS: raise SpecError(f'unknown training method {training_method!r}', where='estimate', fix=did_you_mean(training_method, [*DOORS, 'lora', 'qlora']))
+    settings = {**DEFAULTS[training_method], **translate(training_method, {k: v for k, v in params.items() if v is not None}), 'model_name': model_path}
+    _fit_length(settings, training_method)
+    plan = make_plan(TrainSpec.parse(algorithm=training_method, backend='trl', **settings))
+    if plan.estimate is None: raise UnsupportedError('the memory cannot be estimated', where='estimate', why=f'nothing is known about {model_path}', fix='a local folder or a reachable name')
+    return plan.estimate
+
+def losses_of(run: Any) -> tuple[list[int], list[float]]:
+    "Steps and losses of a run: a Result, or its folder"
+    if isinstance(run, (str, os.PathLike)):
+        lines = [json.loads(l) for l in Path(run, 'metrics.jsonl').read_text().splitlines()]
+        found = {l['step']: l['loss'] for l in lines if 'loss' in l and 'step' in l}
+    else: found = {h.get('step', i + 1): h['loss'] for i, h in enumerate(run['history']) if 'loss' in h}
+    if not found: raise SpecError('the run has no losses', where=f'plot_loss, {run if isinstance(run, str) else "a result"}', fix='a run that has trained')
+    return list(found), list(found.values())
+
+def plot_loss(
+    runs: Any,  # a Result or a folder, a list of them, or a mapping from labels to them
+    ax: Any = None  # where to draw
+) -> Any:
+    "The loss of one or several runs over their steps"
+    import matplotlib.pyplot as plt
+    named = runs if isinstance(runs, Mapping) and not isinstance(runs, Result) else {_label(r, i): r for i, r in enumerate(runs if isinstance(runs, (list, tuple)) else [runs])}
+    ax = ax or plt.subplots(figsize=(6, 3), layout='constrained')[1]
+    for label, r in named.items(): ax.plot(*losses_of(r), label=label)
+    ax.set(xlabel='step', ylabel='loss'); ax.legend(frameon=False)
+    return ax.figure
+
+def _label(run: Any, i: int) -> str:
+    return Path(run).name if isinstance(run, (str, os.PathLike)) else f'{i + 1}: {run["algorithm"]} on {run["backend"]}'
