@@ -74,7 +74,7 @@ def kind_of(
     encoder = family in ('bert', 'roberta', 'distilbert', 'albert', 'electra', 'deberta', 'deberta-v2', 'xlm-roberta', 'modernbert', 'camembert')
     return 'classification' if encoder and not config.get('is_decoder') else 'causal'
 
-# %% ../../nbs/core/04_estimate.ipynb #51bfce76
+# %% ../../nbs/core/04_estimate.ipynb #170aa8e3
 class Linear(NamedTuple):
     "One kind of matrix inside the blocks"
     name: str  # qkv, o or mlp
@@ -85,9 +85,11 @@ class Linear(NamedTuple):
     bias: bool = False  # has it a bias
 
     @property
-    def parameters(self) -> int: return self.held*(self.n_in*self.n_out + self.bias*self.n_out)
+    def parameters(self) -> int:
+        "Weights and biases that the model holds"
+        return self.held*(self.n_in*self.n_out + self.bias*self.n_out)
 
-# %% ../../nbs/core/04_estimate.ipynb #811948dd
+# %% ../../nbs/core/04_estimate.ipynb #6cb6c301
 @dataclass(frozen=True)
 class ModelFacts:
     "What a config.json says about a model"
@@ -114,13 +116,21 @@ class ModelFacts:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def traits(self) -> Family: return FAMILIES.get(self.family, Family())
+    def traits(self) -> Family:
+        "How the family builds its blocks"
+        return FAMILIES.get(self.family, Family())
     @property
-    def embedding(self) -> int: return self.vocab*self.hidden
+    def embedding(self) -> int:
+        "Weights of the embedding"
+        return self.vocab*self.hidden
     @property
-    def q_width(self) -> int: return self.heads*self.head_dim
+    def q_width(self) -> int:
+        "Width of the queries"
+        return self.heads*self.head_dim
     @property
-    def kv_width(self) -> int: return self.kv_heads*self.head_dim
+    def kv_width(self) -> int:
+        "Width of the keys, and of the values"
+        return self.kv_heads*self.head_dim
 
     def lora_parameters(self,
         r: int,  # rank
@@ -458,7 +468,7 @@ def _logits(spec: Any, facts: ModelFacts, b: Batch) -> tuple[int, str]:
 
 COPIES: dict[str, float] = dict(dpo=3, ppo=3.5, **{a: 3.5 for a in GROUPS})
 
-# %% ../../nbs/core/04_estimate.ipynb #042fd7ae
+# %% ../../nbs/core/04_estimate.ipynb #14db3b54
 MARGINS = dict(cpu=.3)  # left free beside the estimate; a tenth elsewhere
 
 @dataclass(frozen=True, repr=False)
@@ -479,11 +489,17 @@ class Estimate:
         "Bytes of each moment"
         return {m: sum(p.bytes for p in self.parts if m in p.phases) for m in PHASES if m != 'rollout' or self['kv cache']}
     @property
-    def phase(self) -> str: return max(self.phases, key=lambda m: self.phases[m])
+    def phase(self) -> str:
+        "The phase that takes most"
+        return max(self.phases, key=lambda m: self.phases[m])
     @property
-    def peak(self) -> int: return max(self.phases.values())
+    def peak(self) -> int:
+        "Bytes of the training itself at its largest"
+        return max(self.phases.values())
     @property
-    def total(self) -> int: return self.peak + self.process
+    def total(self) -> int:
+        "The peak with the process around it"
+        return self.peak + self.process
     def __getitem__(self, name: str) -> int: return sum(p.bytes for p in self.parts if p.name == name)
 
     def fits(self,

@@ -47,7 +47,7 @@ class Algorithm(ABC):
     def get_optional_params(self) -> dict[str, type]:
         "Settings that may be given, with their types"
 
-# %% ../../nbs/core/06_registry.ipynb #e6fc0b00
+# %% ../../nbs/core/06_registry.ipynb #504f7d66
 class BuiltinAlgorithm(Algorithm):
     "An algorithm of aligntune's own, known by its name"
     name = ''
@@ -60,9 +60,11 @@ class BuiltinAlgorithm(Algorithm):
         return self.backend.execute_training({'algorithm': self.name, **params})
 
     def get_required_params(self) -> dict[str, type]:
+        "Settings that must be given, with their types"
         return dict(model_path=str, data_path=str, ckpt_output_dir=str)
 
     def get_optional_params(self) -> dict[str, type]:
+        "Settings that may be given, with their types"
         from aligntune.core.spec import FIELDS
         return {n: (f.kinds or (object,))[0] for n, f in FIELDS.items() if not f.only or self.name in f.only}
 

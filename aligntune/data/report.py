@@ -13,7 +13,7 @@ from typing import Any
 # %% auto #0
 __all__ = ['Noted', 'percentile', 'Tally', 'Counts', 'DataReport', 'pieces', 'Piece', 'PreviewRow', 'row_pieces', 'Preview']
 
-# %% ../../nbs/data/04_report.ipynb #07c97ef2
+# %% ../../nbs/data/04_report.ipynb #01b67141
 _SHOWN = 20  # row numbers kept for each reason
 _REASONS, _OTHER = 20, 'unusable: other reasons'  # reasons that are told apart
 
@@ -24,6 +24,7 @@ class Noted:
     rows: list[int] = field(default_factory=list)
 
     def add(self, row: int) -> None:
+        "Count a row, and remember the first few"
         self.count += 1
         if len(self.rows) < _SHOWN: self.rows.append(int(row))
 

@@ -208,7 +208,7 @@ class TurnFinder(ChatTemplate):
         return DataError('the chat template does not tell which tokens are the answer', why=f'{why} (turns: {", ".join(m["role"] for m in messages)})',
                          fix="pass chat_template with {% generation %} marks around the assistant's words, or train_on='all'")
 
-# %% ../../nbs/data/02_tokens.ipynb #d16e4416
+# %% ../../nbs/data/02_tokens.ipynb #48b818e4
 def _respell(data: dict, names: dict[str, str]) -> dict:
     "A tokenizer's JSON, its control tokens under other names but with the same ids"
     for t in data['added_tokens']: t['content'] = names.get(t['content'], t['content'])
@@ -229,9 +229,15 @@ class Spelling:
         self._both = re.compile('|'.join(map(re.escape, sorted(both, key=len, reverse=True))) or r'(?!)')
         self._swap = both
 
-    def found(self, text: str) -> bool: return bool(self._own.search(text))
-    def escape(self, text: str) -> str: return self._own.sub(lambda m: self.private[m.group()], text)
-    def swap(self, text: str) -> str: return self._both.sub(lambda m: self._swap[m.group()], text)
+    def found(self, text: str) -> bool:
+        "Does `text` name a control token?"
+        return bool(self._own.search(text))
+    def escape(self, text: str) -> str:
+        "`text` with its control tokens written as private characters"
+        return self._own.sub(lambda m: self.private[m.group()], text)
+    def swap(self, text: str) -> str:
+        "`text` with names and private characters exchanged"
+        return self._both.sub(lambda m: self._swap[m.group()], text)
 
     @cached_property
     def twin(self) -> Tokenizer:
