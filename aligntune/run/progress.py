@@ -42,7 +42,7 @@ def memory_peak(device: str) -> int | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else peak*1024
 
-# %% ../../nbs/run/03_progress.ipynb #a0148192
+# %% ../../nbs/run/03_progress.ipynb #743b9161
 SHOWN = ('loss', 'reward', 'kl', 'eval_loss')
 
 class Pace:
@@ -73,7 +73,7 @@ def line(
     parts = [f'step {step}/{steps}' if steps > 0 else f'step {step}'] + [f"{k.replace('_', ' ')} {float(logs[k]):.4g}" for k in SHOWN if k in logs]
     if pace and pace.tokens: parts.append(f'{short(pace.tokens)} tokens/s')
     if pace and pace.seconds and steps > step: parts.append(f'{clock(pace.seconds*(steps - step))} left')
-    if peak: parts.append(f'{peak/2**30:.2f}' + (f' of {estimate/2**30:.2f}' if estimate else '') + ' GiB')
+    if peak: parts.append(f'{peak/2**30:.2f}' + (f' of {estimate/2**30:.2f}' if estimate and estimate > 2**26 else '') + ' GiB')
     return ' · '.join(parts)
 
 # %% ../../nbs/run/03_progress.ipynb #75b70c38
