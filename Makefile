@@ -13,7 +13,7 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 
-.PHONY: help demo test check test-newest export nb docs lab dist setup clean
+.PHONY: help demo test check faults gpu-check test-newest export nb docs lab dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -47,6 +47,12 @@ setup: $(DEV)    ## the development environment, .venv
 test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
 	@.venv-newest/bin/python tools/run_notebooks.py --package
 
+faults: $(DEV)   ## the long fault suite: real processes, really killed
+	@$(PY) tools/faults.py
+
+gpu-check:       ## every algorithm on both backends, parity, memory and speed, on this machine's GPU
+	@$(PYTHON) tools/gpu_check.py
+
 clean:           ## remove what can be made again, except .venv
 	rm -rf _docs _proc .cache .mypy_cache .ruff_cache build dist *.egg-info .coverage*
 
@@ -66,6 +72,7 @@ $(BASE): | $(PY)
 
 $(DEV): $(BASE)
 	@echo 'installing the tools of development'; $(PIP) install -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
+	@$(PIP) install --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt

@@ -12,13 +12,15 @@ from . import __version__
 from .core.errors import AligntuneError, SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['COMMANDS', 'usage', 'words', 'plan', 'train', 'demo', 'doctor', 'main']
+__all__ = ['COMMANDS', 'usage', 'words', 'plan', 'train', 'resume', 'replay', 'demo', 'doctor', 'main']
 
-# %% ../nbs/cli.ipynb #2d64eba5
+# %% ../nbs/cli.ipynb #64ffcacf
 COMMANDS = dict(
     demo=('demo [algorithm=grpo]', 'train a tiny model offline and show what it learned', 'aligntune.cli:demo'),
     train=('train [CONFIG.yaml] [key=value ...]', 'train what the file and the settings describe', 'aligntune.cli:train'),
     plan=('plan [CONFIG.yaml] [key=value ...]', 'say who would train it, how and why, and train nothing', 'aligntune.cli:plan'),
+    resume=('resume RUN [key=value ...]', 'go on with an interrupted run, from its newest whole checkpoint', 'aligntune.cli:resume'),
+    replay=('replay RUN [key=value ...]', 'run it again and tell whether the numbers agree', 'aligntune.cli:replay'),
     doctor=('doctor [hub=true]', 'what is installed, which hardware, what each backend can do here', 'aligntune.cli:doctor'))
 
 def usage() -> str:
@@ -26,7 +28,7 @@ def usage() -> str:
     rows = '\n'.join(f'  {form:36}{line}' for form, line, _ in COMMANDS.values())
     return (f'aligntune {__version__}: fine-tune and align language models\n\nusage: aligntune COMMAND ...\n\n{rows}\n\n'
             '  --help, --version, --verbose (show the traceback of an error)\n\n'
-            'exit codes: 0 done, 1 the run failed, 2 a wrong word or setting, 3 refused before training, 4 stopped by a guard, 130 interrupted')
+            'exit codes: 0 done, 1 the run failed, 2 a wrong word or setting, 3 refused before training, 4 stopped by a guard, 130 or 143 interrupted')
 
 # %% ../nbs/cli.ipynb #e66d13f0
 def _value(text: str) -> Any:
@@ -58,7 +60,7 @@ def words(
             settings[key] = _value(value)
     return config, settings
 
-# %% ../nbs/cli.ipynb #204fc0dd
+# %% ../nbs/cli.ipynb #2d8bd643
 def plan(args: Sequence[str]) -> int:
     "Explain what `train` would do"
     from aligntune.core.plan import make_plan
@@ -77,6 +79,26 @@ def train(args: Sequence[str]) -> int:
     print(create(config=config, **settings).train())
     return 0
 
+def resume(args: Sequence[str]) -> int:
+    "Go on with an interrupted run"
+    from aligntune.run.run import resume_command
+    folder, settings = _run_folder('resume', args)
+    print(resume_command(folder, settings))
+    return 0
+
+def replay(args: Sequence[str]) -> int:
+    "Run it again, and say whether the numbers agree"
+    from aligntune.run.run import replay_command
+    folder, settings = _run_folder('replay', args)
+    text, code = replay_command(folder, settings)
+    print(text)
+    return code
+
+def _run_folder(command: str, args: Sequence[str]) -> tuple[str, dict]:
+    "The folder of a run and the settings behind it"
+    if not args or '=' in args[0]: raise SpecError(f'{command} needs the folder of a run', where='command line', fix=f'aligntune {command} ./output')
+    return args[0], words(args[1:])[1]
+
 def demo(args: Sequence[str]) -> int:
     "Run the demonstration"
     from aligntune.demo import main as show
@@ -93,7 +115,7 @@ def doctor(args: Sequence[str]) -> int:
     print(report)
     return int(not report.ok)
 
-# %% ../nbs/cli.ipynb #c15ed136
+# %% ../nbs/cli.ipynb #1a30fe0a
 def main(
     args: Sequence[str] | None = None  # the words after the program's name; by default those of the process
 ) -> int:
@@ -109,7 +131,7 @@ def main(
         if verbose: raise
         print(f'aligntune: {e}', file=sys.stderr)
         return e.exit_code
-    except KeyboardInterrupt: return 130
+    except KeyboardInterrupt as e: return getattr(e, 'code', 130)   # 143 where a signal ended the run
 
 def _hush() -> None:
     "Other libraries speak of errors only; aligntune's own lines come as they are"

@@ -381,9 +381,10 @@ class RollingTrainer(PPOTrainer):
         self.seen.append({k: (self._total(v.float())/world).item() for k, v in seen.items()} | dict(kl=each, beta=self.beta))
         if self.settings.adaptive_kl: self.beta = steer(self.beta, each, self.settings.target_kl or 6.0, n*world)
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #e0c31800
+# %% ../../nbs/algorithms/07_ppo.ipynb #77f3d383
 class WholeTrainer(RollingTrainer):
     "Logs, evaluation and checkpoints of PPO"
+    checkpointed: tuple[str, ...] = ('guard', 'seen')   # what a checkpoint holds besides
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         "The means since the last entry join it"
         names = dict.fromkeys(k for s in self.seen for k in s)
@@ -430,7 +431,7 @@ class WholeTrainer(RollingTrainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
         if checkpoint is None: return
-        kept = load_file(Path(checkpoint)/f'rollout_{self.args.process_index}.safetensors', device=str(self.args.device))
+        kept = {k: v.to(self.args.device) for k, v in load_file(Path(checkpoint)/f'rollout_{self.args.process_index}.safetensors').items()}
         self.beta, self.stopped, self.position = kept.pop('beta').item(), bool(kept.pop('stopped')), 0
         self.rollout = kept or None
 

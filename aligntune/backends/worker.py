@@ -63,7 +63,7 @@ def without_cuda() -> None:
     torch.Tensor.cuda = lambda self, *a, **k: self   # type: ignore[method-assign, assignment]
     torch.cuda.current_device = lambda: torch.device('cpu')   # type: ignore[assignment, return-value]
 
-# %% ../../nbs/backends/08_worker.ipynb #c0e9d49e
+# %% ../../nbs/backends/08_worker.ipynb #13fedc0d
 #: settings that are settled before the library starts, or have no meaning for it
 OURS = {n for n, f in FIELDS.items() if f.group in ('model', 'data')} | {'algorithm', 'method', 'output_dir', 'run_name', 'backend', 'allow_fallback', 'logging_steps', 'progress', 'guards', 'precision'} - {'load_in_4bit', 'load_in_8bit', 'device_map'}
 
@@ -85,6 +85,7 @@ class WorkerSession(Session):
     title, target = '', ''
     place: Mapping[str, Any] = {}
     trained: str | None = None  # folder of the trained model
+    _looked, _shown = 0., 0
 
     def settings(self) -> dict[str, Any]: raise NotImplementedError
     def history(self) -> list[dict[str, Any]]: raise NotImplementedError
@@ -122,8 +123,11 @@ class WorkerSession(Session):
         return result
 
     def show(self, line: str) -> None:
-        "One line of the program: the steps as information, the rest for who wants it"
-        logger.log(logging.INFO if 'loss' in line.lower() and 'step' in line.lower() else logging.DEBUG, '%s', line[:300])
+        "One line of the program: for who wants it; what it has logged since, once a second"
+        logger.debug('%s', line[:300])
+        if time.monotonic() - self._looked < 1: return
+        self._looked, new = time.monotonic(), [h for h in self.history() if h['step'] > self._shown]
+        if new: self._shown = new[-1]['step']; logger.info('step %d · loss %.4g', new[-1]['step'], new[-1]['loss'])
 
     def _state(self) -> dict[str, Any]:
         "What is known of an earlier call"

@@ -176,7 +176,7 @@ def data_source(name: Any) -> str:
         raise DataError(f'there is no file or folder {text}', where='dataset_name', why='' if path.parent.is_dir() else f'the folder {path.parent} does not exist either', fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/05_plan.ipynb #da98d6ec
+# %% ../../nbs/core/05_plan.ipynb #9809508a
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -190,7 +190,7 @@ def make_plan(
     chosen = _choose(spec, model_type, status)
     if (spec.model.load_in_4bit or spec.model.load_in_8bit) and not status['bitsandbytes_available']:
         raise MissingPackageError('4- and 8-bit weights need bitsandbytes', where=spec.origins['load_in_4bit' if spec.model.load_in_4bit else 'load_in_8bit'], fix='pip install bitsandbytes')
-    device, device_why = choose_device(spec.model.device, hw, status['trl']['device'])
+    device, device_why = choose_device(spec.model.device, hw, status.get(chosen.backend, status['trl'])['device'])
     precision, precision_why = choose_precision(spec.optim.precision, device, hw)
     processes = int(os.environ.get('WORLD_SIZE', 1))
     batch, acc, batch_why = choose_batch(spec, processes)

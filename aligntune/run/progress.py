@@ -105,7 +105,7 @@ def place_for(asked: str) -> Callable[[str, bool], None] | None:
     if in_notebook() or asked == 'panel' and 'IPython' in sys.modules: return Panel()
     return to_terminal if sys.stderr.isatty() else to_log
 
-# %% ../../nbs/run/03_progress.ipynb #9291630e
+# %% ../../nbs/run/03_progress.ipynb #9a9f2eb8
 class Progress(TrainerCallback):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
@@ -118,6 +118,7 @@ class Progress(TrainerCallback):
         self.metrics, self.place, self.tokens, self.estimate, self.device = metrics, place, tokens, estimate, device
         self.pace, self.before, self.drawn = Pace(), 0, 0.
         self.logs: dict[str, Any] = {}
+        self.shown: tuple = ()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Start the clock"
@@ -144,7 +145,9 @@ class Progress(TrainerCallback):
 
     def _show(self, state: Any, entry: bool) -> None:
         self.drawn = time.monotonic()
-        if self.place: self.place(line(state.global_step, state.max_steps, self.logs, self.pace, memory_peak(self.device), self.estimate), entry)
+        news = (state.global_step, entry, *self.logs.items())
+        if self.place and news != self.shown: self.place(line(state.global_step, state.max_steps, self.logs, self.pace, memory_peak(self.device), self.estimate), entry)
+        self.shown = news   # an entry without news is not a second line
 
 # %% ../../nbs/run/03_progress.ipynb #b08e5fb3
 class Shielded(TrainerCallback):

@@ -165,7 +165,7 @@ class Saving:
         last = max((s for s in steps if proven is not None and s <= proven), default=0)
         rotate(self.folder, self.limit, (self.trainer.state.best_global_step or 0, last))
 
-# %% ../../nbs/run/05_run.ipynb #fc57a49c
+# %% ../../nbs/run/05_run.ipynb #d92ebee8
 def agreed(
     number: int,  # what this process says; 0 for nothing
     device: Any = 'cpu'  # where the processes exchange it
@@ -178,7 +178,7 @@ def agreed(
 
 class Hooks(TrainerCallback):
     "A run's part in the training loop"
-    def __init__(self, run: Run): self.run = run
+    def __init__(self, run: Any): self.run = run
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Give back what the library does not"
@@ -263,7 +263,7 @@ class Ending:
         try: self.manifest.event(event, step=step, saves_took=round(self.writer.took, 3), steps_waited=round(self.writer.waited, 3), **facts)
         except OSError as e: log.warning('run.json could not be written: %s', e.strerror)
 
-# %% ../../nbs/run/05_run.ipynb #e3781b43
+# %% ../../nbs/run/05_run.ipynb #5081743d
 def make_folder(folder: Path) -> None:
     "Make the folder, or say why not"
     try:
@@ -308,7 +308,7 @@ class Run(Saving, Ending):
         self.limit, args.save_total_limit, args.logging_nan_inf_filter = args.save_total_limit, None, False
         watch = Watch().install(trainer)
         self.guards = trainer.run_guards = Guards(trainer, self.guarded, watch)
-        self.progress = Progress(None, place_for(spec.run.progress if spec else 'plain'), lambda: watch.total_tokens, getattr(getattr(self.plan, 'estimate', None), 'peak', None), args.device.type)
+        self.progress = Progress(None, place_for(spec.run.progress if spec else 'plain'), lambda: watch.total_tokens, getattr(getattr(self.plan, 'estimate', None), 'peak' if args.device.type == 'cuda' else 'total', None), args.device.type)
         for c in (Hooks(self), self.guards, self.progress): trainer.add_callback(c)
         shield(trainer)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled: log.warning('sharded training: checkpoints are written by the library, neither sealed nor verified')
