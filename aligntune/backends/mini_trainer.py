@@ -38,7 +38,7 @@ def newest_state(folder: Path) -> Path | None:
     found = [p for p in (folder/'full_state_checkpoints').glob('*') if p.is_dir()]
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 
-# %% ../../nbs/backends/06_mini_trainer.ipynb #cc01d110
+# %% ../../nbs/backends/06_mini_trainer.ipynb #33b9b624
 class Resumed:
     "A loader that shows a resumed loop the batches of earlier epochs too, as blanks to skip"
     def __init__(self, loader: Any, epochs: int): self.loader, self.blanks = loader, epochs*len(loader)
@@ -51,6 +51,7 @@ class Resumed:
 
 def adapt(request: Mapping[str, Any], state: Path | None) -> None:
     "Adapt the program to a CPU, and mend its resuming"
+    import torch
     from mini_trainer import osft_utils, setup_model_for_training as setup, train, utils
     if state:
         epoch = train.FullStateCheckpointer.load_metadata(str(state))['epoch']
@@ -58,9 +59,13 @@ def adapt(request: Mapping[str, Any], state: Path | None) -> None:
         def resumed(*a: Any, **k: Any) -> Any:
             first, rest = loaders(*a, **k)
             return Resumed(first, epoch), rest
-        train.get_data_loader = resumed
+        train.get_data_loader, restore = resumed, train.FullStateCheckpointer.load_optimizer_state
+        def rates_too(folder: Any, optimizer: Any, rank: int) -> None:
+            restore(folder, optimizer, rank)
+            saved = torch.load(Path(folder)/f'optimizer_rank_{rank}.pt', weights_only=False)['param_groups']
+            for group, old in zip(optimizer.param_groups, saved): group.update({k: v for k, v in old.items() if k != 'params'})
+        train.FullStateCheckpointer.load_optimizer_state = staticmethod(rates_too)
     if not request['cpu']: return
-    import torch
     without_cuda()
     for module in (osft_utils, utils, setup): module.torch = CPUTorch()
     start, mesh = torch.distributed.init_process_group, setup.init_device_mesh
