@@ -78,9 +78,10 @@ def causal_batches(spec: Any, model: Any, tokenizer: Any):
     flash = 'flash' in (model.config._attn_implementation or '')
     return JoinedBatches(tokenizer.pad_token_id, model.config.get_text_config().hidden_size, flash), 'rows are joined, not padded: this model keeps them apart'
 
-# %% ../../nbs/algorithms/01_sft.ipynb #6b89d3f4
+# %% ../../nbs/algorithms/01_sft.ipynb #25f5d8f1
 class CausalTrainer(TokenMean, SFTTrainer):
     "TRL's SFTTrainer on prepared rows"
+    data_collator: Any
     budget: int | None = None  # tokens of a batch
     whole_steps = False  # the rows of a step are given, and the budget cuts them
 
