@@ -18,7 +18,7 @@ def flags(cell): return extract_directives(cell, remove=False) if cell.cell_type
 
 def skipped(d, skip): return (d.get('eval:') or [''])[0].lower() == 'false' or bool(skip & d.keys())
 
-def run(path, save=True, slow=False):
+def run(path, save=True, slow=False, show=False):
     "Run every cell of the notebook at `path`; keep the lessons' outputs in it"
     nb, shell, skip = read_nb(path), CaptureShell(str(path)), set() if slow else set(get_config().tst_flags.split())
     with working_directory(Path(path).parent):
@@ -29,6 +29,7 @@ def run(path, save=True, slow=False):
             outs = shell.run(c.source)
             if shell.exc:
                 print(shell.prettytb(fname=path)); print(f'FAILED {path} cell {i}'); return False
+            if show: print(''.join(''.join(o.get('text', '')) for o in outs if o.get('name') == 'stdout'), end='', flush=True)
             c.outputs = [] if {'export', 'exports', 'exporti', 'hide'} & d.keys() else [o for o in outs if o['output_type'] != 'stream' or o.get('name') != 'stderr']
     if save: write_nb(nb, path)
     return True
@@ -43,7 +44,7 @@ if __name__ == '__main__':
         with open(get_config().config_path/'.nb.lock', 'w') as lock:   # two exports at once would tear _modidx.py
             fcntl.flock(lock, fcntl.LOCK_EX)
             nb_export(f)
-        ok &= run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv)
+        ok &= run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv, show='--show' in sys.argv)
         process_write(warn_msg='clean failed', proc_nb=clean_nb, f_in=f)
         print(f"{'ok' if ok else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} {time.time()-t:.1f}s")
     sys.exit(not ok)
