@@ -4,9 +4,8 @@
 
 # %% ../../nbs/backends/06_mini_trainer.ipynb #bbe15e91
 from __future__ import annotations
-import json, logging, os
+import json, logging
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 from .trl import TRLBackend
