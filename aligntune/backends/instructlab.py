@@ -58,7 +58,7 @@ def work(request: Mapping[str, Any]) -> None:
     sys.argv = ['main_ds.py', *arguments(request)]
     runpy.run_module('instructlab.training.main_ds', run_name='__main__')
 
-# %% ../../nbs/backends/05_instructlab.ipynb #8162def4
+# %% ../../nbs/backends/05_instructlab.ipynb #b5d6baef
 class InstructLabSession(WorkerSession):
     "One training by InstructLab-training"
     title, target = 'InstructLab-training', 'aligntune.backends.instructlab:work'
@@ -69,7 +69,9 @@ class InstructLabSession(WorkerSession):
         super().__init__(spec, plan)
 
     @property
-    def rows_of_step(self) -> int: return self.spec['effective_batch_size'] or self.plan.batch_size*self.plan.accumulation*self.plan.processes
+    def rows_of_step(self) -> int:
+        "Rows of one optimizer step"
+        return self.spec['effective_batch_size'] or self.plan.batch_size*self.plan.accumulation*self.plan.processes
 
     def settings(self) -> dict[str, Any]:
         "What decides about the training, as plain values"
