@@ -281,10 +281,13 @@ def wrap(
                 100*spec['unfreeze_rank_ratio'], len(out.peft_config['default'].target_modules), f'{free:,}', 100*free/start)
     return out
 
-# %% ../../nbs/algorithms/09_osft.ipynb #a3cff58c
+# %% ../../nbs/algorithms/09_osft.ipynb #a540c1eb
 def make_trainer(
     session: Any  # spec, plan, loaded model, tokenizer, rows
 ) -> Any:
     "The trainer of SFT, around the model with its OSFT adapter"
     session.model = wrap(session.model, session.spec)
-    return sft.make_trainer(session)
+    trainer = sft.make_trainer(session)
+    for m in session.model.modules():
+        if isinstance(m, OSFTLayer): m.osft_D.float()   # TRL rounds what is trained on a 4-bit model to bf16
+    return trainer
