@@ -37,9 +37,9 @@ SETTINGS: dict[str, tuple[Any, str]] = dict(
     use_bias_correction_kl=(False, 'DeepSeekMath eq. 4: the KL term carries no ratio'),
     disable_dropout=(True, 'the ratio of eq. 3 compares policies, not dropout masks'))
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #e60691ad
+# %% ../../nbs/algorithms/03_grpo.ipynb #d3eff6a1
 GROUP_FIELDS = {n: n for n in ('loss_type', 'beta', 'epsilon', 'epsilon_high', 'num_generations', 'num_iterations', 'steps_per_generation', 'temperature', 'top_p', 'top_k',
-                               'max_completion_length', 'scale_rewards', 'importance_sampling_level', 'mask_truncated_completions')} | dict(shuffle='shuffle_dataset')
+                               'max_completion_length', 'entropy_coef', 'scale_rewards', 'importance_sampling_level', 'mask_truncated_completions')} | dict(shuffle='shuffle_dataset')
 
 def group_args(
     session: Any,  # spec, plan, eval_dataset

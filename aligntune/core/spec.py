@@ -89,7 +89,7 @@ class DataSpec:
     num_proc: int | None = opt(None, 'processes that prepare the data', lo=1, hi=1024, aliases='dataset_num_proc preprocessing_num_workers')
     cache_dir: str | None = opt(None, 'folder of prepared data', aliases='dataset_cache_dir')
 
-# %% ../../nbs/core/02_spec.ipynb #0509c7f5
+# %% ../../nbs/core/02_spec.ipynb #6bf8e6e7
 @dataclass(frozen=True)
 class AlgoSpec:
     "What is optimised"
@@ -108,8 +108,8 @@ class AlgoSpec:
     scale_rewards: str | None = opt(None, 'divide advantages by the standard deviation of', choices=('group', 'batch', 'none'), only=GROUPED)
     importance_sampling_level: str | None = opt(None, 'policy ratio of each token or of the sequence', choices=('token', 'sequence'), only=GROUPED)
     mask_truncated_completions: bool = opt(False, 'leave answers that were cut out of the loss', aliases='overlong_filtering', only=GROUPED)
-    dynamic_sampling: bool = opt(False, 'replace groups whose rewards are all equal', only=GROUPED)
-    max_resample: int = opt(8, 'rounds of fresh prompts that dynamic sampling may draw', lo=1, hi=10000, only=GROUPED)
+    dynamic_sampling: bool = opt(False, 'replace groups whose rewards are all equal', only=('dapo',))
+    max_resample: int = opt(8, 'rounds of fresh prompts that dynamic sampling may draw', lo=1, hi=10000, only=('dapo',))
     soft_overlong_cache: int | None = opt(None, 'tokens before the length limit over which the penalty grows', lo=0, hi=1e7, aliases='overlong_cache', only=GROUPED)
     label_smoothing: float = opt(0.0, 'share of labels taken to be wrong', lo=0, hi=0.5, only=('dpo', 'sft'))
     precompute_ref_log_probs: bool | None = opt(None, 'compute the reference once, before training', only=('dpo',))
