@@ -13,7 +13,7 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 
-.PHONY: help demo test check faults gpu-check test-newest export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults gpu-check test-long test-newest export nb docs lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -46,6 +46,9 @@ setup: $(DEV)    ## the development environment, .venv
 
 bench: $(DEV)    ## measured here, now: preparation of data beside TRL's (measurements of training follow with nbs/bench)
 	@$(PY) tools/nb.py --dry --show nbs/data/07_speed.ipynb
+
+test-long: $(DEV) ## every notebook as it stands, the long ones too
+	@$(PY) tools/run_notebooks.py --all
 
 test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
 	@.venv-newest/bin/python tools/run_notebooks.py --package

@@ -1,9 +1,10 @@
 """Run the lessons of all notebooks, each in a process of its own with a time limit, two at a time.
 
-    python tools/run_notebooks.py [--package] [--limit S] [--workers N] [--flags slow] [NOTEBOOK ...]
+    python tools/run_notebooks.py [--package] [--all] [--limit S] [--workers N] [--flags slow] [NOTEBOOK ...]
 
-As they stand, every cell runs. With `--package` the exported cells are left out and their names come from the exported
-package instead, under line coverage: what is tested is what users install."""
+With `--package` the exported cells are left out and their names come from the exported package instead, under line
+coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
+export nothing are the same both ways, and the LONG ones would cost minutes, so only `--all` runs those here too."""
 import argparse, faulthandler, json, os, re, shutil, signal, sys, time
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
@@ -11,6 +12,8 @@ from common import exports, flags, notebooks, report, root, warm
 os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
                    ALIGNTUNE_CACHE=str(root/'.cache/rows'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
+LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/07_ppo algorithms/10_forgetting backends/05_instructlab
+    backends/06_mini_trainer run/06_faults""".split()
 WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show')   # rooms whose notebooks import torch and transformers anyway
 
 def sources(path, package, run_flags):
@@ -27,6 +30,10 @@ def sources(path, package, run_flags):
             yield i, f'import {mod} as _m; globals().update({{k: v for k, v in vars(_m).items() if not (k.startswith("__") and k != "__version__")}})'
             name = None   # once: the first exported cell brings all names
         else: yield i, c['source']
+
+def differs(path):
+    "Whether running it as it stands shows more than running it on the package, at a price worth it"
+    return path.with_suffix('').relative_to('nbs').as_posix() not in LONG and '"#| export' in (root/path).read_text()
 
 def lessons(path, package, run_flags, at):
     "Run one notebook here, the number of the current cell in the file `at`; the message of its first failure, or nothing"
@@ -98,12 +105,12 @@ def covered():
 if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('notebooks', nargs='*', type=Path)
-    ap.add_argument('--package', action='store_true'); ap.add_argument('--flags', default='')
+    ap.add_argument('--package', action='store_true'); ap.add_argument('--all', action='store_true'); ap.add_argument('--flags', default='')
     ap.add_argument('--limit', type=int, default=600); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     a = ap.parse_args()
     for old in (root/'.cache').glob('coverage*'): old.unlink()
     shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
-    paths, before = a.notebooks or notebooks(), files()
+    paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()
     problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
     results = {p: [problems[p]] if p in problems else [] for p in paths}
     results['files'] = [f'{f}: left behind by a lesson; write to a temporary folder' for f in sorted(files() - before)][:10]

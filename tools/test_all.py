@@ -11,8 +11,8 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'types': ('mypy on the exported package', [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),
     'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
-    'lessons': ('all notebooks run', [py, 'tools/run_notebooks.py']),
-    'package': ('the same lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
+    'lessons': ('notebooks run as they stand (the long ones: below)', [py, 'tools/run_notebooks.py']),
+    'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
     'checks': ('each check catches its fault', [py, 'tools/test_checks.py']),
 }
 
