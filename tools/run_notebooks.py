@@ -5,12 +5,12 @@
 With `--package` the exported cells are left out and their names come from the exported package instead, under line
 coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
 export nothing are the same both ways, and the LONG ones would cost minutes, so only `--all` runs those here too."""
-import argparse, faulthandler, json, os, re, shutil, signal, sys, time
+import argparse, faulthandler, json, os, re, shutil, signal, sys, tempfile, time
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
 
 os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
-                   ALIGNTUNE_CACHE=str(root/'.cache/rows'))   # of this run only: rows cached by older code prove nothing
+                   ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/07_ppo algorithms/10_forgetting backends/05_instructlab
     backends/06_mini_trainer run/06_faults""".split()
@@ -108,10 +108,11 @@ if __name__ == '__main__':
     ap.add_argument('--package', action='store_true'); ap.add_argument('--all', action='store_true'); ap.add_argument('--flags', default='')
     ap.add_argument('--limit', type=int, default=600); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     a = ap.parse_args()
-    for old in (root/'.cache').glob('coverage*'): old.unlink()
-    shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
+    if not a.notebooks:
+        for old in (root/'.cache').glob('coverage*'): old.unlink()
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()
-    problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
+    try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
+    finally: shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
     results = {p: [problems[p]] if p in problems else [] for p in paths}
     results['files'] = [f'{f}: left behind by a lesson; write to a temporary folder' for f in sorted(files() - before)][:10]
     if a.package and not a.notebooks: results['coverage'] = covered()
