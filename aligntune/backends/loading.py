@@ -17,7 +17,7 @@ from ..algorithms.common import quiet
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'HEADS', 'Source', 'find_model', 'read_config', 'load_tokenizer',
            'context_length', 'model_kind', 'weight_dtype', 'choose_attention', 'quantization', 'lora_targets',
-           'peft_config', 'load_model', 'load_base', 'grow', 'describe']
+           'peft_config', 'check_complete', 'load_model', 'load_base', 'grow', 'describe']
 
 # %% ../../nbs/backends/00_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
@@ -217,11 +217,16 @@ def _check_targets(model: Any, targets: list[str]):
     for t in targets:
         if t.split('.')[-1] not in last: raise SpecError(f'no layer of the model is called {t}', where='target_modules', fix=f"did you mean {', '.join(nearest(t, lora_targets(model)))}?")
 
-# %% ../../nbs/backends/00_loading.ipynb #adfa894f
-def _missing(info: dict, kind: str) -> list[str]:
-    "Weights that should have been in the checkpoint"
+# %% ../../nbs/backends/00_loading.ipynb #8f627cc2
+def check_complete(
+    drawn: set[str],  # weights that transformers drew at random
+    name: str,  # of the model
+    kind: str = 'causal'  # one of CLASSES
+) -> None:
+    "Refuse a model that lacks weights; a classifier may have a new head"
     new = HEADS + ('pooler', 'pre_classifier', 'dense') if kind not in ('causal', 'seq2seq') else ()
-    return sorted(n for n in _made_up(info) if not any(p in new for p in n.split('.')))
+    lost = sorted(n for n in drawn if not any(p in new for p in n.split('.')))
+    if lost: raise ModelError(f'{len(lost)} weights are missing in the checkpoint or have another shape, the first is {lost[0]}', where=f'model_name {name}', why='training would start from random numbers', fix='save the model again, or name the right one')
 
 def _made_up(info: dict) -> set[str]:
     "Weights that transformers drew at random: not in the checkpoint, or of another shape there"
@@ -234,8 +239,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
         with quiet(): model, info = cls.from_pretrained(source.model, revision=spec['revision'], trust_remote_code=spec['trust_remote_code'], use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **kw)
     except (OSError, RuntimeError, ValueError, ImportError) as e:
         raise ModelError('the weights cannot be loaded', where=f'model_name {source.model}', why=' '.join(str(e).split())[:300]) from e
-    lost = _missing(info, kind)
-    if lost: raise ModelError(f'{len(lost)} weights are missing in the checkpoint or have another shape, the first is {lost[0]}', where=f'model_name {source.model}', why='training would start from random numbers', fix='save the model again, or name the right one')
+    check_complete(_made_up(info), source.model, kind)
     head = sorted(_made_up(info))
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
