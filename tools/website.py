@@ -10,14 +10,17 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from common import notebooks, root, warm
 
-# The reading order: folder, heading. A folder that is not here comes last, under its own name.
-ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', core='Core: what is asked, who does it', data='Data', rewards='Rewards', run='Runs on disk',
-             algorithms='Algorithms', backends='Backends', evaluate='Evaluate', show='Show', bench='Bench')
+# The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST does not name, in the order of their files.
+ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes', core='Core: what is asked, who does it', data='Data', rewards='Rewards',
+             run='Runs on disk', algorithms='Algorithms', backends='Backends', evaluate='Evaluate', show='Show', bench='Bench')
+FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide rl_guide reward_functions trl_guide unsloth_guide unsloth_compatibility training_hub
+    performance distributed migration troubleshooting error_messages'''.split())
 
 def reading_order():
     "[(heading, [notebooks])]; the front page has no heading"
     found = [p.relative_to('nbs') for p in notebooks()]
-    here = lambda folder: [p for p in found if p.parent.as_posix() == folder]
+    place = lambda p: (FIRST.get(p.parent.as_posix(), []) + [p.stem]).index(p.stem)
+    here = lambda folder: sorted((p for p in found if p.parent.as_posix() == folder), key=lambda p: (place(p), p))
     folders = [*ROOMS, *sorted({p.parent.as_posix() for p in found} - {'.', *ROOMS})]
     front = [p for p in here('.') if p.stem == 'index']
     rest = [('Package and command line', [p for p in here('.') if p.stem != 'index'])]
@@ -150,11 +153,12 @@ def _relative(url, target): return os.path.relpath(target, PurePosixPath(url).pa
 def _nav(site, url):
     "The sidebar, with the current page marked"
     at = {p.source.as_posix(): p for p in site.values()}
-    out = []
+    out, source = [], site[url].source.as_posix()
     for heading, members in reading_order():
+        near = heading in ('Walkthroughs', 'Guides') or source in [m.as_posix() for m in members]
         items = ''.join(f'<li><a href="{_relative(url, p.url)}"{" aria-current=page" if p.url == url else ""}>{html.escape(p.meta.get("title", p.url))}</a></li>'
                         for m in members if (p := at.get(m.as_posix())))
-        out.append(f'<details open><summary>{html.escape(heading)}</summary><ul>{items}</ul></details>' if heading else f'<ul>{items}</ul>')
+        out.append(f'<details{" open" if near else ""}><summary>{html.escape(heading)}</summary><ul>{items}</ul></details>' if heading else f'<ul>{items}</ul>')
     return ''.join(out)
 
 def _links(page):
