@@ -13,7 +13,7 @@ setup(
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], keywords=cfg['keywords'].split(),
     long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8') if Path(__file__).with_name('README.md').exists() else '',
     long_description_content_type='text/markdown',
-    packages=find_packages(include=['aligntune', 'aligntune.*']), include_package_data=True, package_data={'aligntune': ['py.typed']},
+    packages=find_packages(include=['aligntune', 'aligntune.*']), include_package_data=True, package_data={'aligntune': ['py.typed', 'recipes/*.yaml']},
     python_requires='>=' + cfg['min_python'], install_requires=cfg['requirements'].split(), extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split('\n'), 'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
     zip_safe=False,
