@@ -167,7 +167,7 @@ class OptimSpec:
     max_tokens_per_gpu: int | None = opt(None, 'token budget of one micro-step, in place of batch_size', lo=1, hi=1e9, aliases='max_tokens_per_batch', only=SUPERVISED)
     group_by_length: bool = opt(False, 'rows of like length in one batch')
 
-# %% ../../nbs/core/02_spec.ipynb #dbb17393
+# %% ../../nbs/core/02_spec.ipynb #2157e3bc
 @dataclass(frozen=True)
 class RunSpec:
     "Where it runs, what is kept and what is watched"
@@ -186,7 +186,7 @@ class RunSpec:
     report_to: Any = opt('none', 'trackers to report to')
     auto_batch: bool = opt(False, 'on out-of-memory, go on with smaller pieces of the same batch')
     guards: Any = opt(True, 'stop a run that no longer learns; a dict switches single guards')
-    progress: str = opt('plain', 'how progress is shown', choices=('plain', 'panel', 'none'))
+    progress: str = opt('auto', 'how progress is shown: auto is a panel in notebooks, else lines', choices=('auto', 'panel', 'plain', 'none'))
 
 # %% ../../nbs/core/02_spec.ipynb #d8bb672b
 @dataclass(frozen=True)

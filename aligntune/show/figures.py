@@ -43,7 +43,7 @@ class RunLog:
         "The steps from which the run went on"
         return [h['step'] for h in (self.manifest.get('history', []) if self.manifest else []) if h['event'] == 'resume']
 
-# %% ../../nbs/show/00_figures.ipynb #bba2fcd7
+# %% ../../nbs/show/00_figures.ipynb #e5bc188b
 def read_run(
     run: Any,  # a folder, a result, a trainer, or log entries
     label: str | None = None  # what to call it; the name of the folder when not given
@@ -58,9 +58,9 @@ def read_run(
     return read_run(found if isinstance(found, Result) else found.output_dir, label)
 
 def _from_folder(folder: Path, label: str | None) -> RunLog:
-    entries = read_metrics(folder)
-    if not entries: raise RunError(f'there are no log entries in {folder}', where=str(folder), why='it has no metrics.jsonl' if not (folder/'metrics.jsonl').exists() else 'its metrics.jsonl is empty', fix='name the output_dir of a training')
-    return RunLog(label or folder.resolve().name, entries, Manifest.read(folder))
+    entries, manifest = read_metrics(folder), Manifest.read(folder)
+    if not entries and manifest is None: raise RunError(f'there are no log entries in {folder}', where=str(folder), why='it has no metrics.jsonl' if not (folder/'metrics.jsonl').exists() else 'its metrics.jsonl is empty', fix='name the output_dir of a training')
+    return RunLog(label or folder.resolve().name, entries, manifest)
 
 def _named(r: Result) -> str: return Path(r.run_dir).resolve().name if r.run_dir else f'{r.algorithm} on {r.backend}'
 def _stepped(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: return [dict(e, step=e.get('step', i + 1)) for i, e in enumerate(entries)]
@@ -146,10 +146,10 @@ def _dress(ax: Any, title: str) -> None:
     ax.set_facecolor('none')
     for s in ax.spines.values(): s.set_visible(False)
 
-# %% ../../nbs/show/00_figures.ipynb #54de57b1
+# %% ../../nbs/show/00_figures.ipynb #50e44fc1
 class Picture(Figure):
     "A matplotlib figure without a background, shown as PNG in notebooks"
-    def __init__(self, width: float, height: float): super().__init__(figsize=(width, height), layout='constrained', facecolor='none')
+    def __init__(self, width: float, height: float, layout: Any = 'constrained'): super().__init__(figsize=(width, height), layout=layout, facecolor='none')
 
     def png(self, dpi: int = 144) -> bytes:
         "The picture as PNG"
@@ -166,12 +166,12 @@ class Picture(Figure):
 
     def _repr_png_(self) -> Any: return self.png(), dict(width=round(self.get_figwidth()*72))
 
-def grid(n: int, width: float = 9.6, height: float = 2.4) -> tuple[Picture, list[Any]]:
+def grid(n: int, width: float = 9.6, height: float = 2.4, layout: Any = 'constrained') -> tuple[Picture, list[Any]]:
     "A picture with room for `n` charts, at most three in a row"
     columns = n if n < 4 else 2 if n == 4 else 3
     rows = -(-n//columns)
-    fig = Picture(width*(columns/3)**.6, height*rows)
-    axes = list(fig.subplots(rows, columns, squeeze=False).flat)
+    fig = Picture(width*(columns/3)**.6, height*rows, layout)
+    axes: list[Any] = list(fig.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[n:]: ax.axis('off')
     return fig, axes[:n]
 
@@ -255,7 +255,7 @@ def _say(v: Any) -> str:
     text = str(v)
     return text if len(text) <= 40 else text[:39] + '…'
 
-# %% ../../nbs/show/00_figures.ipynb #20e1a257
+# %% ../../nbs/show/00_figures.ipynb #9ea46bef
 def compare_runs(
     runs: Sequence[Any] | Mapping[str, Any],  # folders, results or trainers; or a mapping from labels to them
     names: Sequence[str] | None = None,  # metrics to draw; the usual ones when not given
@@ -268,6 +268,7 @@ def compare_runs(
     if labels is not None and len(labels) != len(given): raise RunError(f'{len(labels)} labels for {len(given)} runs', where='labels', fix='one label a run')
     found = _apart([read_run(r, labels[i] if labels else None) for i, r in enumerate(given)])
     charts = charts_of(found, names)
+    if not charts: raise RunError('these runs have logged nothing that could be drawn', where='compare_runs', fix='logging_steps=1')
     fig, axes = grid(len(charts))
     for ax, c in zip(axes, charts): draw(ax, found, c)
     fig.supxlabel('step', fontsize=8, color=INK)
