@@ -274,7 +274,7 @@ def _table() -> dict[str, Work]:
 
 WORKS = _table()
 
-# %% ../../nbs/bench/01_workloads.ipynb #81f3a379
+# %% ../../nbs/bench/01_workloads.ipynb #64023a5f
 def entries_for(
     work: Work,  # who runs
     folder: str | Path,  # for the model and the rows
@@ -291,22 +291,23 @@ def entries_for(
     model = make_model(folder/f'{size}-{work.vocab or "all"}', size, work.vocab)
     vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
     rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean, seed=seed)
-    precision = _precision(model, rows, work.algorithm)
-    out = [Entry(name, call, _filled(work, call, dict(s), precision, steps) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
+    plan = _plan(model, rows, work)
+    out = [Entry(name, call, _filled(work, call, dict(s), plan, steps) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
     out += [replace(e, name='aligntune on Unsloth', settings=dict(e.settings, backend='unsloth', allow_fallback=False)) for e in out if unsloth and e.name == 'aligntune']
     return [replace(e, env=dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', HF_DATASETS_CACHE=str(folder/'cache'), ALIGNTUNE_CACHE=str(folder/'cache'))) for e in out if not only or e.name in only]
 
-def _precision(model: str, rows: str, algorithm: str) -> str:
-    "The number format that aligntune chooses here"
-    rewards = dict(reward_functions=['length']) if algorithm in ('grpo', 'ppo') else {}
-    return make_plan(TrainSpec.parse(algorithm=algorithm, model_name=model, dataset_name=rows, output_dir=tempfile.gettempdir(), **rewards)).precision
+def _plan(model: str, rows: str, work: Work) -> Any:
+    "What aligntune decides here: device and number format"
+    rewards = dict(reward_functions=['length']) if work.algorithm in ('grpo', 'ppo') else {}
+    return make_plan(TrainSpec.parse(algorithm=work.algorithm, model_name=model, dataset_name=rows, output_dir=tempfile.gettempdir(), **rewards))
 
-def _filled(work: Work, call: str, s: dict[str, Any], precision: str, steps: int) -> dict[str, Any]:
+def _filled(work: Work, call: str, s: dict[str, Any], plan: Any, steps: int) -> dict[str, Any]:
     "The settings of one contestant, with what is common and what depends on the machine"
     mine = call.endswith(':ours')
-    if s.pop('PRECISION', False): s['bf16'] = precision == 'bf16'
-    if s.pop('PRECISION_NAME', False): s['precision'] = precision
+    if s.pop('PRECISION', False): s['bf16'] = plan.precision == 'bf16'
+    if s.pop('PRECISION_NAME', False): s['precision'] = plan.precision
     if s.pop('TIGHT', False): s.update(gradient_checkpointing=True, max_tokens_per_gpu=1024, effective_batch_size=work.batch)
+    if plan.device == 'cpu' and not mine: s['use_cpu'] = True   # without it TRL refuses to start
     if s.pop('PPO', False): return _ppo(work, mine, s, steps)
     common: dict[str, Any] = dict(learning_rate=work.learning_rate, max_steps=steps)
     if not mine: return s | common | dict(per_device_train_batch_size=work.batch, lr_scheduler_type='constant')

@@ -192,7 +192,7 @@ class Table:
     def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(self.backends)} backends"
     def _repr_html_(self) -> str: return _table_html(self)
 
-# %% ../../nbs/show/01_matrix.ipynb #271ead90
+# %% ../../nbs/show/01_matrix.ipynb #4b347fb0
 _TABLE_STYLE = """<style>
 .at-table {position: relative; overflow-x: auto; font-size: 13px}
 .at-table table {border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; position: relative}
@@ -202,13 +202,16 @@ _TABLE_STYLE = """<style>
 .at-table details[open] > summary {font-weight: 600; text-decoration: underline}
 .at-pop {position: absolute; left: 0; right: 0; z-index: 9; padding: 8px 12px; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; white-space: normal; background: var(--jp-layout-color1, var(--bs-body-bg, Canvas))}
 .at-pop pre {white-space: pre}
+.at-pop ul {margin: 2px 0 6px; padding-left: 18px}
+.at-table:has(details[open]) {padding-bottom: 28em}
+.at-table b {white-space: nowrap}
 </style>"""
 
 def _table_html(table: Table) -> str:
     "The table with cells that open"
     def td(x: Answer) -> str:
         note = f': {escape(x.cell.note)}' if x.cell.note else ''
-        return f'<td class="at-{x.cell.level}"><details name="at-matrix"><summary>{_MARK[x.cell.level]} {x.cell.level}<small>{note}</small></summary><div class="at-pop">{answer_html(x)}</div></details></td>'
+        return f'<td class="at-{x.cell.level}"><details name="at-matrix"><summary><span>{_MARK[x.cell.level]}\u00a0{x.cell.level}</span><small>{note}</small></summary><div class="at-pop">{answer_html(x)}</div></details></td>'
     rows = ''.join(f'<tr><th>{ALGORITHMS[r[0].algorithm]}</th>{"".join(map(td, r))}{"".join(f"<td>{escape(c)}</td>" for c in table.auto(r[0].algorithm))}</tr>' for r in table.answers())
     return f'{STYLE}{_TABLE_STYLE}<div class="at-table"><table><thead><tr>{"".join(f"<th>{escape(h)}</th>" for h in table.head)}</tr></thead><tbody>{rows}</tbody></table></div>'
 
@@ -221,9 +224,9 @@ def matrix_table(
     "The support matrix as a table for pages without widgets; its cells open at a click"
     return Table(model_type, task_type, device)
 
-# %% ../../nbs/show/01_matrix.ipynb #b7192cee
-def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str | None]]:
-    return [(nothing, None), *((title, name) for name, title in words.items())]
+# %% ../../nbs/show/01_matrix.ipynb #c99e87a9
+def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str]]:
+    return [(nothing, ''), *((title, name) for name, title in words.items())]   # '': a list of ipywidgets shows nothing for None
 
 class Matrix(W.VBox):
     "The support matrix to click on"
@@ -248,20 +251,25 @@ class Matrix(W.VBox):
         "The lists above the grid"
         return self.model_type, self.task_type, self.device
 
+    @property
+    def asked(self) -> tuple[str | None, ...]:
+        "Model type, task and device; None where any will do"
+        return tuple(c.value or None for c in self.choices)
+
     def _grid(self) -> W.GridBox:
         "Titles and buttons"
         head = [W.HTML(f'<b>{escape(t)}</b>') for t in ['', *BACKENDS.values()]]
         rows = [w for a, title in ALGORITHMS.items() for w in [W.HTML(f'<b>{escape(title)}</b>'), *(self.buttons[a, b] for b in BACKENDS)]]
-        return W.GridBox([*head, *rows], layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, 1.6fr))'))
+        return W.GridBox([*head, *rows], layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, 1.6fr))', align_items='center', margin='4px 0 10px'))
 
     def pick(self,
         algorithm: str,  # a row
         backend: str  # a column
     ) -> Answer:
         "Open a cell, as a click does"
-        self.answer = Answer(resolve_algorithm(algorithm), resolve_backend(backend), *(c.value for c in self.choices))
+        self.answer = Answer(resolve_algorithm(algorithm), resolve_backend(backend), *self.asked)
         for (a, b), button in self.buttons.items():
-            x = Answer(a, b, *(c.value for c in self.choices)).cell
+            x = Answer(a, b, *self.asked).cell
             button.description, button.tooltip = f'{_MARK[x.level]} {x.level}', x.reason
             button._dom_classes = ('at-cell', f'at-{x.level}', *(['at-picked'] if (a, b) == (self.answer.algorithm, self.answer.backend) else []))
         self.verdict.value = answer_html(self.answer)
@@ -274,7 +282,7 @@ class Matrix(W.VBox):
 
     def table(self) -> Table:
         "The same as a plain table"
-        return matrix_table(*(c.value for c in self.choices))
+        return matrix_table(*self.asked)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         twin = self.table()
