@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #642c62fe
+# %% ../nbs/00_package.ipynb #03469663
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends validate_backend_selection '
                             'BackendType TrainingType RLAlgorithm BackendFactory BackendConfig',
@@ -20,11 +20,16 @@ _modules = {
     'core.plan': 'Plan',
     'core.trainer': 'Trainer Result',
     'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError RunError GuardError',
+    'evaluate.compare': 'compare',
+    'show.matrix': 'matrix',
+    'show.form': 'launcher',
+    'show.figures': 'plot_run compare_runs',
+    'show.report': 'report',
     'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #d0ea4ce0
+# %% ../nbs/00_package.ipynb #f129b786
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer, get_backend_status as get_backend_status,
@@ -39,6 +44,11 @@ if TYPE_CHECKING:
         AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError, UnsupportedError as UnsupportedError,
         MissingPackageError as MissingPackageError, ModelError as ModelError, RewardError as RewardError, RunError as RunError,
         GuardError as GuardError)
+    from aligntune.evaluate.compare import compare as compare
+    from aligntune.show.matrix import matrix as matrix
+    from aligntune.show.form import launcher as launcher
+    from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs
+    from aligntune.show.report import report as report
     from aligntune.hub import (
         sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate, plot_loss as plot_loss,
         SFTAlgorithm as SFTAlgorithm, OSFTAlgorithm as OSFTAlgorithm, LoRASFTAlgorithm as LoRASFTAlgorithm)
