@@ -155,20 +155,23 @@ class Job:
             if file.parent.is_dir(): file.touch()
         file.unlink(missing_ok=True)
 
-# %% ../../nbs/show/05_form.ipynb #50f52790
+# %% ../../nbs/show/05_form.ipynb #fc016d7c
 _STYLE = """<style>
 .at-form .at-fields {grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); grid-gap: 0 12px}
 .at .at-refused {border-left: 4px solid rgb(218, 54, 51); background: rgba(218, 54, 51, .12); white-space: pre-wrap}
 .at .at-said {white-space: pre-wrap; user-select: auto}
+.at .at-button {color: inherit; border-radius: 4px; border: 1px solid rgba(128, 128, 128, .55); background: rgba(128, 128, 128, .15); box-shadow: none}
+.at .at-button:disabled {opacity: .45}
 .at-form table {border-collapse: collapse}
 .at-form td, .at-form th {text-align: left; padding: 2px 8px; vertical-align: top}
 </style>"""
 
 def _text(e: BaseException) -> str: return str(e) if isinstance(e, (AligntuneError, KeyboardInterrupt)) else f'{type(e).__name__}: {e}'
 def _box(text: str, kind: str) -> str: return f'<pre class="{kind}">{escape(text)}</pre>' if text else ''
-def _button(description: str, tooltip: str, click: Callable[[], Any], style: str = '') -> W.Button:
-    button = W.Button(description=description, tooltip=tooltip, button_style=style)
+def _button(description: str, tooltip: str, click: Callable[[], Any], tint: str = '') -> W.Button:
+    button = W.Button(description=description, tooltip=tooltip, layout=W.Layout(margin='4px 6px 4px 0'))
     button.on_click(lambda _: click())
+    button._dom_classes = ('at-button', *([tint] if tint else []))
     return button
 
 # %% ../../nbs/show/05_form.ipynb #323f8c85
@@ -236,7 +239,7 @@ class FormPanel(TrainingPanel):
     def _update(self, part: str, html: str) -> None:
         if part in self.handles: self.handles[part].value = html   # the form has a Stop button of its own
 
-# %% ../../nbs/show/05_form.ipynb #1c8420b1
+# %% ../../nbs/show/05_form.ipynb #ff9d6ee8
 class Launcher(Planner):
     "A form that plans while it is filled in, writes the call, and trains"
     def __init__(self, **values: Any):
@@ -245,15 +248,15 @@ class Launcher(Planner):
         self.job: Job | None = None
         self.asked: dict[str, Any] = {}  # what the trainer was made from
         self.check = _button('Check', 'Read config, tokenizer and rows; load no weights', lambda: self.begin(self.prepare))
-        self.train = _button('Train', 'Train, here and now', lambda: self.begin(self.run), 'success')
-        self.stop = _button('Stop', 'Finish this step, save a checkpoint, stop', self.end, 'warning')
+        self.train = _button('Train', 'Train, here and now', lambda: self.begin(self.run), 'at-yes')
+        self.stop = _button('Stop', 'Finish this step, save a checkpoint, stop', self.end, 'at-limited')
         self.panel = W.VBox()
         super().__init__(**values)
 
     def parts(self) -> list[W.Widget]:
         "What stands below one another"
-        *above, state = super().parts()
-        return [*above, W.HBox([self.check, self.train, self.stop]), self.panel, state]
+        style, fields, views, state = super().parts()
+        return [style, fields, W.HBox([self.check, self.train, self.stop]), self.panel, state, views]
 
     def refresh(self) -> None:
         "Fields -> spec -> plan, shown; and what can be pressed now"
