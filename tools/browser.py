@@ -163,7 +163,7 @@ def form(nb):
     out.get_by_role('tab', name='Plan').click(); expect(out).to_contain_text('effective batch')
     yield from shots(nb, 'form', out.locator('.at-form').first)
     out.get_by_role('button', name='Train').click()
-    expect(out).to_contain_text('total_steps30', timeout=60000)
+    expect(out).to_contain_text('sft on trl: 30 steps', timeout=60000)
     yield from shots(nb, 'trained', out.locator('.at-form').first)
     fill('max_steps', '200000'); fill('output_dir', 'half')
     out.get_by_role('button', name='Train').click()
