@@ -64,16 +64,19 @@ def mend_resuming(state: Path) -> None:
         for group, old in zip(optimizer.param_groups, saved): group.update({k: v for k, v in old.items() if k != 'params'})
     train.get_data_loader, train.FullStateCheckpointer.load_optimizer_state = resumed, staticmethod(rates_too)
 
-# %% ../../nbs/backends/06_mini_trainer.ipynb #392b3692
-def seal_states() -> list[int]:
-    "Seal each state that the program saves; the list of their steps, which fills as it goes"
+# %% ../../nbs/backends/06_mini_trainer.ipynb #e5ee73c6
+def seal_states() -> list[Interrupted]:
+    "Seal the state that the program saves when it is asked to stop, and stop in an orderly way, where it would just exit"
     from mini_trainer.train import FullStateCheckpointer
-    steps: list[int] = []
     def where(self: Any, *args: Any, training_state: Mapping[str, Any], **kwargs: Any) -> tuple[Path, int]:
-        steps.append(training_state['step'])
         return self._checkpoint_dir/f"step_{training_state['step']}", training_state['step']
-    FullStateCheckpointer.save = sealing(FullStateCheckpointer.save, where)
-    return steps
+    sealed, stops = sealing(FullStateCheckpointer.save, where), list[Interrupted]()
+    def save_and_stop(self: Any, *args: Any, training_state: Mapping[str, Any], **kwargs: Any) -> None:
+        sealed(self, *args, training_state=training_state, **kwargs)
+        stops.append(Interrupted(143, f"stopped after step {training_state['step']}, saved; the same call goes on"))
+        raise stops[0]
+    FullStateCheckpointer.save = save_and_stop
+    return stops
 
 def on_cpu() -> None:
     "Let the program run on a CPU"
@@ -88,11 +91,12 @@ def on_cpu() -> None:
 def work(request: Mapping[str, Any]) -> None:
     "Train; called in each worker"
     from mini_trainer import train
-    state, stops = newest_state(Path(request['settings']['output_dir'])), seal_states()
+    state = newest_state(Path(request['settings']['output_dir']))
+    stops = seal_states()
     if state: mend_resuming(state)
     if request['cpu']: on_cpu()
-    train.app(args=arguments(request), standalone_mode=False)
-    if stops: raise Interrupted(143, f'stopped after step {stops[-1]}, saved; the same call goes on')
+    train.app(args=arguments(request), standalone_mode=False)   # takes any KeyboardInterrupt for the end
+    if stops: raise stops[0]
 
 # %% ../../nbs/backends/06_mini_trainer.ipynb #b020aa55
 class MiniTrainerSession(WorkerSession):
