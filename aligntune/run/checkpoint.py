@@ -20,11 +20,11 @@ from ..core.errors import AligntuneError, ModelError, RunError
 from .manifest import plain, sync_folder, versions, write_whole
 
 # %% auto #0
-__all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'KEPT', 'PHASES', 'OVERLAP_FROM', 'sha256', 'seal', 'read_seal', 'fault',
-           'publish', 'remove', 'tidy', 'step_of', 'named', 'whole', 'newest', 'rotate', 'read_state', 'read_weights',
-           'copied', 'pool_of', 'size_of', 'random_state', 'set_random_state', 'kept_names', 'kept_state',
-           'restore_kept', 'Taken', 'processes', 'gathered', 'by_first', 'has_own', 'take', 'stage', 'write',
-           'load_weights', 'free_memory', 'Writer', 'save_error']
+__all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'KEPT', 'PHASES', 'sha256', 'seal', 'read_seal', 'fault', 'publish',
+           'remove', 'tidy', 'step_of', 'named', 'whole', 'newest', 'rotate', 'read_state', 'read_weights', 'copied',
+           'pool_of', 'size_of', 'random_state', 'set_random_state', 'kept_names', 'kept_state', 'restore_kept',
+           'Taken', 'processes', 'gathered', 'by_first', 'has_own', 'take', 'stage', 'write', 'load_weights',
+           'free_memory', 'Writer', 'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -387,9 +387,7 @@ def load_weights(
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #e6a48a00
-OVERLAP_FROM = 64*2**20   # bytes from which a save may overlap with several steps
-
+# %% ../../nbs/run/01_checkpoint.ipynb #6862d132
 def free_memory() -> int:
     "Bytes of memory that programs may still take; much, where the system does not say"
     try:
@@ -405,12 +403,11 @@ class Writer:
         self.waited = self.took = 0.   # seconds that steps waited for saves, and that saves took
         self.last: Path | None = None
         self.copies: list[torch.Tensor] = []
-        self.pending_size = 0
 
     def hand(self, taken: Taken, staging: Path, seconds: float = 0.) -> None:
         "Write `taken` in the background; `seconds` is what taking it cost"
         self.wait()
-        self.pending_size, start = taken.size, time.perf_counter()
+        start = time.perf_counter()
         self.copies = taken.copies if taken.size*4 < free_memory() else []
         def work() -> None:
             try: self.last = write(taken, staging, self.phase)
@@ -441,10 +438,6 @@ class Writer:
     def busy(self) -> bool:
         "Is a save under way?"
         return self.thread is not None and self.thread.is_alive()
-
-    def step_done(self) -> None:
-        "Called before a step is complete: small saves are awaited, and a failed one is heard of"
-        if self.thread is not None and (self.pending_size < OVERLAP_FROM or not self.busy): self.wait()
 
 def save_error(e: BaseException, run: Path) -> BaseException:
     "Why a checkpoint could not be written, and what is left"

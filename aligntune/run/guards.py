@@ -14,7 +14,8 @@ from transformers import TrainerCallback
 from ..core.errors import GuardError, SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['log', 'GUARDS', 'which', 'Watch', 'Standstill', 'InARow', 'Guards', 'is_out_of_memory', 'remedies']
+__all__ = ['log', 'GUARDS', 'NO_MEMORY', 'which', 'Watch', 'Standstill', 'InARow', 'Counts', 'NumberGuards', 'LearningGuards',
+           'AnswerGuards', 'Guards', 'is_out_of_memory', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #1194e299
 log = logging.getLogger('aligntune')
@@ -105,17 +106,9 @@ class InARow:
         self.n = self.n + 1 if bad else 0
         return 'stop' if self.stop and self.n >= self.stop else 'warn' if self.n == self.warn else ''
 
-# %% ../../nbs/run/02_guards.ipynb #963eb13c
-def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
-    "The metrics that a TRL trainer has added since the last look"
-    kept = getattr(trainer, '_metrics', None)
-    kept = kept.get('train', {}) if isinstance(kept, Mapping) else {}
-    fresh = {k: float(v[-1]) for k, v in kept.items() if len(v) and len(v) != seen.get(k)}
-    seen.clear(); seen.update({k: len(v) for k, v in kept.items()})
-    return fresh
-
-class Guards(TrainerCallback):
-    "Ends a run that no longer learns anything true"
+# %% ../../nbs/run/02_guards.ipynb #424df366
+class Counts(TrainerCallback):
+    "What the guards of one run have seen, and how they end it"
     def __init__(self,
         trainer: Any,  # the trainer that is watched
         asked: Any = True,  # which guards are on
@@ -143,11 +136,14 @@ class Guards(TrainerCallback):
     def _end(self, guard: str, what: str, step: int, why: str, fix: str) -> None:
         raise GuardError(what, where=f'step {step}', why=why, fix=f"{fix} (or guards={{'{guard}': False}}, if this is meant)" if guard != 'nan' else fix)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Note where the weights stand"
-        self.steps, self.good, self.bad_from, self.moving = 0, state.global_step, None, False
-        if 'learning' in self.on and not self.has_moved: self.still = Standstill(self.trainer.model)
+    def _react(self, verdict: str, guard: str, what: str, step: int, why: str, fix: str) -> None:
+        "Warn or end"
+        if verdict == 'stop': self._end(guard, what, step, why, fix)
+        if verdict == 'warn': log.warning('step %d: %s (%s); %s', step, what, why, fix)
 
+# %% ../../nbs/run/02_guards.ipynb #9c24ec09
+class NumberGuards(Counts):
+    "NaN, Inf, a loss far off"
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Loss and gradient, before they move a weight"
         loss, norm = self.watch.numbers()
@@ -168,39 +164,17 @@ class Guards(TrainerCallback):
         if 'loss' in self.on and self.far(middle is not None and loss > 10*middle): log.warning('step %d: the loss is %.4g, its median was %.4g: it has been over ten times that for 3 steps', step, loss, middle)
         self.recent.append(loss)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "What can be judged after a step"
-        had_labels = bool(self.watch.labels)
-        self.watch.clear()
-        self.steps += 1
-        rate = max((g['lr'] for g in self.trainer.optimizer.param_groups), default=0.)
-        self.moving = self.moving or rate > 0
-        if 'learning' in self.on:
-            if self.steps == 10 and had_labels and not self.watch.seen_labels: self._nothing('no token of the first 10 steps was trained', state.global_step, 'all labels are masked')
-            if self.steps in (10, 30) and self.moving: self._moved(state.global_step, final=self.steps == 30)
-        self._judge(_newest(self.trainer, self._seen), state.global_step)
+    def finite(self, step: int) -> None:
+        "Before a save: weights must be numbers"
+        if 'nan' in self.on:
+            bad = [n for n, p in self.trainer.model.named_parameters() if p.requires_grad and not bool(torch.isfinite(p.detach()).all())]
+            if bad:
+                self.bad_from = step
+                self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step, 'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        "Metrics of trainers that only log them"
-        self._seen.clear()
-        if not isinstance(getattr(self.trainer, '_metrics', None), Mapping): self._judge({k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}, state.global_step)
-
-    def _judge(self, m: Mapping[str, float], step: int) -> None:
-        "Rewards, cut answers, KL"
-        if 'rewards' in self.on and getattr(self.trainer, 'guard', None) is None:   # a trainer with a guard of its own sees each reward
-            if math.isnan(m.get('reward', 0.)): self._end('rewards', 'a reward is not a number', step, 'NaN rewards make every weight NaN', 'mend the reward function')
-            spread = m.get('reward_std')
-            if spread is not None: self._react(self.equal(spread < 1e-8), 'rewards', 'all rewards are equal', step, f'{self.equal.n} times in a row: equal rewards give zero advantages, and nothing is learned', 'a reward with finer steps, easier prompts, a higher temperature')
-        if 'clipped' in self.on and 'completions/clipped_ratio' in m:
-            self._react(self.cut(m['completions/clipped_ratio'] >= 1), 'clipped', 'every answer is cut at the length limit', step, f'{self.cut.n} times in a row no answer came to its end', 'a larger max_completion_length, or a model that ends its answers')
-        if 'kl' in self.on and 'kl' in m:
-            self._react('stop' if math.isnan(m['kl']) else self.kl(m['kl'] > 10), 'kl', f"the KL to the reference is {m['kl']:.4g} nats", step, 'the model has left the reference; rewards mean nothing there', 'a lower learning_rate, or a larger beta')
-
-    def _react(self, verdict: str, guard: str, what: str, step: int, why: str, fix: str) -> None:
-        "Warn or end"
-        if verdict == 'stop': self._end(guard, what, step, why, fix)
-        if verdict == 'warn': log.warning('step %d: %s (%s); %s', step, what, why, fix)
-
+# %% ../../nbs/run/02_guards.ipynb #5610f57d
+class LearningGuards(Counts):
+    "Weights that do not move"
     def _nothing(self, what: str, step: int, why: str) -> None:
         self._end('learning', what, step, why, 'look at trainer.preview(); a larger learning_rate; precision="fp32" where bf16 rounds small steps away')
 
@@ -214,13 +188,52 @@ class Guards(TrainerCallback):
         "No success for a run that learned nothing"
         if 'learning' in self.on and self.steps and self.moving and state.global_step >= state.max_steps: self._moved(state.global_step, final=True)
 
-    def finite(self, step: int) -> None:
-        "Before a save: weights must be numbers"
-        if 'nan' in self.on:
-            bad = [n for n, p in self.trainer.model.named_parameters() if p.requires_grad and not bool(torch.isfinite(p.detach()).all())]
-            if bad:
-                self.bad_from = step
-                self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step, 'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
+# %% ../../nbs/run/02_guards.ipynb #1d9019ca
+def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
+    "The metrics that a TRL trainer has added since the last look"
+    kept = getattr(trainer, '_metrics', None)
+    kept = kept.get('train', {}) if isinstance(kept, Mapping) else {}
+    fresh = {k: float(v[-1]) for k, v in kept.items() if len(v) and len(v) != seen.get(k)}
+    seen.clear(); seen.update({k: len(v) for k, v in kept.items()})
+    return fresh
+
+class AnswerGuards(Counts):
+    "Rewards, cut answers, KL"
+    def _judge(self, m: Mapping[str, float], step: int) -> None:
+        "Rewards, cut answers, KL"
+        if 'rewards' in self.on and getattr(self.trainer, 'guard', None) is None:   # a trainer with a guard of its own sees each reward
+            if math.isnan(m.get('reward', 0.)): self._end('rewards', 'a reward is not a number', step, 'NaN rewards make every weight NaN', 'mend the reward function')
+            spread = m.get('reward_std')
+            if spread is not None: self._react(self.equal(spread < 1e-8), 'rewards', 'all rewards are equal', step, f'{self.equal.n} times in a row: equal rewards give zero advantages, and nothing is learned', 'a reward with finer steps, easier prompts, a higher temperature')
+        if 'clipped' in self.on and 'completions/clipped_ratio' in m:
+            self._react(self.cut(m['completions/clipped_ratio'] >= 1), 'clipped', 'every answer is cut at the length limit', step, f'{self.cut.n} times in a row no answer came to its end', 'a larger max_completion_length, or a model that ends its answers')
+        if 'kl' in self.on and 'kl' in m:
+            self._react('stop' if math.isnan(m['kl']) else self.kl(m['kl'] > 10), 'kl', f"the KL to the reference is {m['kl']:.4g} nats", step, 'the model has left the reference; rewards mean nothing there', 'a lower learning_rate, or a larger beta')
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        "Metrics of trainers that only log them"
+        self._seen.clear()
+        if not isinstance(getattr(self.trainer, '_metrics', None), Mapping): self._judge({k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}, state.global_step)
+
+# %% ../../nbs/run/02_guards.ipynb #9656a017
+class Guards(NumberGuards, LearningGuards, AnswerGuards):
+    "Ends a run that no longer learns anything true"
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Note where the weights stand"
+        self.steps, self.good, self.bad_from, self.moving = 0, state.global_step, None, False
+        if 'learning' in self.on and not self.has_moved: self.still = Standstill(self.trainer.model)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "What can be judged after a step"
+        had_labels = bool(self.watch.labels)
+        self.watch.clear()
+        self.steps += 1
+        rate = max((g['lr'] for g in self.trainer.optimizer.param_groups), default=0.)
+        self.moving = self.moving or rate > 0
+        if 'learning' in self.on:
+            if self.steps == 10 and had_labels and not self.watch.seen_labels: self._nothing('no token of the first 10 steps was trained', state.global_step, 'all labels are masked')
+            if self.steps in (10, 30) and self.moving: self._moved(state.global_step, final=self.steps == 30)
+        self._judge(_newest(self.trainer, self._seen), state.global_step)
 
     def room(self, step: int, need: int, folder: str | Path) -> None:
         "Before a save: it must fit on the disk"
@@ -228,10 +241,12 @@ class Guards(TrainerCallback):
         if 'disk' in self.on and free < need*1.1 + 2**22:
             self._end('disk', f'the disk is nearly full: a checkpoint needs {need/2**20:,.0f} MiB, {free/2**20:,.0f} MiB are free', step, 'half a checkpoint is none', 'free some space, or a smaller save_total_limit')
 
-# %% ../../nbs/run/02_guards.ipynb #0c2edcab
+# %% ../../nbs/run/02_guards.ipynb #43e9ee68
+NO_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory', 'bad_alloc')
+
 def is_out_of_memory(e: BaseException) -> bool:
     "Does this error mean that memory ran out?"
-    return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or isinstance(e, RuntimeError) and ('out of memory' in str(e) or "can't allocate memory" in str(e))
+    return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or isinstance(e, RuntimeError) and any(w in str(e) for w in NO_MEMORY)
 
 def remedies(
     spec: Any,  # the request; None for a trainer without one
