@@ -14,8 +14,8 @@ from ..core.errors import UnsupportedError
 from ..data.packing import assert_exact, first_fit, token_batches
 
 # %% auto #0
-__all__ = ['IGNORED', 'pad', 'PaddedBatches', 'cheapest', 'Apart', 'JoinedBatches', 'why_padded', 'LabelledBatches',
-           'TokenBudget', 'WithinBudget']
+__all__ = ['IGNORED', 'SMALL', 'pad', 'PaddedBatches', 'cheapest', 'by_products', 'Apart', 'JoinedBatches', 'why_padded',
+           'LabelledBatches', 'TokenBudget', 'WithinBudget']
 
 # %% ../../nbs/algorithms/00c_batches.ipynb #17e9af37
 IGNORED = -100
@@ -56,7 +56,15 @@ def cheapest(
     cost = lambda layout: (w := max(sum(lengths[i] for i in line) for line in layout)) * len(layout) * (6*hidden + w)
     return min((first_fit(lengths, w) for w in widths), key=cost)
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #4ec4dd58
+# %% ../../nbs/algorithms/00c_batches.ipynb #56f422a5
+SMALL = 384   # tokens up to which plain products beat PyTorch's fused attention in bfloat16 on a CPU: 0.9 ms against 2.2 ms for 250 tokens, forward and backward
+
+def by_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
+    "Causal attention of one row, its scores written out"
+    n = q.shape[2]
+    future = q.new_full((n, n), float('-inf')).triu_(1).expand(q.shape[1], n, n)
+    return torch.bmm(torch.baddbmm(future, q[0], k[0].transpose(1, 2), alpha=scaling).softmax(-1), v[0])[None]
+
 @dataclass
 class Apart:
     "A layout in which each row of a joined line sees itself only"
@@ -66,7 +74,8 @@ class Apart:
         "Attention of each row to its own past"
         n = query.shape[1]//key.shape[1]
         rows = zip(*(x.split(self.sizes, 2) for x in (query, repeat_kv(key, n), repeat_kv(value, n))))
-        return torch.cat([scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling, is_causal=True) for q, k, v in rows], 2).transpose(1, 2).contiguous()
+        small = query.device.type == 'cpu' and query.dtype == torch.bfloat16 and not dropout
+        return torch.cat([by_products(q, k, v, scaling) if small and q.shape[2] <= SMALL else scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling, is_causal=True) for q, k, v in rows], 2).transpose(1, 2).contiguous()
 
     def inputs(self) -> dict[str, Any]:
         "What goes to the model beside the tokens: with a mask of four dimensions it makes none itself, and nobody reads it"

@@ -71,9 +71,9 @@ def plain_head(
     ours = ours*scale if not cap else cap*torch.tanh(ours*scale/cap)
     return bool((ours - logits).abs().max() <= (1e-3 if h.dtype == torch.float32 else .05)*logits.abs().max())
 
-# %% ../../nbs/algorithms/01_sft.ipynb #df9942a2
+# %% ../../nbs/algorithms/01_sft.ipynb #3ae50191
 class HeadLoss(torch.autograd.Function):
-    "The sum of the cross entropy of labels, from hidden states and the weight of the head; also how many are guessed right"
+    "The sum of the cross entropy of labels, from hidden states and the weight of the head; without gradients also how many are guessed right"
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: Any, labels: torch.Tensor, scale: float, cap: float | None, size: int) -> Any:
         "The loss; where gradients are wanted they are computed along"
@@ -84,22 +84,24 @@ class HeadLoss(torch.autograd.Function):
         dw = torch.zeros_like(weight) if need[1] else None
         db = torch.zeros_like(bias) if bias is not None and need[2] else None
         total, right = (torch.zeros((), device=hidden.device) for _ in range(2))
+        room, wide = h.new_empty(min(size, n), len(w)), [h.new_empty(min(size, n), len(w), dtype=torch.float32) for _ in range(2)]   # taken once: fresh memory costs more than the products on a CPU
         with torch.autocast(kind, enabled=False):
             for i in range(0, n, size):
                 x, y = h[i:i+size], labels[i:i+size, None]
-                z = (x @ w.t()).float()
+                g, z, p = (t[:len(x)] for t in (room, *wide))
+                z.copy_(torch.mm(x, w.t(), out=g))
                 if bias is not None: z += bias.float()
                 if scale != 1: z *= scale
-                if cap: z = torch.tanh(z.div_(cap)).mul_(cap)
-                right += (z.argmax(-1, keepdim=True) == y).sum()
-                slope = scale*(1 - (z/cap)**2) if cap else scale
-                p = z.log_softmax(-1)
+                if cap: z = z.div_(cap).tanh_().mul_(cap)
+                if not any(need): right += (z.argmax(-1, keepdim=True) == y).sum()   # a pass over the vocabulary, so in evaluation only
+                torch.log_softmax(z, -1, out=p)
                 total -= p.gather(1, y).sum()
                 if not any(need): continue
-                g = p.exp_().scatter_add_(1, y, p.new_full(y.shape, -1.))
-                if cap or scale != 1: g *= slope
-                if db is not None: db += g.sum(0)
-                g = g.to(low)
+                p.exp_().scatter_add_(1, y, p.new_full(y.shape, -1.))
+                if cap: p *= scale*(1 - (z/cap)**2)
+                elif scale != 1: p *= scale
+                if db is not None: db += p.sum(0)
+                g.copy_(p)
                 if dh is not None: torch.mm(g, w, out=dh[i:i+size])
                 if dw is not None: dw.addmm_(g.t(), x) if low == dw.dtype else dw.add_(g.t() @ x)
         ctx.save_for_backward(dh, dw, db)
@@ -145,14 +147,14 @@ def causal_batches(spec: Any, model: Any, tokenizer: Any):
     apart = not flash and not spec['torch_compile'] and spec['backend'] != 'unsloth' and not why_rows(model)
     return JoinedBatches(tokenizer.pad_token_id, model.config.get_text_config().hidden_size, flash, apart), 'rows are joined, not padded: this model keeps them apart' + (', and attention is computed row by row' if apart else '')
 
-# %% ../../nbs/algorithms/01_sft.ipynb #983c2845
+# %% ../../nbs/algorithms/01_sft.ipynb #6948b9ec
 class CausalTrainer(TokenMean, SFTTrainer):
     "TRL's SFTTrainer on prepared rows"
     data_collator: Any
     budget: int | None = None  # tokens of a batch
     whole_steps = False  # the rows of a step are given, and the budget cuts them
     own_head = False  # the loss is taken in pieces, by use_head_loss
-    guessed: Any = None  # labels guessed right, and all, since the last log
+    guessed: Any = None  # labels guessed right, and all, of the present evaluation
 
     def get_train_dataloader(self) -> DataLoader:
         "The batches: by rows, by tokens, or steps of rows cut by tokens"
@@ -188,7 +190,7 @@ class CausalTrainer(TokenMean, SFTTrainer):
         if not self.own_head: return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         inputs.pop('_prediction_loss_only', None)
         loss, out = Trainer.compute_loss(self, model, inputs | dict(use_cache=False), True, num_items_in_batch)
-        self.guessed = out['guessed'] if self.guessed is None else self.guessed + out['guessed']
+        if not torch.is_grad_enabled(): self.guessed = out['guessed'] if self.guessed is None else self.guessed + out['guessed']
         return (loss, out) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

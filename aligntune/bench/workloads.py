@@ -237,7 +237,7 @@ def ours(
     plan, e = trainer.plan, trainer.plan.estimate
     return _told(inner) | dict(plan=dict(backend=plan.backend, precision=plan.precision, gradient_checkpointing=plan.gradient_checkpointing, estimate=e.total if e else None))
 
-# %% ../../nbs/bench/01_workloads.ipynb #41c36909
+# %% ../../nbs/bench/01_workloads.ipynb #736bafa2
 @dataclass(frozen=True)
 class Work:
     "A race: its rows, what is common, who runs"
@@ -267,7 +267,7 @@ def _table() -> dict[str, Work]:
     works = [
         work('sft', 'text', 'sft', *sft), work('sft-step', 'text', 'sft', *same), work('sft-lora', 'text', 'sft', *with_lora(sft)), work('sft-qlora', 'text', 'sft', *with_lora(sft[:3], True)),
         work('dpo', 'pair', 'dpo', *dpo, learning_rate=1e-5), work('dpo-lora', 'pair', 'dpo', *with_lora(dpo), learning_rate=1e-4),
-        work('dpo-step', 'pair', 'dpo', same[0], ('aligntune', 'ours', dict(packing=False, gradient_checkpointing=False)), learning_rate=1e-5),
+        work('dpo-step', 'pair', 'dpo', same[0], ('aligntune', 'ours', dict(gradient_checkpointing=False)), learning_rate=1e-5),
         work('grpo', 'prompt', 'grpo', (*trl, _SAMPLED), (*own, _SAMPLED), vocab=100, mean=200, learning_rate=1e-6),
         work('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)), (*own, dict(PPO=True)), vocab=100, mean=200, learning_rate=1e-6)]
     return {w.name: w for w in works}

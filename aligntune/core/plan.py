@@ -19,8 +19,8 @@ from .status import Hardware, Probe, get_backend_status, hardware
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of', 'check_output',
-           'data_source', 'make_plan', 'show_log']
+__all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
+           'check_output', 'data_source', 'make_plan', 'show_log']
 
 # %% ../../nbs/core/05_plan.ipynb #af22b5c8
 @dataclass(frozen=True)
@@ -97,11 +97,14 @@ def choose_device(
         raise UnsupportedError(f'there is no {asked} device here', where=f'argument device={asked}', why=str(hw), fix=f"device='auto' (here: {best})")
     return asked, 'asked for'
 
-# %% ../../nbs/core/05_plan.ipynb #2b4dd0cc
+# %% ../../nbs/core/05_plan.ipynb #d58380fc
+BF16_PAYS = 10_000_000   # weights from which bf16 is faster on a CPU: smaller products take less time than their conversion
+
 def choose_precision(
     asked: str,  # auto, fp32, bf16 or fp16
     device: str,  # cpu, cuda, mps or xpu
-    hw: Hardware  # the machine
+    hw: Hardware,  # the machine
+    parameters: int = 0  # weights of a model that only computes a loss; 0 for any other training
 ) -> tuple[str, str]:
     "The number format of the computation and the reason"
     name = hw.names[0] if hw.names and device != 'cpu' else hw.cpu or 'this CPU'
@@ -112,6 +115,7 @@ def choose_precision(
         raise UnsupportedError('fp16 training needs a GPU', where='argument precision=fp16', why='there is no loss scaling on a CPU', fix="precision='bf16'" if has else "precision='fp32'")
     if asked != 'auto': return asked, 'asked for'
     if device in ('cuda', 'xpu'): return ('bf16', f'{name} computes in bf16') if has else ('fp16', f'{name} has no bf16')
+    if device == 'cpu' and has and parameters >= BF16_PAYS: return 'bf16', f'{name} computes in bf16, and a model of {parameters/1e6:,.0f} M weights gains from it'
     return 'fp32', 'exact, and the same on every CPU' if device == 'cpu' else 'the format that every Apple GPU computes in'
 
 # %% ../../nbs/core/05_plan.ipynb #b5497032
@@ -176,7 +180,7 @@ def data_source(name: Any) -> str:
         raise DataError(f'there is no file or folder {text}', where='dataset_name', why='' if path.parent.is_dir() else f'the folder {path.parent} does not exist either', fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/05_plan.ipynb #9809508a
+# %% ../../nbs/core/05_plan.ipynb #883beb93
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -191,7 +195,8 @@ def make_plan(
     if (spec.model.load_in_4bit or spec.model.load_in_8bit) and not status['bitsandbytes_available']:
         raise MissingPackageError('4- and 8-bit weights need bitsandbytes', where=spec.origins['load_in_4bit' if spec.model.load_in_4bit else 'load_in_8bit'], fix='pip install bitsandbytes')
     device, device_why = choose_device(spec.model.device, hw, status.get(chosen.backend, status['trl'])['device'])
-    precision, precision_why = choose_precision(spec.optim.precision, device, hw)
+    only_loss = facts and spec.algo.algorithm in ('sft', 'dpo') and model_type == 'causal'
+    precision, precision_why = choose_precision(spec.optim.precision, device, hw, facts.parameters if facts and only_loss else 0)
     processes = int(os.environ.get('WORLD_SIZE', 1))
     batch, acc, batch_why = choose_batch(spec, processes)
     plan = Plan(spec.algo.algorithm, chosen.backend, _why(spec, chosen), device, precision, batch, acc, processes, False, model_type, spec.data.task_type,
