@@ -216,7 +216,7 @@ def _run(args: Sequence[str]) -> Answer:
     with _hushed(call), contextlib.redirect_stdout(sys.stderr) if call.json else contextlib.nullcontext():
         return getattr(import_module(module), function)(call)
 
-# %% ../nbs/cli.ipynb #1d20a50a
+# %% ../nbs/cli.ipynb #7124e91c
 @contextlib.contextmanager
 def _hushed(call: Call) -> Iterator[None]:
     "Who may speak while a command runs"
@@ -226,13 +226,15 @@ def _hushed(call: Call) -> Iterator[None]:
     handler.addFilter(lambda r: r.getMessage() not in once and not once.add(r.getMessage()))   # type: ignore[func-returns-value]
     handler.setFormatter(logging.Formatter('%(message)s'))
     root.addHandler(handler)
-    first = os.environ.get('RANK', '0') == '0'
+    first, bars = os.environ.get('RANK', '0') == '0', os.environ.get('TQDM_DISABLE')
     ours.setLevel(logging.WARNING if call.quiet else logging.INFO if first else logging.ERROR)
     if not call.verbose:
+        os.environ['TQDM_DISABLE'] = '1'   # the bars of other libraries; ours is not one of them
         for l in (root, *others): l.setLevel(logging.ERROR)
     try: yield
     finally:
         root.removeHandler(handler)
+        if not call.verbose: os.environ.pop('TQDM_DISABLE') if bars is None else os.environ.update(TQDM_DISABLE=bars)
         for l, level in before: l.setLevel(level)
 
 # %% ../nbs/cli.ipynb #a0b87233

@@ -180,7 +180,7 @@ def check_modelfile(text: str, tokenizer: Any, system: str = '') -> int:
     if seen < 2: raise UnsupportedError('the chat template refuses ordinary conversations', where='to=ollama', fix='to=merged')
     return seen
 
-# %% ../../nbs/evaluate/03_serve.ipynb #a171e274
+# %% ../../nbs/evaluate/03_serve.ipynb #950fbbb5
 CONVERTERS = ('convert_hf_to_gguf.py', 'convert-hf-to-gguf', 'convert-hf-to-gguf.py')
 
 def converter() -> list[str]:
@@ -203,7 +203,9 @@ def to_gguf(
     part = Path(path).with_suffix('.part')
     done = subprocess.run([*converter(), str(folder), '--outfile', str(part), '--outtype', quant], capture_output=True, text=True)
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    if done.returncode or not part.exists(): raise RunError("llama.cpp's converter failed", where=str(folder), why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix='a newer llama.cpp may know this architecture')
+    if done.returncode or not part.exists():
+        lost = re.search(r"No module named '(\w+)'", done.stderr)
+        raise RunError("llama.cpp's converter failed", where=str(folder), why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix=f'pip install {lost[1]}' if lost else 'a newer llama.cpp may know this model and its tokenizer')
     check_gguf(part, folder)
     os.replace(part, path)
     return Path(path)
