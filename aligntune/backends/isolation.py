@@ -18,7 +18,7 @@ from ..core.errors import RunError, SpecError, UnsupportedError
 # %% auto #0
 __all__ = ['logger', 'ASK', 'ANSWER', 'LOG', 'EVENT', 'CLOSED', 'START', 'owner', 'Line', 'pack', 'unpack', 'Away', 'call_noting',
            'away', 'ChildTraceback', 'take_apart', 'put_together', 'Desk', 'Relay', 'serve', 'cache_folder',
-           'environment', 'Child', 'user_functions', 'staying', 'Isolated']
+           'environment', 'Child', 'user_functions', 'staying', 'Isolated', 'events_of']
 
 # %% ../../nbs/backends/03_isolation.ipynb #2b8def4c
 logger = logging.getLogger('aligntune')
@@ -172,7 +172,7 @@ def put_together(made: Mapping[str, Any]) -> BaseException:
     e.__cause__ = ChildTraceback(made['trace'])
     return e
 
-# %% ../../nbs/backends/03_isolation.ipynb #9e56df0b
+# %% ../../nbs/backends/03_isolation.ipynb #447e3fbb
 class Desk:
     "The main program of a child: it holds sessions and answers calls"
     def __init__(self, read: BinaryIO, write: BinaryIO):
@@ -216,8 +216,15 @@ class Desk:
         if method == 'open': return self._open(session, *args)
         if method == 'drop': return self._drop(session)
         if method == 'run': return args[0](*args[1:], **kwargs)
-        if kwargs.pop('_relay', False): self.sessions[session].callbacks.append(Relay(self.ask))
+        if events := kwargs.pop('_relay', ()): self._tell(self.sessions[session], events)
         return getattr(self.sessions[session], method)(*args, **kwargs)
+
+    def _tell(self, session: Any, events: Sequence[str]) -> None:
+        "Pass events of a session on from here on; before its own callbacks, so that they hear what was decided"
+        old, relay = [c for c in session.callbacks if isinstance(c, Relay)], Relay(self.ask, events)
+        session.callbacks = [relay, *(c for c in session.callbacks if c not in old)]
+        handler = getattr(session.trainer, 'callback_handler', None)
+        if handler is not None: handler.callbacks = [relay, *(c for c in handler.callbacks if c not in old)]
 
     def _open(self, number: int, session: Any, rewards: dict) -> None:
         "Take over a session, with the rewards that its user registered"
@@ -232,7 +239,7 @@ class Desk:
         torch = sys.modules.get('torch')
         if torch is not None and torch.cuda.is_available(): torch.cuda.empty_cache()
 
-# %% ../../nbs/backends/03_isolation.ipynb #38c17b90
+# %% ../../nbs/backends/03_isolation.ipynb #f227cea9
 class _ToParent(logging.Handler):
     "Log records as messages"
     def __init__(self, line: Line):
@@ -242,10 +249,11 @@ class _ToParent(logging.Handler):
 
 class Relay:
     "Stands in the child for the callbacks of the parent"
-    def __init__(self, ask: Callable): self.ask = ask
+    def __init__(self, ask: Callable, events: Sequence[str]): self.ask, self.events = ask, events
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith('on_'): raise AttributeError(name)
+        if name not in self.events: return lambda *args, **kwargs: None   # nobody listens over there
         def tell(args: Any, state: Any, control: Any, logs: Any = None, metrics: Any = None, **others: Any) -> None:
             plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str, bool, type(None)))}
             found = {k: v for k, v in dict(logs=logs, metrics=metrics).items() if v is not None}
@@ -286,7 +294,7 @@ def environment(
     if backend != 'unsloth': return {k: v for k, v in os.environ.items() if not k.startswith('UNSLOTH_')}
     return dict(UNSLOTH_COMPILE_LOCATION=str(cache_folder()), UNSLOTH_DISABLE_STATISTICS='1') | os.environ
 
-# %% ../../nbs/backends/03_isolation.ipynb #5bb27d37
+# %% ../../nbs/backends/03_isolation.ipynb #616ce7fe
 START = 'import sys, json; sys.path[:] = json.loads(sys.argv[1]); from aligntune.backends.isolation import serve; serve(sys.argv[2], int(sys.argv[3]))'
 
 class Child:
@@ -384,7 +392,8 @@ def _value(content: bytes) -> Any:
     good, value = unpack(content)
     if good: return value
     e = put_together(value)
-    if isinstance(e, KeyboardInterrupt) and importlib.import_module('aligntune.run.signals').in_notebook(): raise KeyboardInterrupt(str(e))   # not a SystemExit too
+    signals: Any = importlib.import_module('aligntune.run.signals') if isinstance(e, KeyboardInterrupt) else None
+    if signals and signals.in_notebook(): raise signals.Stopped(str(e))   # not a SystemExit too
     raise e
 
 def _overhear(stream: BinaryIO, said: deque, name: str) -> None:
@@ -419,7 +428,7 @@ def staying(functions: list[Callable]) -> dict[int, tuple]:
         except SpecError: return r._reads_messages(fn)
     return {id(f): away(f, i, messages=messages(f), **({'keeps_time': f.keeps_time} if hasattr(f, 'keeps_time') else {})) for i, f in enumerate(functions)}
 
-# %% ../../nbs/backends/03_isolation.ipynb #ff18f1a5
+# %% ../../nbs/backends/03_isolation.ipynb #7a5ed6dc
 _numbers = itertools.count(1)
 
 class Isolated:
@@ -466,12 +475,29 @@ class Isolated:
 
     def train(self, resume_from_checkpoint: bool | str | None = None, allow_changes: Sequence[str] = ()) -> Any:
         "Train to the end, over there"
-        relay = {'_relay': True} if self.callbacks else {}
-        self.result = self.call('train', resume_from_checkpoint, tuple(allow_changes), **relay)
+        panel, before = self._panel(), self.callbacks
+        self.callbacks = [*before, *panel]
+        events = events_of(before) | ({'on_train_begin', 'on_log', 'on_train_end'} if panel else set())
+        try: self.result = self.call('train', resume_from_checkpoint, tuple(allow_changes), _relay=sorted(events))
+        finally:
+            self.callbacks = before
+            for p in panel: p.close()
         return self.result
+
+    def _panel(self) -> list:
+        "What shows progress here, where that is more than lines; those are written over there"
+        p: Any = importlib.import_module('aligntune.run.progress')
+        place, estimate = p.place_for(self.session.spec['progress']), getattr(self.session.plan, 'estimate', None)
+        return [p.Progress(None, place, estimate=getattr(estimate, 'total', None), remote=True)] if isinstance(place, p.Live) else []
 
     def evaluate(self, dataset: Any = None) -> dict[str, Any]: "Metrics of the model as it is now"; return self.call('evaluate', dataset)
     def predict(self, inputs: Any, **generation: Any) -> Any: "Answers of the model"; return self.call('predict', inputs, **generation)
     def save_model(self, path: str | None = None, merged: bool = False) -> str: "Write the model"; return self.call('save_model', path, merged=merged)
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> str: "Upload the model with its card"; return self.call('push_to_hub', repo_id, **kwargs)
     def load_checkpoint(self, path: str) -> None: "Take the weights of a checkpoint"; self.call('load_checkpoint', path)
+
+# %% ../../nbs/backends/03_isolation.ipynb #40911e0b
+def events_of(callbacks: Sequence[Any]) -> set[str]:
+    "The events that callbacks listen to"
+    base = importlib.import_module('transformers').TrainerCallback
+    return {n for c in callbacks for n in dir(c) if n.startswith('on_') and getattr(type(c), n, None) is not getattr(base, n, None)}

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 # %% auto #0
-__all__ = ['log', 'SIGNALS', 'in_notebook', 'Interrupted', 'Stop']
+__all__ = ['log', 'SIGNALS', 'in_notebook', 'Interrupted', 'Stopped', 'Stop']
 
-# %% ../../nbs/run/04_signals.ipynb #745c67ba
+# %% ../../nbs/run/04_signals.ipynb #ad98139c
 log = logging.getLogger('aligntune')
 
 def in_notebook() -> bool:
@@ -26,6 +26,10 @@ class Interrupted(SystemExit, KeyboardInterrupt):
         super().__init__(code)
         self.message = message
     def __str__(self) -> str: return self.message
+
+class Stopped(KeyboardInterrupt):
+    "A run was stopped in a notebook, after it had saved: one line below the cell, without a traceback"
+    def _render_traceback_(self) -> list[str]: return [f'KeyboardInterrupt: {self}']
 
 # %% ../../nbs/run/04_signals.ipynb #79c9e9be
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]

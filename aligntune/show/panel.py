@@ -40,7 +40,7 @@ class Budget:
         took = self.clock() - self.at
         self.spent += took; self.times += 1; self.cost = max(self.cost, took)
 
-# %% ../../nbs/show/04_panel.ipynb #6d9d95d7
+# %% ../../nbs/show/04_panel.ipynb #59d67921
 _FONT = 'font:13px/1.5 system-ui,sans-serif'
 
 def bar(share: float, color: str) -> str:
@@ -49,12 +49,12 @@ def bar(share: float, color: str) -> str:
 
 def head(
     w: Where,  # where the run is
-    state: str = ''  # stopping, done or ended; empty while it runs
+    state: str = ''  # stopping, stopped, done or ended; empty while it runs
 ) -> str:
     "Bar and numbers as HTML"
-    color = dict(done='#1a7f37', ended='#b3261e', stopping='#c77700').get(state, '#3d85c6')
+    color = dict(done='#2c9a4b', ended='#d1495b', stopping='#c77700', stopped='#c77700').get(state, '#3d85c6')
     left = clock(w.seconds*(w.steps - w.step)) + ' left' if w.seconds and w.steps > w.step else ''
-    right = dict(done='done', ended='ended before the last step', stopping='finishing this step, then saving').get(state, left)
+    right = dict(done='done', ended='ended before the last step', stopped='stopped and saved', stopping='finishing this step, then saving').get(state, left)
     first = f'step {w.step:,}' + (f' of {w.steps:,}' if w.steps > 0 else '')
     cells = [(k.replace('_', ' '), f'{float(v):.4g}') for k, v in w.logs.items()]
     if w.tokens: cells.append(('tokens/s', short(w.tokens)))
@@ -91,7 +91,7 @@ class Curves:
             ax.clear(); draw(ax, [run], c)
         return self.figure.png(dpi=110)
 
-# %% ../../nbs/show/04_panel.ipynb #e8eb7ddb
+# %% ../../nbs/show/04_panel.ipynb #2bd01477
 def stop_button(
     press: Callable[[], None]  # what to do
 ) -> Any:
@@ -103,14 +103,17 @@ def stop_button(
         b.disabled, b.description = True, 'Stopping'
         press()
     b.on_click(pressed)
+    vars(b.comm).pop('_reply_subshell_id', None)   # ipykernel 7.4 would answer where the widget was made: in the busy shell
     return b
+
+_NO_BUTTON = f'<div style="{_FONT};opacity:.65">Interrupting the kernel (■) finishes the step, saves, and stops.</div>'
 
 def hears_while_busy() -> bool:
     "Does this kernel answer widgets while a cell runs?"
     kernel = getattr(getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)(), 'kernel', None)
     return bool(getattr(kernel, '_supports_kernel_subshells', False))
 
-# %% ../../nbs/show/04_panel.ipynb #e2833c22
+# %% ../../nbs/show/04_panel.ipynb #e1a3d873
 LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %
 
 class TrainingPanel(Live):
@@ -122,7 +125,8 @@ class TrainingPanel(Live):
         self.where, self.folder, self.state = Where(), '', ''
         self.entries: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
-        self.curves, self.handles = Curves(), {}   # type: dict[str, Any]
+        self.curves = Curves()
+        self.handles: dict[str, Any] = {}
         self.button: Any = None
 
     def begin(self, where: Where, folder: str) -> None:
@@ -137,7 +141,7 @@ class TrainingPanel(Live):
     def _open(self) -> None:
         from IPython.display import HTML, display
         self.button = stop_button(self.stop)
-        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(''), curves=HTML(''), answers=HTML(''))
+        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''), answers=HTML(''))
         self.handles = {k: display(v, display_id=True) for k, v in parts.items()}
 
     def __call__(self, where: Where, entry: bool) -> None:
@@ -163,7 +167,7 @@ class TrainingPanel(Live):
 
     def end(self) -> None:
         "Leave the last frame standing, as HTML and PNG"
-        self.state = 'done' if self.where.step >= self.where.steps > 0 else 'ended'
+        self.state = 'done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping' else 'ended'
         if not self.live:
             from IPython.display import display
             return display(self)
