@@ -34,7 +34,7 @@ trainer = create_sft_trainer(model_name='model', dataset_name='rows.jsonl', outp
 trainer.train()''',
     after='''
 from aligntune.run.checkpoint import whole
-print('usable', [p.name for p in whole('long')] == [f'checkpoint-{trainer.trainer.state.global_step}'], type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
+print('usable', [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
     on='''
 trainer.train(resume_from_checkpoint=True)''',
     again='''
@@ -128,7 +128,7 @@ def contrast(where):
         const bad = [];
         for (const e of root.querySelectorAll('*')) {
             const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join('');
-            if (!text || !e.offsetParent || e.closest('[disabled], style, option, .lm-TabBar')) continue;
+            if (!text || !e.offsetParent || e.closest('[disabled], style, option, .lm-TabBar, .jp-RenderedText')) continue;
             const b = behind(e), c = over(rgba(getComputedStyle(e).color), b), [x, y] = [lum(b), lum(c)].sort((p, q) => q - p);
             if ((x + .05)/(y + .05) < 4.5) bad.push(`${text.slice(0, 40)} ${((x + .05)/(y + .05)).toFixed(1)}`);
         }
@@ -150,7 +150,7 @@ def matrix(nb):
 
 def form(nb):
     "Filled in by typing; a refusal shows; a training runs to its end"
-    nb.run('made'); nb.run('form')
+    nb.run('form')
     out = nb.output('form')
     def fill(name, text): box = out.locator('.widget-text, .widget-combobox').filter(has_text=name).locator('input').first; box.fill(text); box.press('Enter')
     fill('model_name', 'model'); fill('dataset_name', 'rows.jsonl')
@@ -179,7 +179,7 @@ def panel(nb):
     expect(out.locator('img[alt*=curves]')).to_be_visible(timeout=60000)
     yield from shots(nb, 'panel', out)
     out.get_by_role('button', name='Stop').click()
-    nb.done('long'); expect(out).to_contain_text('stopped at step')
+    nb.done('long', 30); expect(out).to_contain_text('stopped at step')
     nb.run('after'); expect(nb.output('after')).to_contain_text('usable True str')
     yield from shots(nb, 'stopped', out)
 
@@ -189,7 +189,7 @@ def interrupt(nb):
     out = nb.output('on')
     expect(out).to_contain_text('step', timeout=60000); nb.page.wait_for_timeout(1500)
     nb.command('notebook:interrupt-kernel')
-    nb.done('on'); expect(out).to_contain_text('KeyboardInterrupt'); expect(out).to_contain_text('stopped at step')
+    nb.done('on', 30); expect(out).to_contain_text('stopped at step')
     nb.run('again'); expect(nb.output('again')).to_contain_text('usable True str')
     return []
 
@@ -213,9 +213,10 @@ def main(only):
     def check(name, problems):
         began = time.time()
         try: results[name] = [f'{name}: {p}' for p in problems()]
-        except (AssertionError, PlaywrightError) as e: results[name] = [f'{name}: {str(e)[:1500]}']; nb.page.screenshot(path=SHOTS/f'failed-{name}.png')
+        except (AssertionError, PlaywrightError) as e: results[name] = [f'{name}: {str(e)[:1500]}']; nb.page.screenshot(path=SHOTS/f'failed-{name}.png'); nb.command('notebook:interrupt-kernel')
         print(f'   {name}: {"failed" if results[name] else "ok"}, {time.time()-began:.0f} s', flush=True)
     with tempfile.TemporaryDirectory() as folder, lab_and_page(folder) as nb:
+        nb.run('made')
         for f in (twin, matrix, form, panel, interrupt):
             if only and f.__name__ not in only: continue
             check(f.__name__, lambda: f(nb.page.context.browser if f is twin else nb))

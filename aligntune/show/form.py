@@ -25,7 +25,7 @@ from .panel import TrainingPanel, head
 __all__ = ['FORM', 'log', 'field', 'words_of', 'python_of', 'Listener', 'Fields', 'Job', 'Planner', 'FormPanel', 'Launcher',
            'launcher']
 
-# %% ../../nbs/show/05_form.ipynb #e1e3ed94
+# %% ../../nbs/show/05_form.ipynb #074900e8
 FORM = ('model_name', 'dataset_name', 'algorithm', 'method', 'backend', 'reward_functions', 'reward_model_name',
         'num_epochs', 'max_steps', 'batch_size', 'learning_rate', 'max_seq_length', 'max_completion_length', 'output_dir')
 _SUGGESTED: dict[str, list[str]] = dict(model_name=list(MODELS.values()), dataset_name=sorted({r['dataset_name'] for r in ROWS.values()}), reward_functions=list(list_rewards()))
@@ -34,7 +34,7 @@ def field(name: str  # a setting
           ) -> W.Widget:
     "The widget of one setting; empty means: not said"
     f = FIELDS[name]
-    look: dict[str, Any] = dict(description=name, tooltip=f'{name}: {f.doc}', style=dict(description_width='150px'), layout=W.Layout(width='auto', min_width='0'))
+    look: dict[str, Any] = dict(description=name, tooltip=f'{name}: {f.doc}', style=dict(description_width='170px'), layout=W.Layout(width='auto', min_width='0'))
     if name == 'algorithm': return W.Dropdown(options=[(t, a) for a, t in ALGORITHMS.items() if a != 'lora_sft'], **look)
     if name == 'backend': return W.Dropdown(options=list(dict.fromkeys(['auto', *list_backends()])), **look)
     if f.choices: return W.Dropdown(options=[('as usual', ''), *((str(c), c) for c in f.choices)], **look)
@@ -93,9 +93,7 @@ class Listener(logging.Filter):
     def __enter__(self) -> Listener: self.thread = threading.get_ident(); log.addFilter(self); return self
     def __exit__(self, *error: object) -> None: log.removeFilter(self)
 
-# %% ../../nbs/show/05_form.ipynb #bc6492ee
-_NARROW: dict[str, Any] = dict(style=dict(description_width='150px'), layout=dict(width='auto', min_width='0'))
-
+# %% ../../nbs/show/05_form.ipynb #43b25940
 class Fields(W.GridBox):
     "The fields, and what they say"
     def __init__(self, **values: Any):
@@ -103,7 +101,7 @@ class Fields(W.GridBox):
             if n not in FORM: raise SpecError(f'the form has no field {n!r}', where=f'argument {n}', fix=did_you_mean(n, FORM))
             if not isinstance(v, (str, int, float)): raise SpecError(f'{n} must be a name, a path or a number here', where=f'argument {n}', why=f'the form cannot show a {type(v).__name__}', fix='write it to a file, or call create_sft_trainer')
         self.by_name: dict[str, Any] = {n: field(n) for n in FORM}
-        self.more = W.Textarea(description='further settings', placeholder='seed: 7', continuous_update=False, rows=2, style=dict(description_width='150px'), layout=W.Layout(width='auto', min_width='0'))
+        self.more = W.Textarea(description='further settings', placeholder='seed: 7', continuous_update=False, rows=2, style=dict(description_width='170px'), layout=W.Layout(width='auto', min_width='0'))
         for n, v in values.items(): self.by_name[n].value = str(v)
         super().__init__([*self.by_name.values(), self.more])
         self.add_class('at-fields')
@@ -156,9 +154,9 @@ class Job:
             if file.parent.is_dir(): file.touch()
         file.unlink(missing_ok=True)
 
-# %% ../../nbs/show/05_form.ipynb #136097ba
+# %% ../../nbs/show/05_form.ipynb #2d8e34a0
 _STYLE = """<style>
-.at-form .at-fields {grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); grid-gap: 0 12px}
+.at-form .at-fields {grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); grid-gap: 0 12px}
 .at .at-refused {border-left: 4px solid rgb(218, 54, 51); background: rgba(218, 54, 51, .12); white-space: pre-wrap}
 .at .at-said {white-space: pre-wrap; word-break: normal; user-select: auto}
 .at-form td:nth-child(3) {white-space: nowrap}

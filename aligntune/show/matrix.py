@@ -104,7 +104,7 @@ def snippet(
     if other is None: return remark(why)
     return remark(f'{why}; {BACKENDS[other]} trains it') + call(keywords(algorithm, other, *asked[:2]))
 
-# %% ../../nbs/show/01_matrix.ipynb #9719b390
+# %% ../../nbs/show/01_matrix.ipynb #d99cfb56
 @dataclass(frozen=True)
 class Answer:
     "What there is to say about an algorithm on a backend"
@@ -133,11 +133,11 @@ class Answer:
     @property
     def auto(self) -> list[str]:
         "Whom backend='auto' takes, one line for the machines with the same answer"
-        try: return [f"{machines}: {BACKENDS[c.backend]} ({c.reason})" for machines, c in answers(self.algorithm, self.model_type, self.task_type)]
+        try: return [f"{machines}: {BACKENDS[c.backend]} ({c.reason.removeprefix('available here, and ')})" for machines, c in answers(self.algorithm, self.model_type, self.task_type)]
         except UnsupportedError as e: return [f'{e.what}: {e.why}']
     def __str__(self) -> str: return '\n'.join([self.title, *([self.why] if self.why else []), '', "backend='auto' takes", *(f'  {l}' for l in self.auto), '', self.snippet])
 
-# %% ../../nbs/show/01_matrix.ipynb #7528fd39
+# %% ../../nbs/show/01_matrix.ipynb #138bb33d
 _TINT = dict(yes='46, 160, 67', limited='210, 153, 34', no='218, 54, 51')
 _MARK = dict(yes='✓', limited='~', no='✗')
 _LEVELS = ''.join(f'.at-{k} {{background: rgba({c}, .2) !important; border: 1px solid rgba({c}, .55) !important}}\n' for k, c in _TINT.items())
@@ -146,7 +146,7 @@ STYLE = '<style>\n' + _LEVELS + """\
 .at .at-cell {color: inherit; width: auto; min-width: 0; margin: 1px; border-radius: 4px; box-shadow: none}
 .at .at-cell:hover, .at .at-cell:focus-visible {outline: 2px solid currentColor; outline-offset: -2px}
 .at .at-picked {outline: 2px solid currentColor; outline-offset: -2px; font-weight: 600}
-.at pre, .at-pop pre {background: rgba(128, 128, 128, .13); color: inherit; padding: 8px 10px; margin: 6px 0; border-radius: 4px; overflow-x: auto; font-size: 12px; line-height: 1.4; user-select: all}
+.at pre, .at-pop pre {background: rgba(128, 128, 128, .13); color: inherit; padding: 8px 10px; margin: 6px 0; border-radius: 4px; overflow-x: auto; font: 12px/1.4 var(--jp-code-font-family, ui-monospace, monospace); user-select: all}
 .at .widget-html-content {line-height: 1.45; overflow-wrap: anywhere}
 .at .widget-html-content ul {margin: 2px 0 6px; padding-left: 18px}
 </style>"""
