@@ -168,6 +168,11 @@ def _links(page):
         return m[0] if target is None else f'href="{_relative(page.url, target)}{"#" + fragment if fragment else ""}"'
     return re.sub(r'href="([^"]*)"', mend, page.body)
 
+def _plain(body):
+    "The words of a page, for the search; tags inside words, as in coloured code, leave no gap"
+    text = re.sub(r'(?s)<(style|script|annotation).*?</\1>', '', body)
+    return re.sub(r'\s+', ' ', html.unescape(re.sub(r'<[^>]+>', ' ', re.sub(r'</?(span|a|code|strong|em)\b[^>]*>', '', text)))).strip()
+
 def write(out):
     "Render all pages, the search index and the styles into `out`"
     site, template = pages(), (root/'tools/website.html').read_text()
@@ -179,7 +184,7 @@ def write(out):
                      top=_relative(page.url, '.'))
         f = out/page.url; f.parent.mkdir(parents=True, exist_ok=True)
         f.write_text(re.sub(r'\{\{(\w+)\}\}', lambda m: parts[m[1]], template))
-    index = [dict(u=p.url, t=p.meta.get('title', ''), x=re.sub(r'\s+', ' ', re.sub(r'<[^>]+>', ' ', re.sub(r'(?s)<(style|script).*?</\1>', '', p.body)))[:20000]) for p in site.values()]
+    index = [dict(u=p.url, t=p.meta.get('title', ''), x=_plain(p.body)[:100000]) for p in site.values()]
     (out/'search.js').write_text('window.PAGES = ' + json.dumps(index, ensure_ascii=False) + ';\n')
     for f in (root/'_proc').rglob('*'):
         if f.is_file() and f.suffix not in ('.ipynb', '.yml', '.scss'): (out/f.relative_to(root/'_proc')).parent.mkdir(parents=True, exist_ok=True); shutil.copy(f, out/f.relative_to(root/'_proc'))
