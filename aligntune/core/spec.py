@@ -89,7 +89,7 @@ class DataSpec:
     num_proc: int | None = opt(None, 'processes that prepare the data', lo=1, hi=1024, aliases='dataset_num_proc preprocessing_num_workers')
     cache_dir: str | None = opt(None, 'folder of prepared data', aliases='dataset_cache_dir')
 
-# %% ../../nbs/core/02_spec.ipynb #6bf8e6e7
+# %% ../../nbs/core/02_spec.ipynb #1eb293fd
 @dataclass(frozen=True)
 class AlgoSpec:
     "What is optimised"
@@ -127,6 +127,7 @@ class AlgoSpec:
     reward_value_model: str | None = opt(None, 'separate value model', aliases='value_model', only=('ppo',))
     unfreeze_rank_ratio: float | None = opt(None, 'share of directions that osft may train', lo=0, hi=1, only=('osft',))
     target_patterns: list | None = opt(None, 'patterns of the matrices that osft trains', only=('osft',))
+    train_rest: bool = opt(False, 'osft trains embeddings, norms, biases and the head too', only=('osft',))
 
 # %% ../../nbs/core/02_spec.ipynb #deeb1274
 @dataclass(frozen=True)
@@ -551,7 +552,7 @@ def _parse(cls: Any, config: Any, keywords: Mapping[str, Any]) -> Any:
     spec = cls(**groups, extra=extra, origins=origins)
     return dataclasses.replace(spec, notes=tuple(_judge(spec)))
 
-# %% ../../nbs/core/02_spec.ipynb #65e2d700
+# %% ../../nbs/core/02_spec.ipynb #92d7a2ac
 def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
     "Settle the settings that follow from others"
     def put(name, value, because): values[name], origins[name] = value, f'follows from {because}'
@@ -567,8 +568,9 @@ def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
         if four is False: raise SpecError('qlora needs 4-bit weights, but load_in_4bit=False', where=origins['load_in_4bit'], fix="method='lora'")
         put('load_in_4bit', True, 'method=qlora')
     elif method is None and values.get('adapter'): put('method', 'lora', 'adapter')
+    if values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest') and values.get('guards') is None: put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
 
-# %% ../../nbs/core/02_spec.ipynb #fba5a713
+# %% ../../nbs/core/02_spec.ipynb #fd95e143
 def _judge(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     algorithm, method = s.algo.algorithm, s.peft.method
@@ -579,6 +581,8 @@ def _judge(s: TrainSpec) -> Iterator[str]:
     if s.given('max_steps') and s.optim.max_steps and s.given('num_epochs'): yield f'max_steps={s.optim.max_steps} wins over num_epochs={s.optim.num_epochs:g}'
     if s.optim.warmup_steps is not None and s.optim.warmup_ratio is not None:
         raise SpecError('warmup_steps and warmup_ratio exclude each other', where=f"{s.origins['warmup_steps']}; {s.origins['warmup_ratio']}", fix='keep one of them')
+    if s.algo.ref_model_name and algorithm in GROUPED and not s.algo.beta:
+        raise SpecError('ref_model_name has no effect with beta=0', where=s.origins['ref_model_name'], why='without the KL term no reference is asked', fix='beta=0.04, or no ref_model_name')
     yield from _judge_batch(s)
     yield from _judge_rewards(s)
 
