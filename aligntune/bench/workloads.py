@@ -214,12 +214,13 @@ def plain_ppo(
     trainer.train()
     return {}
 
-# %% ../../nbs/bench/01_workloads.ipynb #a429cbe5
+# %% ../../nbs/bench/01_workloads.ipynb #23324c36
 def ours(
     meter: Meter,  # of this process
     model: str,  # folder
     rows: str,  # JSON-lines file
     algorithm: str = 'sft',  # any of ours
+    masked: bool = False,  # joined rows under one mask, instead of attention row by row
     **settings: Any  # as for create_sft_trainer and create_rl_trainer
 ) -> dict[str, Any]:
     "A training by aligntune"
@@ -231,13 +232,14 @@ def ours(
         trainer = create_rl_trainer(algorithm=algorithm, **asked)
     _METERS[:] = [meter]
     inner = trainer.trainer
+    if masked: inner.data_collator.apart = False
     if algorithm in ('sft', 'dpo'): watch(inner, meter)
     else: inner.add_callback(lap_callback(meter))
     trainer.train()
     plan, e = trainer.plan, trainer.plan.estimate
     return _told(inner) | dict(plan=dict(backend=plan.backend, precision=plan.precision, gradient_checkpointing=plan.gradient_checkpointing, estimate=e.total if e else None))
 
-# %% ../../nbs/bench/01_workloads.ipynb #736bafa2
+# %% ../../nbs/bench/01_workloads.ipynb #41a41db7
 @dataclass(frozen=True)
 class Work:
     "A race: its rows, what is common, who runs"
@@ -263,9 +265,12 @@ def _table() -> dict[str, Work]:
     sft = [(*trl, {}), ('TRL, our settings', 'plain_{}', dict(padding_free=True, **_FLAGS, PRECISION=True)), (*own, {}), ('aligntune, tight', 'ours', dict(TIGHT=True))]
     dpo = [(*trl, {}), ('TRL, our settings', 'plain_{}', dict(**_FLAGS, PRECISION=True)), (*own, {})]
     same = [('TRL', 'plain_{}', dict(**_FLAGS, PRECISION=True)), ('aligntune', 'ours', dict(packing=False, gradient_checkpointing=False))]
+    ladder = [('padded, checkpointed, full logits', dict(packing=False, gradient_checkpointing=True, loss_type='nll')), ('+ loss in pieces', dict(packing=False, gradient_checkpointing=True)), ('+ no checkpointing', dict(packing=False)),
+              ('+ rows joined under a mask', dict(masked=True)), ('+ attention row by row', {}), ('the last in fp32', dict(precision='fp32'))]
     with_lora = lambda entries, q=False: [(n, f, s | (dict(_OUR_LORA, **dict(method='qlora') if q else {}) if f == 'ours' else dict(lora=_LORA, **dict(four_bit=True, PRECISION_NAME=True) if q else {}))) for n, f, s in entries]
     works = [
         work('sft', 'text', 'sft', *sft), work('sft-step', 'text', 'sft', *same), work('sft-lora', 'text', 'sft', *with_lora(sft)), work('sft-qlora', 'text', 'sft', *with_lora(sft[:3], True)),
+        work('sft-ladder', 'text', 'sft', *((n, 'ours', s) for n, s in ladder)),
         work('dpo', 'pair', 'dpo', *dpo, learning_rate=1e-5), work('dpo-lora', 'pair', 'dpo', *with_lora(dpo), learning_rate=1e-4),
         work('dpo-step', 'pair', 'dpo', same[0], ('aligntune', 'ours', dict(gradient_checkpointing=False)), learning_rate=1e-5),
         work('grpo', 'prompt', 'grpo', (*trl, _SAMPLED), (*own, _SAMPLED), vocab=100, mean=200, learning_rate=1e-6),
