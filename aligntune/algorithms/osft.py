@@ -253,7 +253,7 @@ def _is_tied(model: nn.Module, name: str) -> bool:
     embedding = model.get_input_embeddings() if hasattr(model, 'get_input_embeddings') else None
     return embedding is not None and getattr(model.get_submodule(name), 'weight', None) is embedding.weight
 
-# %% ../../nbs/algorithms/09_osft.ipynb #9c3d6fc8
+# %% ../../nbs/algorithms/09_osft.ipynb #4530c9f4
 def adapter(
     model: Any,  # a causal language model
     unfreeze_rank_ratio: float = 0.25,  # share of the directions that may be trained
@@ -275,10 +275,10 @@ def wrap(
     "The model with the OSFT adapter that `spec` describes; one that has it stays as it is"
     if hasattr(model, 'peft_config'): return model
     start = sum(p.numel() for p in model.parameters())
-    out = adapter(model, spec['unfreeze_rank_ratio'], spec['target_patterns'])
+    out = adapter(model, spec['unfreeze_rank_ratio'], spec['target_patterns'], spec['train_rest'])
     free = sum(p.numel() for p in out.parameters() if p.requires_grad)
-    logger.info('OSFT: %.0f%% of the directions of %d matrices are free, %s numbers (%.1f%% of the model); everything else is frozen',
-                100*spec['unfreeze_rank_ratio'], len(out.peft_config['default'].target_modules), f'{free:,}', 100*free/start)
+    logger.info('OSFT: %.0f%% of the directions of %d matrices are free, %s numbers (%.1f%% of the model)%s; everything else is frozen',
+                100*spec['unfreeze_rank_ratio'], len(out.peft_config['default'].target_modules), f'{free:,}', 100*free/start, ', embeddings, norms, biases and head among them' if spec['train_rest'] else '')
     return out
 
 # %% ../../nbs/algorithms/09_osft.ipynb #a540c1eb
