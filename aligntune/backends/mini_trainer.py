@@ -98,7 +98,7 @@ def work(request: Mapping[str, Any]) -> None:
     train.app(args=arguments(request), standalone_mode=False)   # takes any KeyboardInterrupt for the end
     if stops: raise stops[0]
 
-# %% ../../nbs/backends/06_mini_trainer.ipynb #b020aa55
+# %% ../../nbs/backends/06_mini_trainer.ipynb #cf00d681
 class MiniTrainerSession(WorkerSession):
     "One training by mini-trainer"
     title, target, states = 'mini-trainer', 'aligntune.backends.mini_trainer:work', 'full_state_checkpoints'
@@ -106,7 +106,8 @@ class MiniTrainerSession(WorkerSession):
     def __init__(self, spec: Any, plan: Any):
         ratio = spec['unfreeze_rank_ratio']
         if ratio in (0, 1): raise UnsupportedError(f'mini-trainer does not do unfreeze_rank_ratio={ratio:g} exactly', where='argument unfreeze_rank_ratio', why='it freezes a part at 1, and trains a part at 0', fix="backend='trl'")
-        check_settings(spec, DOES, self.title, dict(max_grad_norm=[1.0]))
+        check_settings(spec, DOES, self.title, dict(max_grad_norm=[1.0], train_rest=[True]))
+        if spec.given('train_rest') and not spec['train_rest']: raise UnsupportedError('mini-trainer trains embeddings, norms and the head in any case', where=spec.origins['train_rest'], why='it freezes directions of the matrices in the blocks, nothing else', fix="backend='trl'")
         if spec['num_epochs'] != int(spec['num_epochs']): raise SpecError('mini-trainer counts whole epochs', where=spec.origins['num_epochs'], fix=f"num_epochs={max(1, round(spec['num_epochs']))}")
         super().__init__(spec, plan)
         if self.config.model_type == 'gpt2': raise UnsupportedError('mini-trainer cannot split the layers of gpt2', where='model_path', why='they hold their weights transposed', fix="backend='trl'")
