@@ -50,7 +50,7 @@ class Draw:
         whole = upto[:, -1:]
         return torch.searchsorted(upto, torch.minimum(u[:, None]*whole, whole.nextafter(whole.new_zeros(()))), right=True).squeeze(1)
 
-# %% ../../nbs/algorithms/00f_rollout.ipynb #bf378b02
+# %% ../../nbs/algorithms/00f_rollout.ipynb #abd44e07
 class Room(CacheLayerMixin):
     "Keys and values of one layer, with room for more tokens"
     step, length = 32, 0
@@ -82,9 +82,17 @@ class Room(CacheLayerMixin):
         self.keys, self.values = moved(self.keys), moved(self.values)
         self.length -= first
 
-    def get_seq_length(self) -> int: return self.length
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]: return self.length + query_length, 0
-    def get_max_length(self) -> int: return -1
+    def get_seq_length(self) -> int:
+        "Tokens stored"
+        return self.length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        "Columns that so many new tokens may look at, and where they begin"
+        return self.length + query_length, 0
+
+    def get_max_length(self) -> int:
+        "No bound"
+        return -1
 
 # %% ../../nbs/algorithms/00f_rollout.ipynb #531aeef8
 class Desk:

@@ -56,7 +56,7 @@ def families(
         if kept[1]: found.setdefault(tuple(kept[0]), {})[i] = kept[1]
     return [(list(prompt), answers) for prompt, answers in found.items()]
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #0f3ab033
+# %% ../../nbs/algorithms/00e_shared.ipynb #50e97175
 class Line:
     "Prompts, each followed by its answers, as one row without padding"
     def __init__(self,
@@ -75,7 +75,8 @@ class Line:
                 asks += [last, *range(len(line), len(line) + n - 1)]; place += range(i*keep, i*keep + n)
                 line += answer; positions += range(p, p + n); self.sizes.append(n)
         self.ids, self.positions, self.asks, self.place = (torch.tensor(x, device=ids.device) for x in ([line], [positions], asks, place))
-        self.told, self.shape, self.masks = ids[:, -keep:].reshape(-1)[self.place], (len(ids), keep), {}
+        self.told, self.shape = ids[:, -keep:].reshape(-1)[self.place], (len(ids), keep)
+        self.masks: dict[tuple[int, int], Tensor] = {}
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
         "Attention of each piece to itself and to its prompt"
