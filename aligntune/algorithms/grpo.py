@@ -146,11 +146,11 @@ class RewardGuard(TrainerCallback):
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #ea0827e8
+# %% ../../nbs/algorithms/03_grpo.ipynb #d4c3ba1a
 class GroupTrainer(OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
-    args: Any; model: Any; train_dataset: Any; processing_class: Any; num_generations: Any
+    args: Any; model: Any; train_dataset: Any; processing_class: Any; num_generations: Any; _buffered_inputs: Any
     def __init__(self,
         model: Any,  # the loaded model, with its adapter if it has one
         rewards: Rewards,  # what judges the answers

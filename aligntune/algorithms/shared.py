@@ -139,7 +139,7 @@ def answer_logps(
     if entropy is None: return logps, None
     with contextlib.nullcontext() if entropy == 'gradient' else torch.no_grad(): return logps, line.back(entropies(logits, temperature))
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #01c2db3d
+# %% ../../nbs/algorithms/00e_shared.ipynb #f7c4e05c
 @torch.no_grad()
 def sharing_gap(
     model: Any  # a causal model
@@ -170,8 +170,8 @@ _tried: Any = weakref.WeakKeyDictionary()
 def _why_rows(model: Any) -> str | None:
     config = model.config.get_text_config()
     attention, kind = config._attn_implementation, config.model_type
-    if attention not in ('sdpa', SHARED): return f'the attention is {attention}, not sdpa'
     if why := packs(model.config, 'sdpa'): return why
+    if attention not in ('sdpa', SHARED): return f'the attention is {attention}, not sdpa'
     if not getattr(model, '_supports_attention_backend', False): return f'{kind} takes no attention function from outside'
     if odd := next((n for n in _ODD if getattr(config, n, None) and getattr(config, f'use_{n}', True)), None): return f'{kind} has {odd}'
     was = model.training
