@@ -158,7 +158,7 @@ def answer_html(answer: Answer  # what to say
     auto = ''.join(f'<li>{escape(l)}</li>' for l in answer.auto)
     return f"<b>{_MARK[answer.cell.level]} {escape(answer.title)}</b>{why}<div><code>backend='auto'</code> takes</div><ul>{auto}</ul><pre>{escape(answer.snippet.rstrip())}</pre>"
 
-# %% ../../nbs/show/01_matrix.ipynb #711d9b2a
+# %% ../../nbs/show/01_matrix.ipynb #bd5a861f
 _LAPTOP = ('cpu', 'mps')  # a laptop without an NVIDIA GPU
 
 @dataclass(frozen=True)
@@ -184,11 +184,12 @@ class Table:
         "The titles of the columns"
         return ['', *(BACKENDS[b] for b in self.backends), 'auto, NVIDIA GPU', 'auto, laptop (CPU, Mac)']
 
-    def _repr_markdown_(self) -> str:
+    def markdown(self) -> str:
+        "As markdown, for a README or an issue"
         rows = [self.head, ['---']*len(self.head)] + [[ALGORITHMS[r[0].algorithm], *(str(x.cell) for x in r), *self.auto(r[0].algorithm)] for r in self.answers()]
         return '\n'.join('| ' + ' | '.join(r) + ' |' for r in rows)
 
-    def __str__(self) -> str: return self._repr_markdown_()
+    def __str__(self) -> str: return self.markdown()
     def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(self.backends)} backends"
     def _repr_html_(self) -> str: return _table_html(self)
 
@@ -224,7 +225,7 @@ def matrix_table(
     "The support matrix as a table for pages without widgets; its cells open at a click"
     return Table(model_type, task_type, device)
 
-# %% ../../nbs/show/01_matrix.ipynb #c99e87a9
+# %% ../../nbs/show/01_matrix.ipynb #a62dbc74
 def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str]]:
     return [(nothing, ''), *((title, name) for name, title in words.items())]   # '': a list of ipywidgets shows nothing for None
 
@@ -286,7 +287,7 @@ class Matrix(W.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         twin = self.table()
-        plain = {'text/plain': str(twin), 'text/markdown': twin._repr_markdown_(), 'text/html': twin._repr_html_()}
+        plain = {'text/plain': twin.markdown(), 'text/html': twin._repr_html_()}
         return (super()._repr_mimebundle_(**kwargs) | plain) if in_notebook() else plain
 
 _CELL = W.Layout(width='auto', height='28px')
