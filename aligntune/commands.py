@@ -396,7 +396,7 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
-# %% ../nbs/commands.ipynb #d3d6d2da
+# %% ../nbs/commands.ipynb #4d26e75b
 def merge(call: Call) -> Answer:
     "Put an adapter into the weights; checked before it is written as good"
     if not call.places: raise SpecError('which adapter?', where='command line', fix='aligntune merge ./output ./merged')
@@ -412,7 +412,7 @@ def export(call: Call) -> Answer:
     to, options = settings.pop('to', 'merged'), {k: settings.pop(k) for k in ('quant', 'name') if k in settings}
     name = call.places[0]
     folder = call.places[1] if len(call.places) > 1 else f'{name.rstrip("/")}-{to}'
-    done = load('aligntune.evaluate.export:export_model')(opened(name, settings), to, folder, **options)
+    done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
 # %% ../nbs/commands.ipynb #7da26ef0
