@@ -85,14 +85,14 @@ def _with_system(f: Form, start: str, text: str | None, S: str, U: str) -> Form:
     system = (before, after.removesuffix(f.user[0]))
     return Form(**kept, system=system, default=start.removeprefix(system[0]).removesuffix(system[1]))   # type: ignore[arg-type]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #24caf99a
+# %% ../../nbs/evaluate/03_serve.ipynb #9ea4092b
 def go_template(f: Form) -> str:
     "The form as a template of Ollama"
     around = lambda role, pair, inner='{{ .Content }}': f'{{{{ {role} }}}}{pair[0]}{inner}{pair[1]}'
     user, body = around('if eq .Role "user"', f.user), around('else if eq .Role "assistant"', f.assistant)
     head = ''
     if f.folded and f.system:
-        head, body = '{{ $s := "" }}', body + around('else if eq .Role "system"', ('', ''), f'{{{{ $s = .Content }}}}')
+        head, body = '{{ $s := "" }}', body + around('else if eq .Role "system"', ('', ''), '{{ $s = .Content }}')
         user = around('if eq .Role "user"', f.user, '{{ if $s }}{{ $s }}' + f.system[1] + '{{ end }}{{ .Content }}{{ $s = "" }}')
     elif f.system: body += around('else if eq .Role "system"', f.system)
     for text in (*f.user, *f.assistant, *(f.system or ()), f.ask):
