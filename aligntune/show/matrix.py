@@ -193,10 +193,10 @@ class Table:
     def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(self.backends)} backends"
     def _repr_html_(self) -> str: return _table_html(self)
 
-# %% ../../nbs/show/01_matrix.ipynb #4b347fb0
+# %% ../../nbs/show/01_matrix.ipynb #5527af3f
 _TABLE_STYLE = """<style>
 .at-table {position: relative; overflow-x: auto; font-size: 13px}
-.at-table table {border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; position: relative}
+.at-table table {display: table !important; overflow: visible !important; border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; position: relative}
 .at-table td, .at-table th {padding: 3px 8px !important; text-align: left !important; border-radius: 4px; vertical-align: top}
 .at-table summary {cursor: pointer; list-style: none}
 .at-table summary::-webkit-details-marker {display: none}
