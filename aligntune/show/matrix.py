@@ -193,7 +193,7 @@ class Table:
     def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(self.backends)} backends"
     def _repr_html_(self) -> str: return _table_html(self)
 
-# %% ../../nbs/show/01_matrix.ipynb #5527af3f
+# %% ../../nbs/show/01_matrix.ipynb #fa899cc6
 _TABLE_STYLE = """<style>
 .at-table {position: relative; overflow-x: auto; font-size: 13px}
 .at-table table {display: table !important; overflow: visible !important; border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; position: relative}
@@ -201,7 +201,7 @@ _TABLE_STYLE = """<style>
 .at-table summary {cursor: pointer; list-style: none}
 .at-table summary::-webkit-details-marker {display: none}
 .at-table details[open] > summary {font-weight: 600; text-decoration: underline}
-.at-pop {position: absolute; left: 0; right: 0; z-index: 9; padding: 8px 12px; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; white-space: normal; background: var(--jp-layout-color1, var(--bs-body-bg, Canvas))}
+.at-pop {position: absolute; left: 0; width: min(100%, 90vw); box-sizing: border-box; z-index: 9; padding: 8px 12px; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; white-space: normal; background: var(--jp-layout-color1, var(--bs-body-bg, Canvas))}
 .at-pop pre {white-space: pre}
 .at-pop ul {margin: 2px 0 6px; padding-left: 18px}
 .at-table:has(details[open]) {padding-bottom: 28em}
