@@ -158,7 +158,7 @@ def read_answers(folder: str | Path) -> dict[int, list[dict[str, Any]]]:
         out.setdefault(last := row.pop('step'), []).append(row)
     return out
 
-# %% ../../nbs/run/03_progress.ipynb #75ad1982
+# %% ../../nbs/run/03_progress.ipynb #e22fa5fa
 class Progress(TrainerCallback):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
@@ -222,6 +222,7 @@ class Progress(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Leave the last line standing"
+        self._show(state, False)
         self.close()
 
     def close(self) -> None:
