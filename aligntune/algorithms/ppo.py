@@ -118,7 +118,7 @@ def steer(
     "The next price of straying"
     return beta*(1 + max(-0.2, min(0.2, kl/target - 1))*answers/horizon)
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #abff54a4
+# %% ../../nbs/algorithms/07_ppo.ipynb #0f24dd69
 class PolicyAndValue(torch.nn.Module):
     "A policy, and a value on its backbone or on one of its own"
     def __init__(self,
@@ -163,7 +163,9 @@ class PolicyAndValue(torch.nn.Module):
         if not value: return logps, spread, None
         return logps, spread, back(self._head(flat(seen[0]))) if self.value_head is not None else self._apart(padded, keep)
 
-    def _head(self, hidden: Tensor) -> Tensor: return self.value_head(hidden.to(self.value_head.weight.dtype)).squeeze(-1).float()
+    def _head(self, hidden: Tensor) -> Tensor:
+        head: Any = self.value_head
+        return head(hidden.to(head.weight.dtype)).squeeze(-1).float()
 
     def _apart(self, padded: dict, keep: int) -> Tensor:
         "Values from a model of their own"
