@@ -72,7 +72,7 @@ def child() -> None:
     result = getattr(importlib.import_module(module), name)(meter, **job['settings'])
     say(dict(result=result or {}, memory=peak_memory()))
 
-# %% ../../nbs/bench/00_measure.ipynb #8d6a17e0
+# %% ../../nbs/bench/00_measure.ipynb #5a90d949
 @dataclass(frozen=True)
 class Entry:
     "A contestant: a function that trains, in a process of its own"
@@ -84,8 +84,10 @@ class Entry:
 
 class Child:
     "A contestant's process, seen from the parent"
-    def __init__(self, entry: Entry, timeout: float = 600):
-        self.entry, self.laps, self.end, self.log, self.born, self.timeout = entry, [], None, tempfile.TemporaryFile('w+'), time.perf_counter(), timeout
+    def __init__(self, entry: Entry):
+        self.entry, self.log, self.born = entry, tempfile.TemporaryFile('w+'), time.perf_counter()
+        self.laps: list[dict[str, float]] = []
+        self.end: dict[str, Any] | None = None
         env = {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | dict(entry.env)
         self.process = subprocess.Popen([entry.python, '-c', 'from aligntune.bench.measure import child; child()'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1, env=env)
         self.tell(json.dumps(dict(call=entry.call, settings=dict(entry.settings))))
