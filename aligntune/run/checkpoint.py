@@ -30,7 +30,7 @@ __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'KEPT', 'PHASES', 'sha256'
 log = logging.getLogger('aligntune')
 PREFIX, SEAL, STAGING, OLD = 'checkpoint-', 'whole.json', '.saving-', '.old-'
 
-# %% ../../nbs/run/01_checkpoint.ipynb #28e2a0b4
+# %% ../../nbs/run/01_checkpoint.ipynb #7cee263e
 def sha256(path: str | Path) -> str:
     "The hash of a file"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
@@ -52,6 +52,7 @@ def seal(
     for d in {p.parent for p in _files(folder)}: sync_folder(d)
     write_whole(folder/SEAL, json.dumps(dict(seal=hashlib.sha256(body.encode()).hexdigest(), body=body)))
 
+# %% ../../nbs/run/01_checkpoint.ipynb #e58ad46e
 def read_seal(folder: str | Path) -> dict[str, Any]:
     "What the seal of a checkpoint says; a RunError if it cannot be trusted"
     path = Path(folder)/SEAL
@@ -164,7 +165,7 @@ def read_weights(folder: str | Path) -> dict[str, torch.Tensor]:
     try: return {k: v for p in files for k, v in load_file(p).items()}
     except SafetensorError as e: raise ModelError(f'the weights in {folder} are damaged', where=str(folder), why=str(e)) from None
 
-# %% ../../nbs/run/01_checkpoint.ipynb #a696040a
+# %% ../../nbs/run/01_checkpoint.ipynb #829adfff
 def copied(
     value: Any,  # nested dicts, lists, tuples and tensors
     memo: dict | None = None,  # tensors copied already
@@ -189,6 +190,7 @@ def _copy(t: torch.Tensor, pool: dict[Any, list[torch.Tensor]] | None) -> torch.
     free = (pool or {}).get((t.shape, t.dtype)) if t.is_contiguous() else None
     return free.pop().copy_(t) if free else t.to('cpu', copy=True)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #7fab5770
 def pool_of(copies: Sequence[torch.Tensor]) -> dict[Any, list[torch.Tensor]]:
     "Tensors that are not needed any more, by shape and type"
     out: dict[Any, list[torch.Tensor]] = {}
@@ -258,7 +260,7 @@ def _alike(v: Any, now: Any) -> Any:
     for k, x in v.items(): out[k] = _alike(x, now.get(k))
     return out
 
-# %% ../../nbs/run/01_checkpoint.ipynb #69089d3a
+# %% ../../nbs/run/01_checkpoint.ipynb #d70d04db
 @dataclass
 class Taken:
     "The state of a run at one step, copied"
@@ -275,6 +277,7 @@ class Taken:
         "Bytes of all its tensors"
         return size_of([self.weights, self.state])
 
+# %% ../../nbs/run/01_checkpoint.ipynb #4d161fe0
 def processes() -> int:
     "How many processes train together"
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
@@ -300,6 +303,7 @@ def has_own(trainer: Any, name: str) -> bool:
     "Does this kind of trainer bring its own way, such as PPO with its value model?"
     return getattr(type(trainer), name) is not getattr(Trainer, name)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #d6dfdd4f
 def take(
     trainer: Any,  # a transformers Trainer between two steps
     static: Mapping[str, bytes] | None = None,  # files that are the same in every checkpoint: the tokenizer
@@ -322,6 +326,7 @@ def take(
     return Taken(trainer.state.global_step, weights, state, {'trainer_state.json': _trainer_state(trainer), **(static or {})},
                  None if own['_save'] else _saver(model), dict(world_size=len(ranks), **facts), [c for c, _ in memo.values()])
 
+# %% ../../nbs/run/01_checkpoint.ipynb #6fbc4aea
 def _trainer_state(trainer: Any) -> str:
     "The text of trainer_state.json, callbacks included"
     state = trainer.state
@@ -387,13 +392,14 @@ def load_weights(
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #6862d132
+# %% ../../nbs/run/01_checkpoint.ipynb #fb3381cd
 def free_memory() -> int:
     "Bytes of memory that programs may still take; much, where the system does not say"
     try:
         with open('/proc/meminfo') as f: return next(int(line.split()[1])*1024 for line in f if line.startswith('MemAvailable'))
     except (OSError, StopIteration): return 2**40
 
+# %% ../../nbs/run/01_checkpoint.ipynb #e94a51eb
 class Writer:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
@@ -439,6 +445,7 @@ class Writer:
         "Is a save under way?"
         return self.thread is not None and self.thread.is_alive()
 
+# %% ../../nbs/run/01_checkpoint.ipynb #d8e0e405
 def save_error(e: BaseException, run: Path) -> BaseException:
     "Why a checkpoint could not be written, and what is left"
     if isinstance(e, AligntuneError) or not isinstance(e, Exception): return e
