@@ -27,7 +27,7 @@ from ..run.run import make_folder
 
 # %% auto #0
 __all__ = ['logger', 'OURS', 'write_rows', 'CPUDevice', 'CPUTorch', 'without_cuda', 'tidy_names', 'check_settings', 'sealing',
-           'only_whole', 'Record', 'WorkerSession']
+           'only_whole', 'Record', 'LibrarySession', 'WorkerSession']
 
 # %% ../../nbs/backends/08_worker.ipynb #3b36cffa
 logger = logging.getLogger('aligntune')
@@ -177,13 +177,12 @@ class Record:
         if result: self.manifest.data |= dict(status='finished', result=plain({k: v for k, v in dict(result).items() if k != 'raw'}))
         self.manifest.event(event, step=self.shown, **facts)
 
-# %% ../../nbs/backends/08_worker.ipynb #20945660
-class WorkerSession(Session):
-    "A training by a library with a program of its own"
+# %% ../../nbs/backends/08_worker.ipynb #087606d4
+class LibrarySession(Session):
+    "A library with a program of its own: what it is told, what it logs, and its model"
     title = target = states = ''   # its name, the function of its workers, its folder of states
     place: Mapping[str, Any] = {}
     trained: str | None = None  # folder of the trained model
-    _looked = 0.
 
     def settings(self) -> dict[str, Any]:
         "What the library is told"
@@ -204,6 +203,27 @@ class WorkerSession(Session):
     def folder(self) -> Path:
         "The folder of the run"
         return Path(self.spec['output_dir']).expanduser()
+
+    def _take(self) -> str:
+        "Put the newest model that the program wrote into the folder itself"
+        found = sorted((self.folder/'hf_format').glob('samples_*'), key=lambda p: float(p.name.split('_')[1])) + sorted((self.folder/'hf_format').glob('last_epoch'))
+        if not found: raise RunError(f'{self.title} has written no model', where=str(self.folder/'hf_format'))
+        for p in found[-1].iterdir():
+            if p.is_file(): shutil.copy2(p, self.folder/p.name)
+        with torch.device('meta'): model = AutoModelForCausalLM.from_config(self.config)
+        tidy_names(self.folder, set(model.state_dict()), set(model.all_tied_weights_keys))
+        self.tokenizer.save_pretrained(self.folder)
+        return str(self.folder)
+
+    def save_model(self, path: str | None = None, merged: bool = False) -> str:
+        "Write the trained model"
+        if path is None or Path(path).expanduser() == self.folder: return str(self.folder)
+        return super().save_model(path, merged)
+
+# %% ../../nbs/backends/08_worker.ipynb #0924dc87
+class WorkerSession(LibrarySession):
+    "A training by a library with a program of its own"
+    _looked = 0.
 
     def train(self, resume_from_checkpoint: Any = None, allow_changes: Sequence[str] = ()) -> Result:
         "Write the rows, start the program, follow it, take its model; goes on where an earlier call was stopped"
@@ -251,19 +271,3 @@ class WorkerSession(Session):
         logger.info('all %d steps are done already', result['total_steps'])
         self.trained = result['model_path']
         return Result(**{**result, 'steps': 0})
-
-    def _take(self) -> str:
-        "Put the newest model that the program wrote into the folder itself"
-        found = sorted((self.folder/'hf_format').glob('samples_*'), key=lambda p: float(p.name.split('_')[1])) + sorted((self.folder/'hf_format').glob('last_epoch'))
-        if not found: raise RunError(f'{self.title} has written no model', where=str(self.folder/'hf_format'))
-        for p in found[-1].iterdir():
-            if p.is_file(): shutil.copy2(p, self.folder/p.name)
-        with torch.device('meta'): model = AutoModelForCausalLM.from_config(self.config)
-        tidy_names(self.folder, set(model.state_dict()), set(model.all_tied_weights_keys))
-        self.tokenizer.save_pretrained(self.folder)
-        return str(self.folder)
-
-    def save_model(self, path: str | None = None, merged: bool = False) -> str:
-        "Write the trained model"
-        if path is None or Path(path).expanduser() == self.folder: return str(self.folder)
-        return super().save_model(path, merged)
