@@ -169,7 +169,7 @@ MATRIX: dict[tuple[str, str, str], Cell] = {
     (group, row, backend): _LESS_THAN_TRL.get(backend, {}).get(group, {}).get(row, YES)
     for group, rows in _ROWS.items() for row in rows for backend in BACKENDS}
 
-# %% ../../nbs/core/01_capability.ipynb #8a69e1fb
+# %% ../../nbs/core/01_capability.ipynb #0fe2a48d
 _MODELS_OF = {a: ('causal',) for a in ALGORITHMS} | {a: tuple(MODEL_TYPES) for a in ('sft', 'lora_sft')} | {'reward_model': ('causal', 'classification')}
 
 def _pair(algorithm: str, model_type: str, task_type: str | None) -> Cell:
@@ -179,6 +179,8 @@ def _pair(algorithm: str, model_type: str, task_type: str | None) -> Cell:
         return _no(f"{' or '.join(models)} only", f"{title} trains {' or '.join(models)} models, not {model_type} ones, on every backend")
     if task_type and 'classification' in task_type and algorithm not in ('sft', 'lora_sft'):
         return _no('SFT only', f'{title} cannot train {TASK_TYPES[task_type].lower()}: that is a task of sft')
+    if task_type and 'classification' not in task_type and model_type == 'classification' and algorithm != 'reward_model':
+        return _no('writes no text', f'a classification model gives labels, not text: it cannot be trained for {TASK_TYPES[task_type].lower()}')
     return YES
 
 # %% ../../nbs/core/01_capability.ipynb #d31c1895
