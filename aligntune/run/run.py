@@ -95,7 +95,7 @@ def impose(trainer: Any, changed: Mapping[str, tuple[Any, Any]]) -> None:
             if name == 'adam_epsilon' and 'eps' in g: g['eps'] = now
             if name in ('beta1', 'beta2') and 'betas' in g: g['betas'] = (now, g['betas'][1]) if name == 'beta1' else (g['betas'][0], now)
 
-# %% ../../nbs/run/05_run.ipynb #245e6579
+# %% ../../nbs/run/05_run.ipynb #de970d1f
 def _rank_file(folder: Path, name: str) -> Path:
     "The file of this process in a checkpoint"
     stem, _, end = name.partition('.')
@@ -111,6 +111,7 @@ class Parts:
         "The model without the wrappers of distributed training"
         return self.trainer.accelerator.unwrap_model(self.trainer.model, keep_torch_compile=False)
 
+# %% ../../nbs/run/05_run.ipynb #09ece3e7
 class Saving(Parts):
     "How a run saves"
     unproven = False
@@ -279,7 +280,7 @@ class Ending(Shrinking):
         self.note('interrupted' if not isinstance(e, Exception) else 'guard' if isinstance(e, GuardError) else 'error', step, error=f'{type(e).__name__}: {e}'.splitlines()[0])
         return e
 
-# %% ../../nbs/run/05_run.ipynb #e9b29ecb
+# %% ../../nbs/run/05_run.ipynb #68f8e8d6
 def make_folder(folder: Path) -> None:
     "Make the folder, or say why not"
     try:
@@ -292,6 +293,7 @@ def _settings(args: Any) -> dict[str, Any]:
     names = ('learning_rate', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_steps', 'num_train_epochs', 'seed', 'data_seed', 'weight_decay', 'warmup_steps', 'max_grad_norm', 'bf16', 'fp16')
     return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type), optimizer=str(args.optim))
 
+# %% ../../nbs/run/05_run.ipynb #0fca1b61
 class Taking(Saving, Restoring, Ending):
     "What a run needs to know, and how it takes over a trainer"
     def _take_over(self, trainer: Any) -> None: raise NotImplementedError
@@ -391,7 +393,7 @@ class Course(TakingOver):
                 if error is e: raise
                 if error is not None: raise error from e
 
-# %% ../../nbs/run/05_run.ipynb #ee810b26
+# %% ../../nbs/run/05_run.ipynb #873abe23
 class LastWords(Course):
     "What a training says when it is done, or was done already"
     def _done(self) -> TrainOutput | None:
@@ -427,6 +429,7 @@ class LastWords(Course):
         self.manifest.data['result'] = plain({**(self.manifest['result'] or {}), **{k: result[k] for k in names}})
         self.manifest.event('saved')
 
+# %% ../../nbs/run/05_run.ipynb #3cde5dcf
 class Run(LastWords):
     "A training on disk: starts it, watches it, keeps it"
     def check(self, resume_from_checkpoint: bool | str | os.PathLike | None = None) -> None:
