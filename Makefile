@@ -13,7 +13,7 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 
-.PHONY: help demo test check faults gpu-check test-long test-newest export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults gpu-check browser test-long test-newest export nb docs lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -37,18 +37,21 @@ docs: $(DEV)     ## the website in _docs
 	@if command -v quarto >/dev/null; then $(BIN)/nbdev_docs; else echo 'no quarto here: rendering offline'; $(PY) tools/website.py; fi
 
 lab: $(DEV)      ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab nbs
+	@$(BIN)/jupyter lab nbs/walkthroughs/01_quickstart.ipynb
 
 dist: $(DEV)     ## a wheel and a source distribution in dist
 	@rm -rf dist && $(PY) -m build -q && ls dist
 
 setup: $(DEV)    ## the development environment, .venv
 
-bench: $(DEV)    ## measured here, now: preparation of data beside TRL's (measurements of training follow with nbs/bench)
-	@$(PY) tools/nb.py --dry --show nbs/data/07_speed.ipynb
+bench: $(DEV)    ## speed and memory beside plain TRL, on this machine: make bench ARGS="work=sft rounds=3"
+	@$(PY) -m aligntune.cli bench out=nbs/bench/results $(ARGS)
+
+browser: $(DEV)  ## the widgets in a real browser (needs Chromium)
+	@$(PY) tools/browser.py
 
 test-long: $(DEV) ## every notebook as it stands, the long ones too
-	@$(PY) tools/run_notebooks.py --all
+	@$(PY) tools/run_notebooks.py --all --flags slow
 
 test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
 	@.venv-newest/bin/python tools/run_notebooks.py --package

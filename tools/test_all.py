@@ -13,6 +13,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
     'lessons': ('notebooks run as they stand (the long ones: below)', [py, 'tools/run_notebooks.py']),
     'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
+    'browser': ('widgets in a real browser', [py, 'tools/browser.py']),
     'checks': ('each check catches its fault', [py, 'tools/test_checks.py']),
 }
 

@@ -295,7 +295,7 @@ def grow(model: Any, tokenizer: Any) -> bool:
     logger.info('%d tokens were added: the embedding grew from %d to %d rows', len(tokenizer)-rows, rows, len(tokenizer))
     return True
 
-# %% ../../nbs/backends/00_loading.ipynb #00473580
+# %% ../../nbs/backends/00_loading.ipynb #7d6a4f18
 _LORA = dict(lora_r='r', lora_alpha='lora_alpha', use_rslora='use_rslora')
 
 def _with_adapter(model: Any, spec: Any, source: Source, kind: str, grown: bool):
@@ -305,6 +305,7 @@ def _with_adapter(model: Any, spec: Any, source: Source, kind: str, grown: bool)
         if spec['method'] in ('full', 'osft'): return model
         set_seed(spec['seed'])
         with quiet(): return get_peft_model(model, peft_config(spec, model, kind, grown))
+    import aligntune.algorithms.osft   # noqa: F401   makes its kind of adapter known to PEFT
     try: old = PeftConfig.from_pretrained(source.adapter)
     except (OSError, ValueError) as e: raise ModelError('there is no adapter in this place', where=f'adapter {source.adapter}', fix='give the folder that holds adapter_config.json') from e
     for k, theirs in _LORA.items():

@@ -239,11 +239,12 @@ def _memory(device: str, hw: Hardware) -> int | None:
     "Bytes that the training may use"
     return hw.ram if device == 'cpu' else min((m for m in hw.memory if m), default=None)
 
-# %% ../../nbs/core/05_plan.ipynb #75accf47
+# %% ../../nbs/core/05_plan.ipynb #1c031149
 class _ToStderr(logging.Handler):
-    "Lines of aligntune on standard error, where the program has no logging of its own; one process of many speaks"
+    "Lines of aligntune on standard error, where the program has no logging of its own; one process of many speaks. Jupyter paints that red: there only warnings go to it"
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers and os.environ.get('RANK', '0') == '0': sys.stderr.write(f'aligntune: {self.format(record)}\n')
+        calm = record.levelno < logging.WARNING and type(sys.stdout).__module__.startswith('ipykernel')
+        if not logging.getLogger().handlers and os.environ.get('RANK', '0') == '0': (sys.stdout if calm else sys.stderr).write(f'aligntune: {self.format(record)}\n')
 
 def show_log() -> None:
     "Make the lines of aligntune visible, once"

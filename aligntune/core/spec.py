@@ -552,7 +552,7 @@ def _parse(cls: Any, config: Any, keywords: Mapping[str, Any]) -> Any:
     spec = cls(**groups, extra=extra, origins=origins)
     return dataclasses.replace(spec, notes=tuple(_judge(spec)))
 
-# %% ../../nbs/core/02_spec.ipynb #92d7a2ac
+# %% ../../nbs/core/02_spec.ipynb #28435232
 def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
     "Settle the settings that follow from others"
     def put(name, value, because): values[name], origins[name] = value, f'follows from {because}'
@@ -560,8 +560,11 @@ def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
     if four and eight: raise SpecError('load_in_4bit and load_in_8bit exclude each other', where=f"{origins['load_in_4bit']}; {origins['load_in_8bit']}", fix='keep one of them')
     if method == 'full' and (four or eight):
         raise SpecError('quantised weights cannot be trained themselves', where=origins['method'], why='a full fine-tuning moves every weight, and 4- or 8-bit weights cannot move', fix='use_peft=True, or load_in_4bit=False')
+    if values.get('algorithm') == 'osft' and method not in (None, 'osft'):
+        raise SpecError(f'algorithm=osft and method={method} exclude each other', where=f"{origins['algorithm']}; {origins['method']}", why='OSFT is itself the way in which weights change', fix=f"leave method out, or algorithm='sft' with method='{method}'")
     if method is None and values.get('algorithm') == 'osft' or method == 'osft' and values.get('algorithm', 'sft') == 'sft':
-        put('method', 'osft', 'algorithm=osft'); put('algorithm', 'osft', origins.get('algorithm', 'method=osft'))
+        if method is None: put('method', 'osft', 'algorithm=osft')
+        if values.get('algorithm') != 'osft': put('algorithm', 'osft', 'method=osft')
     elif four and method in (None, 'lora'): put('method', 'qlora', 'load_in_4bit=True')
     elif eight and method is None: put('method', 'lora', 'load_in_8bit=True')
     elif method == 'qlora' and not eight:

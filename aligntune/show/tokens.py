@@ -12,7 +12,7 @@ from ..data.report import Preview, PreviewRow, row_pieces
 # %% auto #0
 __all__ = ['show_tokens']
 
-# %% ../../nbs/show/03_tokens.ipynb #89cc7900
+# %% ../../nbs/show/03_tokens.ipynb #d071c943
 def show_tokens(
     x: Any,  # a trainer, a preview, or a text or list of texts
     n: int = 3,  # rows to show
@@ -23,6 +23,6 @@ def show_tokens(
     if hasattr(x, 'preview'): return x.preview(n)
     texts = [x] if isinstance(x, str) else list(x) if isinstance(x, Sequence) else None
     if texts is None or tokenizer is None: raise SpecError(f'no tokens to show in a {type(x).__name__}', where='show_tokens', fix='show_tokens(trainer), or show_tokens(texts, tokenizer=tokenizer)')
-    return Preview([_row(i, tokenizer(t).input_ids, tokenizer) for i, t in enumerate(texts[:n])])
+    return Preview([_line(i, tokenizer(t).input_ids, tokenizer) for i, t in enumerate(texts[:n])])
 
-def _row(i: int, ids: Sequence[int], tokenizer: Any) -> PreviewRow: return PreviewRow(f'text {i}: {len(ids)} tokens', row_pieces(tokenizer, ids))
+def _line(i: int, ids: Sequence[int], tokenizer: Any) -> PreviewRow: return PreviewRow(f'text {i}: {len(ids)} tokens', row_pieces(tokenizer, ids))

@@ -61,7 +61,7 @@ def hub_token() -> str:
     except (userdata.SecretNotFoundError, userdata.NotebookAccessError): return 'token: no secret HF_TOKEN in Colab, public models only'
     return 'token: from the secrets of Colab (HF_TOKEN)'
 
-# %% ../../nbs/show/07_walkthrough.ipynb #d08ffd28
+# %% ../../nbs/show/07_walkthrough.ipynb #5871d30f
 @dataclass(frozen=True, repr=False)
 class Choice:
     "What to train with on this machine, and why"
@@ -91,7 +91,7 @@ def choose(
             plan = make_plan(TrainSpec.parse(model_name=model_name, **settings, **{} if method == 'full' else dict(method=method)), probe)
             need = plan.estimate.total if plan.estimate else None
             tried.append((method, need))
-            if need is None or plan.memory is None or plan.estimate.fits(plan.memory): break
+            if plan.estimate is None or plan.memory is None or plan.estimate.fits(plan.memory): break
     finally: log.setLevel(level)
     if gpu and plan.device == 'cpu':
         raise UnsupportedError('this walkthrough needs a GPU', where='choose', why=f'{hardware(probe)}: a model of this size would take days', fix='in Colab: Runtime > Change runtime type > T4; or IN_TEST=1 for the tiny stand-in')
