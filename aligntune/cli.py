@@ -166,7 +166,7 @@ def check_names(call: Call) -> None:
     for n in call.settings:
         if n not in known: raise SpecError(f'{call.command} has no option {n!r}', where='command line', fix=did_you_mean(n, known) if known else f'aligntune {c.form}')
 
-# %% ../nbs/cli.ipynb #0d0a01e7
+# %% ../nbs/cli.ipynb #a53a2257
 def main(
     args: Sequence[str] | None = None  # the words after the program's name; by default those of the process
 ) -> int:
@@ -175,7 +175,10 @@ def main(
     if not args or args[0] in ('-h', '--help', 'help'): print(usage()); return 0
     if args[0] in ('-V', '--version', 'version'): print(__version__); return 0
     as_json, verbose = '--json' in args, '--verbose' in args
-    try: answer = _run(args)
+    try:
+        answer = _run(args)
+        _show(answer, as_json, '--quiet' in args)
+        return answer.code
     except AligntuneError as e:
         if verbose: raise
         return _failed(dict(type=type(e).__name__, what=e.what, where=e.where, why=e.why, fix=e.fix), str(e), e.exit_code, as_json)
@@ -189,8 +192,6 @@ def main(
         if verbose: raise
         what = f'unexpected {type(e).__name__}: {(str(e).strip() or "no message").splitlines()[0]}'
         return _failed(dict(type=type(e).__name__, what=what), f'{what}\n  fix: the same command with --verbose shows where; please report it', 1, as_json)
-    _show(answer, as_json, '--quiet' in args)
-    return answer.code
 
 def _failed(error: dict[str, str], text: str, code: int, as_json: bool) -> int:
     "Say what went wrong, in words or as an object"
