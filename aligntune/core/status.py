@@ -533,12 +533,12 @@ def _head(path: Path) -> str:
     "The first kilobyte of a file"
     with open(path, errors='replace') as f: return f.read(1024)
 
-# %% ../../nbs/core/03_status.ipynb #5b1661c1
+# %% ../../nbs/core/03_status.ipynb #2c25ff2e
 def _hub_check(p: Probe, ask: bool) -> Check:
     "Whether the hub answers; not asked in offline mode"
     for name in ('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'):
         if p.env.get(name, '').upper() in ('1', 'ON', 'YES', 'TRUE'): return Check('hub', 'note', f'not asked: {name}={p.env[name]}')
-    if not ask: return Check('hub', 'note', 'not asked', 'aligntune.core.status.doctor(hub=True)')
+    if not ask: return Check('hub', 'note', 'not asked', 'aligntune doctor hub=true')
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
     url = p.env.get('HF_ENDPOINT', 'https://huggingface.co')

@@ -73,7 +73,7 @@ class Scores:
         for n, v in self.parts.items(): out |= {f'rewards/{n}/mean': statistics.fmean(v), f'rewards/{n}/std': spread(v)}
         return out
 
-# %% ../../nbs/rewards/07_combine.ipynb #20743880
+# %% ../../nbs/rewards/07_combine.ipynb #0c835b40
 def _numbered(rewards: Iterable[Reward]) -> dict[str, Reward]:
     "Rewards by name; a name that returns gets a number"
     out: dict[str, Reward] = {}
@@ -110,7 +110,7 @@ class Rewards:
 
     def check_columns(self, names: Iterable[str]) -> None:
         "Refuse data without a column that a part reads, before any model is loaded"
-        for f in self.functions: f.reward.check_columns([*names, 'prompt', 'completion_ids'])
+        for f in self.functions: f.reward.check_columns(dict.fromkeys([*names, 'prompt', 'completion_ids']))
 
     def score(self, prompts, completions, completion_ids=None, **columns) -> Scores:
         "Every part of a batch"
