@@ -147,7 +147,7 @@ class RewardGuard(TrainerCallback):
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #0fed46e3
+# %% ../../nbs/algorithms/03_grpo.ipynb #7b33d416
 class GroupTrainer(OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -201,7 +201,7 @@ class GroupTrainer(OwnTrainer, GRPOTrainer):
 
     def _shares(self) -> bool:
         "Whether prompts are computed once"
-        return not (self.use_liger_kernel or self.is_deepspeed_enabled or self.is_fsdp_enabled or why_rows(self.model))
+        return not (getattr(self, 'use_liger_kernel', False) or self.is_deepspeed_enabled or self.is_fsdp_enabled or why_rows(self.model))
 
     def training_step(self, model: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         "One forward and backward pass; checkpointed layers are computed again inside, so they too obey the layout"

@@ -22,7 +22,7 @@ from .shared import sharing, why_rows
 
 # %% auto #0
 __all__ = ['logger', 'TRAINERS', 'TokenMean', 'plain_head', 'HeadLoss', 'Judged', 'use_head_loss', 'causal_batches',
-           'CausalTrainer', 'cuts_steps', 'causal_args', 'causal_trainer', 'label_loss', 'LabelTrainer',
+           'CausalTrainer', 'cuts_steps', 'in_pieces', 'causal_args', 'causal_trainer', 'label_loss', 'LabelTrainer',
            'Seq2SeqLabelTrainer', 'seq2seq_trainer', 'class_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/01_sft.ipynb #fb0a7990
@@ -151,7 +151,7 @@ def causal_batches(spec: Any, model: Any, tokenizer: Any):
     apart = not flash and not spec['torch_compile'] and spec['backend'] != 'unsloth' and not why_rows(model)
     return JoinedBatches(tokenizer.pad_token_id, model.config.get_text_config().hidden_size, flash, apart), 'rows are joined, not padded: this model keeps them apart' + (', and attention is computed row by row' if apart else '')
 
-# %% ../../nbs/algorithms/01_sft.ipynb #6948b9ec
+# %% ../../nbs/algorithms/01_sft.ipynb #cf7c7e1c
 class CausalTrainer(TokenMean, SFTTrainer):
     "TRL's SFTTrainer on prepared rows"
     data_collator: Any
@@ -211,23 +211,27 @@ def cuts_steps(spec: Any) -> bool:
     "Are both the rows of a step and the tokens of a batch given?"
     return bool(spec['max_tokens_per_gpu'] and spec['effective_batch_size'])
 
+def in_pieces(session: Any) -> bool:
+    "Whether the loss is taken in pieces; TRL's name for that is chunked_nll, since 1.16 nll"
+    return session.spec['loss_type'] in (None, 'chunked_nll') and not session.spec['label_smoothing'] and plain_head(session.model)
+
 def causal_args(session: Any) -> SFTConfig:
     "The config for a language model: TRL neither cuts, nor packs, nor masks"
     spec = session.spec
     smooth = spec['label_smoothing']
-    loss = spec['loss_type'] or ('chunked_nll' if not smooth and plain_head(session.model) else 'nll')
+    loss = spec['loss_type'] or ('chunked_nll' if in_pieces(session) else 'nll')
     rows = dict(per_device_train_batch_size=spec['effective_batch_size']//getattr(session.plan, 'processes', 1), gradient_accumulation_steps=1) if cuts_steps(spec) else {}
     return training_args(spec, session.plan, SFTConfig, session.eval_dataset is not None, max_length=None, loss_type=loss, **rows,
                          dataset_kwargs=dict(skip_prepare_dataset=True), label_smoothing_factor=smooth, prediction_loss_only=True)
 
 def causal_trainer(session: Any) -> CausalTrainer:
     "The trainer for a language model"
-    batches, why = causal_batches(session.spec, session.model, session.tokenizer)
+    (batches, why), pieces = causal_batches(session.spec, session.model, session.tokenizer), in_pieces(session)
     logger.info('%s', why)
     out = CausalTrainer(model=session.model, args=causal_args(session), data_collator=batches, train_dataset=session.train_dataset,
                         eval_dataset=session.eval_dataset, processing_class=session.tokenizer)
     out.budget, out.whole_steps = session.spec['max_tokens_per_gpu'], cuts_steps(session.spec)
-    out.own_head = out.args.loss_type == 'chunked_nll' and not out.aux_loss_enabled and session.spec['backend'] != 'unsloth' and out.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    out.own_head = pieces and not out.aux_loss_enabled and session.spec['backend'] != 'unsloth' and out.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     if out.own_head: use_head_loss(session.model)
     longest = max(map(len, session.train_dataset['input_ids'])) if out.whole_steps else 0
     if longest > (out.budget or longest): raise UnsupportedError(f'a row has {longest:,} tokens, more than a batch may have', where='argument max_tokens_per_gpu', fix=f'max_tokens_per_gpu={longest}, or on_long with a smaller max_seq_length')
