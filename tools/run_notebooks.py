@@ -6,6 +6,7 @@ With `--package` the exported cells are left out and their names come from the e
 coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
 export nothing are the same both ways, and the LONG ones would cost minutes, so only `--all` runs those here too."""
 import argparse, faulthandler, json, os, re, shutil, signal, sys, tempfile, time
+from importlib.util import find_spec
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
 
@@ -14,6 +15,7 @@ os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='fals
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
     backends/05_instructlab backends/06_mini_trainer run/06_faults commands hub""".split()
+UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth'.split()   # run where it is installed
 WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show', 'guides', 'walkthroughs', 'bench')   # rooms whose notebooks import torch and transformers anyway
 
 def sources(path, package, run_flags):
@@ -31,9 +33,11 @@ def sources(path, package, run_flags):
             name = None   # once: the first exported cell brings all names
         else: yield i, c['source']
 
+def name(path): return path.with_suffix('').relative_to('nbs').as_posix()
+
 def differs(path):
     "Whether running it as it stands shows more than running it on the package, at a price worth it"
-    return path.with_suffix('').relative_to('nbs').as_posix() not in LONG and '"#| export' in (root/path).read_text()
+    return name(path) not in LONG and '"#| export' in (root/path).read_text()
 
 def lessons(path, package, run_flags, at):
     "Run one notebook here, the number of the current cell in the file `at`; the message of its first failure, or nothing"
@@ -111,6 +115,8 @@ if __name__ == '__main__':
     if not a.notebooks:
         for old in (root/'.cache').glob('coverage*'): old.unlink()
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()
+    lacking = [p for p in paths if find_spec('unsloth') is None and name(p) in UNSLOTH]
+    for p in lacking: paths.remove(p); print(f'skipped          {p}: Unsloth is not installed')
     try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
     finally: shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
     results = {p: [problems[p]] if p in problems else [] for p in paths}

@@ -54,15 +54,17 @@ def check_loss(
     if name == 'robust' and smoothing >= .5: raise SpecError('half of the labels wrong leaves nothing to learn', where='label_smoothing', fix='a value below 0.5')
     return dict(loss_type=[name], label_smoothing=smoothing or (1e-3 if name == 'exo_pair' else 0.))   # EXO's target must not be 0; its paper takes 1e-3
 
-# %% ../../nbs/algorithms/02_dpo.ipynb #f4316bb2
+# %% ../../nbs/algorithms/02_dpo.ipynb #9e2613d4
 def is_fresh(model: Any) -> bool:
     "Does the adapter of `model` still do nothing?"
     ups = [p for n, p in model.named_parameters() if 'lora_B' in n or 'lora_embedding_B' in n]
     return bool(ups) and not any(p.any() for p in ups)
 
 def frozen(model: Any) -> Any:
-    "A copy of `model` that does not learn"
-    return copy.deepcopy(model).requires_grad_(False).eval()
+    "A copy of `model` that does not learn; a forward that an earlier trainer hung on the model would compute with the original, so it is left behind"
+    twin = copy.deepcopy(model)
+    for m in twin.modules(): m.__dict__.pop('forward', None)
+    return twin.requires_grad_(False).eval()
 
 # %% ../../nbs/algorithms/02_dpo.ipynb #e6d4717e
 def precompute(

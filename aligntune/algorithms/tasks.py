@@ -108,10 +108,12 @@ def lesson(
     as_data = lambda r: None if r is None else Dataset.from_list(list(r))
     return SimpleNamespace(spec=spec, plan=plan, model=model, tokenizer=tok, train_dataset=as_data(rows), eval_dataset=as_data(eval_rows), trainer=None)
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #4570284e
+# %% ../../nbs/algorithms/00b_tasks.ipynb #b6fc07b5
 def double(model: Any) -> Any:
-    "A copy of `model` in float64"
-    return copy.deepcopy(model).double().eval()
+    "A copy of `model` in float64, without what trainers hang on a model: a forward of its own would go on computing with the original"
+    twin = copy.deepcopy(model)
+    for m in twin.modules(): m.__dict__.pop('forward', None)
+    return twin.double().eval()
 
 def token_logps(
     model: Any,  # a causal model

@@ -226,8 +226,8 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state['cuda']) if isinstance(state['cuda'], list) else torch.cuda.set_rng_state(state['cuda'])
 
-# %% ../../nbs/run/01_checkpoint.ipynb #ac1b74c4
-KEPT = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time', 'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss', '_total_loss_scalar', '_globalstep_last_logged')
+# %% ../../nbs/run/01_checkpoint.ipynb #344d13bb
+KEPT = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time', 'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss', '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
 
 def kept_names(trainer: Any) -> list[str]:
     "The attributes of `trainer` that belong in a checkpoint"
