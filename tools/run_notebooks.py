@@ -15,7 +15,7 @@ os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='fals
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
     backends/05_instructlab backends/06_mini_trainer run/06_faults commands hub""".split()
-UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth'.split()   # run where it is installed
+UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
 WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show', 'guides', 'walkthroughs', 'bench')   # rooms whose notebooks import torch and transformers anyway
 
 def sources(path, package, run_flags):
