@@ -51,7 +51,7 @@ def command(target: str, request: str, place: Mapping[str, Any]) -> tuple[list[s
     if (place.get('nproc_per_node') or 1)*(place.get('nnodes') or 1) > 1: return torchrun_command(target, request, place), {}
     return [sys.executable, '-m', 'aligntune.backends.launch', target, request], alone()
 
-# %% ../../nbs/backends/07_launch.ipynb #8822a6cd
+# %% ../../nbs/backends/07_launch.ipynb #883a7702
 def _write(path: Path, value: Any) -> None:
     "Write a file that appears whole"
     part = path.with_suffix('.part')
@@ -64,6 +64,7 @@ def work(
 ) -> int:
     "What each worker does; the exit code"
     home, rank = Path(request).parent, int(os.environ.get('RANK', 0))
+    for stream in (sys.stdout, sys.stderr): stream.reconfigure(line_buffering=True, write_through=False)
     try: out = load(target)(json.loads(Path(request).read_text()))
     except Interrupted as e: _write(home/f'stopped-{rank}.json', dict(code=e.code, message=str(e))); return 0
     except BaseException as e:
