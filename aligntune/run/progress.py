@@ -17,7 +17,8 @@ from .signals import in_notebook
 
 # %% auto #0
 __all__ = ['log', 'SHOWN', 'Place', 'PANEL', 'LONGEST', 'short', 'clock', 'memory_peak', 'Pace', 'Where', 'to_log', 'to_terminal',
-           'Live', 'place_for', 'answers_of', 'keep_answers', 'read_answers', 'Progress', 'Shielded', 'shield']
+           'Live', 'place_for', 'answers_of', 'keep_answers', 'read_answers', 'Counting', 'Keeping', 'Progress',
+           'Shielded', 'shield']
 
 # %% ../../nbs/run/03_progress.ipynb #7b2a3eef
 log = logging.getLogger('aligntune')
@@ -44,21 +45,44 @@ def memory_peak(device: str) -> int | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else peak*1024
 
-# %% ../../nbs/run/03_progress.ipynb #d87c5577
+# %% ../../nbs/run/03_progress.ipynb #f502c5eb
 class Pace:
     "How fast the last steps were"
-    def __init__(self, keep: int = 20): self.keep, self.at = keep, [(time.monotonic(), 0)]
+    def __init__(self,
+        keep: int = 20,  # steps that are looked at, or one round where that is longer
+        clock: Callable[[], float] = time.monotonic  # in seconds
+    ):
+        self.keep, self.clock, self.rested = keep, clock, 0.
+        self.now: tuple[float, int, int] = (clock(), 0, 0)   # seconds, steps and tokens
+        self.at = [self.now]   # the start, then the ends of rounds
+
     def step(self, tokens: int = 0) -> None:
         "A step is done"
-        self.at = [*self.at, (time.monotonic(), self.at[-1][1] + tokens)][-self.keep-1:]
+        _, steps, before = self.now
+        self.now = self.clock(), steps + 1, before + tokens
+        if tokens or not before: self.at.append(self.now)
+        while len(self.at) > 2 and (not self.at[0][1] or self.at[1][1] <= steps + 1 - self.keep): del self.at[0]
+
+    def rest(self) -> None:
+        "What has passed since the last step was no training"
+        gap = self.clock() - self.now[0]
+        later = lambda at: (at[0] + gap, at[1], at[2])
+        self.now, self.at = later(self.now), [later(x) for x in self.at]
+        if self.now[1]: self.rested += gap
+
+    def _span(self) -> list[float]:
+        "Seconds, steps and tokens of the whole rounds; of all there is, until there is one after the first"
+        return [b - a for a, b in zip(self.at[0], self.at[-1] if self.at[0][1] else self.now)]
+
     @property
     def seconds(self) -> float | None:
-        "Seconds of one step"
-        return (self.at[-1][0] - self.at[0][0])/(len(self.at) - 1) if len(self.at) > 1 else None
+        "Seconds of one step, with its share of the rests"
+        t, steps, _ = self._span()
+        return t/steps + self.rested/self.now[1] if steps else None
     @property
     def tokens(self) -> float | None:
-        "Tokens of one second"
-        t, n = self.at[-1][0] - self.at[0][0], self.at[-1][1] - self.at[0][1]
+        "Tokens of one second of training"
+        t, _, n = self._span()
         return n/t if n and t > 0 else None
 
 # %% ../../nbs/run/03_progress.ipynb #dabd19ad
@@ -127,20 +151,31 @@ def _shows_html() -> bool:
     shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
     return shell is not None and type(shell).__name__ != 'TerminalInteractiveShell'
 
-# %% ../../nbs/run/03_progress.ipynb #598ea641
+# %% ../../nbs/run/03_progress.ipynb #ad70d35f
 def answers_of(
     trainer: Any  # in training
 ) -> list[dict[str, Any]]:
     "The best, a middling and the worst answer of the last batch; none where the trainer keeps none"
+    scores, text = _of_rollout(trainer) if getattr(trainer, 'rollout', None) else _of_batch(trainer)
+    best = sorted(range(len(scores)), key=lambda i: -scores[i])
+    some = [best[i] for i in sorted({0, len(best)//2, len(best) - 1})] if best else []
+    return [dict(prompt=str(p)[-LONGEST:], completion=str(c)[:LONGEST], reward=round(scores[i], 4)) for i in some for p, c in [text(i)]]
+
+def _of_batch(trainer: Any) -> tuple[list[float], Callable]:
+    "Score and text of each answer of TRL's last batch"
     kept = getattr(trainer, '_logs', None) or {}
-    rewards = kept.get('rewards') or {}
-    if not rewards or not kept.get('completion'): return []
-    weights = getattr(trainer, 'reward_weights', None)
+    rewards, weights = kept.get('rewards') or {}, getattr(trainer, 'reward_weights', None)
     w = [float(x) for x in weights] if weights is not None else [1.]*len(rewards)
     total = [sum(a*float(r) for a, r in zip(w, rs) if r is not None and r == r) for rs in zip(*rewards.values())]
-    rows = sorted(zip(total, kept['prompt'], kept['completion']), key=lambda x: -x[0])
-    some = [rows[i] for i in sorted({0, len(rows)//2, len(rows) - 1})]
-    return [dict(prompt=str(p)[-LONGEST:], completion=str(c)[:LONGEST], reward=round(r, 4)) for r, p, c in some]
+    return total if kept.get('completion') else [], lambda i: (kept['prompt'][i], kept['completion'][i])
+
+def _of_rollout(trainer: Any) -> tuple[list[float], Callable]:
+    "Score and text of each answer of PPO's last rollout"
+    ids, seen, mask, score = (trainer.rollout.get(k) for k in ('ids', 'attention', 'mask', 'score'))
+    def text(i: int) -> tuple[str, str]:
+        asked, said = ids[i, :-mask.shape[1]], ids[i, -mask.shape[1]:]
+        return tuple(trainer.processing_class.decode(x, skip_special_tokens=True) for x in (asked[seen[i, :len(asked)].bool()], said[mask[i].bool()]))   # type: ignore[return-value]
+    return [] if score is None else score.tolist(), text
 
 LONGEST = 2000   # characters of a text that are kept
 
@@ -158,8 +193,66 @@ def read_answers(folder: str | Path) -> dict[int, list[dict[str, Any]]]:
         out.setdefault(last := row.pop('step'), []).append(row)
     return out
 
-# %% ../../nbs/run/03_progress.ipynb #e22fa5fa
-class Progress(TrainerCallback):
+# %% ../../nbs/run/03_progress.ipynb #c52b3f2a
+class Counting(TrainerCallback):
+    "Tokens, seconds and bytes of the steps"
+    def __init__(self,
+        tokens: Callable[[], int] | None = None,  # all tokens so far on this process
+        device: str = 'cpu',  # whose memory is measured
+        remote: bool = False,  # the training runs in another process and is counted there
+        clock: Callable[[], float] = time.monotonic  # in seconds
+    ):
+        self.tokens, self.device, self.remote, self.clock = tokens, device, remote, clock
+        self.pace, self.before = Pace(clock=clock), 0
+
+    def _total(self, args: Any, state: Any) -> int:
+        "All tokens so far, on all processes"
+        return (self.tokens()*max(args.world_size, 1) if self.tokens else 0) or state.num_input_tokens_seen
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Start the clock; a resumed run doesn't count again what it has counted"
+        self.pace, self.before = Pace(clock=self.clock), self._total(args, state)
+
+    def count(self, args: Any, state: Any, memory: bool = True) -> None:
+        "A step is done"
+        total = self._total(args, state)
+        self.pace.step(total - self.before); self.before = total
+        peak = memory_peak(self.device) if memory else getattr(state, 'counted', {}).get('peak')
+        state.counted = dict(seconds=self.pace.seconds, tokens=self.pace.tokens, peak=peak)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "An evaluation was no training"
+        if not self.remote: self.pace.rest()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Nor was a save"
+        if not self.remote: self.pace.rest()
+
+# %% ../../nbs/run/03_progress.ipynb #fb422f13
+class Keeping(Counting):
+    "The files of log entries and of answers"
+    metrics: Metrics | None = None
+    answers: Callable[[], list[dict[str, Any]]] | None = None
+    kept = 0   # the last step whose answers were kept
+
+    def keep(self, state: Any, logs: Mapping[str, Any]) -> dict[str, Any]:
+        "Write a log entry; gives it with what was counted"
+        counted = getattr(state, 'counted', {})
+        pace, peak = counted.get('tokens'), counted.get('peak') if self.remote else memory_peak(self.device)
+        entry = dict(step=state.global_step, **logs, **({'tokens_per_second': round(pace, 1)} if pace else {}), **({'memory_peak': peak} if peak else {}))
+        if self.metrics: self.metrics.add(entry)
+        return entry
+
+    def last_answers(self, args: Any, state: Any) -> list[dict[str, Any]]:
+        "The last answers, kept about a hundred times in a run"
+        if self.remote: return next(reversed(read_answers(args.output_dir).values()), [])
+        rows = self.answers() if self.answers else []
+        if rows and self.metrics and (state.global_step - self.kept >= state.max_steps//100 or state.global_step >= state.max_steps):
+            keep_answers(self.metrics.path.parent, state.global_step, rows); self.kept = state.global_step
+        return rows
+
+# %% ../../nbs/run/03_progress.ipynb #7e11d457
+class Progress(Keeping):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
         metrics: Metrics | None = None,  # the file of log entries
@@ -168,57 +261,39 @@ class Progress(TrainerCallback):
         estimate: int | None = None,  # bytes that the plan foresaw
         device: str = 'cpu',  # whose memory is measured
         answers: Callable[[], list[dict[str, Any]]] | None = None,  # the last answers
-        remote: bool = False  # the training runs in another process
+        remote: bool = False,  # the training runs in another process
+        clock: Callable[[], float] = time.monotonic  # in seconds
     ):
-        self.metrics, self.place, self.tokens, self.estimate, self.device, self.answers, self.remote = metrics, place, tokens, estimate, device, answers, remote
-        self.pace, self.before, self.drawn, self.kept = Pace(), 0, 0., 0
+        super().__init__(tokens, device, remote, clock)
+        self.metrics, self.answers, self.place, self.estimate = metrics, answers, place, estimate
         self.logs: dict[str, Any] = {}
-        self.shown: tuple = ()
+        self.drawn, self.shown = 0., ()
         self.open, self.name = False, f'{os.getpid()} {id(self)}'
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Start the clock"
-        self.pace, self.before = Pace(), (self.tokens() if self.tokens else 0) or state.num_input_tokens_seen
+        "Start the clock; open the place, unless somebody shows already"
+        super().on_train_begin(args, state, control)
         taken = getattr(control, 'shown', '') not in ('', self.name) and not self.remote
         if not state.is_world_process_zero or self.place is None or taken: return
         self.open, control.shown = True, self.name
         if isinstance(self.place, Live): self.place.begin(self._where(state), args.output_dir)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Count the tokens of a step; redraw at most ten times a second"
-        due = time.monotonic() - self.drawn > .1
-        if not self.remote: self._count(args, state, due)
+        "Count the step; redraw at most ten times a second"
+        due = self.clock() - self.drawn > .1
+        if not self.remote: self.count(args, state, due)
         if due: self._show(state, False)
-
-    def _count(self, args: Any, state: Any, due: bool) -> None:
-        "Pace and memory, kept in the state so that others see them"
-        total = (self.tokens() if self.tokens else 0) or state.num_input_tokens_seen
-        self.pace.step((total - self.before)*max(args.world_size, 1)); self.before = total
-        peak = memory_peak(self.device) if due else getattr(state, 'counted', {}).get('peak')
-        state.counted = dict(seconds=self.pace.seconds, tokens=self.pace.tokens, peak=peak)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         "A log entry"
         if not state.is_world_process_zero or not logs: return
-        pace = getattr(state, 'counted', {}).get('tokens')
-        peak = getattr(state, 'counted', {}).get('peak') if self.remote else memory_peak(self.device)
-        entry = dict(step=state.global_step, **logs, **({'tokens_per_second': round(pace, 1)} if pace else {}), **({'memory_peak': peak} if peak else {}))
-        rows = self._answers(args, state)
-        if self.metrics: self.metrics.add(entry)
+        rows, entry = self.last_answers(args, state), self.keep(state, logs)
         if 'train_runtime' in logs: return
         self.logs |= {k: v for k, v in logs.items() if k in SHOWN}
         if isinstance(self.place, Live) and self.open:
             self.place.entry(entry)
             if rows: self.place.answers(rows)
         self._show(state, True)
-
-    def _answers(self, args: Any, state: Any) -> list[dict[str, Any]]:
-        "The last answers, kept about a hundred times in a run"
-        if self.remote: return next(reversed(read_answers(args.output_dir).values()), [])
-        rows = self.answers() if self.answers else []
-        if rows and self.metrics and (state.global_step - self.kept >= state.max_steps//100 or state.global_step >= state.max_steps):
-            keep_answers(self.metrics.path.parent, state.global_step, rows); self.kept = state.global_step
-        return rows
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Leave the last line standing"
@@ -232,14 +307,13 @@ class Progress(TrainerCallback):
         if isinstance(self.place, Live): self.place.end()
         elif self.place is to_terminal: sys.stderr.write('\n')
 
-    def _where(self, state: Any) -> Where:
-        return Where(state.global_step, state.max_steps, dict(self.logs), estimate=self.estimate, **getattr(state, 'counted', {}))
+    def _where(self, state: Any) -> Where: return Where(state.global_step, state.max_steps, dict(self.logs), estimate=self.estimate, **getattr(state, 'counted', {}))
 
     def _show(self, state: Any, entry: bool) -> None:
-        self.drawn = time.monotonic()
-        news = (state.global_step, entry, *self.logs.items())
+        "Tell the place where the run is; an entry without news is not a second line"
+        self.drawn, news = self.clock(), (state.global_step, entry, *self.logs.items())
         if self.open and self.place and news != self.shown: self.place(self._where(state), entry)
-        self.shown = news   # an entry without news is not a second line
+        self.shown = news
 
 # %% ../../nbs/run/03_progress.ipynb #b08e5fb3
 class Shielded(TrainerCallback):
