@@ -17,8 +17,9 @@ from ..core.errors import RunError, SpecError, UnsupportedError
 
 # %% auto #0
 __all__ = ['logger', 'ASK', 'ANSWER', 'LOG', 'EVENT', 'CLOSED', 'START', 'owner', 'Line', 'pack', 'unpack', 'Away', 'call_noting',
-           'away', 'ChildTraceback', 'take_apart', 'put_together', 'Desk', 'Relay', 'serve', 'cache_folder',
-           'environment', 'Child', 'user_functions', 'staying', 'Isolated', 'events_of']
+           'away', 'ChildTraceback', 'take_apart', 'put_together', 'Asking', 'Relay', 'hear_first', 'Desk', 'serve',
+           'cache_folder', 'environment', 'Starting', 'Answering', 'Child', 'user_functions', 'staying', 'events_of',
+           'Copied', 'Isolated']
 
 # %% ../../nbs/backends/03_isolation.ipynb #2b8def4c
 logger = logging.getLogger('aligntune')
@@ -100,7 +101,7 @@ def unpack(
     reader.ask, reader.guarded = ask, 'unsloth' not in sys.modules
     return reader.load()
 
-# %% ../../nbs/backends/03_isolation.ipynb #e639607b
+# %% ../../nbs/backends/03_isolation.ipynb #805a82d3
 class Away:
     "A function that stayed in the other process"
     def __init__(self,
@@ -122,6 +123,7 @@ class Away:
         for name, a, kw in noted: own[name](*a, **kw)
         return value
 
+# %% ../../nbs/backends/03_isolation.ipynb #6cb4b0fd
 def call_noting(
     fn: Callable,  # a function that stayed here
     args: tuple,  # its arguments
@@ -172,19 +174,14 @@ def put_together(made: Mapping[str, Any]) -> BaseException:
     e.__cause__ = ChildTraceback(made['trace'])
     return e
 
-# %% ../../nbs/backends/03_isolation.ipynb #447e3fbb
-class Desk:
-    "The main program of a child: it holds sessions and answers calls"
+# %% ../../nbs/backends/03_isolation.ipynb #2c9a242f
+class Asking:
+    "The child's end of the line: questions that came, and answers to its own"
     def __init__(self, read: BinaryIO, write: BinaryIO):
         self.inbox: queue.Queue = queue.Queue()
         self.waiting: dict[int, queue.Queue] = {}
-        self.sessions: dict[int, Any] = {}
         self.busy = False
         self.line = Line(read, write, self._route)
-
-    def interrupt(self, *args: Any) -> None:
-        "Ctrl+C ends a call, and nothing else"
-        if self.busy: raise KeyboardInterrupt
 
     def _route(self, kind: bytes, number: int, content: bytes) -> None:
         if kind == CLOSED and self.busy: os._exit(1)   # the parent is gone, so is the reason to go on
@@ -201,6 +198,39 @@ class Desk:
         if not good: raise put_together(value)
         return value
 
+# %% ../../nbs/backends/03_isolation.ipynb #bfaf7914
+class Relay:
+    "Stands in the child for the callbacks of the parent"
+    def __init__(self, ask: Callable, events: Sequence[str]): self.ask, self.events = ask, events
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith('on_'): raise AttributeError(name)
+        if name not in self.events: return lambda *args, **kwargs: None   # nobody listens over there
+        def tell(args: Any, state: Any, control: Any, logs: Any = None, metrics: Any = None, **others: Any) -> None:
+            plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str, bool, type(None)))}
+            found = {k: v for k, v in dict(logs=logs, metrics=metrics).items() if v is not None}
+            vars(control).update(self.ask(EVENT, name, plain, state, control, found))
+        return tell
+
+def hear_first(
+    session: Any,  # of the child
+    relay: Relay  # in the place of an earlier one
+) -> None:
+    "Let a relay hear the events of a session before its own callbacks, so that they hear what was decided"
+    for holder in (session, getattr(session.trainer, 'callback_handler', None)):
+        if holder is not None: holder.callbacks = [relay, *(c for c in holder.callbacks if not isinstance(c, Relay))]
+
+# %% ../../nbs/backends/03_isolation.ipynb #c37f05bb
+class Desk(Asking):
+    "The main program of a child: it holds sessions and answers calls"
+    def __init__(self, read: BinaryIO, write: BinaryIO):
+        self.sessions: dict[int, Any] = {}
+        super().__init__(read, write)
+
+    def interrupt(self, *args: Any) -> None:
+        "Ctrl+C ends a call, and nothing else"
+        if self.busy: raise KeyboardInterrupt
+
     def run(self) -> None:
         "Answer calls until the parent hangs up"
         while (message := self.inbox.get())[0] != CLOSED:
@@ -216,15 +246,8 @@ class Desk:
         if method == 'open': return self._open(session, *args)
         if method == 'drop': return self._drop(session)
         if method == 'run': return args[0](*args[1:], **kwargs)
-        if events := kwargs.pop('_relay', ()): self._tell(self.sessions[session], events)
+        if events := kwargs.pop('_relay', ()): hear_first(self.sessions[session], Relay(self.ask, events))
         return getattr(self.sessions[session], method)(*args, **kwargs)
-
-    def _tell(self, session: Any, events: Sequence[str]) -> None:
-        "Pass events of a session on from here on; before its own callbacks, so that they hear what was decided"
-        old, relay = [c for c in session.callbacks if isinstance(c, Relay)], Relay(self.ask, events)
-        session.callbacks = [relay, *(c for c in session.callbacks if c not in old)]
-        handler = getattr(session.trainer, 'callback_handler', None)
-        if handler is not None: handler.callbacks = [relay, *(c for c in handler.callbacks if c not in old)]
 
     def _open(self, number: int, session: Any, rewards: dict) -> None:
         "Take over a session, with the rewards that its user registered"
@@ -239,26 +262,13 @@ class Desk:
         torch = sys.modules.get('torch')
         if torch is not None and torch.cuda.is_available(): torch.cuda.empty_cache()
 
-# %% ../../nbs/backends/03_isolation.ipynb #f227cea9
+# %% ../../nbs/backends/03_isolation.ipynb #c0ef4d01
 class _ToParent(logging.Handler):
     "Log records as messages"
     def __init__(self, line: Line):
         super().__init__()
         self.line = line
     def emit(self, record: logging.LogRecord) -> None: self.line.send(LOG, 0, pack((record.name, record.levelno, record.getMessage())))
-
-class Relay:
-    "Stands in the child for the callbacks of the parent"
-    def __init__(self, ask: Callable, events: Sequence[str]): self.ask, self.events = ask, events
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith('on_'): raise AttributeError(name)
-        if name not in self.events: return lambda *args, **kwargs: None   # nobody listens over there
-        def tell(args: Any, state: Any, control: Any, logs: Any = None, metrics: Any = None, **others: Any) -> None:
-            plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str, bool, type(None)))}
-            found = {k: v for k, v in dict(logs=logs, metrics=metrics).items() if v is not None}
-            vars(control).update(self.ask(EVENT, name, plain, state, control, found))
-        return tell
 
 def serve(
     first: str,  # the module to import before all others; may be empty
@@ -294,11 +304,26 @@ def environment(
     if backend != 'unsloth': return {k: v for k, v in os.environ.items() if not k.startswith('UNSLOTH_')}
     return dict(UNSLOTH_COMPILE_LOCATION=str(cache_folder()), UNSLOTH_DISABLE_STATISTICS='1') | os.environ
 
-# %% ../../nbs/backends/03_isolation.ipynb #616ce7fe
+# %% ../../nbs/backends/03_isolation.ipynb #67712578
+def _overhear(stream: BinaryIO, said: deque, name: str) -> None:
+    "What the child prints: kept for its last words, and logged at debug level"
+    for raw in stream:
+        line = raw.decode(errors='replace').rstrip()
+        said.append(line)
+        logger.debug('%s: %s', name, line)
+
+def _end(p: subprocess.Popen) -> None:
+    "End a process: it closes by itself when nobody talks to it any more"
+    try: p.stdin.close()  # type: ignore[union-attr]
+    except OSError: pass
+    try: p.wait(20)
+    except subprocess.TimeoutExpired: p.kill(); p.wait()
+
+# %% ../../nbs/backends/03_isolation.ipynb #977555bd
 START = 'import sys, json; sys.path[:] = json.loads(sys.argv[1]); from aligntune.backends.isolation import serve; serve(sys.argv[2], int(sys.argv[3]))'
 
-class Child:
-    "A process that belongs to one backend"
+class Starting:
+    "A process that belongs to one backend, from its start to its end"
     def __init__(self,
         backend: str = 'unsloth'  # trl or unsloth
     ):
@@ -306,8 +331,7 @@ class Child:
         self.process: subprocess.Popen | None = None
         self.inbox: queue.Queue = queue.Queue()
         self.said: deque[str] = deque(maxlen=30)
-        self.functions: list[Callable] = []
-        self.callbacks: list = []
+        self.heard: list[int] = []  # signals that were passed on
 
     def start(self) -> None:
         "Start the process, unless it runs"
@@ -328,32 +352,24 @@ class Child:
         p, self.process = self.process, None
         if p is not None: _end(p)
 
-    def call(self, session: int, method: str, *args: Any, _stay: Mapping[int, tuple] = {}, **kwargs: Any) -> Any:
-        "Call a method over there; meanwhile log, callbacks and functions of this side are served"
-        content = pack((session, method, args, kwargs), _stay)
-        self.start()
-        number = next(self.line.numbers)
-        with self._signals():
-            self.line.send(ASK, number, content)
-            while True:
-                kind, n, content = self.inbox.get()
-                if kind == CLOSED: raise self._died()
-                if kind == ANSWER and n == number: return _value(content)
-                if kind != ANSWER: self._serve(kind, n, content)
+    def _died(self) -> BaseException:
+        "The error for a child that ended without an answer"
+        p, self.process = self.process, None
+        if self.heard: return KeyboardInterrupt()
+        code = p.wait() if p is not None else None
+        how = signal.Signals(-code).name if code is not None and code < 0 else f'exit code {code}'
+        last = [line for line in self.said if line.strip()][-6:]
+        return RunError(f'the process of {self.backend} ended without an answer ({how})', why=' | '.join(last) or 'it said nothing', fix='less memory: a smaller batch_size or load_in_4bit=True' if how == 'SIGKILL' else '')
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        "Meanwhile, the first Ctrl+C or SIGTERM is passed on, and the second ends the child"
-        self.heard: list[int] = []
-        def hear(sent: int, frame: Any) -> None:
-            self.heard.append(sent)
-            if len(self.heard) > 1: self.close(); raise KeyboardInterrupt
-            if self.process is not None and self.process.poll() is None: os.kill(self.process.pid, sent)
-        main = threading.current_thread() is threading.main_thread()
-        before = {s: signal.signal(s, hear) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
-        try: yield
-        finally:
-            for s, handler in before.items(): signal.signal(s, handler if handler is not None else signal.SIG_DFL)
+# %% ../../nbs/backends/03_isolation.ipynb #ab8258fd
+class Answering(Starting):
+    "What a child asks of its parent, answered"
+    def __init__(self,
+        backend: str = 'unsloth'  # trl or unsloth
+    ):
+        super().__init__(backend)
+        self.functions: list[Callable] = []
+        self.callbacks: list = []
 
     def _serve(self, kind: bytes, number: int, content: bytes) -> None:
         "A log record, an event for the callbacks, or a call of a function"
@@ -378,14 +394,35 @@ class Child:
         for c in self.callbacks: getattr(c, event, lambda *a, **k: None)(SimpleNamespace(**args), state, control, **found)
         return vars(control)
 
-    def _died(self) -> BaseException:
-        "The error for a child that ended without an answer"
-        p, self.process = self.process, None
-        if self.heard: return KeyboardInterrupt()
-        code = p.wait() if p is not None else None
-        how = signal.Signals(-code).name if code is not None and code < 0 else f'exit code {code}'
-        last = [line for line in self.said if line.strip()][-6:]
-        return RunError(f'the process of {self.backend} ended without an answer ({how})', why=' | '.join(last) or 'it said nothing', fix='less memory: a smaller batch_size or load_in_4bit=True' if how == 'SIGKILL' else '')
+# %% ../../nbs/backends/03_isolation.ipynb #295479ea
+class Child(Answering):
+    "A process that belongs to one backend, to be called"
+    def call(self, session: int, method: str, *args: Any, _stay: Mapping[int, tuple] = {}, **kwargs: Any) -> Any:
+        "Call a method over there; meanwhile log, callbacks and functions of this side are served"
+        content = pack((session, method, args, kwargs), _stay)
+        self.start()
+        number = next(self.line.numbers)
+        with self._signals():
+            self.line.send(ASK, number, content)
+            while True:
+                kind, n, content = self.inbox.get()
+                if kind == CLOSED: raise self._died()
+                if kind == ANSWER and n == number: return _value(content)
+                if kind != ANSWER: self._serve(kind, n, content)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        "Meanwhile, the first Ctrl+C or SIGTERM is passed on, and the second ends the child"
+        self.heard = []
+        def hear(sent: int, frame: Any) -> None:
+            self.heard.append(sent)
+            if len(self.heard) > 1: self.close(); raise KeyboardInterrupt
+            if self.process is not None and self.process.poll() is None: os.kill(self.process.pid, sent)
+        main = threading.current_thread() is threading.main_thread()
+        before = {s: signal.signal(s, hear) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
+        try: yield
+        finally:
+            for s, handler in before.items(): signal.signal(s, handler if handler is not None else signal.SIG_DFL)
 
 def _value(content: bytes) -> Any:
     "What the child returned, or its exception"
@@ -395,20 +432,6 @@ def _value(content: bytes) -> Any:
     signals: Any = importlib.import_module('aligntune.run.signals') if isinstance(e, KeyboardInterrupt) else None
     if signals and signals.in_notebook(): raise signals.Stopped(str(e))   # not a SystemExit too
     raise e
-
-def _overhear(stream: BinaryIO, said: deque, name: str) -> None:
-    "What the child prints: kept for its last words, and logged at debug level"
-    for raw in stream:
-        line = raw.decode(errors='replace').rstrip()
-        said.append(line)
-        logger.debug('%s: %s', name, line)
-
-def _end(p: subprocess.Popen) -> None:
-    "End a process: it closes by itself when nobody talks to it any more"
-    try: p.stdin.close()  # type: ignore[union-attr]
-    except OSError: pass
-    try: p.wait(20)
-    except subprocess.TimeoutExpired: p.kill(); p.wait()
 
 # %% ../../nbs/backends/03_isolation.ipynb #cf74c3d6
 def user_functions(
@@ -428,11 +451,17 @@ def staying(functions: list[Callable]) -> dict[int, tuple]:
         except SpecError: return r._reads_messages(fn)
     return {id(f): away(f, i, messages=messages(f), **({'keeps_time': f.keeps_time} if hasattr(f, 'keeps_time') else {})) for i, f in enumerate(functions)}
 
-# %% ../../nbs/backends/03_isolation.ipynb #7a5ed6dc
+# %% ../../nbs/backends/03_isolation.ipynb #40911e0b
+def events_of(callbacks: Sequence[Any]) -> set[str]:
+    "The events that callbacks listen to"
+    base = importlib.import_module('transformers').TrainerCallback
+    return {n for c in callbacks for n in dir(c) if n.startswith('on_') and getattr(type(c), n, None) is not getattr(base, n, None)}
+
+# %% ../../nbs/backends/03_isolation.ipynb #0d5c8900
 _numbers = itertools.count(1)
 
-class Isolated:
-    "A session whose weights live in another process"
+class Copied:
+    "A session here, and its copy in another process"
     def __init__(self,
         session: Any,  # a session that has loaded nothing
         child: Child | str = 'unsloth',  # the process that will hold it, or the backend of a new one
@@ -449,12 +478,6 @@ class Isolated:
         if name.startswith('__') or name == 'session': raise AttributeError(name)
         return getattr(self.session, name)
 
-    def _away(self) -> Any:
-        raise UnsupportedError('the model lives in another process', where=f'backend {self.child.backend}', why=self.why or 'a process belongs to one backend',
-                               fix='train, evaluate, predict, save_model and push_to_hub work from here' + ('; to hold the model itself, make `import unsloth` the first line of the program' if self.child.backend == 'unsloth' else ''))
-    model = property(lambda self: self._away(), doc='Refused: the model lives in another process')
-    trainer = property(lambda self: self._away(), doc='Refused: the trainer lives in another process')
-
     def open(self) -> None:
         "Give the child a copy of the session"
         p = self.child.process
@@ -470,6 +493,15 @@ class Isolated:
         self.open()
         self.child.callbacks, self.child.functions = self.callbacks, self.functions
         return self.child.call(self.number, method, *args, **kwargs)
+
+# %% ../../nbs/backends/03_isolation.ipynb #5863d71b
+class Isolated(Copied):
+    "A session whose weights live in another process"
+    def _away(self) -> Any:
+        raise UnsupportedError('the model lives in another process', where=f'backend {self.child.backend}', why=self.why or 'a process belongs to one backend',
+                               fix='train, evaluate, predict, save_model and push_to_hub work from here' + ('; to hold the model itself, make `import unsloth` the first line of the program' if self.child.backend == 'unsloth' else ''))
+    model = property(lambda self: self._away(), doc='Refused: the model lives in another process')
+    trainer = property(lambda self: self._away(), doc='Refused: the trainer lives in another process')
 
     def load(self) -> None: "Load the weights, over there"; self.call('load')
 
@@ -495,9 +527,3 @@ class Isolated:
     def save_model(self, path: str | None = None, merged: bool = False) -> str: "Write the model"; return self.call('save_model', path, merged=merged)
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> str: "Upload the model with its card"; return self.call('push_to_hub', repo_id, **kwargs)
     def load_checkpoint(self, path: str) -> None: "Take the weights of a checkpoint"; self.call('load_checkpoint', path)
-
-# %% ../../nbs/backends/03_isolation.ipynb #40911e0b
-def events_of(callbacks: Sequence[Any]) -> set[str]:
-    "The events that callbacks listen to"
-    base = importlib.import_module('transformers').TrainerCallback
-    return {n for c in callbacks for n in dir(c) if n.startswith('on_') and getattr(type(c), n, None) is not getattr(base, n, None)}
