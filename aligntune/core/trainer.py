@@ -14,7 +14,8 @@ from .registry import AlgorithmRegistry, Backend
 from .spec import FIELDS, TrainSpec, applies
 
 # %% auto #0
-__all__ = ['HUB_NAMES', 'Result', 'as_result', 'Session', 'SessionBackend', 'algorithm_params', 'CustomSession', 'Trainer']
+__all__ = ['HUB_NAMES', 'Result', 'as_result', 'Session', 'SessionBackend', 'algorithm_params', 'CustomSession', 'Opened',
+           'Asked', 'Trainer']
 
 # %% ../../nbs/core/07_trainer.ipynb #766cf6c2
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ class CustomSession:
             raise UnsupportedError(f'the backend {self.plan.backend} cannot {name}', where=f'trainer.{name}(...)', why='it offers execute_training only', fix='load the saved model with backend="trl"')
         return refuse
 
-# %% ../../nbs/core/07_trainer.ipynb #1960fd0f
-class Trainer:
-    "A training: what was asked, who does it and why, and the means to run, look at and keep it"
+# %% ../../nbs/core/07_trainer.ipynb #5077c547
+class Opened:
+    "A request, who does it, and the session that was opened for it"
     def __init__(self,
         spec: TrainSpec,  # what was asked
         plan: Any,  # what was decided
@@ -135,16 +136,27 @@ class Trainer:
         self.backend = backend or AlgorithmRegistry.get_backend(spec.algo.algorithm, plan.backend)()
         self.session: Any = self.backend.prepare(spec, plan) if isinstance(self.backend, SessionBackend) else CustomSession(self.backend, spec, plan)
         self.plan = getattr(self.session, 'plan', plan)   # with the rows counted
-        self.result: Result | None = None
 
-    def train(self,
-        resume_from_checkpoint: bool | str | None = None,  # True for the newest whole checkpoint, or its path
-        allow_changes: Sequence[str] = ()  # settings that may differ from those of the checkpoint
-    ) -> Result:
-        "Train to the end"
-        self.result = self.session.train(resume_from_checkpoint, allow_changes)
-        return self.result
+    @property
+    def model(self) -> Any:
+        "The model; loads it at first use"
+        if self.session.model is None: self.session.load()
+        return self.session.model
 
+    @property
+    def trainer(self) -> Any:
+        "The library's trainer underneath; made at first use"
+        if self.session.trainer is None: self.session.load()
+        return self.session.trainer
+
+    tokenizer = property(lambda self: self.session.tokenizer, doc='The tokenizer, with its chat template')
+    train_dataset = property(lambda self: self.session.train_dataset, doc='The rows as they are trained')
+    eval_dataset = property(lambda self: self.session.eval_dataset, doc='The rows as they are evaluated')
+    report = property(lambda self: self.session.report, doc='What became of the rows')
+
+# %% ../../nbs/core/07_trainer.ipynb #25cad14d
+class Asked(Opened):
+    "What a training, its data and its model can be asked"
     def evaluate(self,
         eval_dataset: Any = None  # rows to evaluate on, if not those of the request
     ) -> dict[str, Any]:
@@ -168,6 +180,19 @@ class Trainer:
         "The decision, then every value and its origin"
         return f'{self.plan.explain()}\n\n{self.spec.explain()}'
 
+# %% ../../nbs/core/07_trainer.ipynb #fb4da025
+class Trainer(Asked):
+    "A training: what was asked, who does it and why, and the means to run, look at and keep it"
+    result: Result | None = None  # of the last training
+
+    def train(self,
+        resume_from_checkpoint: bool | str | None = None,  # True for the newest whole checkpoint, or its path
+        allow_changes: Sequence[str] = ()  # settings that may differ from those of the checkpoint
+    ) -> Result:
+        "Train to the end"
+        self.result = self.session.train(resume_from_checkpoint, allow_changes)
+        return self.result
+
     def save_model(self,
         output_dir: str | None = None,  # folder; the run's own when not given
         merged: bool = False  # put an adapter into the weights first
@@ -188,22 +213,5 @@ class Trainer:
         "Take the weights of a checkpoint"
         self.session.load_checkpoint(path)
         return self
-
-    @property
-    def model(self) -> Any:
-        "The model; loads it at first use"
-        if self.session.model is None: self.session.load()
-        return self.session.model
-
-    @property
-    def trainer(self) -> Any:
-        "The library's trainer underneath; made at first use"
-        if self.session.trainer is None: self.session.load()
-        return self.session.trainer
-
-    tokenizer = property(lambda self: self.session.tokenizer, doc='The tokenizer, with its chat template')
-    train_dataset = property(lambda self: self.session.train_dataset, doc='The rows as they are trained')
-    eval_dataset = property(lambda self: self.session.eval_dataset, doc='The rows as they are evaluated')
-    report = property(lambda self: self.session.report, doc='What became of the rows')
 
     def __repr__(self) -> str: return f'Trainer({self.spec.algo.algorithm} on {self.plan.backend}, model {self.spec.model.model_name})'
