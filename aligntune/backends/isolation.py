@@ -168,6 +168,7 @@ def put_together(made: Mapping[str, Any]) -> BaseException:
         for part in made['name'].split('.'): cls = getattr(cls, part)
         args, *state = unpack(made['content'])
         e = cls.__new__(cls, *args)   # without __init__, whose arguments may be others
+        if isinstance(e, SystemExit): e.code = args[0] if args else None   # which __init__ would set
         for k, v in (state[0] or {} if state else {}).items(): setattr(e, k, v)
     except (ImportError, AttributeError, TypeError, RunError) as why:
         e = RunError(f"{made['name']}: {made['text']}", where='the process of the backend', why=f'the class of this error is not at hand here ({why})')
