@@ -23,7 +23,7 @@ from ..core.errors import ModelError, SpecError, UnsupportedError, did_you_mean
 
 # %% auto #0
 __all__ = ['logger', 'Side', 'frozen_rank', 'is_inside', 'split', 'change', 'leak', 'is_matrix', 'is_packed', 'weight_of',
-           'OSFTLayer', 'OSFTConfig', 'OSFTModel', 'rest_of', 'matrices', 'adapter', 'wrap', 'make_trainer']
+           'Subspace', 'OSFTLayer', 'OSFTConfig', 'OSFTModel', 'rest_of', 'matrices', 'adapter', 'wrap', 'make_trainer']
 
 # %% ../../nbs/algorithms/09_osft.ipynb #b098dbaf
 logger = logging.getLogger('aligntune')
@@ -113,9 +113,9 @@ def weight_of(module: nn.Module) -> torch.Tensor:
         return dequantize_module_weight(module)
     return module.weight.T if isinstance(module, Conv1D) else module.weight  # type: ignore[return-value, union-attr]
 
-# %% ../../nbs/algorithms/09_osft.ipynb #5ce40032
-class OSFTLayer(nn.Module, BaseTunerLayer):
-    "A layer whose change stays orthogonal to its frozen directions"
+# %% ../../nbs/algorithms/09_osft.ipynb #d0956c9a
+class Subspace(nn.Module, BaseTunerLayer):
+    "A linear layer and, for each adapter, the two sides of its free directions and the numbers trained in them"
     adapter_layer_names = ('osft_D',)
     other_param_names = ('osft_out', 'osft_in')
 
@@ -146,6 +146,14 @@ class OSFTLayer(nn.Module, BaseTunerLayer):
         D, out, inp = self.osft_D[name], self.osft_out[name], self.osft_in[name]
         return Side(out, D.shape[0] != len(out)), Side(inp, D.shape[1] != len(inp))
 
+    def get_delta_weight(self, name: str) -> torch.Tensor:
+        "The change of the weight, as outputs x inputs, in float64"
+        out, inp = self.sides(name)
+        return change(out, self.osft_D[name].detach(), inp)
+
+# %% ../../nbs/algorithms/09_osft.ipynb #2bee697b
+class OSFTLayer(Subspace):
+    "A layer whose change stays orthogonal to its frozen directions"
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         "The layer with what its free directions learned"
         y = self.base_layer(x, *args, **kwargs)
@@ -157,11 +165,6 @@ class OSFTLayer(nn.Module, BaseTunerLayer):
             z = x if torch.is_autocast_enabled(x.device.type) else x.to(D.dtype)
             y = y + out.widen(F.linear(inp.narrow(z), D)).to(y.dtype)
         return y
-
-    def get_delta_weight(self, name: str) -> torch.Tensor:
-        "The change of the weight, as outputs x inputs, in float64"
-        out, inp = self.sides(name)
-        return change(out, self.osft_D[name].detach(), inp)
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:

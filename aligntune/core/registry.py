@@ -12,7 +12,7 @@ from .capability import ALGORITHMS, resolve_algorithm
 from .errors import SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['PATHS', 'SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'load', 'unheard', 'exists',
+__all__ = ['PATHS', 'SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'load', 'unheard', 'exists', 'Tables',
            'AlgorithmRegistry', 'create_algorithm']
 
 # %% ../../nbs/core/06_registry.ipynb #ced52aea
@@ -104,9 +104,9 @@ def exists(path: Any) -> bool:
     "Is there a module behind an import path? Imports its parent packages only"
     return not isinstance(path, str) or importlib.util.find_spec(path.partition(':')[0]) is not None
 
-# %% ../../nbs/core/06_registry.ipynb #e8a61277
-class AlgorithmRegistry:
-    "Every algorithm and backend by name; one table for the process"
+# %% ../../nbs/core/06_registry.ipynb #5c4b825d
+class Tables:
+    "Algorithms and backends by name, and how names are entered; one table for the process"
     _algorithms: dict[str, Any] = {}
     _backends: dict[str, dict[str, Any]] = {}
 
@@ -126,6 +126,22 @@ class AlgorithmRegistry:
             raise SpecError(f'{getattr(backend_class, "__name__", backend_class)} is not a backend', where='register_backend', why='it has no method execute_training(algorithm_params)', fix='subclass aligntune.Backend')
         table[backend_name] = backend_class
 
+    @classmethod
+    def _known(cls, name: str) -> str:
+        "The registered name that `name` spells"
+        if name in cls._algorithms: return name
+        try: found = resolve_algorithm(name)
+        except SpecError: found = ''
+        if found in cls._algorithms: return found
+        raise SpecError(f'unknown algorithm {name!r}', where='algorithm', why=f"there are {', '.join(cls._algorithms)}", fix=did_you_mean(str(name), cls._algorithms))
+
+def _taken(kind: str, name: str) -> SpecError:
+    "The error for a name that is registered already"
+    return SpecError(f'the {kind} {name!r} is registered already', where=f'register_{kind}', why='a name means one thing', fix='replace=True, or another name')
+
+# %% ../../nbs/core/06_registry.ipynb #1c59fb89
+class AlgorithmRegistry(Tables):
+    "Every algorithm and backend by name; one table for the process"
     @classmethod
     def get_algorithm(cls, name: str) -> Any:
         "The class of an algorithm"
@@ -148,19 +164,6 @@ class AlgorithmRegistry:
     def list_backends(cls, algorithm_name: str) -> list[str]:
         "Names of the backends that serve an algorithm, its default first"
         return [n for n, c in cls._backends[cls._known(algorithm_name)].items() if exists(c)]
-
-    @classmethod
-    def _known(cls, name: str) -> str:
-        "The registered name that `name` spells"
-        if name in cls._algorithms: return name
-        try: found = resolve_algorithm(name)
-        except SpecError: found = ''
-        if found in cls._algorithms: return found
-        raise SpecError(f'unknown algorithm {name!r}', where='algorithm', why=f"there are {', '.join(cls._algorithms)}", fix=did_you_mean(str(name), cls._algorithms))
-
-def _taken(kind: str, name: str) -> SpecError:
-    "The error for a name that is registered already"
-    return SpecError(f'the {kind} {name!r} is registered already', where=f'register_{kind}', why='a name means one thing', fix='replace=True, or another name')
 
 # %% ../../nbs/core/06_registry.ipynb #36897777
 for _name in ALGORITHMS:

@@ -434,7 +434,7 @@ def _expand(value: Any, where: str) -> Any:
         raise SpecError(f'the environment variable {m[1]} is not set', where=where, fix=f'export {m[1]}=..., or write ${{{m[1]}:-default}}')
     return re.sub(r'\$\{(\w+)(?::-([^}]*))?\}', env, value)
 
-# %% ../../nbs/core/02_spec.ipynb #cf33f7b9
+# %% ../../nbs/core/02_spec.ipynb #382c7e1f
 def read_config(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
@@ -448,12 +448,24 @@ def read_config(
     path = Path(config)
     if not path.is_file():
         near = [p.name for p in path.parent.glob('*') if p.suffix in ('.yaml', '.yml', '.json')] if path.parent.is_dir() else []
+        if path.is_dir() or path.suffix not in ('.yaml', '.yml', '.json'):
+            raise SpecError(f'{config} is not a config file', where='argument config', why='a text given without a name is the path of a YAML or JSON file of settings', fix=f"if it is the model: model_name='{config}'")
         raise SpecError(f'there is no config file {path}', where='argument config', fix=did_you_mean(path.name, near) if near else '')
     try: text = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e: raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
     return _read_lines(text, path.name)
 
-# %% ../../nbs/core/02_spec.ipynb #598ab668
+# %% ../../nbs/core/02_spec.ipynb #994331b6
+def _short(value: Any, n: int = 32) -> str:
+    "A value in one short line"
+    if callable(value): text = getattr(value, '__name__', type(value).__name__)
+    elif isinstance(value, (str, int, float, bool, type(None))): text = str(value)
+    elif isinstance(value, (list, tuple)) and len(value) <= 4: text = '[' + ', '.join(_short(v) for v in value) + ']'
+    elif isinstance(value, Mapping) and len(value) <= 4: text = str(dict(value))
+    else: text = f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
+    return text if len(text) <= n else text[:n-3] + '...'
+
+# %% ../../nbs/core/02_spec.ipynb #f1cffa1f
 @dataclass(frozen=True)
 class TrainSpec:
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -509,15 +521,7 @@ class TrainSpec:
         cells = ''.join(f'<tr><td><code>{n}</code></td><td>{escape(_short(v))}</td><td>{escape(o)}</td></tr>' for n, v, o in self.rows())
         return f'<table><thead><tr><th>setting</th><th>value</th><th>from</th></tr></thead><tbody>{cells}</tbody></table>'
 
-def _short(value: Any, n: int = 32) -> str:
-    "A value in one short line"
-    if callable(value): text = getattr(value, '__name__', type(value).__name__)
-    elif isinstance(value, (str, int, float, bool, type(None))): text = str(value)
-    elif isinstance(value, (list, tuple)) and len(value) <= 4: text = '[' + ', '.join(_short(v) for v in value) + ']'
-    elif isinstance(value, Mapping) and len(value) <= 4: text = str(dict(value))
-    else: text = f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
-    return text if len(text) <= n else text[:n-3] + '...'
-
+# %% ../../nbs/core/02_spec.ipynb #bf934e0b
 def applies(f: Field, spec: TrainSpec) -> bool:
     "Has field `f` an effect in `spec`?"
     return not f.only or spec.algo.algorithm in f.only or spec.peft.method in f.only
