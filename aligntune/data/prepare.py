@@ -58,7 +58,7 @@ def kind_of(spec: Any, model_kind: str = 'causal') -> str:
     task = task_for(spec, model_kind)
     return 'reward' if _get(spec, 'algorithm') == 'reward_model' else _KIND.get(task, task)
 
-# %% ../../nbs/data/05_prepare.ipynb #25234a58
+# %% ../../nbs/data/05_prepare.ipynb #7842cd1a
 def context_of(tokenizer: PreTrainedTokenizerBase, context_length: int | None) -> int | None:
     "The model's context: from its configuration, else from its tokenizer, else unknown"
     return context_length or (tokenizer.model_max_length if tokenizer.model_max_length < 10**9 else None)
@@ -69,11 +69,14 @@ def settings_of(spec: Any, tokenizer: PreTrainedTokenizerBase, context_length: i
     if longest and context and longest > context:
         raise SpecError(f'max_seq_length={longest:,} is longer than the context of the model, {context:,} tokens', where='argument max_seq_length', why='it has no positions for more', fix=f'max_seq_length={context}')
     limit, prompt = longest or context, _get(spec, 'max_prompt_length')
-    if kind == 'rl' and limit and not prompt: prompt = max(limit - _get(spec, 'max_completion_length', 0), 1)
+    answer = _get(spec, 'max_completion_length', 0) if kind == 'rl' else 0
+    if limit and answer >= limit: raise SpecError(f'max_completion_length={answer:,} leaves no room for a prompt', where='argument max_completion_length',
+                                                  why=f'prompt and answer share {limit:,} tokens', fix=f'max_completion_length={limit//2}' + (', or a longer max_seq_length' if longest and limit != context else ''))
+    if kind == 'rl' and limit and not prompt: prompt = limit - answer
     return Settings(kind, _get(spec, 'train_on', 'completion'), *(_get(spec, n, 'error') for n in ('on_long', 'on_empty', 'on_bad')), max_length=limit, max_prompt_length=prompt)  # type: ignore[misc]
 
-# %% ../../nbs/data/05_prepare.ipynb #43841772
-_FEATURES = dict(_row='int64', _n='int32', _t='int32', _cut='int32', _why='string', _key='int64', _special='bool', _lost='bool')
+# %% ../../nbs/data/05_prepare.ipynb #4f3d52f2
+_FEATURES = dict(_row='int64', _n='int32', _t='int32', _cut='int32', _why='string', _key='int64', _special='bool', _lost='bool', _untold='bool', _all='int32')
 _COLUMNS = dict(sft=('input_ids', 'labels'), seq2seq=('input_ids', 'labels'), tag=('input_ids', 'labels'), classify=('input_ids', 'labels'),
                 preference=('prompt_ids', 'chosen_ids', 'rejected_ids'), reward=('chosen_ids', 'rejected_ids'), rl=())
 _CONTENT = ('messages', 'prompt', 'completion', 'text', 'chosen', 'rejected', 'tools')
@@ -94,8 +97,10 @@ class Done:
     why: str = ''
     key: int = 0
     lost: bool = False  # the template left thoughts of an answer out
+    untold: bool = False  # the template left its tools out
+    total: int | None = None  # tokens of both sides of a pair
 
-# %% ../../nbs/data/05_prepare.ipynb #c9363d07
+# %% ../../nbs/data/05_prepare.ipynb #d270e1ef
 _TALK = ('alpaca', 'question_answer', 'summary')  # formats of single texts that are meant as a question and its answer
 
 class Encode:
@@ -122,7 +127,7 @@ class Encode:
         special = [isinstance(r, dict) and self.special(r) for r in read]
         out: dict[str, list] = {c: [d.ids[i] if d.ids else self._blank(c) for d in done] for i, c in enumerate(_COLUMNS[self.settings.kind])}
         counts = dict(_row=[r.get('_row', i) for i, r in enumerate(rows)], _n=[d.n for d in done], _t=[d.trained for d in done], _cut=[d.cut for d in done], _why=[d.why for d in done], _key=[d.key for d in done])
-        return out | counts | dict(_special=special, _lost=[d.lost for d in done])
+        return out | counts | dict(_special=special, _lost=[d.lost for d in done], _untold=[d.untold for d in done], _all=[d.n if d.total is None else d.total for d in done])
 
     def _read(self, row: dict) -> dict | str:
         "The canonical row, or why there is none"
@@ -170,7 +175,7 @@ def _why_empty(row: dict) -> str:
     if messages is not None and not any(m['role'] == 'assistant' for m in messages): return f'{EMPTY}: no assistant turn'
     return f'{EMPTY}: the text is empty' if 'text' in row else f'{EMPTY}: the answer is empty'
 
-# %% ../../nbs/data/05_prepare.ipynb #d8feb42d
+# %% ../../nbs/data/05_prepare.ipynb #b01644c3
 def _thoughts_lost(row: dict, text: Text | None) -> bool:
     "Whether an answer's thoughts are not in its rendering: many templates keep only those of the last turn, some none"
     for m in row.get('messages') or (row['completion'] if isinstance(row.get('completion'), list) else ()):
@@ -184,7 +189,7 @@ class _Supervised(Encode):
     def _sft(self, rows: list[dict]) -> list[Done]:
         texts = self.texts(rows, self.tokens.sft)
         done = [self._one(r, e) for r, e in zip(rows, self.encode(texts))]
-        for r, t, d in zip(rows, texts, done): d.lost = _thoughts_lost(r, t)
+        for r, t, d in zip(rows, texts, done): d.lost, d.untold = _thoughts_lost(r, t), bool(t and t.untold)
         return done
 
     def _one(self, row: dict, encoded: Any) -> Done:
@@ -214,12 +219,14 @@ class _Supervised(Encode):
         a, b = a[-m:] if s.on_long == 'cut_prompt' else a[:m], b[:m]
         return Done((a, b), len(a) + len(b), len(b), n - len(a) - len(b), key=_key(a, b))
 
-# %% ../../nbs/data/05_prepare.ipynb #cbf711ca
+# %% ../../nbs/data/05_prepare.ipynb #03c1a223
 class _Paired(_Supervised):
     "Rows with a chosen and a rejected answer, and rows with only a prompt"
     def _preference(self, rows: list[dict]) -> list[Done]:
-        good, bad = (self.encode(self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools')))) for c in ('chosen', 'rejected'))  # type: ignore[misc]
-        return [self._pair(g, b) for g, b in zip(good, bad)]
+        texts = [self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools'))) for c in ('chosen', 'rejected')]  # type: ignore[misc]
+        done = [self._pair(g, b) for g, b in zip(*map(self.encode, texts))]
+        for t, d in zip(texts[0], done): d.untold = bool(t and t.untold)
+        return done
 
     def _pair(self, good: Any, bad: Any) -> Done:
         "A pair, cut if it is too long"
@@ -234,7 +241,7 @@ class _Paired(_Supervised):
         if over > 0: prompt, chosen, rejected = self._shorter(prompt, chosen, rejected, over)
         if not chosen or not rejected or chosen == rejected: return Done(n=n, why=f'{EMPTY}: what tells the answers apart was cut')
         left = len(prompt) + max(len(chosen), len(rejected))
-        return Done((prompt, chosen, rejected), left, len(chosen) + len(rejected), n - left, key=_key(prompt, chosen, rejected))
+        return Done((prompt, chosen, rejected), left, len(chosen) + len(rejected), n - left, key=_key(prompt, chosen, rejected), total=2*len(prompt) + len(chosen) + len(rejected))
 
     def _shorter(self, prompt: list[int], chosen: list[int], rejected: list[int], over: int) -> tuple[list[int], list[int], list[int]]:
         "The pair without `over` tokens: of the prompt's start, or of the answers' end"
@@ -321,11 +328,11 @@ class Encoding(_Paired):
             out.append(Done((ids, labels), len(ids), trained, n - len(ids), key=_key(ids), why='' if trained else f'{EMPTY}: no tagged word'))
         return out
 
-# %% ../../nbs/data/05_prepare.ipynb #118bf351
+# %% ../../nbs/data/05_prepare.ipynb #fd04d5f9
 def tally_columns(columns: dict[str, list], tally: Tally | None = None) -> Tally:
     "Count the rows of a batch by the columns that `Encode` wrote"
     tally = tally or Tally()
-    for values in zip(*(columns[c] for c in ('_row', '_n', '_t', '_cut', '_why', '_key', '_special', '_lost'))): tally.add(*values)
+    for values in zip(*(columns[c] for c in ('_row', '_n', '_t', '_cut', '_why', '_key', '_special', '_lost', '_untold', '_all'))): tally.add(*values)
     return tally
 
 _FIXES = {LONG: ('on_long', "a longer max_seq_length if the model has the context, or on_long='cut_prompt', 'cut_end' or 'drop'"),
@@ -338,9 +345,10 @@ def refuse(tally: Tally, settings: Settings, name: str, where: Callable[[int], s
         if not found or getattr(settings, setting) == 'drop': continue
         count, first = sum(n.count for n in found.values()), sorted((r, why) for why, n in found.items() for r in n.rows[:5])[:5]
         places = [f"{where(r) if where else f'row {r}'}: {why.removeprefix(BAD + ': ')}" for r, why in first] + [f'and {count - len(first):,} more']*(count > len(first))
+        if settings.kind == 'rl' and start == LONG: fix = fix.replace('a longer max_seq_length if the model has the context', 'a smaller max_completion_length')
         raise DataError(f"{name}: {count:,} of {tally.read:,} rows cannot be trained on" + (f', {first[0][1]}' if len(found) == 1 and start != BAD else ''), where='\n         '.join(places), why=f'{setting}={getattr(settings, setting)!r}', fix=fix)
 
-# %% ../../nbs/data/05_prepare.ipynb #e5a2af7c
+# %% ../../nbs/data/05_prepare.ipynb #7ab8d3ab
 def content_hash(rows: Dataset) -> str:
     "A hash of all rows, in order: equal content, equal hash"
     h = hashlib.blake2b(repr(rows.features).encode(), digest_size=16)
@@ -368,7 +376,7 @@ def _told(f: Format | None) -> Any:
     "What a format says, in a fixed order"
     return f and (f.name, f.task, sorted(f.columns.items()), f.extras, sorted(f.flags), f.label_names, f.system_prompt)
 
-_VERSION = 1  # of the encoding: raised when the same rows would give other tokens
+_VERSION = 2  # of the encoding: raised when the same rows would give other tokens
 
 def cache_folder(cache_dir: str | None = None) -> Path:
     "Where encoded rows are kept"
@@ -392,15 +400,15 @@ def encode_rows(
     finally:
         if not shown: datasets.enable_progress_bars()
 
-# %% ../../nbs/data/05_prepare.ipynb #c3f26b57
+# %% ../../nbs/data/05_prepare.ipynb #a29bf512
 def _defused(value: Any, tokens: Tokens) -> Any:
     "`value` with the names of control tokens broken by a zero-width space"
     if isinstance(value, str): return tokens.spell._own.sub(lambda m: m.group()[0] + '\u200b' + m.group()[1:], value)
     return [{k: v if k == 'role' else _defused(v, tokens) for k, v in m.items()} if isinstance(m, dict) else m for m in value] if isinstance(value, list) else value
 
-def _counted(encoded: Dataset, encoding: Encode) -> Tally:
+def _counted(encoded: Dataset, encoding: Encode, before: Tally | None = None) -> Tally:
     "The tally of encoded rows"
-    tally = Tally()
+    tally = Tally(before=before)
     for batch in encoded.select_columns(list(_FEATURES)).iter(10_000): tally_columns(batch, tally)
     if encoding.settings.kind == 'classify':
         names = encoding.format.label_names if encoding.format else ()
@@ -483,7 +491,7 @@ class Prepared:
         try: return _previewed(self.encoding.canonical(raw), raw.get('_row', 0), self)
         except DataError as e: return [PreviewRow(f'row {raw.get("_row")}', (), f'unusable: {e.what}')]
 
-# %% ../../nbs/data/05_prepare.ipynb #cd4c0fb5
+# %% ../../nbs/data/05_prepare.ipynb #07ed1a29
 def _shown(p: Prepared, title: str, text: Text, limit: int | None = None, how: str = 'cut_end') -> PreviewRow:
     "One text as a row of a preview"
     (ids, ranges), = p.tokens.encoder.encode([text])
@@ -500,12 +508,18 @@ def _previewed(row: dict, n: int, p: Prepared) -> list[PreviewRow]:
     if s.kind == 'seq2seq': return [_shown(p, f'{title}, {name}', replace(x, spans=x.spans if name == 'target' else ()), s.max_length, s.on_long) for name, x in zip(('source', 'target'), t.seq2seq(row))]
     if s.kind in ('preference', 'reward'): return [_shown(p, f'{title}, {c}', t.answered(row['prompt'], row[c], row.get('tools')), s.max_length, s.on_long) for c in ('chosen', 'rejected')]
     name = (lambda i: p.label_names[i] if p.label_names else str(i))  # type: ignore[index]
-    if s.kind == 'classify': return [replace(_shown(p, title, Text(row['text'], frame=True), s.max_length, s.on_long), note=f"label: {name(row['label'])}")]
+    if s.kind == 'classify': return [replace(_shown(p, title, Text(row['text'], frame=True, twin=t.spell.found(row['text'])), s.max_length, s.on_long), note=f"label: {name(row['label'])}")]
     ids, labels = align_tags(t.encoder, [row['tokens']], [row['tags']])[0] or ([], [])
     return [PreviewRow(f'{title}: {len(row["tokens"])} words', row_pieces(t.tokenizer, ids, [(i, i + 1) for i, l in enumerate(labels) if l != -100]), ' '.join(map(name, row['tags'])))]
 
-# %% ../../nbs/data/05_prepare.ipynb #a0c000f5
-def encode_split(part: Source, encoding: Encode, cache_dir: str | None = None, num_proc: int | None = None) -> tuple[Any, Tally, str]:
+# %% ../../nbs/data/05_prepare.ipynb #37d44909
+def encode_split(
+    part: Source,  # its rows
+    encoding: Encode,  # what turns them into tokens
+    cache_dir: str | None = None,  # where encoded rows are kept
+    num_proc: int | None = None,  # processes
+    before: Tally | None = None  # of the training rows, to find rows of the evaluation that are among them
+) -> tuple[Any, Tally, str]:
     "The tokens of one split, its tally and its fingerprint"
     kind = encoding.settings.kind
     if isinstance(part.rows, IterableDataset):
@@ -518,7 +532,7 @@ def encode_split(part: Source, encoding: Encode, cache_dir: str | None = None, n
     except DataError as e:
         if (row := getattr(e, 'row', None)) is None: raise
         raise DataError(f'{part.name}: {e.what}', where=part.where(row), why=e.why, fix=e.fix) from e
-    tally = _counted(encoded, encoding)
+    tally = _counted(encoded, encoding, before)
     _refuse_unusable(tally, encoding, part)
     refuse(tally, encoding.settings, part.name, part.where)
     if tally.read == sum(n.count for n in tally.dropped.values()):
@@ -561,7 +575,7 @@ def read_sources(spec: Any, task: str, n: int | None = None) -> tuple[Source, So
     format = recognise(train, task, data_format=get('data_format'), system_prompt=get('system_prompt'))
     return train, held, format, recognise(held, task, data_format=get('data_format'), system_prompt=get('system_prompt'), label_names=format.label_names or None) if held else None
 
-# %% ../../nbs/data/05_prepare.ipynb #75eda1e2
+# %% ../../nbs/data/05_prepare.ipynb #0678683e
 def prepare(
     spec: Any,  # a TrainSpec, or any object with its data settings as attributes
     tokenizer: PreTrainedTokenizerBase,  # gets a chat template if it has none and the rows are conversations
@@ -575,10 +589,10 @@ def prepare(
     notes = [_template_note(spec, tokenizer, train, format, settings)]
     encoding, where = Encoding(tokenizer, settings, format), (_get(spec, 'cache_dir'), _get(spec, 'num_proc'))
     rows, tally, key = encode_split(train, encoding, *where)
-    held_rows, held_tally, _ = encode_split(held, Encoding(tokenizer, settings, held_format), *where) if held else (None, None, '')
+    held_rows, held_tally, _ = encode_split(held, Encoding(tokenizer, settings, held_format), *where, before=tally) if held else (None, None, '')
     report = DataReport(str(train), str(format) + ' (as a conversation)'*encoding.talk, settings.kind, settings.train_on if settings.kind == 'sft' else '', settings.max_prompt_length if settings.kind == 'rl' else settings.max_length,
                         settings.on_long, key, _with_dropped(tally.summary(), train), _with_dropped(held_tally.summary(), held) if held and held_tally else None,
-                        len(tally.seen & held_tally.seen) if held_tally else 0, [x for x in notes if x] + _notes(tally, settings))
+                        held_tally.known.count if held_tally else 0, [x for x in notes if x] + _notes(tally, settings))
     for line in str(report).splitlines(): log.debug('%s', line)
     return Prepared(rows, held_rows, format, list(format.label_names) or None, settings, encoding, train, report, tally if isinstance(rows, IterableDataset) else None)
 

@@ -26,8 +26,8 @@ __all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'ensure_template', 'Turn', 'ChatTe
            'control_tokens', 'strings_of', 'Text', 'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair',
            'align_tags', 'cut']
 
-# %% ../../nbs/data/02_tokens.ipynb #4cf4800b
-PLAIN_TEMPLATE = """{{ bos_token }}{% for m in messages %}{{ '### ' + m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}
+# %% ../../nbs/data/02_tokens.ipynb #ac3b2271
+PLAIN_TEMPLATE = """{{ bos_token }}{% if tools %}{{ '### tools\\n' + tools | tojson + '\\n\\n' }}{% endif %}{% for m in messages %}{{ '### ' + m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}
 {% generation %}{{ m['content'] or '' }}{% if m.get('tool_calls') %}{{ m['tool_calls'] | tojson }}{% endif %}{{ eos_token }}{% endgeneration %}{{ '\\n\\n' }}
 {%- else %}{{- m['content'] + '\\n\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '### assistant\\n' }}{% endif %}"""
 
@@ -269,7 +269,7 @@ def strings_of(value: Any) -> list[str]:
     inner = [v for k, v in value.items() if k != 'role'] if isinstance(value, dict) else value if isinstance(value, list) else []
     return [s for v in inner for s in ([v] if v.__class__ is str else strings_of(v))]
 
-# %% ../../nbs/data/02_tokens.ipynb #9198c1d6
+# %% ../../nbs/data/02_tokens.ipynb #c468eacf
 @dataclass(frozen=True)
 class Text:
     "Characters to encode, and which of them are trained"
@@ -278,6 +278,7 @@ class Text:
     frame: bool = False  # the tokenizer writes its own BOS and EOS around the text
     end: bool = False  # an EOS closes the text
     twin: bool = False  # control tokens stand in private spelling
+    untold: bool = False  # the template left out the tools that the row describes
 
 def _swapped(t: Text, spell: Spelling) -> Text:
     "`t` for the twin: both spellings swapped, the trained stretches moved along"
@@ -349,7 +350,20 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #5f28a8f9
+# %% ../../nbs/data/02_tokens.ipynb #f3bcc895
+def _called(message: dict) -> list[str]:
+    "The names of the tools that a turn calls"
+    inner = [c.get('function') or c for c in message.get('tool_calls') or () if isinstance(c, dict)]
+    return [f['name'] for f in inner if isinstance(f, dict) and isinstance(f.get('name'), str)]
+
+def _check_calls(messages: list[dict], text: str, turns: dict[int, str]) -> None:
+    "Refuse a rendering without the tool calls of a turn"
+    for i, m in enumerate(messages):
+        lost = next((n for n in _called(m) if n not in turns.get(i, text)), None)
+        if lost: raise DataError(f'the chat template leaves out the call of {lost!r} in turn {i+1}', why='the answer would be trained without it',
+                                 fix='pass a chat_template that writes tool_calls, or write the calls into the content')
+
+# %% ../../nbs/data/02_tokens.ipynb #3d093ad2
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
     def __init__(self,
@@ -387,12 +401,15 @@ class Chats:
         if self.template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
         hidden = self.spell.found('\0'.join(strings_of([messages, tools or []])))
         if hidden: messages, tools = _escaped(messages, self.spell), _escaped(tools, self.spell)
+        turns = list[tuple[int, int, int]]()
         if ask: t = Text(self.template.render(messages, tools, ask=True))
         else:
             text, turns = self.template.spans(messages, tools) if self.train_on != 'all' else (self.template.render(messages, tools), [])
             chosen = [(a, b) for i, a, b in turns if i >= start]
             spans = [(0, len(text))] if self.train_on == 'all' else chosen[-1:] if self.train_on == 'last' else chosen
             t = Text(text, tuple(spans), end=messages[-1]['role'] == 'assistant' and not self._ended(text))
+        _check_calls(messages, t.text, {i: t.text[a:b] for i, a, b in turns})
+        if tools: t = replace(t, untold=self.template._try(messages, None, ask) == t.text)
         return _swapped(t, self.spell) if hidden else t
 
     def _ended(self, text: str) -> bool:
