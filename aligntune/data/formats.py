@@ -294,7 +294,7 @@ def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     if all(isinstance(x, str) for x in (prompt, *answers)): return [prompt, *answers]
     return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i, x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #543b637f
+# %% ../../nbs/data/01_formats.ipynb #a66a8784
 def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The tools of a row, if it has any; JSON text is read"
     tools = row.get(fmt.columns.get('tools', ''))
@@ -303,6 +303,10 @@ def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
         except ValueError: _bad(f'{fmt.columns["tools"]} is not JSON', 'write a list of tool descriptions')
     if tools and not isinstance(tools, list): _bad(f'{fmt.columns["tools"]} holds {type(tools).__name__}, not a list of tools', 'write a list of tool descriptions')
     return dict(tools=tools) if tools else {}
+
+def _no_tools(fmt: Format, row: Mapping[str, Any]) -> None:
+    "Refuse tools of a row whose answers are drawn: the trainers' rollouts render the prompt without them"
+    if _tools(fmt, row): _bad(f'{fmt.columns["tools"]} describes tools, which rollouts do not show to the model', 'write them into the system turn, and take the column away')
 
 @_reader
 def _read_pair(fmt: Format, row: Mapping[str, Any]) -> dict:
@@ -322,7 +326,7 @@ def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
         return dict(prompt=turns[:last], completion=turns[last:last+1])
     return dict(messages=turns) | _tools(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #d18ee38f
+# %% ../../nbs/data/01_formats.ipynb #4a461880
 RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra', 'log_metric')   # names that reward functions are given anyway
 
 def _final(text: Any, column: str) -> str:
@@ -346,7 +350,8 @@ def _read_prompt(fmt: Format, row: Mapping[str, Any]) -> dict:
     slot = next(iter(fmt.shape.needs))
     prompt = _need(fmt, row, slot)
     if extra := _may_text(fmt, row, 'input') if 'input' in fmt.columns else '': prompt = f'{_need_text(fmt, row, slot)}\n\n{extra}'
-    return _extra(fmt, row) | dict(prompt=_asked(fmt, row, prompt, fmt.columns[slot])) | _tools(fmt, row)
+    _no_tools(fmt, row)
+    return _extra(fmt, row) | dict(prompt=_asked(fmt, row, prompt, fmt.columns[slot]))
 
 @_reader
 def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
@@ -355,7 +360,8 @@ def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     turns = _conversation(_with_system(fmt, row, _turns(_need(fmt, row, 'messages'), column)), answered=False)
     cut = max(i for i, t in enumerate(turns) if t['role'] == 'user') + 1
     rest = [t['content'] for t in turns[cut:] if t['role'] == 'assistant']
-    return _extra(fmt, row) | (dict(answer=rest[-1] if rest else None) if 'last' in fmt.flags else {}) | dict(prompt=turns[:cut]) | _tools(fmt, row)
+    _no_tools(fmt, row)
+    return _extra(fmt, row) | (dict(answer=rest[-1] if rest else None) if 'last' in fmt.flags else {}) | dict(prompt=turns[:cut])
 
 # %% ../../nbs/data/01_formats.ipynb #7673c225
 _MARK = re.compile(r'(?:^|\n\n)(Human|Assistant|User|System): ?')
@@ -536,12 +542,12 @@ def _mapped(source: Source, found: list[tuple[Shape, dict[str, str]]]) -> list[t
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01_formats.ipynb #5f5afce4
+# %% ../../nbs/data/01_formats.ipynb #1735bf32
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
 
-def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tuple[str, ...]:
+def _all_labels(source: Source, column: str, names: Sequence[str] | None, slot: str = 'label') -> tuple[str, ...]:
     "The label names of a source"
     if names: return tuple(map(str, names))
     if own := _named((source.rows.features or {}).get(column)): return tuple(own)
@@ -557,7 +563,7 @@ def _all_labels(source: Source, column: str, names: Sequence[str] | None) -> tup
     if len(seen) < 2:
         raise DataError(f'{source.name}: {column} holds {held}',
                 where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''),
-                        fix='give rows of every class, or name another column: column_mapping={"yours": "label"}')
+                        fix=f'give rows of every class, or name another column: column_mapping={{"yours": "{slot}"}}')
     return _in_order(seen)
 
 # %% ../../nbs/data/01_formats.ipynb #ca5eacfd
@@ -587,7 +593,7 @@ def _ends(turns: Any) -> bool:
     last = turns[-1] if isinstance(turns, list) and turns else {}
     return isinstance(last, Mapping) and (last.get('role') or last.get('from')) in ('assistant', 'gpt')
 
-# %% ../../nbs/data/01_formats.ipynb #81678f7e
+# %% ../../nbs/data/01_formats.ipynb #56b0645f
 def recognise(
     source: Source,  # rows that have been read
     task: str = 'sft',  # what the rows are for, see TASKS
@@ -619,5 +625,5 @@ def recognise(
     if task == 'rl' and (clash := [c for c in extras if c in RESERVED]):
         raise DataError(f'{source.name}: the column {clash[0]!r} has a name that reward functions are given anyway',
                 where=source.name, fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
-    labels = _all_labels(source, slots[shape.read], label_names) if shape.read in ('label', 'tags') else ()
+    labels = _all_labels(source, slots[shape.read], label_names, shape.read) if shape.read in ('label', 'tags') else ()
     return Format(shape, task, slots, extras, frozenset(flags), labels, system_prompt)

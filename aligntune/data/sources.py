@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #c156bed4
-from ..core.errors import DataError, SpecError, did_you_mean, nearest
+# %% ../../nbs/data/00_sources.ipynb #a31c2640
+from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -739,7 +739,7 @@ def split_rows(
                    for (r, c), what in zip(parts, ('training', 'evaluation')))
     return train, replace(held, dropped=())
 
-# %% ../../nbs/data/00_sources.ipynb #0bbb7d3b
+# %% ../../nbs/data/00_sources.ipynb #6f9088d4
 def read_pair(
     dataset: Any,  # the training data
     *,
@@ -756,4 +756,13 @@ def read_pair(
     if eval_dataset is None and not eval_split: return train, None
     whole = {k: v for k, v in reading.items() if k not in ('max_samples', 'percent', 'shuffle', 'split')}
     if eval_dataset is not None: whole.pop('subset', None)
-    return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, **whole)
+    try: return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, **whole)
+    except AligntuneError as e: raise _of_evaluation(e, eval_split if eval_dataset is None else None) from e
+
+def _of_evaluation(e: AligntuneError, split: str | None) -> AligntuneError:
+    "An error about rows for the evaluation, with the names of the arguments that were given for them"
+    for a, b in (('split', 'eval_split'), ('dataset_name', 'eval_dataset')):
+        e.where = e.where.replace(f'argument {a}', f'argument {b}')
+        e.fix = re.sub(rf'\b{a}=', f'{b}=', e.fix)
+    if split and e.fix == "eval_split='train'": e.fix = 'val_split_ratio=0.1 to set training rows aside, or eval_dataset=...'
+    return e
