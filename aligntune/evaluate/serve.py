@@ -15,8 +15,8 @@ from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, 
 
 # %% auto #0
 __all__ = ['TALKS', 'CONVERTERS', 'TOLERANCES', 'TARGETS', 'Form', 'written', 'turns', 'form_of', 'go_template', 'go_render',
-           'modelfile', 'read_modelfile', 'check_modelfile', 'converter', 'to_gguf', 'read_gguf', 'numbers',
-           'check_gguf', 'Exported', 'vllm_line', 'check_vllm', 'export_model']
+           'read_modelfile', 'check_modelfile', 'modelfile', 'converter', 'read_gguf', 'numbers', 'check_gguf',
+           'to_gguf', 'vllm_line', 'check_vllm', 'Exported', 'export_model']
 
 # %% ../../nbs/evaluate/03_serve.ipynb #492ef198
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ def turns(*words: str) -> list[dict[str, str]]:
     "Messages from words like `user:Hello`"
     return [dict(role=role, content=text) for role, _, text in (w.partition(':') for w in words)]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #beaacc03
+# %% ../../nbs/evaluate/03_serve.ipynb #84883a21
+def _must(text: str | None) -> str:
+    if text is None: raise UnsupportedError('the chat template refuses a plain conversation', where='to=ollama', fix='to=merged')
+    return text
+
 def _split(text: str, *marks: str) -> list[str]:
     "The pieces of a text between marks that stand in it once and in this order"
     out, at = [], 0
@@ -54,6 +58,20 @@ def _shared(a: str, b: str, end: bool = False) -> str:
     n = len(os.path.commonprefix([a[::-1], b[::-1]] if end else [a, b]))
     return (a[len(a) - n:] if end else a[:n]) if n else ''
 
+# %% ../../nbs/evaluate/03_serve.ipynb #69702756
+def _with_system(f: Form, start: str, text: str | None, S: str, U: str) -> Form:
+    "The form with its system turn: a turn of its own, inside the first user turn, or none"
+    kept = dict(user=f.user, assistant=f.assistant, ask=f.ask, bos=f.bos)
+    if text is None:
+        if start: raise UnsupportedError('the chat template writes words of its own', where='to=ollama', why=repr(start[:60]), fix='to=merged')
+        return Form(**kept, system=None)   # type: ignore[arg-type]
+    before, after, _ = _split(text, S, U)
+    before = before.removeprefix(f.bos)
+    if before == f.user[0] and not after.endswith(f.user[0]): return Form(**kept, system=('', after), folded=True)   # type: ignore[arg-type]
+    system = (before, after.removesuffix(f.user[0]))
+    return Form(**kept, system=system, default=start.removeprefix(system[0]).removesuffix(system[1]))   # type: ignore[arg-type]
+
+# %% ../../nbs/evaluate/03_serve.ipynb #f45b798b
 def form_of(tokenizer: Any) -> Form:
     "The form behind a chat template"
     if not tokenizer.chat_template: raise UnsupportedError('the tokenizer has no chat template', where='to=ollama', why='the model was not taught to talk', fix='to=gguf, and complete texts')
@@ -69,22 +87,6 @@ def form_of(tokenizer: Any) -> Form:
     made = Form((user_start, user_end), (middle.removeprefix(user_end), between.removesuffix(user_start)), None, after.removeprefix(user_end), bos)
     return _with_system(made, before.removesuffix(user_start), written(tokenizer, turns(f'system:{S}', f'user:{U}')), S, U)
 
-def _must(text: str | None) -> str:
-    if text is None: raise UnsupportedError('the chat template refuses a plain conversation', where='to=ollama', fix='to=merged')
-    return text
-
-def _with_system(f: Form, start: str, text: str | None, S: str, U: str) -> Form:
-    "The form with its system turn: a turn of its own, inside the first user turn, or none"
-    kept = dict(user=f.user, assistant=f.assistant, ask=f.ask, bos=f.bos)
-    if text is None:
-        if start: raise UnsupportedError('the chat template writes words of its own', where='to=ollama', why=repr(start[:60]), fix='to=merged')
-        return Form(**kept, system=None)   # type: ignore[arg-type]
-    before, after, _ = _split(text, S, U)
-    before = before.removeprefix(f.bos)
-    if before == f.user[0] and not after.endswith(f.user[0]): return Form(**kept, system=('', after), folded=True)   # type: ignore[arg-type]
-    system = (before, after.removesuffix(f.user[0]))
-    return Form(**kept, system=system, default=start.removeprefix(system[0]).removesuffix(system[1]))   # type: ignore[arg-type]
-
 # %% ../../nbs/evaluate/03_serve.ipynb #9ea4092b
 def go_template(f: Form) -> str:
     "The form as a template of Ollama"
@@ -99,19 +101,7 @@ def go_template(f: Form) -> str:
         if '{{' in text or '"""' in text: raise UnsupportedError('the chat template writes characters that a Modelfile cannot hold', where='to=ollama', why=repr(text), fix='to=merged')
     return f'{head}{{{{ range .Messages }}}}{user}{body}{{{{ end }}}}{{{{ end }}}}{f.ask}'
 
-# %% ../../nbs/evaluate/03_serve.ipynb #f40f432f
-def go_render(
-    template: str,  # in the words that go_template writes
-    messages: Sequence[dict],  # role and content
-    system: str = ''  # what a Modelfile's SYSTEM says, used where the conversation has no system turn
-) -> str:
-    "The prompt that Ollama makes of a conversation"
-    if system and not any(m['role'] == 'system' for m in messages): messages = [dict(role='system', content=system), *messages]
-    parts = re.split(r'\{\{ (.*?) \}\}', template)
-    out, names = list[str](), dict[str, str]()
-    _run_block(parts, 0, messages, None, names, out, True)
-    return ''.join(out)
-
+# %% ../../nbs/evaluate/03_serve.ipynb #cc5bfdc9
 def _run_block(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, names: dict[str, str], out: list[str], on: bool) -> int:
     "Carry out parts from the text `i` on, up to the word that ends the block; gives the place of that word"
     while True:
@@ -140,9 +130,45 @@ def _run_if(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, 
         done = done or true
     return i
 
-# %% ../../nbs/evaluate/03_serve.ipynb #068caa61
+# %% ../../nbs/evaluate/03_serve.ipynb #9a9d6e5f
+def go_render(
+    template: str,  # in the words that go_template writes
+    messages: Sequence[dict],  # role and content
+    system: str = ''  # what a Modelfile's SYSTEM says, used where the conversation has no system turn
+) -> str:
+    "The prompt that Ollama makes of a conversation"
+    if system and not any(m['role'] == 'system' for m in messages): messages = [dict(role='system', content=system), *messages]
+    parts = re.split(r'\{\{ (.*?) \}\}', template)
+    out, names = list[str](), dict[str, str]()
+    _run_block(parts, 0, messages, None, names, out, True)
+    return ''.join(out)
+
+# %% ../../nbs/evaluate/03_serve.ipynb #eb690175
+def read_modelfile(text: str) -> dict[str, Any]:
+    "The parts of a Modelfile"
+    blocks = {k.lower(): v for k, v in re.findall(r'(?ms)^(TEMPLATE|SYSTEM) """(.*?)"""$', text)}
+    rest = re.sub(r'(?ms)^(TEMPLATE|SYSTEM) """.*?"""$', '', text)
+    parameters = [(k, v.strip('"')) for k, v in re.findall(r'(?m)^PARAMETER (\S+) (.+)$', rest)]
+    return dict(weights=re.findall(r'(?m)^FROM (.+)$', rest), template=blocks.get('template', ''), system=blocks.get('system', ''), parameters=parameters)
+
+# %% ../../nbs/evaluate/03_serve.ipynb #787aa640
 TALKS = (turns('user:Hello'), turns('user:2+2?', 'assistant:4', 'user:And 3+3?'), turns('system:Be brief.', 'user:Hello'), turns('system:You are "Ada".\nSay {x}.', 'user:a\n\nb', 'assistant:ü € 👋', 'user:c', 'assistant:d', 'user:e'))
 
+def check_modelfile(text: str, tokenizer: Any, system: str = '') -> int:
+    "Render conversations through the Modelfile and through the chat template: how many agree; an error where one does not"
+    read, seen = read_modelfile(text), 0
+    bos = form_of(tokenizer).bos   # llama.cpp writes it
+    for talk in TALKS:
+        full = talk if not system or talk[0]['role'] == 'system' else [dict(role='system', content=system), *talk]
+        ours = written(tokenizer, full)
+        if ours is None: continue   # the template refuses such a conversation
+        theirs = bos + go_render(read['template'], talk, read['system'])
+        if ours != theirs: raise UnsupportedError('the chat template cannot be written as an Ollama template', where='to=ollama', why=f'{theirs[-60:]!r} instead of {ours[-60:]!r}', fix='to=merged, which keeps the template as it is')
+        seen += 1
+    if seen < 2: raise UnsupportedError('the chat template refuses ordinary conversations', where='to=ollama', fix='to=merged')
+    return seen
+
+# %% ../../nbs/evaluate/03_serve.ipynb #92fc4962
 def modelfile(
     tokenizer: Any,  # with the chat template of the training
     weights: str,  # what FROM names: a .gguf file
@@ -159,28 +185,7 @@ def modelfile(
     check_modelfile(text, tokenizer, system)
     return text
 
-def read_modelfile(text: str) -> dict[str, Any]:
-    "The parts of a Modelfile"
-    blocks = {k.lower(): v for k, v in re.findall(r'(?ms)^(TEMPLATE|SYSTEM) """(.*?)"""$', text)}
-    rest = re.sub(r'(?ms)^(TEMPLATE|SYSTEM) """.*?"""$', '', text)
-    parameters = [(k, v.strip('"')) for k, v in re.findall(r'(?m)^PARAMETER (\S+) (.+)$', rest)]
-    return dict(weights=re.findall(r'(?m)^FROM (.+)$', rest), template=blocks.get('template', ''), system=blocks.get('system', ''), parameters=parameters)
-
-def check_modelfile(text: str, tokenizer: Any, system: str = '') -> int:
-    "Render conversations through the Modelfile and through the chat template: how many agree; an error where one does not"
-    read, seen = read_modelfile(text), 0
-    bos = form_of(tokenizer).bos   # llama.cpp writes it
-    for talk in TALKS:
-        full = talk if not system or talk[0]['role'] == 'system' else [dict(role='system', content=system), *talk]
-        ours = written(tokenizer, full)
-        if ours is None: continue   # the template refuses such a conversation
-        theirs = bos + go_render(read['template'], talk, read['system'])
-        if ours != theirs: raise UnsupportedError('the chat template cannot be written as an Ollama template', where='to=ollama', why=f'{theirs[-60:]!r} instead of {ours[-60:]!r}', fix='to=merged, which keeps the template as it is')
-        seen += 1
-    if seen < 2: raise UnsupportedError('the chat template refuses ordinary conversations', where='to=ollama', fix='to=merged')
-    return seen
-
-# %% ../../nbs/evaluate/03_serve.ipynb #950fbbb5
+# %% ../../nbs/evaluate/03_serve.ipynb #0edf1f2f
 CONVERTERS = ('convert_hf_to_gguf.py', 'convert-hf-to-gguf', 'convert-hf-to-gguf.py')
 
 def converter() -> list[str]:
@@ -191,24 +196,6 @@ def converter() -> list[str]:
     if found is None: raise MissingPackageError("llama.cpp's converter is not here", where=f'LLAMA_CPP={home}' if home else 'to=gguf', why='convert_hf_to_gguf.py is neither on the PATH nor in the folder that LLAMA_CPP names',
                                                 fix='git clone https://github.com/ggml-org/llama.cpp && pip install -r llama.cpp/requirements/requirements-convert_hf_to_gguf.txt && export LLAMA_CPP=$PWD/llama.cpp')
     return [sys.executable, str(found)] if found.suffix == '.py' else [str(found)]
-
-def to_gguf(
-    folder: str | Path,  # a whole model
-    path: str | Path,  # file to write
-    quant: str = 'f16'  # f32, f16, bf16 or q8_0
-) -> Path:
-    "Convert a model, and read the file back"
-    known = ('f32', 'f16', 'bf16', 'q8_0')
-    if quant not in known: raise SpecError(f'the converter does not write {quant!r}', where='quant', why=f"it writes {', '.join(known)}", fix=f'{did_you_mean(quant, known)} Smaller ones: llama-quantize model.gguf q4.gguf Q4_K_M')
-    part = Path(path).with_suffix('.part')
-    done = subprocess.run([*converter(), str(folder), '--outfile', str(part), '--outtype', quant], capture_output=True, text=True)
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    if done.returncode or not part.exists():
-        lost = re.search(r"No module named '(\w+)'", done.stderr)
-        raise RunError("llama.cpp's converter failed", where=str(folder), why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix=f'pip install {lost[1]}' if lost else 'a newer llama.cpp may know this model and its tokenizer')
-    check_gguf(part, folder)
-    os.replace(part, path)
-    return Path(path)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #085d1ac6
 _NUMBERS = {0: '<B', 1: '<b', 2: '<H', 3: '<h', 4: '<I', 5: '<i', 6: '<f', 7: '<?', 10: '<Q', 11: '<q', 12: '<d'}
@@ -241,7 +228,7 @@ def _tensor(f: BinaryIO) -> tuple[tuple[int, ...], int, int]:
     shape = struct.unpack(f'<{n}Q', f.read(8*n))
     return shape, *struct.unpack('<IQ', f.read(12))   # type: ignore[return-value]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #e7996eb5
+# %% ../../nbs/evaluate/03_serve.ipynb #5744d879
 TOLERANCES = {0: 0., 1: 2**-10, 30: 2**-7, 8: .01}   # f32, f16, bf16, q8_0: relative to the largest number of a row
 
 def numbers(path: str | Path, shape: Sequence[int], kind: int, at: int, rows: int) -> Any:
@@ -257,6 +244,16 @@ def numbers(path: str | Path, shape: Sequence[int], kind: int, at: int, rows: in
         blocks = np.frombuffer(raw, [('scale', '<f2'), ('q', 'i1', 32)])
         flat = (blocks['scale'].astype('f4')[:, None]*blocks['q']).ravel()
     return flat.reshape(rows, shape[0])
+
+# %% ../../nbs/evaluate/03_serve.ipynb #8b65e2be
+def _embedding(folder: Path) -> Any:
+    "The input embedding in a model folder"
+    from safetensors import safe_open
+    for file in sorted(folder.glob('*.safetensors')):
+        with safe_open(file, 'pt') as f:
+            name = next((n for n in f.keys() if n.endswith(('embed_tokens.weight', 'wte.weight', 'embed_in.weight'))), None)
+            if name: return f.get_tensor(name).float().numpy()
+    raise ModelError('the model has no embedding that is known here', where=str(folder))
 
 def check_gguf(path: str | Path, folder: str | Path) -> dict[str, Any]:
     "Compare a GGUF file with the model it was made of; what the file says of itself"
@@ -277,23 +274,26 @@ def check_gguf(path: str | Path, folder: str | Path) -> dict[str, Any]:
     if wrong: raise ModelError('the GGUF file does not hold the model', where=Path(path).name, why=wrong, fix='a newer llama.cpp')
     return facts
 
-def _embedding(folder: Path) -> Any:
-    "The input embedding in a model folder"
-    from safetensors import safe_open
-    for file in sorted(folder.glob('*.safetensors')):
-        with safe_open(file, 'pt') as f:
-            name = next((n for n in f.keys() if n.endswith(('embed_tokens.weight', 'wte.weight', 'embed_in.weight'))), None)
-            if name: return f.get_tensor(name).float().numpy()
-    raise ModelError('the model has no embedding that is known here', where=str(folder))
+# %% ../../nbs/evaluate/03_serve.ipynb #61847c41
+def to_gguf(
+    folder: str | Path,  # a whole model
+    path: str | Path,  # file to write
+    quant: str = 'f16'  # f32, f16, bf16 or q8_0
+) -> Path:
+    "Convert a model, and read the file back"
+    known = ('f32', 'f16', 'bf16', 'q8_0')
+    if quant not in known: raise SpecError(f'the converter does not write {quant!r}', where='quant', why=f"it writes {', '.join(known)}", fix=f'{did_you_mean(quant, known)} Smaller ones: llama-quantize model.gguf q4.gguf Q4_K_M')
+    part = Path(path).with_suffix('.part')
+    done = subprocess.run([*converter(), str(folder), '--outfile', str(part), '--outtype', quant], capture_output=True, text=True)
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    if done.returncode or not part.exists():
+        lost = re.search(r"No module named '(\w+)'", done.stderr)
+        raise RunError("llama.cpp's converter failed", where=str(folder), why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix=f'pip install {lost[1]}' if lost else 'a newer llama.cpp may know this model and its tokenizer')
+    check_gguf(part, folder)
+    os.replace(part, path)
+    return Path(path)
 
-# %% ../../nbs/evaluate/03_serve.ipynb #d346d796
-@dataclass(frozen=True)
-class Exported:
-    "What an export has written, and how it is used"
-    path: str
-    commands: list[str] = field(default_factory=list)  # lines that serve it
-    notes: list[str] = field(default_factory=list)  # worth knowing
-
+# %% ../../nbs/evaluate/03_serve.ipynb #10d2b88e
 def vllm_line(
     folder: str | Path,  # a whole model, or an adapter
     base: str | None = None,  # the adapter's base
@@ -316,6 +316,45 @@ def check_vllm(line: str) -> None:
     AutoConfig.from_pretrained(folder)
     if AutoTokenizer.from_pretrained(folder).chat_template is None and not any(folder.glob('*.safetensors')): raise ModelError('the model is not whole', where=str(folder))
 
+# %% ../../nbs/evaluate/03_serve.ipynb #89aadbee
+@dataclass(frozen=True)
+class Exported:
+    "What an export has written, and how it is used"
+    path: str
+    commands: list[str] = field(default_factory=list)  # lines that serve it
+    notes: list[str] = field(default_factory=list)  # worth knowing
+
+def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
+    "The line that serves a folder, checked"
+    if kind != 'causal': return [], [f"load it with transformers' Auto classes ({kind})"]
+    line = vllm_line(path)
+    check_vllm(line)
+    return [line], []
+
+def _adapter_for_vllm(trainer: Any, folder: str) -> Exported:
+    "An adapter as vLLM loads it, beside its base"
+    config = trainer.model.peft_config['default']
+    if config.peft_type != 'LORA': raise UnsupportedError(f'vLLM loads no {config.peft_type} adapters', where='to=vllm', fix='to=merged')
+    path = trainer.save_model(folder)
+    line = vllm_line(path, trainer.session.source.model, config.r)
+    check_vllm(line)
+    return Exported(path, [line], ['the adapter stays apart; to=merged puts it into the weights'])
+
+# %% ../../nbs/evaluate/03_serve.ipynb #7e828c97
+def _gguf(trainer: Any, folder: Path, quant: str, name: str | None) -> Exported:
+    "A GGUF file, and for Ollama a Modelfile beside it"
+    import tempfile
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as whole:
+        file = to_gguf(trainer.save_model(whole, merged=True), folder/'model.gguf', quant)
+    if name is None: return Exported(str(file), [f'llama-cli -m {shlex.quote(str(file))}'])
+    tok, ends = trainer.tokenizer, trainer.session.prepared.stop_ids
+    text = modelfile(tok, './model.gguf', trainer.spec['system_prompt'] or '', [tok.convert_ids_to_tokens(i) for i in ends], min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None)
+    (folder/'Modelfile').write_text(text, encoding='utf-8')
+    check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, trainer.spec['system_prompt'] or '')
+    at = shlex.quote(str(folder))
+    return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'], [f'{len(TALKS)} conversations were written by the template and by the Modelfile, and were the same', 'tool calls and thoughts are not part of the Modelfile'])
+
 TARGETS = ('merged', 'vllm', 'gguf', 'ollama')
 
 def export_model(
@@ -335,33 +374,3 @@ def export_model(
     if to == 'vllm' and adapter: return _adapter_for_vllm(trainer, str(folder))
     if to in ('merged', 'vllm'): path = trainer.save_model(str(folder), merged=True); return Exported(path, *_served(path, kind))
     return _gguf(trainer, Path(folder), quant, name if to == 'ollama' and name else Path(folder).name if to == 'ollama' else None)
-
-def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
-    "The line that serves a folder, checked"
-    if kind != 'causal': return [], [f"load it with transformers' Auto classes ({kind})"]
-    line = vllm_line(path)
-    check_vllm(line)
-    return [line], []
-
-def _adapter_for_vllm(trainer: Any, folder: str) -> Exported:
-    "An adapter as vLLM loads it, beside its base"
-    config = trainer.model.peft_config['default']
-    if config.peft_type != 'LORA': raise UnsupportedError(f'vLLM loads no {config.peft_type} adapters', where='to=vllm', fix='to=merged')
-    path = trainer.save_model(folder)
-    line = vllm_line(path, trainer.session.source.model, config.r)
-    check_vllm(line)
-    return Exported(path, [line], ['the adapter stays apart; to=merged puts it into the weights'])
-
-def _gguf(trainer: Any, folder: Path, quant: str, name: str | None) -> Exported:
-    "A GGUF file, and for Ollama a Modelfile beside it"
-    import tempfile
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as whole:
-        file = to_gguf(trainer.save_model(whole, merged=True), folder/'model.gguf', quant)
-    if name is None: return Exported(str(file), [f'llama-cli -m {shlex.quote(str(file))}'])
-    tok, ends = trainer.tokenizer, trainer.session.prepared.stop_ids
-    text = modelfile(tok, './model.gguf', trainer.spec['system_prompt'] or '', [tok.convert_ids_to_tokens(i) for i in ends], min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None)
-    (folder/'Modelfile').write_text(text, encoding='utf-8')
-    check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, trainer.spec['system_prompt'] or '')
-    at = shlex.quote(str(folder))
-    return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'], [f'{len(TALKS)} conversations were written by the template and by the Modelfile, and were the same', 'tool calls and thoughts are not part of the Modelfile'])

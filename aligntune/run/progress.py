@@ -17,8 +17,8 @@ from .signals import in_notebook
 
 # %% auto #0
 __all__ = ['log', 'SHOWN', 'Place', 'PANEL', 'LONGEST', 'short', 'clock', 'memory_peak', 'Pace', 'Where', 'to_log', 'to_terminal',
-           'Live', 'place_for', 'answers_of', 'keep_answers', 'read_answers', 'Counting', 'Keeping', 'Progress',
-           'Shielded', 'shield']
+           'Live', 'place_for', 'answers_of', 'keep_answers', 'read_answers', 'Counting', 'Keeping', 'Showing',
+           'Progress', 'Shielded', 'shield']
 
 # %% ../../nbs/run/03_progress.ipynb #7b2a3eef
 log = logging.getLogger('aligntune')
@@ -251,54 +251,22 @@ class Keeping(Counting):
             keep_answers(self.metrics.path.parent, state.global_step, rows); self.kept = state.global_step
         return rows
 
-# %% ../../nbs/run/03_progress.ipynb #7e11d457
-class Progress(Keeping):
-    "Shows where a run is, and keeps each log entry"
-    def __init__(self,
-        metrics: Metrics | None = None,  # the file of log entries
-        place: Place | None = to_log,  # where lines go
-        tokens: Callable[[], int] | None = None,  # all tokens so far on this process
-        estimate: int | None = None,  # bytes that the plan foresaw
-        device: str = 'cpu',  # whose memory is measured
-        answers: Callable[[], list[dict[str, Any]]] | None = None,  # the last answers
-        remote: bool = False,  # the training runs in another process
-        clock: Callable[[], float] = time.monotonic  # in seconds
-    ):
-        super().__init__(tokens, device, remote, clock)
-        self.metrics, self.answers, self.place, self.estimate = metrics, answers, place, estimate
-        self.logs: dict[str, Any] = {}
-        self.drawn, self.shown = 0., ()
-        self.open, self.name = False, f'{os.getpid()} {id(self)}'
+# %% ../../nbs/run/03_progress.ipynb #c458234b
+class Showing(Keeping):
+    "Where the run is, told to a place"
+    place: Place | None = None
+    estimate: int | None = None   # bytes that the plan foresaw
+    logs: Mapping[str, Any] = {}   # the newest value of each metric
+    open = False
+    drawn, shown = 0., ()   # when it was told for the last time, and what
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Start the clock; open the place, unless somebody shows already"
-        super().on_train_begin(args, state, control)
-        taken = getattr(control, 'shown', '') not in ('', self.name) and not self.remote
+    def show_from(self, args: Any, state: Any, control: Any) -> None:
+        "Open the place, unless another process or another callback shows"
+        name = f'{os.getpid()} {id(self)}'
+        taken = getattr(control, 'shown', '') not in ('', name) and not self.remote
         if not state.is_world_process_zero or self.place is None or taken: return
-        self.open, control.shown = True, self.name
+        self.open, control.shown = True, name
         if isinstance(self.place, Live): self.place.begin(self._where(state), args.output_dir)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Count the step; redraw at most ten times a second"
-        due = self.clock() - self.drawn > .1
-        if not self.remote: self.count(args, state, due)
-        if due: self._show(state, False)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        "A log entry"
-        if not state.is_world_process_zero or not logs: return
-        rows, entry = self.last_answers(args, state), self.keep(state, logs)
-        if 'train_runtime' in logs: return
-        self.logs |= {k: v for k, v in logs.items() if k in SHOWN}
-        if isinstance(self.place, Live) and self.open:
-            self.place.entry(entry)
-            if rows: self.place.answers(rows)
-        self._show(state, True)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "Leave the last line standing"
-        self._show(state, False)
-        self.close()
 
     def close(self) -> None:
         "The training is over, however it ended"
@@ -314,6 +282,49 @@ class Progress(Keeping):
         self.drawn, news = self.clock(), (state.global_step, entry, *self.logs.items())
         if self.open and self.place and news != self.shown: self.place(self._where(state), entry)
         self.shown = news
+
+# %% ../../nbs/run/03_progress.ipynb #5a817c03
+class Progress(Showing):
+    "Shows where a run is, and keeps each log entry"
+    def __init__(self,
+        metrics: Metrics | None = None,  # the file of log entries
+        place: Place | None = to_log,  # where lines go
+        tokens: Callable[[], int] | None = None,  # all tokens so far on this process
+        estimate: int | None = None,  # bytes that the plan foresaw
+        device: str = 'cpu',  # whose memory is measured
+        answers: Callable[[], list[dict[str, Any]]] | None = None,  # the last answers
+        remote: bool = False,  # the training runs in another process
+        clock: Callable[[], float] = time.monotonic  # in seconds
+    ):
+        super().__init__(tokens, device, remote, clock)
+        self.metrics, self.answers, self.place, self.estimate = metrics, answers, place, estimate
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Start the clock; open the place, unless somebody shows already"
+        super().on_train_begin(args, state, control)
+        self.show_from(args, state, control)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Count the step; redraw at most ten times a second"
+        due = self.clock() - self.drawn > .1
+        if not self.remote: self.count(args, state, due)
+        if due: self._show(state, False)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        "A log entry"
+        if not state.is_world_process_zero or not logs: return
+        rows, entry = self.last_answers(args, state), self.keep(state, logs)
+        if 'train_runtime' in logs: return
+        self.logs = {**self.logs, **{k: v for k, v in logs.items() if k in SHOWN}}
+        if isinstance(self.place, Live) and self.open:
+            self.place.entry(entry)
+            if rows: self.place.answers(rows)
+        self._show(state, True)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "Leave the last line standing"
+        self._show(state, False)
+        self.close()
 
 # %% ../../nbs/run/03_progress.ipynb #b08e5fb3
 class Shielded(TrainerCallback):

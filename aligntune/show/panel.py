@@ -15,8 +15,8 @@ from ..run.signals import in_notebook
 from .figures import Picture, RunLog, charts_of, draw, grid
 
 # %% auto #0
-__all__ = ['LINES', 'FIGURES', 'Budget', 'bar', 'head', 'answers_html', 'Curves', 'stop_button', 'hears_while_busy',
-           'TrainingPanel']
+__all__ = ['LINES', 'FIGURES', 'Budget', 'bar', 'head', 'answers_html', 'Curves', 'stop_button', 'hears_while_busy', 'Frame',
+           'Placed', 'TrainingPanel']
 
 # %% ../../nbs/show/04_panel.ipynb #9ff102d2
 class Budget:
@@ -113,43 +113,20 @@ def hears_while_busy() -> bool:
     kernel = getattr(getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)(), 'kernel', None)
     return bool(getattr(kernel, '_supports_kernel_subshells', False))
 
-# %% ../../nbs/show/04_panel.ipynb #e1a3d873
-LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %
-
-class TrainingPanel(Live):
-    "Progress, curves and answers below a cell, updated in place"
-    def __init__(self,
-        live: bool | None = None  # update on the way; only where there is a kernel, when not given
-    ):
-        self.live = in_notebook() if live is None else live
+# %% ../../nbs/show/04_panel.ipynb #e528feb3
+class Frame(Live):
+    "What a training has told, as HTML"
+    def __init__(self) -> None:
         self.where, self.folder, self.state = Where(), '', ''
         self.entries: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.curves = Curves()
-        self.handles: dict[str, Any] = {}
-        self.button: Any = None
 
     def begin(self, where: Where, folder: str) -> None:
-        "Show the empty panel; a resumed run shows its first part too"
+        "Begin anew; a resumed run shows its first part too"
         self.where, self.folder, self.state, self.rows = where, folder, '', []
         self.entries = [e for e in read_metrics(folder) if e.get('step', 0) <= where.step and 'train_runtime' not in e]
         self.log = RunLog('run', self.entries, Manifest.read(folder))
-        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))   # the first drawing loads fonts; not on the training's time
-        if self.live: self._open()
-        self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
-
-    def _open(self) -> None:
-        from IPython.display import HTML, display
-        self.button = stop_button(self.stop)
-        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''), answers=HTML(''))
-        self.handles = {k: display(v, display_id=True) for k, v in parts.items()}
-
-    def __call__(self, where: Where, entry: bool) -> None:
-        self.where = where
-        if self.live and self.lines.allows:
-            with self.lines: self._update('head', head(where, self.state))
-        if self.live and entry and self.figures.allows:
-            with self.figures: self._draw()
 
     def entry(self, logs: Mapping[str, Any]) -> None:
         "A log entry is a point of the curves"
@@ -159,37 +136,81 @@ class TrainingPanel(Live):
         "The last answers"
         self.rows = rows
 
+    def picture(self) -> str:
+        "The curves so far as an image"
+        data = self.curves.png(self.log) if self.entries else b''
+        if not data: return ''
+        wide, high = (round(72*x) for x in self.curves.figure.get_size_inches())   # type: ignore[union-attr]
+        return f'<img alt="curves of this training" width="{wide}" height="{high}" style="max-width:100%;height:auto;aspect-ratio:{wide}/{high}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+
+    def _repr_html_(self) -> str: return head(self.where, self.state) + self.picture() + answers_html(self.rows)
+
+# %% ../../nbs/show/04_panel.ipynb #50b30dd8
+class Placed(Frame):
+    "A frame whose parts stand below a cell"
+    def __init__(self) -> None:
+        super().__init__()
+        self.handles: dict[str, Any] = {}
+        self.button: Any = None
+
+    def _open(self) -> None:
+        from IPython.display import HTML, display
+        self.button = stop_button(self.stop)
+        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''), answers=HTML(''))
+        self.handles = {k: display(v, display_id=True) for k, v in parts.items()}
+
+    def _update(self, part: str, html: str) -> None:
+        from IPython.display import HTML
+        self.handles[part].update(HTML(html))
+
+    def _draw(self) -> None:
+        "Replace curves and answers"
+        self._update('curves', self.picture()); self._update('answers', answers_html(self.rows))
+
     def stop(self) -> None:
         "Ask the run to finish its step, to save and to end"
         self.state = 'stopping'
         if self.handles: self._update('head', head(self.where, self.state))
         (Path(self.folder).expanduser()/'stop').touch()
 
-    def end(self) -> None:
-        "Leave the last frame standing, as HTML and PNG"
-        self.state = 'done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping' else 'ended'
-        if not self.live:
-            from IPython.display import display
-            return display(self)
+    def _close(self) -> None:
+        "Replace all for the last time; the button goes"
         self._update('head', head(self.where, self.state)); self._draw(); self._update('button', '')
         if self.button is not None: self.button.close(); self.button = None
 
-    def _draw(self) -> None:
-        self._update('curves', self._picture()); self._update('answers', answers_html(self.rows))
+# %% ../../nbs/show/04_panel.ipynb #82a3ac32
+LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %
 
-    def _picture(self) -> str:
-        data = self.curves.png(self.log)
-        if not data: return ''
-        wide, high = (round(72*x) for x in self.curves.figure.get_size_inches())   # type: ignore[union-attr]
-        return f'<img alt="curves of this training" width="{wide}" height="{high}" style="max-width:100%;height:auto;aspect-ratio:{wide}/{high}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+class TrainingPanel(Placed):
+    "Progress, curves and answers below a cell, updated in place"
+    def __init__(self,
+        live: bool | None = None  # update on the way; only where there is a kernel, when not given
+    ):
+        super().__init__()
+        self.live = in_notebook() if live is None else live
 
-    def _update(self, part: str, html: str) -> None:
-        from IPython.display import HTML
-        self.handles[part].update(HTML(html))
+    def begin(self, where: Where, folder: str) -> None:
+        "Show the empty panel; a resumed run shows its first part too"
+        super().begin(where, folder)
+        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))   # the first drawing loads fonts; not on the training's time
+        if self.live: self._open()
+        self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
+
+    def __call__(self, where: Where, entry: bool) -> None:
+        self.where = where
+        if self.live and self.lines.allows:
+            with self.lines: self._update('head', head(where, self.state))
+        if self.live and entry and self.figures.allows:
+            with self.figures: self._draw()
+
+    def end(self) -> None:
+        "Leave the last frame standing, as HTML and PNG"
+        self.state = 'done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping' else 'ended'
+        if self.live: return self._close()
+        from IPython.display import display
+        display(self)
 
     @property
     def cost(self) -> float:
         "The share of the time that the panel has taken while the training ran"
         return (self.lines.spent + self.figures.spent)/max(self.lines.clock() - self.lines.start, 1e-9)
-
-    def _repr_html_(self) -> str: return head(self.where, self.state) + self._picture() + answers_html(self.rows)
