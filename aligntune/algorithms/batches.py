@@ -56,8 +56,8 @@ def cheapest(
     cost = lambda layout: (w := max(sum(lengths[i] for i in line) for line in layout)) * len(layout) * (6*hidden + w)
     return min((first_fit(lengths, w) for w in widths), key=cost)
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #56f422a5
-SMALL = 384   # tokens up to which plain products beat PyTorch's fused attention in bfloat16 on a CPU: 0.9 ms against 2.2 ms for 250 tokens, forward and backward
+# %% ../../nbs/algorithms/00c_batches.ipynb #744864a8
+SMALL = 384   # tokens of a row up to which plain products are taken, in bfloat16 on a CPU
 
 def by_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
     "Causal attention of one row, its scores written out"

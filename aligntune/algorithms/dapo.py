@@ -16,7 +16,7 @@ from ..core.errors import UnsupportedError
 from ..rewards.combine import Rewards, make_rewards
 
 # %% auto #0
-__all__ = ['logger', 'SETTINGS', 'Group', 'with_overlong', 'Answer', 'Refill', 'differs', 'refill', 'DynamicTrainer',
+__all__ = ['logger', 'SETTINGS', 'Group', 'with_overlong', 'Answer', 'Refill', 'differs', 'refill', 'Drawing', 'DynamicTrainer',
            'make_trainer']
 
 # %% ../../nbs/algorithms/05_dapo.ipynb #430c7e20
@@ -80,20 +80,13 @@ def refill(
     good, equal = [g for g in drawn if differs(g)], [g for g in drawn if not differs(g)]
     return Refill((good + equal)[:want], drawn, rounds, len(equal), max(want - len(good), 0))
 
-# %% ../../nbs/algorithms/05_dapo.ipynb #d6a8af20
-class DynamicTrainer(GroupTrainer):
-    "A GroupTrainer that replaces groups of equally good answers"
-    checkpointed = ('resampled',)
-    def __init__(self,
-        *args: Any,  # as for GroupTrainer
-        most: int = 8,  # rounds of fresh prompts for one batch
-        **kwargs: Any  # as for GroupTrainer
-    ):
-        super().__init__(*args, **kwargs)
-        self.most, self.resampled, self.warned = most, 0, False
-        self.full: list[Answer] | None = None
-        names = [n for n in self.rewards.names if n != 'soft_overlong'] or self.rewards.names
-        self.task = torch.tensor([w*(n in names) for n, w in zip(self.rewards.names, self.rewards.weights)])
+# %% ../../nbs/algorithms/05_dapo.ipynb #e6d84dbf
+class Drawing:
+    "How a GroupTrainer fills a batch with groups whose answers differ"
+    args: Any; accelerator: Any; train_dataset: Any; num_generations: int
+    most = 8  # rounds of fresh prompts for one batch
+    resampled = 0  # fresh prompts so far
+    task: Any = None  # the weights of the rewards that the task is about
 
     def fresh_rows(self, n: int, seen: Sequence[Any] = ()) -> list[dict]:
         "The next `n` prompts of an order of their own, none of `seen` while there are others"
@@ -110,8 +103,8 @@ class DynamicTrainer(GroupTrainer):
         "Answers to the rows of all processes, judged; known to every process"
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank*len(rows)//world:(rank + 1)*len(rows)//world]
-        ids, answers, tools, texts, logps, *_ = super()._generate([r['prompt'] for r in mine])
-        rewards = super(GroupTrainer, self)._calculate_rewards(mine, [r['prompt'] for r in mine], texts, answers).cpu()
+        ids, answers, tools, texts, logps, *_ = super()._generate([r['prompt'] for r in mine])  # type: ignore[misc]
+        rewards = super(GroupTrainer, self)._calculate_rewards(mine, [r['prompt'] for r in mine], texts, answers).cpu()  # type: ignore[misc]
         parts = list(zip(ids, answers, tools or [None]*len(mine), texts, logps or [None]*len(mine)))
         parts = gather_object(parts) if world > 1 else parts
         flat = [Answer(row, p, r, float(r @ self.task)) for row, p, r in zip(rows, parts, rewards)]
@@ -128,6 +121,21 @@ class DynamicTrainer(GroupTrainer):
             seen.extend(r['prompt'] for r in more)
             return self.answer([r for r in more for _ in range(G)])
         return refill(self.answer(rows), fresh, self.most)
+
+# %% ../../nbs/algorithms/05_dapo.ipynb #169e056e
+class DynamicTrainer(Drawing, GroupTrainer):
+    "A GroupTrainer that replaces groups of equally good answers"
+    checkpointed = ('resampled',)
+    def __init__(self,
+        *args: Any,  # as for GroupTrainer
+        most: int = 8,  # rounds of fresh prompts for one batch
+        **kwargs: Any  # as for GroupTrainer
+    ):
+        super().__init__(*args, **kwargs)
+        self.most, self.resampled, self.warned = most, 0, False
+        self.full: list[Answer] | None = None
+        names = [n for n in self.rewards.names if n != 'soft_overlong'] or self.rewards.names
+        self.task = torch.tensor([w*(n in names) for n, w in zip(self.rewards.names, self.rewards.weights)])
 
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict[str, Any]:
         if not self.model.training: return super()._generate_and_score_completions(inputs)

@@ -21,8 +21,9 @@ from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 from ..run.guards import which
 
 # %% auto #0
-__all__ = ['logger', 'SETTINGS', 'GROUP_FIELDS', 'group_args', 'EveryPrompt', 'keep_start', 'evaluating', 'together',
-           'RewardGuard', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'asking', 'group_trainer', 'make_trainer']
+__all__ = ['logger', 'SETTINGS', 'GROUP_FIELDS', 'group_args', 'EveryPrompt', 'keep_start', 'RewardGuard', 'evaluating',
+           'Rollouts', 'together', 'SharedPrompts', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'asking',
+           'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/03_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -86,31 +87,6 @@ def keep_start(model: Any) -> None:
     for name, p in list(model.named_parameters()):
         if '.default.' in name: model.get_parameter(name.replace('.default.', '.ref.')).data.copy_(p.data)
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #aece6361
-@contextlib.contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    "`model` in evaluation mode, for a while"
-    was = model.training
-    model.eval()
-    try: yield
-    finally: model.train(was)
-
-# %% ../../nbs/algorithms/03_grpo.ipynb #217c4b79
-def together(
-    pieces: list[dict[str, Any]],  # one for each forward pass: tensors with a row for each answer, or single numbers
-    window: int  # forward passes of one optimizer step
-) -> list[dict[str, Any]]:
-    "The same answers in each step, those to one prompt side by side"
-    out: list[dict[str, Any]] = []
-    for some in (pieces[i:i + window] for i in range(0, len(pieces), window)):
-        size = [len(p['prompt_ids']) for p in some]
-        prompts = [tuple(r) for p in some for r in p['prompt_ids'].tolist()]
-        first = {p: i for i, p in reversed(list(enumerate(prompts)))}
-        order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]), device=some[0]['prompt_ids'].device)
-        rows = {k: torch.cat([p[k] for p in some])[order].split(size) for k, v in some[0].items() if isinstance(v, torch.Tensor) and v.dim()}
-        out += [p | {k: v[i] for k, v in rows.items()} for i, p in enumerate(some)]
-    return out
-
 # %% ../../nbs/algorithms/03_grpo.ipynb #efff35b3
 class RewardGuard(TrainerCallback):
     "Stops a run whose rewards no longer tell answers apart"
@@ -147,8 +123,102 @@ class RewardGuard(TrainerCallback):
         raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #7b33d416
-class GroupTrainer(OwnTrainer, GRPOTrainer):
+# %% ../../nbs/algorithms/03_grpo.ipynb #aece6361
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    "`model` in evaluation mode, for a while"
+    was = model.training
+    model.eval()
+    try: yield
+    finally: model.train(was)
+
+# %% ../../nbs/algorithms/03_grpo.ipynb #c5cb9044
+class Rollouts:
+    "The prompts of a GRPOTrainer, their tokens and their answers"
+    args: Any; model: Any; accelerator: Any; generation_kwargs: dict[str, Any]
+    use_vllm: bool; is_deepspeed_enabled: bool; is_fsdp_enabled: bool
+    encode: Callable | None = None  # from prompts to ids; None leaves it to TRL
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        s: Any = super()._get_train_sampler(dataset)  # type: ignore[misc]
+        own = EveryPrompt(s.data_source, s.mini_repeat_count, s.batch_size, s.repeat_count, s.shuffle, self.args.data_seed if self.args.data_seed is not None else s.seed)
+        more = -own.num_samples % own.batch_size
+        if more: logger.info('%d prompts do not fill whole batches of %d: %d from the start of each epoch are asked again at its end', own.num_samples, own.batch_size, more)
+        return own
+
+    def _tokenize_prompts(self, prompts: list) -> Any:
+        return super()._tokenize_prompts(prompts) if self.encode is None else (self.encode(prompts), None, {})  # type: ignore[misc]
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any = None, fields: Any = None, *args: Any, **kwargs: Any) -> Any:
+        how: Any = self._elsewhere() or ('images are in the prompts' if images or fields else way(self.model, self.generation_kwargs))
+        with evaluating(self.model):
+            if not isinstance(how, Way):
+                told(self.model, how)
+                return super()._generate_single_turn(prompt_ids, images, fields or {}, *args, **kwargs)  # type: ignore[misc]
+            ends = self.generation_kwargs['eos_token_id']
+            with self.accelerator.autocast(): return write(self.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw, how.longest, how.shortest), None
+
+    def _elsewhere(self) -> str | None:
+        "Who else writes the answers"
+        if self.use_vllm: return 'vLLM was asked for'
+        if not hasattr(self, 'generation_kwargs') or getattr(self, 'use_transformers_continuous_batching', False): return 'continuous batching was asked for'
+        return 'weights are spread over processes' if self.is_deepspeed_enabled or self.is_fsdp_enabled else None
+
+# %% ../../nbs/algorithms/03_grpo.ipynb #217c4b79
+def together(
+    pieces: list[dict[str, Any]],  # one for each forward pass: tensors with a row for each answer, or single numbers
+    window: int  # forward passes of one optimizer step
+) -> list[dict[str, Any]]:
+    "The same answers in each step, those to one prompt side by side"
+    out: list[dict[str, Any]] = []
+    for some in (pieces[i:i + window] for i in range(0, len(pieces), window)):
+        size = [len(p['prompt_ids']) for p in some]
+        prompts = [tuple(r) for p in some for r in p['prompt_ids'].tolist()]
+        first = {p: i for i, p in reversed(list(enumerate(prompts)))}
+        order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]), device=some[0]['prompt_ids'].device)
+        rows = {k: torch.cat([p[k] for p in some])[order].split(size) for k, v in some[0].items() if isinstance(v, torch.Tensor) and v.dim()}
+        out += [p | {k: v[i] for k, v in rows.items()} for i, p in enumerate(some)]
+    return out
+
+# %% ../../nbs/algorithms/03_grpo.ipynb #487d71dc
+class SharedPrompts:
+    "The log-probabilities of a GRPOTrainer's answers, each prompt computed once"
+    args: Any; model: Any; accelerator: Any; temperature: float; loss_type: str
+    is_deepspeed_enabled: bool; is_fsdp_enabled: bool; _buffered_inputs: Any; _step: int; trained_tokens: int
+
+    def _shares(self) -> bool:
+        "Whether prompts are computed once"
+        return not (getattr(self, 'use_liger_kernel', False) or self.is_deepspeed_enabled or self.is_fsdp_enabled or why_rows(self.model))
+
+    def training_step(self, model: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        "One forward and backward pass; checkpointed layers are computed again inside, so they too obey the layout"
+        with sharing(self.model) if self._shares() else contextlib.nullcontext(): return super().training_step(model, *args, **kwargs)  # type: ignore[misc]
+
+    def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, keep: int, batch_size: int | None = None, compute_entropy: bool = False, compute_aux_loss: bool = False, **more: Any) -> Any:
+        bare = self.accelerator.unwrap_model(model)
+        if not self._shares() or why_rows(bare) or compute_aux_loss or any(v is not None for v in more.values()) or not mask[:, -keep:].any():
+            return super()._get_per_token_logps_and_entropies(model, ids, mask, keep, batch_size=batch_size, compute_entropy=compute_entropy, compute_aux_loss=compute_aux_loss, **more)  # type: ignore[misc]
+        entropy = None if not compute_entropy else 'gradient' if getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef) else 'value'
+        with sharing(bare): parts = [answer_logps(model, i, m, keep, self.temperature, entropy) for i, m in zip(ids.split(batch_size or len(ids)), mask.split(batch_size or len(ids)))]
+        logps, entropies = zip(*parts)
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)  # type: ignore[misc]
+        if not self.model.training: return inputs
+        if self._buffered_inputs is not before and self._regroups():
+            self._buffered_inputs = together(self._buffered_inputs, self.args.gradient_accumulation_steps)
+            inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
+        self.trained_tokens += int(inputs['completion_mask'].sum())
+        return inputs
+
+    def _regroups(self) -> bool:
+        "Whether the answers of a step may change places: all of a step are there, and the loss is their sum"
+        return self._shares() and self.args.steps_per_generation % self.args.gradient_accumulation_steps == 0 and self.loss_type != 'bnpo' and 'pixel_values' not in self._buffered_inputs[0]
+
+# %% ../../nbs/algorithms/03_grpo.ipynb #6a48280c
+class GroupTrainer(Rollouts, SharedPrompts, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
     args: Any; model: Any; train_dataset: Any; processing_class: Any; num_generations: Any; _buffered_inputs: Any
@@ -174,48 +244,6 @@ class GroupTrainer(OwnTrainer, GRPOTrainer):
         if guard is not None: self.add_callback(guard)
         if why := why_rows(self.model): logger.info('a prompt is computed for each of its answers: %s', why)
 
-    def _get_train_sampler(self, dataset: Any = None) -> Any:
-        s: Any = super()._get_train_sampler(dataset)
-        own = EveryPrompt(s.data_source, s.mini_repeat_count, s.batch_size, s.repeat_count, s.shuffle, self.args.data_seed if self.args.data_seed is not None else s.seed)
-        more = -own.num_samples % own.batch_size
-        if more: logger.info('%d prompts do not fill whole batches of %d: %d from the start of each epoch are asked again at its end', own.num_samples, own.batch_size, more)
-        return own
-
-    def _tokenize_prompts(self, prompts: list) -> Any:
-        return super()._tokenize_prompts(prompts) if self.encode is None else (self.encode(prompts), None, {})
-
-    def _generate_single_turn(self, prompt_ids: Any, images: Any = None, fields: Any = None, *args: Any, **kwargs: Any) -> Any:
-        how: Any = self._elsewhere() or ('images are in the prompts' if images or fields else way(self.model, self.generation_kwargs))
-        with evaluating(self.model):
-            if not isinstance(how, Way):
-                told(self.model, how)
-                return super()._generate_single_turn(prompt_ids, images, fields or {}, *args, **kwargs)
-            ends = self.generation_kwargs['eos_token_id']
-            with self.accelerator.autocast(): return write(self.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw, how.longest, how.shortest), None
-
-    def _elsewhere(self) -> str | None:
-        "Who else writes the answers"
-        if self.use_vllm: return 'vLLM was asked for'
-        if not hasattr(self, 'generation_kwargs') or getattr(self, 'use_transformers_continuous_batching', False): return 'continuous batching was asked for'
-        return 'weights are spread over processes' if self.is_deepspeed_enabled or self.is_fsdp_enabled else None
-
-    def _shares(self) -> bool:
-        "Whether prompts are computed once"
-        return not (getattr(self, 'use_liger_kernel', False) or self.is_deepspeed_enabled or self.is_fsdp_enabled or why_rows(self.model))
-
-    def training_step(self, model: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        "One forward and backward pass; checkpointed layers are computed again inside, so they too obey the layout"
-        with sharing(self.model) if self._shares() else contextlib.nullcontext(): return super().training_step(model, *args, **kwargs)
-
-    def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, keep: int, batch_size: int | None = None, compute_entropy: bool = False, compute_aux_loss: bool = False, **more: Any) -> Any:
-        bare = self.accelerator.unwrap_model(model)
-        if not self._shares() or why_rows(bare) or compute_aux_loss or any(v is not None for v in more.values()) or not mask[:, -keep:].any():
-            return super()._get_per_token_logps_and_entropies(model, ids, mask, keep, batch_size=batch_size, compute_entropy=compute_entropy, compute_aux_loss=compute_aux_loss, **more)
-        entropy = None if not compute_entropy else 'gradient' if getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef) else 'value'
-        with sharing(bare): parts = [answer_logps(model, i, m, keep, self.temperature, entropy) for i, m in zip(ids.split(batch_size or len(ids)), mask.split(batch_size or len(ids)))]
-        logps, entropies = zip(*parts)
-        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
-
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         per_reward = super()._calculate_rewards(*args, **kwargs)
         if self.guard is not None and self.model.training: self.guard.see(per_reward @ self.reward_weights.to(per_reward), self.num_generations, self.state.global_step)
@@ -229,20 +257,6 @@ class GroupTrainer(OwnTrainer, GRPOTrainer):
         "The mean reward of held-out prompts and its parts, with all else that TRL logs of them"
         found = super().evaluate(*args, **kwargs)
         return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
-
-    def _prepare_inputs(self, generation_batch: Any) -> Any:
-        before = self._buffered_inputs
-        inputs = super()._prepare_inputs(generation_batch)
-        if not self.model.training: return inputs
-        if self._buffered_inputs is not before and self._regroups():
-            self._buffered_inputs = together(self._buffered_inputs, self.args.gradient_accumulation_steps)
-            inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
-        self.trained_tokens += int(inputs['completion_mask'].sum())
-        return inputs
-
-    def _regroups(self) -> bool:
-        "Whether the answers of a step may change places: all of a step are there, and the loss is their sum"
-        return self._shares() and self.args.steps_per_generation % self.args.gradient_accumulation_steps == 0 and self.loss_type != 'bnpo' and 'pixel_values' not in self._buffered_inputs[0]
 
 # %% ../../nbs/algorithms/03_grpo.ipynb #630e5f82
 def try_rewards(
