@@ -153,7 +153,7 @@ def make_rewards(
     plain = [{k: v for k, v in p.items() if k != 'weight'} if isinstance(p, Mapping) else p for p in parts]
     return Rewards(plain, [1. if w is None else w for w in weights], spec['reward_timeout'])
 
-# %% ../../nbs/rewards/07_combine.ipynb #17d4657b
+# %% ../../nbs/rewards/07_combine.ipynb #493b939c
 @dataclass(frozen=True)
 class TryOut:
     "Rewards of a few completions, as a table"
@@ -163,8 +163,13 @@ class TryOut:
     @property
     def notes(self) -> list[str]:
         "What looks wrong"
-        n = len(self.completions)
-        return [f'{k} is {v[0]:g} for all {n} completions: it tells nothing apart here' for k, v in self.scores.parts.items() if n > 1 and len(set(v)) == 1]
+        n, weights = len(self.completions), self.scores.weights
+        same = [k for k, v in self.scores.parts.items() if n > 1 and len(set(v)) == 1]
+        most = max(map(abs, weights.values()), default=0.)
+        light = [k for k in self.scores.parts if k not in same and abs(weights[k]) < most]
+        alone = bool(light) and all(k in same for k, w in weights.items() if abs(w) == most)
+        return [f'{k} is {v[0]:g} for all {n} completions: it tells nothing apart here' for k, v in self.scores.parts.items() if k in same] + [
+            f'only {" and ".join(light)} would be learned from these: GRPO scales the differences within a group to one size, so a small weight does not keep them small (scale_rewards="none" does)']*alone
 
     @property
     def table(self) -> list[list[str]]:
