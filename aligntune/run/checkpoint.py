@@ -21,10 +21,10 @@ from .manifest import plain, sync_folder, versions, write_whole
 
 # %% auto #0
 __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'KEPT', 'PHASES', 'sha256', 'seal', 'read_seal', 'fault', 'publish',
-           'remove', 'tidy', 'step_of', 'named', 'whole', 'newest', 'rotate', 'read_state', 'read_weights', 'copied',
-           'pool_of', 'size_of', 'random_state', 'set_random_state', 'kept_names', 'kept_state', 'restore_kept',
-           'Taken', 'processes', 'gathered', 'by_first', 'has_own', 'take', 'stage', 'write', 'load_weights',
-           'free_memory', 'Writer', 'save_error']
+           'remove', 'tidy', 'step_of', 'named', 'whole', 'mark', 'newest', 'rotate', 'read_state', 'read_weights',
+           'copied', 'pool_of', 'size_of', 'random_state', 'set_random_state', 'kept_names', 'kept_state',
+           'restore_kept', 'Taken', 'processes', 'gathered', 'by_first', 'has_own', 'take', 'stage', 'write',
+           'load_weights', 'free_memory', 'Writer', 'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -52,7 +52,7 @@ def seal(
     for d in {p.parent for p in _files(folder)}: sync_folder(d)
     write_whole(folder/SEAL, json.dumps(dict(seal=hashlib.sha256(body.encode()).hexdigest(), body=body)))
 
-# %% ../../nbs/run/01_checkpoint.ipynb #e58ad46e
+# %% ../../nbs/run/01_checkpoint.ipynb #dc0e545b
 def read_seal(folder: str | Path) -> dict[str, Any]:
     "What the seal of a checkpoint says; a RunError if it cannot be trusted"
     path = Path(folder)/SEAL
@@ -63,6 +63,7 @@ def read_seal(folder: str | Path) -> dict[str, Any]:
         return json.loads(body)
     except FileNotFoundError: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is missing: the save was interrupted, or another program wrote it') from None
     except (ValueError, KeyError, TypeError): raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged') from None
+    except OSError as e: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why=f'its seal cannot be read: {e.strerror}') from None
 
 def fault(
     folder: str | Path,  # a checkpoint
@@ -77,11 +78,13 @@ def fault(
         if not p.is_file(): return f'{name} is missing'
         if p.stat().st_size != size: return f'{name} has {p.stat().st_size:,} of {size:,} bytes'
     for name, (size, sha) in said['files'].items() if deep else ():
-        if sha256(folder/name) != sha: return f'{name} has changed since it was written'
+        try: same = sha256(folder/name) == sha
+        except OSError as e: return f'{name} cannot be read: {e.strerror}'
+        if not same: return f'{name} has changed since it was written'
     extra = {p.relative_to(folder).as_posix() for p in _files(folder)} - said['files'].keys()
     return f'{sorted(extra)[0]} was added since it was written' if extra else ''
 
-# %% ../../nbs/run/01_checkpoint.ipynb #595d50c2
+# %% ../../nbs/run/01_checkpoint.ipynb #1bb8d48f
 def publish(staging: Path, final: Path) -> None:
     "Give a sealed staging folder its name"
     aside = final.with_name(OLD + final.name)
@@ -101,12 +104,13 @@ def remove(folder: Path) -> None:
 def tidy(run: str | Path) -> None:
     "Clear what a kill left behind; only the holder of the folder may call it"
     for p in Path(run).glob(STAGING + '*'): shutil.rmtree(p)
+    for p in Path(run).glob('.run.json.*'): p.unlink()
     for p in Path(run).glob(OLD + PREFIX + '*'):
         named = p.with_name(p.name.removeprefix(OLD))
         if not named.exists() and not fault(p, deep=False): os.rename(p, named)
         else: shutil.rmtree(p)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #6fa25ddd
+# %% ../../nbs/run/01_checkpoint.ipynb #e1cc0dea
 def step_of(folder: Path) -> int:
     "The step in a checkpoint's name; -1 if it is none"
     tail = folder.name.removeprefix(PREFIX)
@@ -120,14 +124,19 @@ def whole(run: str | Path) -> list[Path]:
     "The whole checkpoints of a run, oldest first"
     return [p for p in named(run) if not fault(p, deep=False)]
 
+def mark(folder: Path) -> str:
+    "What tells this very checkpoint from another one of the same step"
+    at = folder/SEAL
+    return f'{folder.name} {sha256(at)[:12] if at.is_file() else "unsealed"}'
+
 def newest(
     run: str | Path,  # folder of the run
-    suspect: Mapping[str, str] | None = None  # steps that a guard distrusts, and why
+    suspect: Mapping[str, str] | None = None  # marks of checkpoints that are not to be used, and why
 ) -> tuple[Path | None, dict[str, str]]:
     "The newest whole checkpoint, and those that were skipped with their reasons"
     skipped: dict[str, str] = {}
     for p in reversed(named(run)):
-        why = (suspect or {}).get(str(step_of(p)), '') or fault(p)
+        why = (suspect or {}).get(mark(p), '') or fault(p)
         if not why: return p, skipped
         skipped[p.name] = why
     return None, skipped

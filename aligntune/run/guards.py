@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 from ..core.errors import GuardError, SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['log', 'GUARDS', 'NO_MEMORY', 'which', 'Watch', 'Standstill', 'InARow', 'Counts', 'NumberGuards', 'LearningGuards',
-           'AnswerGuards', 'Guards', 'is_out_of_memory', 'remedies']
+__all__ = ['log', 'GUARDS', 'NO_MEMORY', 'which', 'Watch', 'Standstill', 'InARow', 'Counts', 'NumberGuards', 'gives_numbers',
+           'WritingGuards', 'LearningGuards', 'AnswerGuards', 'Guards', 'is_out_of_memory', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #1194e299
 log = logging.getLogger('aligntune')
@@ -172,6 +172,30 @@ class NumberGuards(Counts):
                 self.bad_from = step
                 self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step, 'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
 
+# %% ../../nbs/run/02_guards.ipynb #65fe6177
+@torch.no_grad()
+def gives_numbers(model: Any) -> bool:
+    "Are the logits for 16 tokens numbers? Leaves random numbers and modes as they are"
+    modes = {m: m.training for m in model.modules()}
+    words = model.get_input_embeddings().weight
+    model.eval()
+    try: logits = model(input_ids=torch.linspace(0, len(words) - 1, 16, device=words.device).long()[None]).logits
+    finally:
+        for m, was in modes.items(): m.training = was
+    return bool(torch.isfinite(logits.amax()))   # -inf for single tokens is a mask
+
+class WritingGuards(NumberGuards):
+    "Logits that are not numbers"
+    def _can_write(self, args: Any, step: int) -> None:
+        "End a run whose next answers would be drawn from NaN"
+        t = self.trainer
+        if 'nan' not in self.on or getattr(t, 'is_fsdp_enabled', False) or getattr(t, 'is_deepspeed_enabled', False): return   # no process has all weights
+        model = t.accelerator.unwrap_model(t.model, keep_torch_compile=False)
+        policy = getattr(model, 'policy', model if hasattr(args, 'num_generations') else None)
+        if policy is None or gives_numbers(policy): return
+        self.bad_from = step
+        self._end('nan', 'the logits are NaN or infinite', step, f'after this step no answer can be drawn; learning rate {args.learning_rate:g}', 'a lower learning_rate, a longer warmup, or precision="fp32"')
+
 # %% ../../nbs/run/02_guards.ipynb #5610f57d
 class LearningGuards(Counts):
     "Weights that do not move"
@@ -215,8 +239,8 @@ class AnswerGuards(Counts):
         self._seen.clear()
         if not isinstance(getattr(self.trainer, '_metrics', None), Mapping): self._judge({k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}, state.global_step)
 
-# %% ../../nbs/run/02_guards.ipynb #9656a017
-class Guards(NumberGuards, LearningGuards, AnswerGuards):
+# %% ../../nbs/run/02_guards.ipynb #57099187
+class Guards(WritingGuards, LearningGuards, AnswerGuards):
     "Ends a run that no longer learns anything true"
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Note where the weights stand"
@@ -234,6 +258,7 @@ class Guards(NumberGuards, LearningGuards, AnswerGuards):
             if self.steps == 10 and had_labels and not self.watch.seen_labels: self._nothing('no token of the first 10 steps was trained', state.global_step, 'all labels are masked')
             if self.steps in (10, 30) and self.moving: self._moved(state.global_step, final=self.steps == 30)
         self._judge(_newest(self.trainer, self._seen), state.global_step)
+        self._can_write(args, state.global_step)
 
     def room(self, step: int, need: int, folder: str | Path) -> None:
         "Before a save: it must fit on the disk"
