@@ -27,9 +27,9 @@ from ..run.guards import which
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'SETTINGS', 'token_rewards', 'gae', 'whiten', 'policy_loss', 'value_loss', 'steer', 'PolicyAndValue',
-           'padded_inputs', 'prompt_ids', 'PPOTrainer', 'Loading', 'Updating', 'Answering', 'RollingTrainer', 'Noting',
-           'Evaluating', 'WholeTrainer', 'make_trainer']
+__all__ = ['logger', 'SETTINGS', 'PIECE', 'MANY', 'MEASURES', 'token_rewards', 'gae', 'whiten', 'policy_loss', 'value_loss',
+           'steer', 'PolicyAndValue', 'padded_inputs', 'prompt_ids', 'PPOTrainer', 'Loading', 'cut', 'Updating',
+           'Answering', 'RollingTrainer', 'Noting', 'Evaluating', 'WholeTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/07_ppo.ipynb #965ced7c
 SETTINGS: dict[str, tuple[Any, str]] = dict(
@@ -252,17 +252,39 @@ class Loading(PPOTrainer):
         "Batches of prompts, each repeated as often as its rollout is used"
         return self._get_dataloader(self.train_dataset, 'Training', self._answers(), self._get_train_sampler, is_training=True)
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #04f7d9a0
+# %% ../../nbs/algorithms/07_ppo.ipynb #f569813c
+PIECE = dict(cpu=512)   # tokens that keep a device busy; more at once cost memory only
+MANY = 16_384           # the same for any other device
+
+def cut(
+    rows: int,  # answers of a micro-step
+    width: int,  # tokens of each, prompt and padding included
+    device: str  # kind of device
+) -> list[slice]:
+    "The pieces of a micro-step, as equal as may be"
+    n = -(-rows*width//PIECE.get(device, MANY))
+    size = -(-rows//min(n, rows))
+    return [slice(i, min(i + size, rows)) for i in range(0, rows, size)]
+
+# %% ../../nbs/algorithms/07_ppo.ipynb #640f9f27
 class Updating(Loading):
     "The updates of PPO"
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        "One forward and backward pass; nothing once the KL has ended the round"
+        "The forward and backward passes of a micro-step; nothing once the KL has ended the round"
         at = (self.state.global_step % self.uses)*self.micro + self.position % self.micro
         if at == 0: self.rollout, self.stopped = self._roll(inputs), False
         self.position += 1
         if self.stopped: return torch.zeros((), device=self.args.device)   # no gradient: the optimizer leaves the weights alone
-        policy = self.model.policy   # layers that are computed twice are so inside, and must find the same attention
-        with nullcontext() if why_rows(policy) else sharing(policy): return super().training_step(model, self._piece(at), num_items_in_batch)
+        data, self.sums = self._piece(at), torch.zeros(len(MEASURES) + 1, device=self.args.device)
+        pieces, policy = cut(*data['ids'].shape, self.args.device.type), self.model.policy   # layers that are computed twice are so inside, and must find the same attention
+        with nullcontext() if why_rows(policy) else sharing(policy):
+            loss = torch.stack([self._one(super(Updating, self).training_step, model, {k: v[c] if v.dim() else v for k, v in data.items()}, c is pieces[-1]) for c in pieces]).sum()
+        self._note(self.sums)
+        return loss
+
+    def _one(self, step: Callable, model: Any, piece: dict[str, Tensor], last: bool) -> Tensor:
+        "One piece; processes meet at the last one only"
+        with nullcontext() if last else self.accelerator.no_sync(model): return step(model, piece)
 
     def _piece(self, at: int) -> dict[str, Tensor]:
         "The answers of micro-step `at` of the rollout, in an order that depends on seed, rollout and pass only"
@@ -284,21 +306,21 @@ class Updating(Loading):
         vf, vheld = value_loss(values, inputs['values'], inputs['returns'], s.cliprange_value)
         share = self.args.world_size*self.micro/inputs['tokens']   # undoes the means over processes and micro-steps
         total = ((pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask).sum()*share
-        with torch.no_grad(): self._note(mask, pg=pg, vf=vf, entropy=entropy, ratio=ratio, held=held, vheld=vheld, kl=ratio - 1 - (logps - inputs['logps']))
+        with torch.no_grad(): self.sums += torch.stack([(x*mask).sum() for x in (torch.ones_like(mask), pg, vf, entropy, ratio, held, vheld, ratio - 1 - (logps - inputs['logps']))])
         return (total, {}) if return_outputs else total
 
-    def _note(self, mask: Tensor, kl: Tensor, **seen: Tensor) -> None:
+    def _note(self, sums: Tensor) -> None:
         "Keep the measures of a micro-step; end the round when the policy has moved too far"
-        count = self._total(mask.sum())
-        mean = {k: (self._total((v*mask).sum())/count).item() for k, v in {**seen, 'kl': kl}.items()}
-        names = dict(pg='policy_loss', vf='value_loss', entropy='entropy', ratio='ratio', held='clip_fraction', vheld='value_clip_fraction', kl='approx_kl')
-        self.seen.append({names[k]: v for k, v in mean.items()})
+        count, *rest = self._total(sums).tolist()
+        self.seen.append({k: x/count for k, x in zip(MEASURES, rest)})
         limit = self.settings.target_kl
-        self.stopped = bool(limit and not self.settings.adaptive_kl and mean['kl'] > 1.5*limit)
+        self.stopped = bool(limit and not self.settings.adaptive_kl and self.seen[-1]['approx_kl'] > 1.5*limit)
 
     def _total(self, x: Tensor) -> Tensor:
         "The sum over all processes"
         return self.accelerator.reduce(x, reduction='sum')
+
+MEASURES = ('policy_loss', 'value_loss', 'entropy', 'ratio', 'clip_fraction', 'value_clip_fraction', 'approx_kl')   # of a micro-step, in the order of their sums
 
 # %% ../../nbs/algorithms/07_ppo.ipynb #82d96fe2
 class Answering(Updating):

@@ -49,13 +49,17 @@ class Meter:
         self.wait()
         self.start, self.tokens, self.rows, self.places = time.perf_counter(), 0, 0, 0
 
-# %% ../../nbs/bench/00_measure.ipynb #f27ded60
-def lap_callback(meter: Meter) -> Any:
-    "A transformers callback that ends a lap with each optimizer step"
+# %% ../../nbs/bench/00_measure.ipynb #9cded3d1
+def lap_callback(
+    meter: Meter,  # of this process
+    every: int = 1  # optimizer steps of a lap
+) -> Any:
+    "A transformers callback that ends a lap with each optimizer step, or so many of them"
     from transformers import TrainerCallback
     class Laps(TrainerCallback):
         "Ends a lap with each optimizer step"
-        def on_step_end(self, args, state, control, **kwargs): meter.lap()
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step % every == 0: meter.lap()
     return Laps()
 
 # %% ../../nbs/bench/00_measure.ipynb #ac1067a6

@@ -44,18 +44,19 @@ def read_results(
     found = [json.loads(f.read_text(encoding='utf-8')) for d in (where or folders()) for f in sorted(Path(d).glob('*.json'))]
     return sorted((r for r in found if 'races' in r), key=lambda r: r['machine']['date'])
 
-# %% ../../nbs/bench/02_results.ipynb #7f91dd17
+# %% ../../nbs/bench/02_results.ipynb #1831c2ac
 def summary(
     outcomes: Sequence[Sequence[Outcome]],  # rounds of a race
     flops_per_token: float = 0.,  # by the convention of bench.measure
-    peak: float = 0.  # operations a second of the machine
+    peak: float = 0.,  # operations a second of the machine
+    same_rows: bool = True  # whether all train the same rows, so that losses compare
 ) -> list[dict[str, Any]]:
     "Each contestant of a race in numbers; ratios are to the first"
     base, out = [r[0] for r in outcomes], []
     for k, first in enumerate(outcomes[0]):
         mine = [r[k] for r in outcomes]
         speed = median(o.tokens_per_second for o in mine)
-        same = all(len(a.losses) == len(b.losses) for a, b in zip(mine, base))
+        same = same_rows and all(len(a.losses) == len(b.losses) for a, b in zip(mine, base))
         out.append(dict(name=first.name, tokens_per_second=speed, seconds_per_step=median(lap['seconds'] for o in mine for lap in o.laps), memory=max(o.memory for o in mine), first_step=min(o.first_step for o in mine),
                         filled=first.filled if first.total('places') else None, mfu=speed*flops_per_token/peak if peak and flops_per_token else None, speed=speed_ratio(mine, base), memory_ratio=memory_ratio(mine, base),
                         loss_gap=loss_gap(mine, base) if same and first.losses else None, losses=list(first.losses), plan=first.extra.get('plan'), laps=[[dict(lap) for lap in o.laps] for o in mine]))
@@ -78,7 +79,7 @@ def run_race(
         sizes = lengths(work.batch*steps, more.get('mean') or work.mean, seed=more.get('seed', 0))
         each = model_flops(facts, sizes, 'lora' not in work.name)/sum(sizes) if work.kind == 'text' else 0.
         outcomes = race(entries, rounds)
-    return dict(work=work.name, size=size, parameters=facts.parameters, steps=steps, rounds=rounds, mean=more.get('mean') or work.mean, batch=work.batch, contestants=summary(outcomes, each, peak))
+    return dict(work=work.name, size=size, parameters=facts.parameters, steps=steps, rounds=rounds, mean=more.get('mean') or work.mean, batch=work.batch, contestants=summary(outcomes, each, peak, work.kind != 'prompt'))   # answers are each one's own
 
 # %% ../../nbs/bench/02_results.ipynb #f20841f8
 def measure(

@@ -32,7 +32,7 @@ def lengths(
     rng = random.Random(f'lengths {seed}')
     return [min(high, max(low, round(rng.lognormvariate(math.log(mean) - sigma**2/2, sigma)))) for _ in range(n)]
 
-# %% ../../nbs/bench/01_workloads.ipynb #637a9e32
+# %% ../../nbs/bench/01_workloads.ipynb #90dcbb8f
 class Size(NamedTuple):
     "The shape of a model"
     hidden: int
@@ -49,11 +49,12 @@ def make_model(
     folder: str | Path,  # where to write it
     size: str = 'medium',  # a name of SIZES or GPU_SIZES
     vocab: int | None = None,  # another number of words
-    context: int = 2048  # longest row
+    context: int = 2048,  # longest row
+    scorer: bool = False  # one that gives a text a number
 ) -> str:
     "Write a model with random weights and its tokenizer of numbers; its path"
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, set_seed
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
     known = SIZES | GPU_SIZES
     if size not in known: raise SpecError(f'there is no size {size!r}', where='sizes', fix=did_you_mean(size, known))
     s = known[size]._replace(**dict(vocab=vocab) if vocab else {})
@@ -63,8 +64,8 @@ def make_model(
     PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>', model_max_length=context).save_pretrained(folder)
     set_seed(0)
     config = AutoConfig.for_model('llama', hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads, intermediate_size=s.intermediate, vocab_size=s.vocab,
-                                  max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+                                  max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0, **dict(num_labels=1) if scorer else {})
+    (AutoModelForSequenceClassification if scorer else AutoModelForCausalLM).from_config(config).save_pretrained(folder)
     return str(folder)
 
 # %% ../../nbs/bench/01_workloads.ipynb #64ea1c44
@@ -168,7 +169,7 @@ def plain_dpo(
     trainer.train()
     return _told(trainer)
 
-# %% ../../nbs/bench/01_workloads.ipynb #40fa43b3
+# %% ../../nbs/bench/01_workloads.ipynb #95ee5490
 _METERS: list[Meter] = []
 
 def even_words(completions: Sequence[str], **kwargs: Any) -> list[float]:
@@ -197,24 +198,31 @@ def plain_ppo(
     meter: Meter,  # of this process
     model: str,  # folder
     rows: str,  # JSON-lines file
+    reward: str,  # folder of a scorer, for the rewards and the start of the values
     prompt: int,  # tokens of each prompt
     **config: Any  # fields of the PPOConfig
 ) -> dict[str, Any]:
-    "PPO as a script of TRL 1.12, the last with it; its reward and value models are as large as the policy"
+    "PPO as a script of TRL 1.12, the last with it: four models, of which two are trained"
+    import trl.experimental.ppo.ppo_trainer as inside
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
     from trl.experimental.ppo import PPOConfig, PPOTrainer
     tok = AutoTokenizer.from_pretrained(model, padding_side='left')
     policy, reference = (AutoModelForCausalLM.from_pretrained(model) for _ in range(2))
-    value, reward = (AutoModelForSequenceClassification.from_pretrained(model, num_labels=1) for _ in range(2))
+    judge, value = (AutoModelForSequenceClassification.from_pretrained(reward, num_labels=1) for _ in range(2))
+    scored = inside.get_reward
+    def counted(scorer: Any, ids: Any, fill: int, start: int) -> Any:
+        if scorer is judge: meter.count(tokens=int((ids[:, start:] != fill).sum()), rows=len(ids))
+        return scored(scorer, ids, fill, start)
+    inside.get_reward = counted
     data = load_dataset('json', data_files=rows, split='train').map(lambda r: dict(input_ids=tok(r['prompt'])['input_ids'][:prompt]), remove_columns=['prompt'])
     args = PPOConfig(tempfile.mkdtemp(), report_to='none', save_strategy='no', num_sample_generations=0, logging_steps=1, disable_tqdm=True, **config)
-    trainer = PPOTrainer(args, tok, policy, reference, reward, data, value_model=value, eval_dataset=data.select(range(2)))
+    trainer = PPOTrainer(args, tok, policy, reference, judge, data, value_model=value, eval_dataset=data.select(range(2)))
     trainer.add_callback(lap_callback(meter))
     trainer.train()
     return {}
 
-# %% ../../nbs/bench/01_workloads.ipynb #afdf4f0f
+# %% ../../nbs/bench/01_workloads.ipynb #11e17cae
 def ours(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -228,19 +236,27 @@ def ours(
     from aligntune.core.backend_factory import create_rl_trainer, create_sft_trainer
     asked: dict[str, Any] = dict(model_name=model, dataset_name=rows, output_dir=tempfile.mkdtemp(), logging_steps=1, save_strategy='no') | settings
     if algorithm in ('sft', 'osft'): trainer = create_sft_trainer(**asked, algorithm=algorithm)
-    else:
-        if algorithm != 'dpo': asked['reward_functions'] = [even_words]
-        trainer = create_rl_trainer(algorithm=algorithm, **asked)
+    else: trainer = create_rl_trainer(algorithm=algorithm, **asked, **dict(reward_functions=[even_words]) if algorithm == 'grpo' else {})
     _METERS[:] = [meter]
     inner = trainer.trainer
     if masked: inner.data_collator.apart = False
     if algorithm in ('sft', 'dpo'): watch(inner, meter)
-    else: inner.add_callback(lap_callback(meter))
+    else: inner.add_callback(lap_callback(meter, getattr(inner, 'uses', 1)))
+    if algorithm == 'ppo': _count_answers(inner, meter)
     trainer.train()
     plan, e = trainer.plan, trainer.plan.estimate
     return _told(inner) | dict(plan=dict(backend=plan.backend, precision=plan.precision, gradient_checkpointing=plan.gradient_checkpointing, estimate=e.total if e else None))
 
-# %% ../../nbs/bench/01_workloads.ipynb #41a41db7
+# %% ../../nbs/bench/01_workloads.ipynb #217d0513
+def _count_answers(trainer: Any, meter: Meter) -> None:
+    "Count the tokens of PPO's answers where they are judged"
+    judge = trainer._judge
+    def counted(rows: Any, answer: Any, mask: Any, ended: Any) -> Any:
+        meter.count(tokens=int(mask.sum()), rows=len(mask))
+        return judge(rows, answer, mask, ended)
+    trainer._judge = counted
+
+# %% ../../nbs/bench/01_workloads.ipynb #418553f8
 @dataclass(frozen=True)
 class Work:
     "A race: its rows, what is common, who runs"
@@ -275,12 +291,12 @@ def _table() -> dict[str, Work]:
         work('dpo', 'pair', 'dpo', *dpo, learning_rate=1e-5), work('dpo-lora', 'pair', 'dpo', *with_lora(dpo), learning_rate=1e-4),
         work('dpo-step', 'pair', 'dpo', same[0], ('aligntune', 'ours', dict(gradient_checkpointing=False)), learning_rate=1e-5),
         work('grpo', 'prompt', 'grpo', (*trl, _SAMPLED), (*own, _SAMPLED), vocab=100, mean=200, learning_rate=1e-6),
-        work('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)), (*own, dict(PPO=True)), vocab=100, mean=200, learning_rate=1e-6)]
+        work('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)), (*own, dict(PPO=True, **_OUR_LORA)), vocab=100, mean=200, learning_rate=1e-6)]
     return {w.name: w for w in works}
 
 WORKS = _table()
 
-# %% ../../nbs/bench/01_workloads.ipynb #194fffe6
+# %% ../../nbs/bench/01_workloads.ipynb #004f4837
 def entries_for(
     work: Work,  # who runs
     folder: str | Path,  # for the model and the rows
@@ -297,8 +313,9 @@ def entries_for(
     model = make_model(folder/f'{size}-{work.vocab or "all"}', size, work.vocab)
     vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
     rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean, seed=seed)
+    scorer = make_model(folder/f'{size}-scorer', size, work.vocab, scorer=True) if work.algorithm == 'ppo' else ''
     plan = _plan(model, rows, work)
-    out = [Entry(name, call, _filled(work, call, dict(s), plan, steps) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
+    out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
     out += [replace(e, name='aligntune on Unsloth', settings=dict(e.settings, backend='unsloth', allow_fallback=False)) for e in out if unsloth and e.name == 'aligntune']
     return [replace(e, env=dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', HF_DATASETS_CACHE=str(folder/'cache'), ALIGNTUNE_CACHE=str(folder/'cache'))) for e in out if not only or e.name in only]
 
@@ -307,20 +324,20 @@ def _plan(model: str, rows: str, work: Work) -> Any:
     rewards: dict[str, Any] = dict(reward_functions=['length']) if work.algorithm in ('grpo', 'ppo') else {}
     return make_plan(TrainSpec.parse(algorithm=work.algorithm, model_name=model, dataset_name=rows, output_dir=tempfile.gettempdir(), **rewards))
 
-def _filled(work: Work, call: str, s: dict[str, Any], plan: Any, steps: int) -> dict[str, Any]:
+def _filled(work: Work, call: str, s: dict[str, Any], plan: Any, steps: int, scorer: str) -> dict[str, Any]:
     "The settings of one contestant, with what is common and what depends on the machine"
     mine = call.endswith(':ours')
     if s.pop('PRECISION', False): s['bf16'] = plan.precision == 'bf16'
     if s.pop('PRECISION_NAME', False): s['precision'] = plan.precision
     if s.pop('TIGHT', False): s.update(gradient_checkpointing=True, max_tokens_per_gpu=1024, effective_batch_size=work.batch)
     if plan.device == 'cpu' and not mine: s['use_cpu'] = True   # without it TRL refuses to start
-    if s.pop('PPO', False): return _ppo(work, mine, s, steps)
+    if s.pop('PPO', False): return _ppo(work, mine, s, steps) | ({'reward_model_name' if mine else 'reward': scorer})
     common: dict[str, Any] = dict(learning_rate=work.learning_rate, max_steps=steps)
     if not mine: return s | common | dict(per_device_train_batch_size=work.batch, lr_scheduler_type='constant')
     if 'effective_batch_size' not in s: s['batch_size'] = work.batch
     return s | common | dict(algorithm=work.algorithm, lr_scheduler='constant')
 
 def _ppo(work: Work, mine: bool, s: dict[str, Any], steps: int) -> dict[str, Any]:
-    "The settings of PPO: one update of a rollout of 8 answers a step"
-    if mine: return s | dict(algorithm='ppo', batch_size=work.batch, max_steps=steps, learning_rate=work.learning_rate, max_completion_length=256, num_iterations=1)
-    return s | dict(prompt=round(work.mean), per_device_train_batch_size=work.batch, learning_rate=work.learning_rate, response_length=256, num_ppo_epochs=1, num_mini_batches=1, total_episodes=work.batch*steps, stop_token='eos')
+    "The settings of PPO: a lap is a rollout of 8 answers and the four passes over it"
+    if mine: return s | dict(algorithm='ppo', batch_size=work.batch, max_steps=4*steps, learning_rate=work.learning_rate, max_completion_length=256, num_iterations=4)
+    return s | dict(prompt=round(work.mean), per_device_train_batch_size=work.batch, learning_rate=work.learning_rate, response_length=256, num_ppo_epochs=4, num_mini_batches=1, total_episodes=work.batch*steps, stop_token='eos')
