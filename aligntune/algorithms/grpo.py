@@ -265,7 +265,7 @@ def try_rewards(
     n: int = 4  # how many prompts
 ) -> TryOut:
     "Answers to the first prompts, with the value of each reward"
-    rows = list(trainer.train_dataset.take(n))
+    rows = [r for r, _ in zip(trainer.train_dataset, range(n))]
     devices = [trainer.accelerator.device.index or 0] if trainer.accelerator.device.type == 'cuda' else []
     with torch.random.fork_rng(devices=devices): ids = answer(rows)
     texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
