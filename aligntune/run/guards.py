@@ -33,7 +33,7 @@ def which(
     if not isinstance(asked, (bool, type(None))): raise SpecError(f'guards must be true, false or a mapping, not {asked!r}', where='argument guards', fix="guards={'kl': False}")
     return set(GUARDS) if asked or asked is None else set()
 
-# %% ../../nbs/run/02_guards.ipynb #f83d4008
+# %% ../../nbs/run/02_guards.ipynb #481064e3
 class Watch:
     "What the present optimizer step has brought so far"
     def __init__(self) -> None:
@@ -61,9 +61,10 @@ class Watch:
         "Count labels and tokens of a batch, padding left out"
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
-        masks = [inputs[k] for k in ('attention_mask',) if k in inputs] or [inputs[k] for k in ('prompt_mask', 'completion_mask') if k in inputs]
-        if not masks and isinstance(inputs.get('input_ids'), torch.Tensor): masks = [inputs['input_ids'] != pad]
-        self.tokens += [m.sum() for m in masks if isinstance(m, torch.Tensor)]
+        flat = {k: m for k, m in inputs.items() if isinstance(m, torch.Tensor) and m.dim() == 2}   # joined rows carry a mask of four dimensions that tells nothing
+        masks = [flat[k] for k in ('attention_mask',) if k in flat] or [flat[k] for k in ('prompt_mask', 'completion_mask') if k in flat]
+        if not masks and 'input_ids' in flat: masks = [flat['input_ids'] != (-1 if pad is None else pad)]
+        self.tokens += [m.sum() for m in masks]
 
     def numbers(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
