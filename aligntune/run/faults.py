@@ -12,10 +12,10 @@ from typing import Any
 from ..core.registry import load
 
 # %% auto #0
-__all__ = ['STEPS', 'SAVE', 'ACTIONS', 'LIES', 'DAMAGES', 'DOORS', 'work', 'child', 'door_request', 'serve', 'Outcome', 'Server',
-           'Row', 'resumed', 'expect', 'kills_in_saves', 'random_kills', 'flip', 'damages', 'small_disk', 'disks',
-           'two_writers', 'requests', 'stops', 'broken', 'inside', 'pair', 'two_processes', 'rewards', 'two_of',
-           'suite']
+__all__ = ['STEPS', 'SAVE', 'ACTIONS', 'LIES', 'HEAD', 'DAMAGES', 'DOORS', 'work', 'child', 'door_request', 'serve', 'Outcome',
+           'Server', 'Row', 'resumed', 'expect', 'kills_in_saves', 'random_kills', 'flip', 'damages', 'small_disk',
+           'disks', 'two_writers', 'requests', 'stops', 'broken', 'inside', 'pair', 'two_processes', 'rewards',
+           'two_of', 'count', 'suite']
 
 # %% ../../nbs/run/06_faults.ipynb #2dc52663
 STEPS, SAVE = 12, 3
@@ -117,16 +117,16 @@ def child(job: dict[str, Any]) -> int:
     if int(os.environ.get('RANK', 0)) == 0: Path(job['answer']).write_text(json.dumps(answer))
     return code
 
-# %% ../../nbs/run/06_faults.ipynb #2dc650f6
+# %% ../../nbs/run/06_faults.ipynb #5f5b5665
 LIES: dict[str, Callable[[], Any]] = dict(hangs=lambda: time.sleep(60), raises=lambda: int('no number'), lies=lambda: float('nan'))
 
 def _reward(lie: str | None) -> Callable[[str, str], float]:
-    "More digits, more reward; until, after 16 answers, something goes wrong"
+    "More digits, more reward; until, in the second rollout, something goes wrong"
     calls = 0
     def digits(text: str, answer: str) -> float:
         nonlocal calls
         calls += 1
-        return LIES[lie]() if lie and calls > 16 else sum(c.isdigit() for c in text)/4 + len(text)/100
+        return LIES[lie]() if lie and calls > 4 + 16 else sum(c.isdigit() for c in text)/4 + len(text)/100
     return digits
 
 def door_request(
@@ -234,7 +234,9 @@ class Server:
         "Do a job to its end"
         return self.start(**job)()
 
-# %% ../../nbs/run/06_faults.ipynb #d0c4a6bf
+# %% ../../nbs/run/06_faults.ipynb #578b4ac9
+HEAD = f"{'':3} {'fault':44} {'lost':>4}  outcome"
+
 @dataclass
 class Row:
     "One line of the table"
@@ -417,7 +419,7 @@ def two_processes(server: Server) -> Iterator[Row]:
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
 
-# %% ../../nbs/run/06_faults.ipynb #c6ccb040
+# %% ../../nbs/run/06_faults.ipynb #eed433f6
 DOORS = ('sft', 'dpo', 'ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo', 'reward_model', 'osft')
 
 def _model(server: Server) -> str:
@@ -435,7 +437,9 @@ def rewards(server: Server) -> Iterator[Row]:
         folder = server.folder()
         before = server.run(folder=folder, lie=lie, **door)
         yield expect(f'a reward {lie}', before, 'RewardError', said, 1)
-        yield resumed(server, '  mended and resumed', folder, before, straight.weights, **door)
+        row = resumed(server, '  mended and resumed', folder, before, straight.weights, **door)
+        row.ok = row.ok and row.outcome.startswith('resumed from step 3')
+        yield row
 
 def two_of(server: Server, names: Sequence[str] = DOORS) -> Iterator[Row]:
     "Each algorithm in two processes: one is killed, both resume"
@@ -447,7 +451,14 @@ def two_of(server: Server, names: Sequence[str] = DOORS) -> Iterator[Row]:
         if straight.code or before.codes[1] != -signal.SIGKILL: yield Row(f'{name}, two processes', f'{straight.codes} {straight.answer} {before.codes}', None, False); continue
         yield resumed(server, f'{name}, the second of two is killed', folder, before, straight.weights, envs=pair(), **door)
 
-# %% ../../nbs/run/06_faults.ipynb #282e7a14
+# %% ../../nbs/run/06_faults.ipynb #bcd1c48e
+def count(rows: Sequence[Row]) -> str:
+    "What a table saw, and which lines of it are bad"
+    lost = [r.lost for r in rows if r.lost is not None and r.fault.startswith('SIGKILL')]
+    seen = f'{len(rows)} faults, {sum(r.ok for r in rows)} ended well: {sum(r.outcome.startswith("resumed from") for r in rows)} resumed, {sum(", exit " in r.outcome for r in rows)} ended with a named error'
+    return '\n'.join([f'{seen}; after {len(lost)} kills at most {max(lost, default=0)} steps were done twice (save_steps={SAVE})', *(str(r) for r in rows if not r.ok)])
+
+# %% ../../nbs/run/06_faults.ipynb #90283e72
 def suite(kills: int = 50, every: bool = True) -> list[Row]:
     "Run everything; gives the rows of the table"
     rows: list[Row] = []
@@ -456,8 +467,8 @@ def suite(kills: int = 50, every: bool = True) -> list[Row]:
         straight = server.run(folder=server.folder())   # the run before it also waited for the imports
         if straight.code: raise RuntimeError(f'the undisturbed run failed: {straight.answer}')
         w = straight.weights
+        print(HEAD, flush=True)
         for part in (kills_in_saves(server, w), random_kills(server, w, kills, straight.seconds), damages(server, w, 0 if every else 3), disks(server, w), two_writers(server, w), requests(server, w), stops(server, w), broken(server, w), inside(server, w), two_processes(server), rewards(server), two_of(server)):
             for r in part: rows.append(r); print(r, flush=True)
-    lost = [r.lost for r in rows if r.lost is not None and r.fault.startswith('SIGKILL')]
-    print(f'{len(rows)} faults, {sum(r.ok for r in rows)} ended well, {sum("resumed" in r.outcome for r in rows)} of them resumed; after {len(lost)} kills at most {max(lost)} steps were done twice (save_steps={SAVE})')
+    print(count(rows))
     return rows
