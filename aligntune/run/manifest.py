@@ -172,7 +172,7 @@ def record(
     place = dict(versions=versions(), machine=machine(), git=git_state(), command=[Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else [])
     return dict(format=1, status='running', **request, **decision, **place, history=[], suspect={}, result=None)
 
-# %% ../../nbs/run/00_manifest.ipynb #7de1bcb9
+# %% ../../nbs/run/00_manifest.ipynb #cc98904e
 class Manifest:
     "What is known about a run: `run.json` in its folder"
     def __init__(self, folder: str | os.PathLike, data: dict[str, Any] | None = None):
@@ -192,7 +192,10 @@ class Manifest:
         "The manifest of a folder; None where there is no run"
         path = Path(folder)/'run.json'
         if not path.exists(): return None
-        try: return cls(folder, json.loads(path.read_text(encoding='utf-8')))
+        try:
+            data = json.loads(path.read_text(encoding='utf-8'))
+            if not isinstance(data, dict): raise ValueError('it holds no mapping')
+            return cls(folder, dict(status='running', history=[], suspect={}, result=None) | data)
         except (ValueError, UnicodeDecodeError) as e:
             raise RunError(f'{path} is damaged', where=str(path), why=str(e).splitlines()[0], fix='move it away; checkpoints carry what a resume needs') from None
 
