@@ -26,8 +26,8 @@ from ..run.manifest import Manifest, Metrics, differences, only_writer, plain, t
 from ..run.run import make_folder
 
 # %% auto #0
-__all__ = ['logger', 'OURS', 'write_rows', 'CPUDevice', 'CPUTorch', 'without_cuda', 'tidy_names', 'check_settings', 'sealing',
-           'only_whole', 'Record', 'LibrarySession', 'WorkerSession']
+__all__ = ['logger', 'OURS', 'write_rows', 'CPUDevice', 'CPUTorch', 'without_cuda', 'tidy_names', 'all_numbers', 'check_settings',
+           'sealing', 'only_whole', 'Record', 'LibrarySession', 'WorkerSession']
 
 # %% ../../nbs/backends/08_worker.ipynb #3b36cffa
 logger = logging.getLogger('aligntune')
@@ -88,6 +88,15 @@ def tidy_names(
     if lost: raise RunError(f'the trained model lacks {len(lost)} tensors, the first is {lost[0]}', where=str(folder), why='the library wrote it so')
     index = folder/'model.safetensors.index.json'
     if index.exists(): index.write_text(json.dumps({**json.loads(index.read_text()), 'weight_map': seen}))
+
+# %% ../../nbs/backends/08_worker.ipynb #708b74db
+def all_numbers(
+    folder: Path  # with safetensors files
+) -> None:
+    "Refuse a model with a weight that is not a number"
+    for file in sorted(folder.glob('*.safetensors')):
+        bad = [n for n, w in load_file(file).items() if w.is_floating_point() and not bool(torch.isfinite(w).all())]
+        if bad: raise GuardError(f'{len(bad)} of the trained tensors are not numbers, the first is {bad[0]}', where=file.name, why='the training has diverged', fix='a lower learning_rate, or a longer warmup, in another output_dir')
 
 # %% ../../nbs/backends/08_worker.ipynb #195b845a
 #: settings that are settled before the library starts, or have no meaning for it
@@ -177,12 +186,13 @@ class Record:
         if result: self.manifest.data |= dict(status='finished', result=plain({k: v for k, v in dict(result).items() if k != 'raw'}))
         self.manifest.event(event, step=self.shown, **facts)
 
-# %% ../../nbs/backends/08_worker.ipynb #087606d4
+# %% ../../nbs/backends/08_worker.ipynb #705d7799
 class LibrarySession(Session):
     "A library with a program of its own: what it is told, what it logs, and its model"
     title = target = states = ''   # its name, the function of its workers, its folder of states
     place: Mapping[str, Any] = {}
     trained: str | None = None  # folder of the trained model
+    record: Record  # what is known about the run
 
     def settings(self) -> dict[str, Any]:
         "What the library is told"
@@ -208,6 +218,7 @@ class LibrarySession(Session):
         "Put the newest model that the program wrote into the folder itself"
         found = sorted((self.folder/'hf_format').glob('samples_*'), key=lambda p: float(p.name.split('_')[1])) + sorted((self.folder/'hf_format').glob('last_epoch'))
         if not found: raise RunError(f'{self.title} has written no model', where=str(self.folder/'hf_format'))
+        if 'nan' in self.record.guards: all_numbers(found[-1])
         for p in found[-1].iterdir():
             if p.is_file(): shutil.copy2(p, self.folder/p.name)
         with torch.device('meta'): model = AutoModelForCausalLM.from_config(self.config)
@@ -220,7 +231,7 @@ class LibrarySession(Session):
         if path is None or Path(path).expanduser() == self.folder: return str(self.folder)
         return super().save_model(path, merged)
 
-# %% ../../nbs/backends/08_worker.ipynb #0924dc87
+# %% ../../nbs/backends/08_worker.ipynb #5544523f
 class WorkerSession(LibrarySession):
     "A training by a library with a program of its own"
     _looked = 0.
@@ -233,17 +244,15 @@ class WorkerSession(LibrarySession):
         with only_writer(self.folder):
             done = self.record.begin(resume_from_checkpoint, allow_changes)
             if done: return self._done(done)
-            before = self._run(settings)
-            self.trained, history = self._take(), self.history()
-            self.record.follow(history)
+            before, history = self._run(settings)
             self.model = self.trainer = None
             self.result = Result(self.spec['algorithm'], self.plan.backend, steps=history[-1]['step'] - before, total_steps=history[-1]['step'], epochs=float(self.spec['num_epochs']), final_loss=history[-1]['loss'],
                                  history=history, training_time=time.perf_counter() - start, model_path=self.trained, run_dir=self.spec['output_dir'], why=self.plan.why)
             self.record.end('finish', self.result)
         return self.result
 
-    def _run(self, settings: Mapping[str, Any]) -> int:
-        "Let the program train; the step it began after"
+    def _run(self, settings: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+        "Let the program train, and take its model; the step it began after, and all steps"
         rows = self.folder/'rows.jsonl'
         request = dict(settings=settings, longest=write_rows(self.train_dataset, rows, self.spec['max_tokens_per_gpu']), rows=str(rows), cpu=self.plan.device == 'cpu')
         before = self.record.shown = only_whole(self.folder/self.states, self.record.manifest.get('bad_from'))
@@ -252,12 +261,15 @@ class WorkerSession(LibrarySession):
         env = {'HF_HUB_DISABLE_PROGRESS_BARS': '1', 'CHECKPOINT_TRIGGER_FILENAME': f'aligntune-{uuid.uuid4().hex}'} | ({'ACCELERATE_USE_CPU': 'true', 'TESTING': 'true'} if request['cpu'] else {})
         try:
             launch(self.target, request, {'nproc_per_node': 1, **self.place}, self.show, env)
-            if not self.history(): raise RunError(f'{self.title} has logged no step', where=str(self.folder), why='nothing was trained')
+            history = self.history()
+            if not history: raise RunError(f'{self.title} has logged no step', where=str(self.folder), why='nothing was trained')
+            self.record.follow(history)   # the last of them may not have been looked at
+            self.trained = self._take()
         except BaseException as e:
             if isinstance(e, SystemExit): self.record.follow(self.history())
             self.record.end('stop' if isinstance(e, SystemExit) else 'guard' if isinstance(e, GuardError) else 'error', error=f'{type(e).__name__}: {e}'.splitlines()[0])
             raise
-        return before
+        return before, history
 
     def show(self, line: str) -> None:
         "One line of the program: for who wants it; what it has logged since, once a second"
