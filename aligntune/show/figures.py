@@ -255,15 +255,15 @@ def _say(v: Any) -> str:
     text = str(v)
     return text if len(text) <= 40 else text[:39] + '…'
 
-# %% ../../nbs/show/00_figures.ipynb #9ea46bef
+# %% ../../nbs/show/00_figures.ipynb #e85b42c8
 def compare_runs(
-    runs: Sequence[Any] | Mapping[str, Any],  # folders, results or trainers; or a mapping from labels to them
+    runs: Sequence[Any] | Mapping[str, Any] | os.PathLike,  # folders, results or trainers; or a mapping from labels to them
     names: Sequence[str] | None = None,  # metrics to draw; the usual ones when not given
     labels: Sequence[str] | None = None  # what to call the runs
 ) -> RunComparison:
     "Curves of several runs over each other, and what was different"
     labels = list(runs) if isinstance(runs, Mapping) else labels
-    given = list(runs.values() if isinstance(runs, Mapping) else runs)
+    given = list(runs.values()) if isinstance(runs, Mapping) else [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
     if not given: raise RunError('there are no runs to compare', where='compare_runs', fix="compare_runs(['output/a', 'output/b'])")
     if labels is not None and len(labels) != len(given): raise RunError(f'{len(labels)} labels for {len(given)} runs', where='labels', fix='one label a run')
     found = _apart([read_run(r, labels[i] if labels else None) for i, r in enumerate(given)])
