@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'CHUNK', 'COPIES', 'MARGINS', 'PROCESS',
-           'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human',
-           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'Estimate', 'estimate',
-           'needs_checkpointing']
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'CHUNK', 'CHOSEN', 'COPIES', 'PIECE',
+           'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config',
+           'read_model_config', 'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch',
+           'batch_of', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -472,20 +472,32 @@ def batch_of(
     else: n, why = min(facts.context or ASSUMED, ASSUMED), 'assumed until the rows are read' if (facts.context or ASSUMED) > ASSUMED else "the model's context"
     return Batch(rows, n + answer, rows > 1, rows*(n + answer), why)
 
-# %% ../../nbs/core/04_estimate.ipynb #3d889f6d
-CHUNK = 256  # tokens whose logits TRL's SFT loss computes at once
+# %% ../../nbs/core/04_estimate.ipynb #ab3d48e4
+CHUNK, CHOSEN = 256, 128  # tokens whose logits are computed at once: in the loss of SFT, in that of DPO
 
 def _logits(spec: Any, facts: ModelFacts, b: Batch) -> tuple[int, str]:
     "Bytes of the logits in the loss, and the formula"
     a, T, V = spec.algo.algorithm, b.rows*b.length, facts.vocab
     if facts.kind == 'classification' or a == 'reward_model': return 0, ''
-    if a in ('sft', 'osft') and facts.kind == 'causal' and spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']:
-        n = min(CHUNK, T); return 4*5*n*V, f'4 x 5 copies x {n} tokens x {V:,}'
-    if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
     copies = COPIES.get(a, 3)
-    return int(4*copies*T*V), f'4 x {copies} copies x {T:,} tokens x {V:,}'
+    if a in ('sft', 'osft') and facts.kind == 'causal' and spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']: T, copies = min(CHUNK, T), 5
+    if a == 'dpo' and spec['backend'] != 'unsloth' and not spec['torch_compile']: T, copies = min(CHOSEN, T), 4
+    if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
+    return 4*copies*T*V, f'4 x {copies} copies x {T:,} tokens x {V:,}'
 
-COPIES: dict[str, float] = dict(dpo=3, ppo=3.5, **{a: 3.5 for a in GROUPS})
+COPIES = dict(dpo=3, ppo=5, **{a: 2 for a in GROUPS})
+
+# %% ../../nbs/core/04_estimate.ipynb #7e869bc0
+PIECE = dict(cpu=512)   # tokens that keep a device busy; more at once cost memory only
+MANY = 16_384           # the same for any other device
+
+def piece_rows(
+    rows: int,  # of a micro-step
+    width: int,  # tokens of each, padding included
+    device: str  # kind of device
+) -> int:
+    "How many rows go through the model at once, so that the pieces are as equal as may be"
+    return -(-rows//min(-(-rows*width//PIECE.get(device, MANY)), rows))
 
 # %% ../../nbs/core/04_estimate.ipynb #14db3b54
 MARGINS = dict(cpu=.3)  # left free beside the estimate; a tenth elsewhere
@@ -562,7 +574,7 @@ def _flops(spec: Any, facts: ModelFacts, b: Batch, checkpointing: bool, accumula
     if a.algorithm in ('ppo', *GROUPS): each += forward/(a.num_iterations or 1)   # the answers are written
     return each*b.mean*accumulation
 
-# %% ../../nbs/core/04_estimate.ipynb #a52d52b7
+# %% ../../nbs/core/04_estimate.ipynb #e795a26f
 PROCESS = dict(cpu=500_000_000, cuda=500_000_000)  # Python with torch, transformers, trl and peft; a CUDA context
 
 def estimate(
@@ -579,7 +591,9 @@ def estimate(
     "What the training in `spec` of the model in `facts` will take"
     b, acc = batch_of(spec, facts, lengths, batch_size), accumulation or spec['gradient_accumulation_steps']
     twice = spec['gradient_checkpointing'] is True if checkpointing is None else checkpointing
-    parts = [*_held(spec, facts, precision, acc), *_passing(spec, facts, b, precision, device, twice, acc), *_others(spec, facts, b, precision, acc)]
+    once = b._replace(rows=piece_rows(b.rows, b.length, device)) if spec.algo.algorithm == 'ppo' else b   # what goes through the model at once
+    passes = acc*-(-b.rows//once.rows)
+    parts = [*_held(spec, facts, precision, passes), *_passing(spec, facts, once, precision, device, twice, passes), *_others(spec, facts, b, precision, acc)]
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
