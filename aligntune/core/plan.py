@@ -209,7 +209,7 @@ def _measured(spec: TrainSpec, probe: Probe | None) -> str:
     "What the bench has measured on this machine for this algorithm"
     return (load('aligntune.bench.results:evidence')(spec) or '') if probe is None else ''
 
-# %% ../../nbs/core/05_plan.ipynb #b6d77c05
+# %% ../../nbs/core/05_plan.ipynb #234ef2a3
 def _machine(probe: Probe | None) -> Hardware:
     "The hardware; a GPU whose driver is slow to wake is asked again with patience"
     hw = hardware(probe)
@@ -223,9 +223,9 @@ def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
     return facts.kind if facts else 'causal'
 
 def _why(spec: TrainSpec, chosen: Decision) -> str:
-    "The choice in one line: backend (auto or asked): reason"
-    how = 'auto' if spec.run.backend == 'auto' else 'asked' if chosen.backend == spec.run.backend else f'instead of {spec.run.backend}'
-    return f'{chosen.backend} ({how}): {chosen.reason}'
+    "The choice in one line: the backend, by whom it was chosen, and why"
+    how = '' if chosen.backend == spec.run.backend else ' (auto)' if spec.run.backend == 'auto' else f' (instead of {spec.run.backend})'
+    return f'{chosen.backend}{how}: {chosen.reason}'
 
 # %% ../../nbs/core/05_plan.ipynb #b6619674
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | None = None) -> Plan:
