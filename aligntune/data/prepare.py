@@ -348,7 +348,7 @@ def refuse(tally: Tally, settings: Settings, name: str, where: Callable[[int], s
         if settings.kind == 'rl' and start == LONG: fix = fix.replace('a longer max_seq_length if the model has the context', 'a smaller max_completion_length')
         raise DataError(f"{name}: {count:,} of {tally.read:,} rows cannot be trained on" + (f', {first[0][1]}' if len(found) == 1 and start != BAD else ''), where='\n         '.join(places), why=f'{setting}={getattr(settings, setting)!r}', fix=fix)
 
-# %% ../../nbs/data/05_prepare.ipynb #7ab8d3ab
+# %% ../../nbs/data/05_prepare.ipynb #74b9d056
 def content_hash(rows: Dataset) -> str:
     "A hash of all rows, in order: equal content, equal hash"
     h = hashlib.blake2b(repr(rows.features).encode(), digest_size=16)
@@ -369,20 +369,20 @@ def fingerprint(rows: Dataset, tokenizer: PreTrainedTokenizerBase, settings: Set
     import tokenizers
     import transformers
     backend = tokenizer.backend_tokenizer.to_str() if getattr(tokenizer, 'is_fast', False) else type(tokenizer).__name__
-    parts = [content_hash(rows), backend, tokenizer.chat_template, tokenizer.special_tokens_map, asdict(settings), _told(format), tokenizers.__version__, transformers.__version__, str(features_of(settings.kind)), _VERSION]
+    parts = [content_hash(rows), backend, tokenizer.chat_template, tokenizer.special_tokens_map, asdict(settings), _told(format), tokenizers.__version__, transformers.__version__, _VERSION]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 def _told(f: Format | None) -> Any:
     "What a format says, in a fixed order"
     return f and (f.name, f.task, sorted(f.columns.items()), f.extras, sorted(f.flags), f.label_names, f.system_prompt)
 
-_VERSION = 2  # of the encoding: raised when the same rows would give other tokens
+_VERSION = 1  # of the encoding: raised when the same rows would give other tokens
 
 def cache_folder(cache_dir: str | None = None) -> Path:
     "Where encoded rows are kept"
     return Path(cache_dir or os.environ.get('ALIGNTUNE_CACHE') or '~/.cache/aligntune').expanduser()/'data'
 
-# %% ../../nbs/data/05_prepare.ipynb #08310a09
+# %% ../../nbs/data/05_prepare.ipynb #ea137d05
 def encode_rows(
     rows: Dataset,  # canonical rows, with their numbers in _row
     encoding: Encode,  # what turns them into tokens
@@ -395,8 +395,10 @@ def encode_rows(
     folder.mkdir(parents=True, exist_ok=True)
     shown = datasets.are_progress_bars_disabled()
     if not shown: datasets.disable_progress_bars()
-    try: return rows.map(encoding, batched=True, batch_size=1000, num_proc=num_proc, remove_columns=rows.column_names, features=features_of(encoding.settings.kind),
-                         cache_file_name=str(folder/f'{key}.arrow'), new_fingerprint=key, load_from_cache_file=True)
+    columns = features_of(encoding.settings.kind)
+    name = f'{key}-{hashlib.blake2b(str(columns).encode(), digest_size=4).hexdigest()}.arrow'   # what is counted beside the tokens decides about the file, not about the data
+    try: return rows.map(encoding, batched=True, batch_size=1000, num_proc=num_proc, remove_columns=rows.column_names, features=columns,
+                         cache_file_name=str(folder/name), new_fingerprint=key, load_from_cache_file=True)
     finally:
         if not shown: datasets.enable_progress_bars()
 
