@@ -20,7 +20,7 @@ __all__ = ['logger', 'DOES', 'flash_here', 'arguments', 'Place', 'mend_resuming'
 # %% ../../nbs/backends/05_instructlab.ipynb #6a987004
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/05_instructlab.ipynb #bbec4f13
+# %% ../../nbs/backends/05_instructlab.ipynb #71ec7345
 DOES = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_per_gpu', 'num_epochs', 'warmup_steps', 'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'save_strategy', 'save_steps', 'save_total_limit')
 
 def flash_here(cpu: bool) -> bool:
@@ -33,7 +33,7 @@ def arguments(request: Mapping[str, Any]) -> list[str]:
     s = request['settings']
     out = dict(model_name_or_path=s['model'], data_path=request['rows'], output_dir=s['output_dir'], num_epochs=s['epochs'], effective_batch_size=s['batch'], learning_rate=s['learning_rate'], lr_scheduler=s['lr_scheduler'],
                num_warmup_steps=s['warmup'], save_samples=s['save_samples'], max_batch_len=s['budget'] or max(request['longest'], 4096), seed=s['seed'], adamw_weight_decay=s['weight_decay'], adamw_beta1=s['beta1'],
-               adamw_beta2=s['beta2'], adamw_eps=s['eps'], distributed_training_framework='fsdp', fsdp_sharding_strategy='FULL_SHARD', log_level='INFO')
+               adamw_beta2=s['beta2'], adamw_eps=s['eps'], distributed_training_framework='fsdp', fsdp_sharding_strategy='FULL_SHARD', log_level='INFO', **request['trackers'])
     flags = ['--save_last', '--on_demand_checkpointing'] + ['--checkpoint_at_epoch', '--accelerate_full_state_at_epoch']*s['each_epoch'] + ['--keep_last_checkpoint_only']*s['only_last']
     return [f'--{k}={v}' for k, v in out.items()] + flags + ['--disable_flash_attn']*(not flash_here(request['cpu']))
 
@@ -93,10 +93,11 @@ def work(request: Mapping[str, Any]) -> None:
     sys.argv = ['main_ds.py', *arguments(request)]
     runpy.run_module('instructlab.training.main_ds', run_name='__main__')
 
-# %% ../../nbs/backends/05_instructlab.ipynb #c53695ee
+# %% ../../nbs/backends/05_instructlab.ipynb #d1e42cff
 class InstructLabSession(WorkerSession):
     "One training by InstructLab-training"
     title, target, states = 'InstructLab-training', 'aligntune.backends.instructlab:work', 'full_state'
+    trackers = ('wandb', 'mlflow', 'tensorboard')
 
     def __init__(self, spec: Any, plan: Any):
         check_settings(spec, DOES, self.title, dict(max_grad_norm=[1.0]))

@@ -20,7 +20,7 @@ __all__ = ['logger', 'DOES', 'arguments', 'newest_state', 'Resumed', 'mend_resum
 # %% ../../nbs/backends/06_mini_trainer.ipynb #15b5e16b
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/06_mini_trainer.ipynb #f8750ca7
+# %% ../../nbs/backends/06_mini_trainer.ipynb #edfa63e6
 DOES = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_per_gpu', 'num_epochs', 'max_steps', 'warmup_steps', 'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'unfreeze_rank_ratio', 'target_patterns', 'save_strategy', 'save_total_limit')
 
 def arguments(request: Mapping[str, Any]) -> list[str]:
@@ -28,7 +28,7 @@ def arguments(request: Mapping[str, Any]) -> list[str]:
     s = request['settings']
     out = {'model-name-or-path': s['model'], 'data-path': request['rows'], 'batch-size': s['batch'], 'max-tokens-per-gpu': s['budget'] or max(request['longest'], 4096), 'learning-rate': s['learning_rate'],
            'num-warmup-steps': s['warmup'], 'lr-scheduler': s['lr_scheduler'], 'seed': s['seed'], 'output-dir': s['output_dir'], 'training-mode': 'step' if s['max_steps'] else 'epoch', 'max-epochs': s['epochs'],
-           'max-steps': s['max_steps'] or 0, 'train-dtype': 'float32', 'beta1': s['beta1'], 'beta2': s['beta2'], 'eps': s['eps'], 'weight-decay': s['weight_decay'], 'osft-unfreeze-rank-ratio': s['ratio']}
+           'max-steps': s['max_steps'] or 0, 'train-dtype': 'float32', 'beta1': s['beta1'], 'beta2': s['beta2'], 'eps': s['eps'], 'weight-decay': s['weight_decay'], 'osft-unfreeze-rank-ratio': s['ratio']} | {k.replace('_', '-'): v for k, v in request['trackers'].items()}
     if s['patterns']: out['osft-target-patterns'] = ','.join(s['patterns'])
     flags = ['--osft', '--save-final-checkpoint', '--on-demand-checkpointing'] + ['--checkpoint-at-epoch']*s['each_epoch']
     newest = newest_state(Path(s['output_dir']))
