@@ -15,7 +15,7 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'EVALUATION', 'GENERATION', 'ASKED', 'Call', 'Answer', 'plain', 'request', 'plan', 'door', 'preview',
+__all__ = ['log', 'EVALUATION', 'GENERATION', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door', 'preview',
            'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns', 'opened',
            'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub',
            'demo', 'doctor', 'recipes', 'bench']
@@ -420,7 +420,7 @@ def export(call: Call) -> Answer:
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #7da26ef0
+# %% ../nbs/commands.ipynb #992df5b4
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -428,8 +428,14 @@ def hub(call: Call) -> Answer:
     given |= dict(call.settings) | (dict(nproc_per_node=call.nproc) if call.nproc else {})
     return trained(load('aligntune.hub:run')(call.command.replace('-', '_'), given))
 
+OF_DEMO = ('model_name', 'dataset_name', 'reward_functions', 'output_dir')   # what the demonstration makes itself
+
 def demo(call: Call) -> Answer:
     "The demonstration"
+    from aligntune.core.spec import FIELDS
+    names = {a: n for n in OF_DEMO for a in (n, *FIELDS[n].aliases)}
+    if (own := next((k for k in call.settings if k in names), None)):
+        raise SpecError(f'the demonstration makes its own {names[own]}', where=f'argument {own}', why='it teaches a tiny model a tiny task', fix='aligntune train for yours; here folder=..., algorithm=..., or a change to the last training, such as max_steps=40')
     if call.quiet: log.setLevel(logging.WARNING)
     code = load('aligntune.demo:main')(**call.settings)
     return Answer('', dict(exit_code=code), code)
