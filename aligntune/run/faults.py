@@ -419,14 +419,15 @@ def two_processes(server: Server) -> Iterator[Row]:
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
 
-# %% ../../nbs/run/06_faults.ipynb #eed433f6
+# %% ../../nbs/run/06_faults.ipynb #9fe89822
 DOORS = ('sft', 'dpo', 'ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo', 'reward_model', 'osft')
 
 def _model(server: Server) -> str:
     "A tiny model on disk"
     from aligntune.data.tiny import save_tiny
     at = server.home/'model'
-    if not at.exists(): save_tiny(str(at), 'qwen3', 'base', context=64, hidden=32, layers=1, tie_word_embeddings=True)
+    with load('aligntune.algorithms.common:quiet')():   # the library shows a bar
+        if not at.exists(): save_tiny(str(at), 'qwen3', 'base', context=64, hidden=32, layers=1, tie_word_embeddings=True)
     return str(at)
 
 def rewards(server: Server) -> Iterator[Row]:
