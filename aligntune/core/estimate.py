@@ -237,12 +237,12 @@ def _cached(name: str, file: str, revision: str | None) -> Path | None:
 def _download(name: str, file: str, revision: str | None) -> Path | None:
     "Fetch one small file of a Hub model; None where the model has no such file"
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
     try: return Path(hf_hub_download(name, file, revision=revision, etag_timeout=5))
     except GatedRepoError as e: raise ModelError(f'{name} is gated', where='argument model_name', why='its owner wants a licence accepted first', fix=f'accept it at https://huggingface.co/{name}, then set HF_TOKEN') from e
     except RepositoryNotFoundError as e: raise ModelError(f'no model {name} on the Hub', where='argument model_name', why='it does not exist, or is private', fix='check the name; for a private model set HF_TOKEN') from e
-    except EntryNotFoundError: return None
-    except (OSError, ValueError, HfHubHTTPError) as e:
+    except (OSError, ValueError, EntryNotFoundError) as e:
+        if isinstance(e, EntryNotFoundError) and not isinstance(e, LocalEntryNotFoundError): return None
         raise ModelError(f'{name} is neither a local folder nor reachable on the Hub', where='argument model_name', why=f"{type(e).__name__}: {str(e).strip().splitlines()[0] if str(e).strip() else ''}", fix='check the name and the connection, or give a local folder') from e
 
 # %% ../../nbs/core/04_estimate.ipynb #fe33c0d4
