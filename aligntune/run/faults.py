@@ -261,7 +261,7 @@ def expect(name: str, o: Outcome, error: str, contains: str, code: int | None = 
     good = o.answer.get('error') == error and contains in said and (code is None or o.code == code)
     return Row(name, f"{o.answer.get('error')}, exit {o.code}: {said.splitlines()[0][:70] if said else 'no answer'}", None, good)
 
-# %% ../../nbs/run/06_faults.ipynb #91cc3829
+# %% ../../nbs/run/06_faults.ipynb #4267b7c9
 def kills_in_saves(server: Server, weights: str | None) -> Iterator[Row]:
     "SIGKILL in every phase of the second save"
     from aligntune.run.checkpoint import PHASES
@@ -271,19 +271,33 @@ def kills_in_saves(server: Server, weights: str | None) -> Iterator[Row]:
         assert before.code == -signal.SIGKILL, before
         yield resumed(server, f'SIGKILL in a save, before "{phase}"', folder, before, weights)
 
+def _moment(server: Server, rng: random.Random, seconds: float) -> None:
+    "Wait for a random moment of the present job, at its own pace: in its start, or in a step and the save beside it"
+    target, begun, first, done = rng.randrange(STEPS), time.monotonic(), 0., 0
+    if not target: time.sleep(rng.uniform(0, seconds/2)); return
+    while done < target and time.monotonic() - begun < 120:
+        time.sleep(.002)
+        done = server.steps()
+        if done and not first: first = time.monotonic()
+    pace = (time.monotonic() - first)/(done - 1) if done > 1 else seconds/STEPS
+    time.sleep(rng.uniform(0, 1.5)*pace)
+
 def random_kills(server: Server, weights: str | None, n: int, seconds: float, seed: int = 0) -> Iterator[Row]:
-    "SIGKILL at `n` random moments of a run that takes `seconds` undisturbed"
-    rng = random.Random(seed)
-    for i in range(n):
+    "SIGKILL at `n` random moments of a run that takes `seconds` undisturbed; a moment after its end is drawn again"
+    rng, hits = random.Random(seed), 0
+    for _ in range(4*n):
         folder = server.folder()
-        wait, target, begun = server.start(folder=folder), rng.randrange(STEPS), time.monotonic()
-        while server.steps() < target and time.monotonic() - begun < 120: time.sleep(.002)
-        time.sleep(rng.uniform(0, 2 if target else STEPS/2)*seconds/STEPS)   # a moment within the next two steps; before the first one, also in the start
+        wait = server.start(folder=folder)
+        _moment(server, rng, seconds)
         with contextlib.suppress(ProcessLookupError): os.kill(server.pids[0], signal.SIGKILL)
         before = wait()
-        if before.code == 0: yield Row('SIGKILL after the end', 'nothing was lost', 0, before.weights == weights)
+        if before.code == 0 and before.weights == weights: continue
+        hits += 1
+        if before.code != -signal.SIGKILL: yield Row('undisturbed', f'exit {before.code}: {before.answer}', None, False)
         elif not (folder/'run.json').exists(): yield Row('SIGKILL before the start', 'no run was begun', 0, not list(folder.glob('checkpoint-*')))
         else: yield resumed(server, f'SIGKILL in step {before.reached + 1}', folder, before, weights)
+        if hits == n: return
+    yield Row(f'{n} random kills', f'only {hits} of {4*n} came before the end', None, False)
 
 # %% ../../nbs/run/06_faults.ipynb #b1cb162c
 def flip(path: Path) -> None:
