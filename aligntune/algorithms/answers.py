@@ -35,7 +35,7 @@ def asking(
         with torch.inference_mode(), quiet(), torch.autocast(model.device.type, half) if half else contextlib.nullcontext(): yield
     finally: model.train(was)
 
-# %% ../../nbs/algorithms/00d_answers.ipynb #0e2b7c92
+# %% ../../nbs/algorithms/00d_answers.ipynb #0030dab4
 SAMPLING = ('temperature', 'top_p', 'top_k', 'min_p')
 
 def generation_settings(
@@ -46,10 +46,11 @@ def generation_settings(
     known = [k for k in vars(transformers.GenerationConfig()) if not k.startswith('_')] + ['streamer', 'stopping_criteria', 'logits_processor', 'tokenizer']
     for k in asked:
         if k not in known: raise SpecError(f'{k} is no setting of generation', where=f'predict(..., {k}=...)', fix=did_you_mean(k, known))
+    if (asked.get('temperature') or 0) < 0: raise SpecError('a temperature is 0 or more', where=f"predict(..., temperature={asked['temperature']})", fix='temperature=0 for the likeliest answer')
     asked = dict(max_new_tokens=256) | asked
     sample = asked.pop('do_sample', any(asked.get(k) for k in SAMPLING))
     if sample and asked.get('temperature') == 0: sample = False
-    return asked | dict(do_sample=True) if sample else {k: v for k, v in asked.items() if k not in SAMPLING} | dict(do_sample=False, **dict.fromkeys(SAMPLING))
+    return dict(top_k=0, top_p=1.) | asked | dict(do_sample=True) if sample else {k: v for k, v in asked.items() if k not in SAMPLING} | dict(do_sample=False, **dict.fromkeys(SAMPLING))
 
 def answers(
     model: Any,  # a model that can generate
@@ -63,6 +64,10 @@ def answers(
     "The model's answer to each prompt"
     if any(len(p) == 0 for p in prompts): raise DataError('a prompt is empty', where=f'input {next(i for i, p in enumerate(prompts) if not len(p))}', why='there is nothing to continue')
     settings, two = generation_settings(generation), model.config.is_encoder_decoder
+    room = getattr(model.config.get_text_config(), 'max_position_embeddings', None)
+    if room and max(map(len, prompts), default=0) >= room:
+        i = max(range(len(prompts)), key=lambda i: len(prompts[i]))
+        raise DataError(f'a prompt has {len(prompts[i]):,} tokens', where=f'input {i}', why=f'the model reads {room:,}, the answer included', fix='a shorter prompt')
     ends = model.generation_config.eos_token_id
     ends, fill = sorted({*stop, *(ends if isinstance(ends, list) else [] if ends is None else [ends])}), tokenizer.pad_token_id
     with asking(model, precision):
