@@ -126,16 +126,17 @@ class LabelledBatches:
         if self.decoder_inputs: out['decoder_input_ids'] = self.decoder_inputs(labels=out['labels'])
         return out
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #1dcfa166
+# %% ../../nbs/algorithms/00c_batches.ipynb #139fa2ea
 class TokenBudget:
     "Batches of rows with at most so many tokens; a batch sampler"
     def __init__(self,
         lengths: Sequence[int],  # tokens of each row
         budget: int,  # tokens of a batch
         seed: int = 0,  # of the batches and their order
-        shuffle: bool = True  # new order in each epoch
+        shuffle: bool = True,  # new order in each epoch
+        padded: bool = False  # each row takes as much as the longest beside it
     ):
-        self.batches, self.seed, self.shuffle, self.epoch, self.batch_size = token_batches(lengths, budget, seed), seed, shuffle, 0, None
+        self.batches, self.seed, self.shuffle, self.epoch, self.batch_size = token_batches(lengths, budget, seed, padded=padded), seed, shuffle, 0, None
 
     def set_epoch(self, epoch: int) -> None:
         "Choose the order of epoch number `epoch`"

@@ -104,7 +104,7 @@ def causal_args(session: Any) -> SFTConfig:
     return training_args(spec, session.plan, SFTConfig, session.eval_dataset is not None, max_length=None, loss_type=loss, **rows,
                          dataset_kwargs=dict(skip_prepare_dataset=True), label_smoothing_factor=smooth, prediction_loss_only=True)
 
-# %% ../../nbs/algorithms/01_sft.ipynb #3ca7ba2f
+# %% ../../nbs/algorithms/01_sft.ipynb #eb5a9ff5
 class CutSteps:
     "A trainer's batches: by rows as ever, by tokens, or steps of rows cut by tokens"
     args: Any; accelerator: Any; train_dataset: Any; data_collator: Any
@@ -120,7 +120,7 @@ class CutSteps:
             try: return plain.get_train_dataloader()
             finally: self.data_collator = joined
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        sampler = TokenBudget([len(x) for x in self.train_dataset['input_ids']], self.budget, seed, self.args.train_sampling_strategy != 'sequential')
+        sampler = TokenBudget([len(x) for x in self.train_dataset['input_ids']], self.budget, seed, self.args.train_sampling_strategy != 'sequential', isinstance(self.data_collator, PaddedBatches))
         return self.accelerator.prepare(DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator))
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:

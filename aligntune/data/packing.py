@@ -69,7 +69,7 @@ def assert_exact(model: Any) -> float:
     if gap is not None and gap < limit: return gap
     raise UnsupportedError('rows cannot be packed exactly for this model', where='argument packing', why=why or f'packed logits differ by {gap:.0%}: rows see each other', fix="packing=False")
 
-# %% ../../nbs/data/03_packing.ipynb #7aed20bd
+# %% ../../nbs/data/03_packing.ipynb #c27018d9
 def first_fit(
     lengths: Sequence[int],  # tokens of each row
     room: int  # tokens of a sequence
@@ -89,15 +89,17 @@ def token_batches(
     lengths: Sequence[int],  # tokens of each row
     budget: int,  # tokens of a batch
     seed: int = 0,  # order of the rows
-    epoch: int = 0  # each epoch has another order
+    epoch: int = 0,  # each epoch has another order
+    padded: bool = False  # each row takes as much as the longest beside it
 ) -> list[list[int]]:
     "Batches of at most `budget` tokens, every row once, in random order"
     order = list(range(len(lengths)))
     random.Random(f'{seed} {epoch}').shuffle(order)
     out: list[list[int]] = [[]]
-    used = 0
+    used = wide = 0
     for i in order:
         if lengths[i] > budget: raise UnsupportedError(f'row {i} has {lengths[i]:,} tokens, more than a batch may have', where='argument max_tokens_per_gpu', fix=f'max_tokens_per_gpu={max(lengths)}, or on_long with a smaller max_seq_length')
-        if used + lengths[i] > budget: out.append([]); used = 0
-        out[-1].append(i); used += lengths[i]
+        used, wide = used + lengths[i], max(wide, lengths[i])
+        if ((len(out[-1]) + 1)*wide if padded else used) > budget: out.append([]); used = wide = lengths[i]
+        out[-1].append(i)
     return [b for b in out if b]
