@@ -151,7 +151,7 @@ class Asking(Reading):
         out = scores(self.model, self.tokenizer, [a[0] for a in aligned], batch, self.plan.precision)  # type: ignore[index]
         return [[(w, self.label_names[int(k)]) for w, k in zip(ws, [o[j].argmax() for j, l in enumerate(a[1]) if l != -100])] for ws, a, o in zip(words, aligned, out)]  # type: ignore[index]
 
-# %% ../../nbs/backends/01_trl.ipynb #6d25eb6f
+# %% ../../nbs/backends/01_trl.ipynb #cfd384c2
 def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
     "What the finished training of `session` gives back"
     state, spec = session.trainer.state, session.spec
@@ -159,9 +159,9 @@ def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
     losses = [h['loss'] for h in history if 'loss' in h]
     evaluated: dict = next((h for h in reversed(history) if any(k.startswith('eval_') for k in h)), {})
     metrics = {k: v for k, v in evaluated.items() if k.startswith('eval_') and not k.endswith(_CLOCK)}
-    tokens, world = getattr(session.trainer, 'trained_tokens', 0), session.trainer.accelerator
-    if world.num_processes > 1: tokens = int(world.reduce(torch.tensor(tokens, device=world.device), 'sum'))
-    if tokens: metrics |= dict(trained_tokens=tokens, trained_tokens_per_second=round(tokens/seconds, 1))
+    tokens, had, world = getattr(session.trainer, 'trained_tokens', 0), session.run.had, session.trainer.accelerator
+    if world.num_processes > 1: tokens, had = world.reduce(torch.tensor([tokens, had], device=world.device), 'sum').tolist()
+    if tokens: metrics |= dict(trained_tokens=tokens, trained_tokens_per_second=round((tokens - had)/seconds, 1))
     return Result(algorithm=spec['algorithm'], backend=session.plan.backend, steps=state.global_step - before, total_steps=state.global_step, epochs=state.epoch,
                   final_loss=losses[-1] if losses else None, metrics=metrics, history=history, training_time=seconds, model_path=path, run_dir=spec['output_dir'], why=session.plan.why)
 

@@ -174,7 +174,7 @@ class Restoring(Parts):
         best = self.folder/f'checkpoint-{state.best_global_step}'
         state.best_model_checkpoint = str(best) if state.best_global_step and best.exists() else None
 
-# %% ../../nbs/run/05_run.ipynb #ac5e2e16
+# %% ../../nbs/run/05_run.ipynb #e6a09ef2
 def agreed(
     number: int,  # what this process says; 0 for nothing
     device: Any = 'cpu'  # where the processes exchange it
@@ -192,6 +192,7 @@ class Hooks(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Give back what the library does not"
         self.run.restore()
+        self.run.had = getattr(self.run.trainer, 'trained_tokens', 0)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "The save of the step before is awaited; from here on the weights may be half old, half new"
@@ -293,7 +294,7 @@ def _settings(args: Any) -> dict[str, Any]:
     names = ('learning_rate', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_steps', 'num_train_epochs', 'seed', 'data_seed', 'weight_decay', 'warmup_steps', 'max_grad_norm', 'bf16', 'fp16')
     return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type), optimizer=str(args.optim))
 
-# %% ../../nbs/run/05_run.ipynb #0fca1b61
+# %% ../../nbs/run/05_run.ipynb #d153c28d
 class Taking(Saving, Restoring, Ending):
     "What a run needs to know, and how it takes over a trainer"
     def _take_over(self, trainer: Any) -> None: raise NotImplementedError
@@ -313,7 +314,7 @@ class Taking(Saving, Restoring, Ending):
         self.facts: dict[str, Any] = dict(facts or {})
         self.stop, self.manifest, self.trainer = Stop(self.folder), None, None
         self.writer = Writer(self.folder, lambda name: self.phase(name))
-        self.asked, self.point, self.changed, self.matters = 0, None, {}, {}
+        self.asked, self.point, self.changed, self.matters, self.had = 0, None, {}, {}, 0   # had: tokens that were trained before this part
 
     def phase(self, name: str) -> None: "Called before each phase of a save; the fault suite looks here"
 
