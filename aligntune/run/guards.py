@@ -197,7 +197,7 @@ class WritingGuards(NumberGuards):
         self.bad_from = step
         self._end('nan', 'the logits are NaN or infinite', step, f'after this step no answer can be drawn; learning rate {args.learning_rate:g}', 'a lower learning_rate, a longer warmup, or precision="fp32"')
 
-# %% ../../nbs/run/02_guards.ipynb #5610f57d
+# %% ../../nbs/run/02_guards.ipynb #2077f706
 class LearningGuards(Counts):
     "Weights that do not move"
     def _nothing(self, what: str, step: int, why: str) -> None:
@@ -206,6 +206,8 @@ class LearningGuards(Counts):
     def _moved(self, step: int, final: bool) -> None:
         "End a run whose weights stand still"
         if self.still is None or self.still.moved(self.trainer.model): self.still = None; return
+        equal = getattr(getattr(self.trainer, 'guard', None), 'flat', self.equal.n)   # a trainer with a guard of its own sees each reward
+        if final and equal: self._end('rewards', f'all rewards were equal in the last {equal} generations, and no weight has moved', step, 'equal rewards give zero advantages: nothing is learned', 'a reward with finer steps, easier prompts, a higher temperature')
         if final: self._nothing(f'no weight has moved in {self.steps} steps', step, 'every trained weight is what it was at the start')
         log.warning('step %d: no weight has moved yet', step)
 
