@@ -283,7 +283,7 @@ class Showing(Keeping):
         if self.open and self.place and news != self.shown: self.place(self._where(state), entry)
         self.shown = news
 
-# %% ../../nbs/run/03_progress.ipynb #5a817c03
+# %% ../../nbs/run/03_progress.ipynb #b5e476df
 class Progress(Showing):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
@@ -315,7 +315,7 @@ class Progress(Showing):
         if not state.is_world_process_zero or not logs: return
         rows, entry = self.last_answers(args, state), self.keep(state, logs)
         if 'train_runtime' in logs: return
-        self.logs = {**self.logs, **{k: v for k, v in logs.items() if k in SHOWN}}
+        self.logs = {k: v for k, v in {**self.logs, **logs}.items() if k in SHOWN and (k in logs or k != 'eval_loss')}   # an evaluation is told once
         if isinstance(self.place, Live) and self.open:
             self.place.entry(entry)
             if rows: self.place.answers(rows)
