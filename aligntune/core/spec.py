@@ -577,7 +577,7 @@ def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
     elif method is None and values.get('adapter'): put('method', 'lora', 'adapter')
     if values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest') and values.get('guards') is None: put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
 
-# %% ../../nbs/core/02_spec.ipynb #fd95e143
+# %% ../../nbs/core/02_spec.ipynb #2c3cc6c7
 def _judge(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     algorithm, method = s.algo.algorithm, s.peft.method
@@ -604,7 +604,7 @@ def _judge_batch(s: TrainSpec) -> Iterator[str]:
         size = o.batch_size*(a.steps_per_generation or acc)
         if a.num_generations and size % a.num_generations and _fixed(s):
             raise SpecError(f'num_generations={a.num_generations} does not divide the {size} answers of one generation', where=s.origins['num_generations'],
-                why=f'batch_size {o.batch_size} x {a.steps_per_generation or acc} micro-steps must hold whole groups', fix=f'batch_size={a.num_generations}, or num_generations={math.gcd(size, a.num_generations)}')
+                why=f'batch_size {o.batch_size} x {a.steps_per_generation or acc} micro-steps must hold whole groups', fix=f'batch_size={a.num_generations}' + (f', or num_generations={g}' if (g := math.gcd(size, a.num_generations)) > 1 else ''))
     if s.run.eval_steps and s.run.eval_strategy in ('no', 'epoch'): yield f'eval_steps has no effect with eval_strategy={s.run.eval_strategy}'
     if o.max_tokens_per_gpu and s.given('batch_size'): yield 'batch_size has no effect with max_tokens_per_gpu, which fills each micro-step by tokens'
 
