@@ -20,7 +20,7 @@ from ..core.status import get_backend_status, hardware
 __all__ = ['UNSLOTH', 'folders', 'save_results', 'read_results', 'summary', 'run_race', 'measure', 'Table', 'table',
            'where_measured', 'evidence']
 
-# %% ../../nbs/bench/02_results.ipynb #5cb64277
+# %% ../../nbs/bench/02_results.ipynb #5b3c4367
 def folders() -> list[Path]:
     "Where results are: the user's, then those of the repository, where there is one"
     own = Path(os.environ.get('ALIGNTUNE_BENCH') or Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'aligntune', 'bench')).expanduser()
@@ -28,12 +28,13 @@ def folders() -> list[Path]:
 
 def save_results(
     record: Mapping[str, Any],  # from measure
-    folder: str | Path | None = None  # the user's own when not given
+    folder: str | Path | None = None,  # the user's own when not given
+    what: str = ''  # a word for the name of the file
 ) -> Path:
     "Write a measurement; the file"
     home = Path(folder) if folder else folders()[0]
     home.mkdir(parents=True, exist_ok=True)
-    path = home/f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}.json"
+    path = home/f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json"
     path.write_text(json.dumps(record, indent=1), encoding='utf-8')
     return path
 

@@ -68,7 +68,7 @@ def make_model(
     (AutoModelForSequenceClassification if scorer else AutoModelForCausalLM).from_config(config).save_pretrained(folder)
     return str(folder)
 
-# %% ../../nbs/bench/01_workloads.ipynb #64ea1c44
+# %% ../../nbs/bench/01_workloads.ipynb #d23415df
 def _writer(vocab: int, seed: int):
     "A function that writes so many words"
     rng = random.Random(f'words {seed}')
@@ -83,7 +83,8 @@ def write_rows(
     vocab: int,  # words of the tokenizer
     mean: float = 180,  # tokens of a row; of a prompt exactly so many
     high: int = 1000,  # longest row
-    seed: int = 0  # other rows
+    seed: int = 0,  # other rows
+    sigma: float = 1.  # spread of the lengths; 0 for all alike
 ) -> str:
     "Write the rows of a workload; their path"
     say, rng = _writer(vocab, seed), random.Random(f'split {seed}')
@@ -93,7 +94,7 @@ def write_rows(
         ask = max(2, round(size*rng.uniform(.3, .7)))
         sizes = [max(2, size - ask), max(2, round((size - ask)*rng.uniform(.5, 1.5)))]
         return dict(prompt=say(ask), chosen=' ' + say(sizes[0]), rejected=' ' + say(sizes[1]))
-    Path(path).write_text(''.join(json.dumps(row(size)) + '\n' for size in lengths(n, mean, high=high, seed=seed)), encoding='utf-8')
+    Path(path).write_text(''.join(json.dumps(row(size)) + '\n' for size in lengths(n, mean, sigma, high=high, seed=seed)), encoding='utf-8')
     return str(path)
 
 # %% ../../nbs/bench/01_workloads.ipynb #36bd8b14
@@ -296,7 +297,7 @@ def _table() -> dict[str, Work]:
 
 WORKS = _table()
 
-# %% ../../nbs/bench/01_workloads.ipynb #004f4837
+# %% ../../nbs/bench/01_workloads.ipynb #131b4793
 def entries_for(
     work: Work,  # who runs
     folder: str | Path,  # for the model and the rows
@@ -306,13 +307,14 @@ def entries_for(
     only: Sequence[str] = (),  # only contestants of these names
     mean: float | None = None,  # another mean length
     seed: int = 0,  # other rows
+    sigma: float = 1.,  # spread of the lengths
     **more: Any  # further settings of all contestants of aligntune
 ) -> list[Entry]:
     "The contestants of a race, their model and rows written"
     folder = Path(folder)
     model = make_model(folder/f'{size}-{work.vocab or "all"}', size, work.vocab)
     vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
-    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean, seed=seed)
+    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean, seed=seed, sigma=sigma)
     scorer = make_model(folder/f'{size}-scorer', size, work.vocab, scorer=True) if work.algorithm == 'ppo' else ''
     plan = _plan(model, rows, work)
     out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
