@@ -29,7 +29,7 @@ logger = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['logger', 'SETTINGS', 'MEASURES', 'token_rewards', 'gae', 'whiten', 'policy_loss', 'value_loss', 'steer',
-           'PolicyAndValue', 'padded_inputs', 'prompt_ids', 'PPOTrainer', 'Loading', 'cut', 'Updating', 'Answering',
+           'padded_inputs', 'PolicyAndValue', 'prompt_ids', 'PPOTrainer', 'Loading', 'cut', 'Updating', 'Answering',
            'RollingTrainer', 'Noting', 'Evaluating', 'WholeTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/07_ppo.ipynb #965ced7c
@@ -119,7 +119,27 @@ def steer(
     "The next price of straying"
     return beta*(1 + max(-0.2, min(0.2, kl/target - 1))*answers/horizon)
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #0f24dd69
+# %% ../../nbs/algorithms/07_ppo.ipynb #49cdad68
+def padded_inputs(ids: Tensor, mask: Tensor) -> dict[str, Any]:
+    "What a model is called with when every answer has a row of its own"
+    return dict(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False)
+
+@contextmanager
+def _input_of(module: torch.nn.Module) -> Iterator[list[Tensor]]:
+    "Collects what `module` is called with"
+    seen: list[Tensor] = []
+    hook = module.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
+    try: yield seen
+    finally: hook.remove()
+
+def _score_head(model: Any) -> torch.nn.Module:
+    "The layer of a scorer that gives its one number"
+    head = next((getattr(model, n) for n in ('score', 'classifier', 'v_head') if hasattr(model, n)), None)
+    if not isinstance(head, torch.nn.Linear) or head.out_features != 1:
+        raise ModelError('the value model has no head with one output', where='reward_value_model', why=f'it is a {type(model).__name__}', fix='a sequence-classification model with num_labels=1, such as a reward model')
+    return head
+
+# %% ../../nbs/algorithms/07_ppo.ipynb #8b638048
 class PolicyAndValue(torch.nn.Module):
     "A policy, and a value on its backbone or on one of its own"
     def __init__(self,
@@ -172,25 +192,6 @@ class PolicyAndValue(torch.nn.Module):
         "Values from a model of their own"
         states = self.value_model.base_model(**padded).last_hidden_state[:, -keep - 1:-1]
         return _score_head(self.value_model)(states).squeeze(-1).float()
-
-def padded_inputs(ids: Tensor, mask: Tensor) -> dict[str, Any]:
-    "What a model is called with when every answer has a row of its own"
-    return dict(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False)
-
-@contextmanager
-def _input_of(module: torch.nn.Module) -> Iterator[list[Tensor]]:
-    "Collects what `module` is called with"
-    seen: list[Tensor] = []
-    hook = module.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
-    try: yield seen
-    finally: hook.remove()
-
-def _score_head(model: Any) -> torch.nn.Module:
-    "The layer of a scorer that gives its one number"
-    head = next((getattr(model, n) for n in ('score', 'classifier', 'v_head') if hasattr(model, n)), None)
-    if not isinstance(head, torch.nn.Linear) or head.out_features != 1:
-        raise ModelError('the value model has no head with one output', where='reward_value_model', why=f'it is a {type(model).__name__}', fix='a sequence-classification model with num_labels=1, such as a reward model')
-    return head
 
 # %% ../../nbs/algorithms/07_ppo.ipynb #fefd7a74
 def prompt_ids(

@@ -26,8 +26,8 @@ from .isolation import Isolated, owner
 from .loading import Source, context_length, find_model, load_base, load_model, load_tokenizer, model_kind, read_config
 
 # %% auto #0
-__all__ = ['logger', 'row_lengths', 'Reading', 'is_conversation', 'Asking', 'result_of', 'whole_adapter', 'Training', 'Session',
-           'TRLBackend']
+__all__ = ['logger', 'row_lengths', 'Reading', 'is_conversation', 'Asking', 'Judging', 'result_of', 'whole_adapter', 'Training',
+           'Measuring', 'Keeping', 'Session', 'TRLBackend']
 
 # %% ../../nbs/backends/01_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
@@ -88,13 +88,14 @@ class Reading:
         "Which tokens of the first rows are trained"
         return self.prepared.preview(n)
 
-# %% ../../nbs/backends/01_trl.ipynb #47b88f15
+# %% ../../nbs/backends/01_trl.ipynb #c53b5521
 def is_conversation(x: Any) -> bool:
     "Whether `x` is a list of messages"
     return isinstance(x, (list, tuple)) and bool(x) and all(isinstance(m, dict) and 'role' in m for m in x)
 
+# %% ../../nbs/backends/01_trl.ipynb #15616963
 class Asking(Reading):
-    "Predictions of a session"
+    "The answers of a session"
     model: Any = None
     def load(self) -> None: "Load the weights, unless that is done"
 
@@ -134,6 +135,13 @@ class Asking(Reading):
 
     def _judgements(self, some: list, batch: int, generation: dict) -> list:
         "Labels, tagged words, or scores"
+        raise NotImplementedError
+
+# %% ../../nbs/backends/01_trl.ipynb #d22cb417
+class Judging(Asking):
+    "The judgements of a session"
+    def _judgements(self, some: list, batch: int, generation: dict) -> list:
+        "Labels, tagged words, or scores"
         if generation: raise SpecError(f'{", ".join(generation)} has no effect', where='predict', why='a classifier does not generate')
         encoder = self.prepared.tokens.encoder
         if self.kind == 'token_classification': return self._tagged(some, batch)
@@ -151,7 +159,7 @@ class Asking(Reading):
         out = scores(self.model, self.tokenizer, [a[0] for a in aligned], batch, self.plan.precision)  # type: ignore[index]
         return [[(w, self.label_names[int(k)]) for w, k in zip(ws, [o[j].argmax() for j, l in enumerate(a[1]) if l != -100])] for ws, a, o in zip(words, aligned, out)]  # type: ignore[index]
 
-# %% ../../nbs/backends/01_trl.ipynb #cfd384c2
+# %% ../../nbs/backends/01_trl.ipynb #02b7f389
 def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
     "What the finished training of `session` gives back"
     state, spec = session.trainer.state, session.spec
@@ -167,6 +175,7 @@ def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
 
 _CLOCK = ('runtime', 'per_second', 'preparation_time')
 
+# %% ../../nbs/backends/01_trl.ipynb #26857b97
 @contextlib.contextmanager
 def whole_adapter(model: Any) -> Iterator[None]:
     "Undo TRL's rounding of adapters on 4- and 8-bit models: trained weights stay float32"
@@ -176,7 +185,8 @@ def whole_adapter(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in kept: p.data = kept[n]
 
-class Training(Asking):
+# %% ../../nbs/backends/01_trl.ipynb #e590ff5f
+class Training(Judging):
     "The training of a session"
     trainer: Any = None
     reference: Any = None
@@ -222,9 +232,9 @@ class Training(Asking):
         "Write the model"
         raise NotImplementedError
 
-# %% ../../nbs/backends/01_trl.ipynb #63de7be4
-class Session(Training):
-    "One request on TRL: read and checked at once, loaded on demand"
+# %% ../../nbs/backends/01_trl.ipynb #851674e8
+class Measuring(Training):
+    "The metrics of a session"
     def evaluate(self,
         dataset: Any = None  # rows in any format that training takes; those of the request when not given
     ) -> dict[str, Any]:
@@ -244,6 +254,9 @@ class Session(Training):
             raise DataError(f"the rows have the classes {', '.join(found.label_names)}", where='evaluate', why=f"the model was trained on {', '.join(self.label_names)}", fix='evaluate on rows with the same classes')
         return found.train
 
+# %% ../../nbs/backends/01_trl.ipynb #a5175d94
+class Keeping(Measuring):
+    "The saved models of a session"
     def save_model(self,
         path: str | None = None,  # folder; output_dir when not given
         merged: bool = False  # put the adapter into the weights, checked; osft always does
@@ -273,6 +286,9 @@ class Session(Training):
         model, _ = load_base(self.spec, self.plan, source, read_config(source, trust_remote_code=self.spec['trust_remote_code']), self.tokenizer, self.kind, self.label_names)
         return model
 
+# %% ../../nbs/backends/01_trl.ipynb #c67b3ca3
+class Session(Keeping):
+    "One request on TRL: read and checked at once, loaded on demand"
     def push_to_hub(self,
         repo_id: str,  # user/name
         private: bool = True,  # whether only you can see it

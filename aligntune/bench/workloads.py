@@ -97,7 +97,7 @@ def write_rows(
     Path(path).write_text(''.join(json.dumps(row(size)) + '\n' for size in lengths(n, mean, sigma, high=high, seed=seed)), encoding='utf-8')
     return str(path)
 
-# %% ../../nbs/bench/01_workloads.ipynb #36bd8b14
+# %% ../../nbs/bench/01_workloads.ipynb #c9e877d6
 def watch(
     trainer: Any,  # a transformers trainer
     meter: Meter,  # of this process
@@ -118,6 +118,11 @@ def _work(batch: Mapping[str, Any]) -> dict[str, int]:
     if 'completion_mask' in batch: return dict(tokens=int(batch['completion_mask'].sum()), rows=len(batch['input_ids'])//2)
     return {}
 
+def _read(rows: str) -> Any:
+    "The rows of a file"
+    from datasets import load_dataset
+    return load_dataset('json', data_files=rows, split='train')
+
 def _told(trainer: Any) -> dict[str, Any]:
     "The losses of a finished training"
     return dict(losses=[h['loss'] for h in trainer.state.log_history if 'loss' in h])
@@ -134,6 +139,9 @@ def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool, precision:
     kind = dict(bf16=torch.bfloat16, fp32=torch.float32)[precision]
     return kwargs, dict(quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=kind))
 
+# %% ../../nbs/bench/01_workloads.ipynb #205a4828
+_SCRIPT = dict(report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True)   # what all scripts have
+
 def plain_sft(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -144,11 +152,10 @@ def plain_sft(
     **config: Any  # fields of the SFTConfig
 ) -> dict[str, Any]:
     "SFT as a TRL script"
-    from datasets import load_dataset
     from trl import SFTConfig, SFTTrainer
     kwargs, init = _lora(model, lora, four_bit, precision)
-    args = SFTConfig(tempfile.mkdtemp(), report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True, model_init_kwargs=init or None, **config)
-    trainer = SFTTrainer(model, args, train_dataset=load_dataset('json', data_files=rows, split='train'), **kwargs)
+    args = SFTConfig(tempfile.mkdtemp(), **_SCRIPT, model_init_kwargs=init or None, **config)
+    trainer = SFTTrainer(model, args, train_dataset=_read(rows), **kwargs)
     watch(trainer, meter)
     trainer.train()
     return _told(trainer)
@@ -161,16 +168,15 @@ def plain_dpo(
     **config: Any  # fields of the DPOConfig
 ) -> dict[str, Any]:
     "DPO as a TRL script"
-    from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer
     kwargs, _ = _lora(model, lora, False, 'bf16')
-    args = DPOConfig(tempfile.mkdtemp(), report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True, **config)
-    trainer = DPOTrainer(model, args=args, train_dataset=load_dataset('json', data_files=rows, split='train'), **kwargs)
+    args = DPOConfig(tempfile.mkdtemp(), **_SCRIPT, **config)
+    trainer = DPOTrainer(model, args=args, train_dataset=_read(rows), **kwargs)
     watch(trainer, meter)
     trainer.train()
     return _told(trainer)
 
-# %% ../../nbs/bench/01_workloads.ipynb #95ee5490
+# %% ../../nbs/bench/01_workloads.ipynb #55f3e0e8
 _METERS: list[Meter] = []
 
 def even_words(completions: Sequence[str], **kwargs: Any) -> list[float]:
@@ -186,11 +192,10 @@ def plain_grpo(
     **config: Any  # fields of the GRPOConfig
 ) -> dict[str, Any]:
     "GRPO as a TRL script"
-    from datasets import load_dataset
     from trl import GRPOConfig, GRPOTrainer
     _METERS[:] = [meter]
-    args = GRPOConfig(tempfile.mkdtemp(), report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True, **config)
-    trainer = GRPOTrainer(model, reward_funcs=even_words, args=args, train_dataset=load_dataset('json', data_files=rows, split='train'))
+    args = GRPOConfig(tempfile.mkdtemp(), **_SCRIPT, **config)
+    trainer = GRPOTrainer(model, reward_funcs=even_words, args=args, train_dataset=_read(rows))
     trainer.add_callback(lap_callback(meter))
     trainer.train()
     return _told(trainer)
@@ -205,7 +210,6 @@ def plain_ppo(
 ) -> dict[str, Any]:
     "PPO as a script of TRL 1.12, the last with it: four models, of which two are trained"
     import trl.experimental.ppo.ppo_trainer as inside
-    from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
     from trl.experimental.ppo import PPOConfig, PPOTrainer
     tok = AutoTokenizer.from_pretrained(model, padding_side='left')
@@ -216,8 +220,8 @@ def plain_ppo(
         if scorer is judge: meter.count(tokens=int((ids[:, start:] != fill).sum()), rows=len(ids))
         return scored(scorer, ids, fill, start)
     inside.get_reward = counted
-    data = load_dataset('json', data_files=rows, split='train').map(lambda r: dict(input_ids=tok(r['prompt'])['input_ids'][:prompt]), remove_columns=['prompt'])
-    args = PPOConfig(tempfile.mkdtemp(), report_to='none', save_strategy='no', num_sample_generations=0, logging_steps=1, disable_tqdm=True, **config)
+    data = _read(rows).map(lambda r: dict(input_ids=tok(r['prompt'])['input_ids'][:prompt]), remove_columns=['prompt'])
+    args = PPOConfig(tempfile.mkdtemp(), num_sample_generations=0, **_SCRIPT, **config)
     trainer = PPOTrainer(args, tok, policy, reference, judge, data, value_model=value, eval_dataset=data.select(range(2)))
     trainer.add_callback(lap_callback(meter))
     trainer.train()
