@@ -263,11 +263,12 @@ def _convert(value: Any, kind: type) -> Any:
     if not isinstance(value, kind): raise ValueError
     return value
 
-# %% ../../nbs/core/02_spec.ipynb #021a8e0f
+# %% ../../nbs/core/02_spec.ipynb #a6048069
 def check(f: Field, value: Any, where: str) -> Any:
     "`value` in the type and range of field `f`, or a SpecError that says what would be right"
     if value is None and f.optional or not f.kinds: return value
     if f.name in _SPELLED: value = _SPELLED[f.name](value)
+    if value is False and 'no' in f.choices: value = 'no'   # as YAML reads a bare no
     def refuse():
         near = did_you_mean(str(value), [str(c) for c in f.choices]) if f.choices and isinstance(value, str) else ''
         return SpecError(f'{f.name} must be {f.wants}, not {value!r}', where=where, why=f.doc, fix=near)
