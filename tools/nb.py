@@ -44,7 +44,8 @@ if __name__ == '__main__':
         with open(get_config().config_path/'.nb.lock', 'w') as lock:   # two exports at once would tear _modidx.py
             fcntl.flock(lock, fcntl.LOCK_EX)
             nb_export(f)
-        ok &= run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv, show='--show' in sys.argv)
+        good = run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv, show='--show' in sys.argv)
+        ok &= good
         process_write(warn_msg='clean failed', proc_nb=clean_nb, f_in=f)
-        print(f"{'ok' if ok else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} {time.time()-t:.1f}s")
+        print(f"{'ok' if good else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} {time.time()-t:.1f}s")
     sys.exit(not ok)
