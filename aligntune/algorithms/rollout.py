@@ -17,7 +17,7 @@ from .shared import sharing, why_rows
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'READ', 'SEEN', 'KNOWN', 'ASIDE', 'Draw', 'Room', 'Desk', 'read', 'beside', 'Busy', 'write', 'joining',
+__all__ = ['logger', 'READ', 'SEEN', 'KNOWN', 'ASIDE', 'Draw', 'Room', 'Desk', 'read', 'beside', 'Busy', 'joining', 'write',
            'Way', 'way', 'told', 'written']
 
 # %% ../../nbs/algorithms/00f_rollout.ipynb #2b47a227
@@ -199,7 +199,22 @@ class Busy(Desk):
             self.prompts = [(k[stay], v[stay]) for k, v in self.prompts]
         if len(rows): self.seat()
 
-# %% ../../nbs/algorithms/00f_rollout.ipynb #ee9b65b0
+# %% ../../nbs/algorithms/00f_rollout.ipynb #35e69b84
+def joining(
+    waiting: list[tuple[tuple, list[int]]],  # prompts and the numbers of their answers; those that join are taken out
+    busy: int,  # answers being written
+    room: int  # answers at a time
+) -> list[tuple[tuple, list[int]]]:
+    "The prompts that now find room; at least one if nobody is writing"
+    out: list[tuple[tuple, list[int]]] = []
+    while waiting and (busy + len(waiting[0][1]) <= room or not busy):
+        busy += len(waiting[0][1])
+        out.append(waiting.pop(0))
+    return out
+
+# %% ../../nbs/algorithms/00f_rollout.ipynb #bb6739fb
+SEEN = torch.ones(1, 1, 1, 1, dtype=torch.bool)   # in place of a mask: the layout knows better
+
 @torch.no_grad()
 def write(
     model: Any,  # a causal model that why_rows has nothing against, in evaluation mode
@@ -246,20 +261,6 @@ def write(
             where = (place + at - 1).masked_fill(length[who] > 0, 0)
             logits = model(input_ids=token[:, None], position_ids=where[:, None], attention_mask=SEEN.to(device), past_key_values=desk.cache, use_cache=True, logits_to_keep=1, layout=desk).logits[:, -1]
     return [row[:n] for row, n in zip(said.tolist(), length.tolist())]
-
-SEEN = torch.ones(1, 1, 1, 1, dtype=torch.bool)   # in place of a mask: the layout knows better
-
-def joining(
-    waiting: list[tuple[tuple, list[int]]],  # prompts and the numbers of their answers; those that join are taken out
-    busy: int,  # answers being written
-    room: int  # answers at a time
-) -> list[tuple[tuple, list[int]]]:
-    "The prompts that now find room; at least one if nobody is writing"
-    out: list[tuple[tuple, list[int]]] = []
-    while waiting and (busy + len(waiting[0][1]) <= room or not busy):
-        busy += len(waiting[0][1])
-        out.append(waiting.pop(0))
-    return out
 
 # %% ../../nbs/algorithms/00f_rollout.ipynb #8e23927b
 KNOWN = ('max_new_tokens', 'min_new_tokens', 'do_sample', 'temperature', 'top_k', 'top_p', 'min_p')

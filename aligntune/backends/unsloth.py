@@ -78,7 +78,7 @@ def adapter_arguments(
     return dict(r=spec['lora_r'], lora_alpha=spec['lora_alpha'], lora_dropout=spec['lora_dropout'], target_modules=targets, use_rslora=spec['use_rslora'], modules_to_save=save or None,
                 use_gradient_checkpointing=checkpointing(plan), random_state=spec['seed'], bias='none', **(dict(use_dora=True) if spec['method'] == 'dora' else {}), **(dict(ensure_weight_tying=True) if tie else {}))
 
-# %% ../../nbs/backends/02_unsloth.ipynb #64ad238e
+# %% ../../nbs/backends/02_unsloth.ipynb #0a11b879
 def check_loaded(
     model: Any,  # what Unsloth gave
     asked: dict[str, Any]  # what it was asked for
@@ -88,6 +88,7 @@ def check_loaded(
     for bits, key, layer in ((4, 'load_in_4bit', 'Linear4bit'), (8, 'load_in_8bit', 'Linear8bitLt')):
         if asked[key] and layer not in kinds: raise ModelError(f'Unsloth did not load {bits}-bit weights', where=key, why='it fell back to 16 bit: bitsandbytes has no kernel for these layers or this device (a CPU needs layers of width 64 or more)', fix=f'{key}=False')
 
+# %% ../../nbs/backends/02_unsloth.ipynb #806e84de
 @contextlib.contextmanager
 def all_there(
     name: str  # of the model
@@ -104,6 +105,7 @@ def all_there(
     finally: PreTrainedModel._finalize_model_loading = staticmethod(finish)
     check_complete(lost, name)
 
+# %% ../../nbs/backends/02_unsloth.ipynb #61b12bb8
 class UnslothSession(Session):
     "One request on Unsloth, in a process that belongs to Unsloth"
     def __init__(self, spec: Any, plan: Any):

@@ -219,9 +219,9 @@ class _Supervised(Encode):
         a, b = a[-m:] if s.on_long == 'cut_prompt' else a[:m], b[:m]
         return Done((a, b), len(a) + len(b), len(b), n - len(a) - len(b), key=_key(a, b))
 
-# %% ../../nbs/data/05_prepare.ipynb #03c1a223
+# %% ../../nbs/data/05_prepare.ipynb #20444c98
 class _Paired(_Supervised):
-    "Rows with a chosen and a rejected answer, and rows with only a prompt"
+    "Rows with a chosen and a rejected answer"
     def _preference(self, rows: list[dict]) -> list[Done]:
         texts = [self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools'))) for c in ('chosen', 'rejected')]  # type: ignore[misc]
         done = [self._pair(g, b) for g, b in zip(*map(self.encode, texts))]
@@ -256,6 +256,9 @@ class _Paired(_Supervised):
     def _reward(self, rows: list[dict]) -> list[Done]:
         return [replace(d, ids=(d.ids[0] + d.ids[1], d.ids[0] + d.ids[2])) if d.ids else d for d in self._preference(rows)]
 
+# %% ../../nbs/data/05_prepare.ipynb #8b73894d
+class _Asked(_Paired):
+    "Rows with only a prompt"
     def _rl(self, rows: list[dict]) -> list[Done]:
         "Prompts stay text; their length is checked as it will be when they are asked"
         return [self._prompt(r, e) for r, e in zip(rows, self.encode(self.texts(rows, self.tokens.asked)))]
@@ -291,8 +294,8 @@ class _Paired(_Supervised):
         if keep <= 0: return ''
         return text[:enc.offsets[keep-1][1]] if self.settings.on_long == 'cut_end' else text[enc.offsets[-keep][0]:]
 
-# %% ../../nbs/data/05_prepare.ipynb #6c30f7fc
-class Encoding(_Paired):
+# %% ../../nbs/data/05_prepare.ipynb #e6acf606
+class Encoding(_Asked):
     "The function that a training's rows go through, whatever their kind"
     def _classify(self, rows: list[dict]) -> list[Done]:
         out, s = [], self.settings

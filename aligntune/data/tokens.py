@@ -22,7 +22,7 @@ log = logging.getLogger('aligntune')
 IGNORE = -100  # the label of a token that is read but not trained
 
 # %% auto #0
-__all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'ensure_template', 'Turn', 'ChatTemplate', 'TurnFinder', 'Spelling',
+__all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'ensure_template', 'Turn', 'Rendering', 'ChatTemplate', 'TurnFinder', 'Spelling',
            'control_tokens', 'strings_of', 'Text', 'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair',
            'align_tags', 'cut']
 
@@ -71,7 +71,7 @@ def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
             at += len(piece)
     return ''.join(out), spans
 
-# %% ../../nbs/data/02_tokens.ipynb #eeb92042
+# %% ../../nbs/data/02_tokens.ipynb #2ec400ca
 _PROBES = '\ue001', '\ue002', '\ue003'  # a question, an answer, another question: private characters that no template touches
 
 def _says(role: str, content: str) -> dict[str, Any]: return dict(role=role, content=content)
@@ -82,8 +82,8 @@ class Turn(NamedTuple):
     closing: str  # after every answer
     rest: str = ''  # what asking for an answer writes behind the opening, such as <think>
 
-class ChatTemplate:
-    "A tokenizer's chat template: renders conversations, and finds the characters of each assistant turn"
+class Rendering:
+    "A tokenizer's chat template, which renders conversations"
     def __init__(self, tokenizer: PreTrainedTokenizerBase, **kwargs: Any):
         self.tokenizer, self.kwargs = tokenizer, kwargs
         self.source = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else tokenizer.get_chat_template()
@@ -104,6 +104,15 @@ class ChatTemplate:
             raise DataError(f'the chat template refuses this conversation: {e}', why=f'its turns are: {roles}',
                             fix='change the rows (or drop system_prompt), or pass chat_template with one that allows them') from e
 
+    @cached_property
+    def control(self) -> re.Pattern:
+        "The control tokens: the tokenizer's special ones"
+        names = sorted({t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
+        return re.compile('|'.join(map(re.escape, names)) if names else r'(?!)')
+
+# %% ../../nbs/data/02_tokens.ipynb #b50ada8d
+class ChatTemplate(Rendering):
+    "A chat template that knows what it writes around an answer"
     @cached_property
     def turn(self) -> Turn | None:
         "What the template writes around an answer, learnt from probes; None where the probes show nothing"
@@ -131,12 +140,6 @@ class ChatTemplate:
         both = self._whole_tokens(os.path.commonprefix([last, inner]))
         first = self.control.match(inner)
         return both or (first.group() if first else '')
-
-    @cached_property
-    def control(self) -> re.Pattern:
-        "The control tokens: the tokenizer's special ones"
-        names = sorted({t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
-        return re.compile('|'.join(map(re.escape, names)) if names else r'(?!)')
 
     def _whole_tokens(self, text: str) -> str:
         "`text` up to its last control token and the white space after it"

@@ -14,7 +14,8 @@ from ..core.errors import AligntuneError, MissingPackageError, RewardError, Spec
 
 # %% auto #0
 __all__ = ['Messages', 'BATCH_NAMES', 'PLURALS', 'TRAINER_NAMES', 'BUILTIN', 'SPEC_KEYS', 'text_of', 'messages_of', 'seen_as',
-           'Call', 'name_of', 'read_signature', 'check_values', 'Reward', 'list_rewards', 'register', 'get_reward']
+           'Call', 'name_of', 'read_signature', 'check_values', 'Described', 'Reward', 'list_rewards', 'register',
+           'get_reward']
 
 # %% ../../nbs/rewards/00_registry.ipynb #aa9edbaf
 Messages = list[dict[str, Any]]
@@ -149,9 +150,9 @@ def check_values(
         if isinstance(v, str): raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns), why='each completion gets one finite number')
     return [float(v) for v in out]
 
-# %% ../../nbs/rewards/00_registry.ipynb #e9ed30ab
-class Reward:
-    "A reward function with its settings, called as TRL calls its functions"
+# %% ../../nbs/rewards/00_registry.ipynb #6efee872
+class Described:
+    "A reward function with its settings, and what it reads"
     def __init__(self,
         fn: Callable,  # the function
         name: str | None = None,  # under which it is logged
@@ -188,6 +189,9 @@ class Reward:
         if self.call.rest: found = {k: v for k, v in given.items() if k != self.call.first or self.call.kind == 'batch'} | found
         return found | self.params
 
+# %% ../../nbs/rewards/00_registry.ipynb #f947e428
+class Reward(Described):
+    "A reward function with its settings, called as TRL calls its functions"
     def _one_by_one(self, prompts, completions, ids, columns) -> list:
         out, how = [], self.call.messages
         per_row = {k: v for k, v in columns.items() if k not in TRAINER_NAMES}

@@ -225,10 +225,19 @@ def matrix_table(
     "The support matrix as a table for pages without widgets; its cells open at a click"
     return Table(model_type, task_type, device)
 
-# %% ../../nbs/show/01_matrix.ipynb #a62dbc74
+# %% ../../nbs/show/01_matrix.ipynb #206445d9
 def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str]]:
     return [(nothing, ''), *((title, name) for name, title in words.items())]   # '': a list of ipywidgets shows nothing for None
 
+def _grid(buttons: Mapping[tuple[str, str], W.Button]) -> W.GridBox:
+    "The buttons under the names of the backends, beside those of the algorithms"
+    head = [W.HTML(f'<b>{escape(t)}</b>') for t in ['', *BACKENDS.values()]]
+    rows = [w for a, title in ALGORITHMS.items() for w in [W.HTML(f'<b>{escape(title)}</b>'), *(buttons[a, b] for b in BACKENDS)]]
+    return W.GridBox([*head, *rows], layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, 1.6fr))', align_items='center', margin='4px 0 10px'))
+
+_CELL = W.Layout(width='auto', height='28px')
+
+# %% ../../nbs/show/01_matrix.ipynb #4e4b662b
 class Matrix(W.VBox):
     "The support matrix to click on"
     def __init__(self,
@@ -243,7 +252,7 @@ class Matrix(W.VBox):
         self.verdict = W.HTML()
         for pair, button in self.buttons.items(): button.on_click(lambda _, pair=pair: self.pick(*pair))
         for choice in self.choices: choice.layout = W.Layout(width='240px'); choice.style.description_width = '60px'; choice.observe(lambda _: self.pick(self.answer.algorithm, self.answer.backend), 'value')
-        super().__init__([W.HTML(STYLE), W.HBox(self.choices, layout=W.Layout(flex_flow='row wrap')), self._grid(), self.verdict])
+        super().__init__([W.HTML(STYLE), W.HBox(self.choices, layout=W.Layout(flex_flow='row wrap')), _grid(self.buttons), self.verdict])
         self.add_class('at')
         self.pick(self.answer.algorithm, self.answer.backend)
 
@@ -256,12 +265,6 @@ class Matrix(W.VBox):
     def asked(self) -> tuple[str | None, ...]:
         "Model type, task and device; None where any will do"
         return tuple(c.value or None for c in self.choices)
-
-    def _grid(self) -> W.GridBox:
-        "Titles and buttons"
-        head = [W.HTML(f'<b>{escape(t)}</b>') for t in ['', *BACKENDS.values()]]
-        rows = [w for a, title in ALGORITHMS.items() for w in [W.HTML(f'<b>{escape(title)}</b>'), *(self.buttons[a, b] for b in BACKENDS)]]
-        return W.GridBox([*head, *rows], layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, 1.6fr))', align_items='center', margin='4px 0 10px'))
 
     def pick(self,
         algorithm: str,  # a row
@@ -290,8 +293,7 @@ class Matrix(W.VBox):
         plain = {'text/plain': twin.markdown(), 'text/html': twin._repr_html_()}
         return (super()._repr_mimebundle_(**kwargs) | plain) if in_notebook() else plain
 
-_CELL = W.Layout(width='auto', height='28px')
-
+# %% ../../nbs/show/01_matrix.ipynb #48bae842
 def matrix(
     algorithm: str = 'gspo',  # the cell that is open at first
     backend: str = 'unsloth'  # its column
