@@ -95,7 +95,7 @@ def shared_line(
     mask, keep = put(lambda t: 1), max(len(a) for _, a in rows)
     return Line(put(lambda t: t), mask, keep), mask[:, -keep:].bool()
 
-# %% ../../nbs/algorithms/02_dpo.ipynb #76e3c376
+# %% ../../nbs/algorithms/02_dpo.ipynb #a4bd7b70
 class SharedPairs:
     "The log-probabilities of a DPOTrainer's pairs, each prompt computed once for both answers"
     model: Any; accelerator: Any
@@ -114,7 +114,7 @@ class SharedPairs:
         asked = {k: v for k, v in line.inputs().items() if k != 'logits_to_keep'}
         with sharing(bare), self.accelerator.autocast():
             out = inner_model(bare).base_model(**asked)
-            logps = HeadLogps.apply(out.last_hidden_state[0, line.asks], *head_of(bare), line.told, 128)
+            logps, _ = HeadLogps.apply(out.last_hidden_state[0, line.asks], *head_of(bare), line.told)
         mask = completion_mask[:, 1:].bool()
         found = logps.new_zeros(mask.shape).masked_scatter(mask, line.back(logps)[there])
         return found, torch.zeros_like(found), out

@@ -52,15 +52,14 @@ class TokenMean(OwnTrainer):
             if self.perplexity: out.metrics[f'{metric_key_prefix}_perplexity'] = math.exp(min(total/n, 700))
         return out
 
-# %% ../../nbs/algorithms/01_sft.ipynb #9ffe56ed
+# %% ../../nbs/algorithms/01_sft.ipynb #aec596d3
 @dataclass
 class Judged(CausalLMOutputWithPast):
     "What the model gives back: a field of its own, because several processes take outputs apart and put them together again"
     guessed: Any = None  # labels guessed right, and all
 
 def use_head_loss(
-    model: Any,  # a causal model whose head is plain, with its adapter if it has one
-    size: int = 256  # tokens at a time
+    model: Any  # a causal model whose head is plain, with its adapter if it has one
 ) -> None:
     "Let `model` compute its loss in pieces"
     inner = inner_model(model)
@@ -70,7 +69,7 @@ def use_head_loss(
         hidden = inner.base_model(input_ids=input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
         next_label = labels[..., 1:].reshape(-1)
         at = (next_label != IGNORED).nonzero().squeeze(1)
-        total, right = HeadLoss.apply(hidden[..., :-1, :].reshape(-1, hidden.shape[-1])[at], *head_of(inner), next_label[at], size)
+        total, right = HeadLoss.apply(hidden[..., :-1, :].reshape(-1, hidden.shape[-1])[at], *head_of(inner), next_label[at])
         return Judged(loss=total/(num_items_in_batch if num_items_in_batch is not None else max(len(at), 1)), guessed=torch.stack([right, right.new_tensor(len(at))]))
     forward.__signature__ = inspect.signature(before)  # type: ignore[attr-defined]
     inner.forward = forward
