@@ -105,12 +105,13 @@ def all_there(
     finally: PreTrainedModel._finalize_model_loading = staticmethod(finish)
     check_complete(lost, name)
 
-# %% ../../nbs/backends/02_unsloth.ipynb #61b12bb8
+# %% ../../nbs/backends/02_unsloth.ipynb #60dc081e
 class UnslothSession(Session):
     "One request on Unsloth, in a process that belongs to Unsloth"
     def __init__(self, spec: Any, plan: Any):
         super().__init__(spec, plan)
         if self.kind not in ('causal', 'seq2seq'): raise UnsupportedError('Unsloth trains no classifiers here', where=f'model of kind {self.kind}', fix="backend='trl', or backend='auto'")
+        self.spec = self.spec.replace(backend='unsloth')   # what auto has chosen: trainers ask who computes
         for k, v in own_settings(spec, self.plan).items():
             logger.info('%s=%r on Unsloth: its kernels do that part themselves', k, v)
             self.spec = self.spec.replace(**{k: v})

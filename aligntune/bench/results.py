@@ -18,7 +18,7 @@ from ..core.status import get_backend_status, hardware
 
 # %% auto #0
 __all__ = ['UNSLOTH', 'folders', 'save_results', 'read_results', 'summary', 'run_race', 'measure', 'Table', 'table',
-           'where_measured', 'evidence']
+           'where_measured', 'by_machine', 'evidence']
 
 # %% ../../nbs/bench/02_results.ipynb #5b3c4367
 def folders() -> list[Path]:
@@ -131,7 +131,20 @@ def where_measured(record: Mapping[str, Any]) -> str:
     names = ', '.join(f'{k} {v}' for k, v in m['versions'].items() if k in ('torch', 'transformers', 'trl', 'unsloth'))
     return f"{m['date'][:10]}, {', '.join(m['gpu']) or m['cpu']}, {m['threads']} thread{'s' if m['threads'] > 1 else ''}, peak {m['peak']/1e9:,.0f} GFLOP/s in {m['peak_precision']}; {names}"
 
-# %% ../../nbs/bench/02_results.ipynb #6ced1d49
+# %% ../../nbs/bench/02_results.ipynb #17061958
+def by_machine(
+    records: Sequence[Mapping[str, Any]]  # from read_results, the newest last
+) -> list[dict[str, Any]]:
+    "For each machine a record with the newest race of each workload and size"
+    found: dict[str, dict[str, Any]] = {}
+    for r in records:
+        m = r['machine']
+        key = str([m[k] for k in ('cpu', 'gpu', 'threads')])
+        races = {(x['work'], x['size']): x for x in [*found.pop(key, dict(races=[]))['races'], *r['races']]}
+        found[key] = dict(machine=m, races=list(races.values()))
+    return list(found.values())
+
+# %% ../../nbs/bench/02_results.ipynb #a16fafe1
 @lru_cache(maxsize=8)
 def _known(stamp: tuple) -> list[dict[str, Any]]:
     "The stored measurements, read again only when a file has changed"
@@ -147,7 +160,7 @@ def evidence(
     if not files: return None
     hw = hardware()
     here = [r for r in (read_results(where) if where else _known(files)) if (r['machine']['cpu'], r['machine']['gpu']) == (hw.cpu, list(hw.names))]
-    races = [(r, x) for r in here for x in r['races'] if WORKS.get(x['work']) and WORKS[x['work']].algorithm == name and 'ladder' not in x['work']]
+    races = [(r, x) for r in here for x in r['races'] if WORKS.get(x['work']) and WORKS[x['work']].algorithm == name and x['work'].split('-')[-1] not in ('ladder', 'knobs')]
     if not races: return None
     record, found = races[-1]
     told = ', '.join(f"{c['name']} {c['tokens_per_second']:,.0f}" for c in found['contestants'])

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'CHUNK', 'CHOSEN', 'COPIES', 'PIECE',
-           'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config',
-           'read_model_config', 'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch',
-           'batch_of', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'BLOCK', 'BLOCK_ELSEWHERE', 'TILE',
+           'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'LOADED_ELSEWHERE',
+           'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human',
+           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'piece_rows', 'Estimate',
+           'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -377,7 +378,7 @@ def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> li
     when = ('update',) if accumulation == 1 else ('loss', 'backward', 'update')   # kept from one micro-step to the next
     return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"), Part('gradients', t*n, f'{t} x {n:,}', when)]
 
-# %% ../../nbs/core/04_estimate.ipynb #947d89ff
+# %% ../../nbs/core/04_estimate.ipynb #290d7cc8
 class Saved(NamedTuple):
     "Numbers that are kept for one token"
     wide: float  # always in fp32
@@ -395,11 +396,11 @@ def _squares(f: ModelFacts, attention: str, device: str) -> int:
     if f.family == 't5' and attention == 'sdpa': return 3 if _rate(f, 'dropout_rate') else 1   # its position bias is learned, and no fused kernel returns that gradient
     return 3 if drop and device == 'cpu' and attention == 'sdpa' else 0
 
-def _mlp_floats(f: ModelFacts) -> float:
+def _mlp_floats(f: ModelFacts, lean: bool = False) -> float:
     "What the MLP keeps, without its input"
     w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
     if f.experts: return f.experts_per_token*(4*(f.config.get('moe_intermediate_size') or w) + 2*f.hidden)
-    if f.traits.gated or f.config.get('is_gated_act'): return 4*w
+    if f.traits.gated or f.config.get('is_gated_act'): return (3 if lean and act in ('silu', 'swish') and not f.traits.fused else 4)*w
     if f.family == 't5' and _rate(f, 'dropout_rate'): return 3*w
     return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
 
@@ -410,19 +411,23 @@ def block_saved(
     half: bool = False,  # is the computation in bf16 or fp16
     masked: bool = False,  # are there padded or joined rows
     attention: str = 'sdpa',  # sdpa, eager or flash_attention_2
-    device: str = 'cpu'  # where it runs
+    device: str = 'cpu',  # where it runs
+    lean: bool = True,  # are norms and gated MLPs those that keep less
+    apart: bool = False  # are rows joined in one line, each with an attention of its own
 ) -> Saved:
     "What one block keeps for each token"
     t, h, q, kv = facts.traits, facts.hidden, facts.q_width, facts.kv_width
-    norm = (1 + (trained and t.rms))*h + 1
-    wide = (1 if t.parallel else t.norms)*norm + (1 + trained)*(q + kv)*t.qk_norm
+    lean = lean and t.rms
+    norm = (1 + (trained and t.rms and not lean))*h + 1
+    wide = (1 if t.parallel else t.norms)*norm + ((1 + (trained and not lean))*(q + kv) + facts.heads + facts.kv_heads)*t.qk_norm
     reads = [1 if t.fused else 3, 2 if t.gated and not t.fused and not facts.experts else 1]
     inputs = h*(sum(reads) if half else 1 if t.norms == 1 else 2)
-    wide += masked*length*(attention != 'flash_attention_2')
+    wide += (masked and not apart)*length*(attention != 'flash_attention_2')
     square = _squares(facts, attention, device)
     heads = 2*q + (2*q if masked or square else 2*kv) + facts.heads*(square*length or 1) + (not square)*t.copies*q
+    if apart: heads = 5*q + facts.heads   # keys and values repeated for every head; the rows' results, and all of them in one
     drop = 2*h*bool(_rate(facts, *t.dropout.split())) if t.dropout else 0
-    mlp = _mlp_floats(facts)
+    mlp = _mlp_floats(facts, lean)
     return Saved(wide + drop, inputs + heads + mlp, f'norms {wide + drop:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
 
 # %% ../../nbs/core/04_estimate.ipynb #61b761d5
@@ -476,20 +481,34 @@ def batch_of(
     else: n, why = min(facts.context or ASSUMED, ASSUMED), 'assumed until the rows are read' if (facts.context or ASSUMED) > ASSUMED else "the model's context"
     return Batch(rows, n + answer, rows > 1, rows*(n + answer), why)
 
-# %% ../../nbs/core/04_estimate.ipynb #ab3d48e4
-CHUNK, CHOSEN = 256, 128  # tokens whose logits are computed at once: in the loss of SFT, in that of DPO
+# %% ../../nbs/core/04_estimate.ipynb #694fd977
+BLOCK = dict(cpu=2**26)  # bytes of the logits of a block of the head; the next number for any other device
+BLOCK_ELSEWHERE = 2**28
+TILE = dict(cpu=2**19)   # float32 numbers of a tile; the next number for any other device
+TILE_ELSEWHERE = 2**24
+LEAST = 16               # tokens that a block has whatever the vocabulary
+COPIES = dict(dpo=3, ppo=5, **{a: 2 for a in GROUPS})   # of all logits, where they are not computed in pieces
+CHUNK = 256              # tokens whose logits are computed at once in TRL's loss of SFT
 
-def _logits(spec: Any, facts: ModelFacts, b: Batch) -> tuple[int, str]:
+def _in_pieces(spec: Any, facts: ModelFacts) -> bool:
+    "Whether the loss takes the logits in blocks and tiles"
+    a = spec.algo.algorithm
+    if facts.kind != 'causal' or spec['backend'] == 'unsloth': return False
+    if a in ('sft', 'osft'): return spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']
+    return a in ('ppo', *GROUPS) or a == 'dpo' and not spec['torch_compile']
+
+def _logits(spec: Any, facts: ModelFacts, b: Batch, precision: str = 'fp32', device: str = 'cpu') -> tuple[int, str]:
     "Bytes of the logits in the loss, and the formula"
-    a, T, V = spec.algo.algorithm, b.rows*b.length, facts.vocab
+    a, T, V, c = spec.algo.algorithm, b.rows*b.length, facts.vocab, BYTES[precision]
     if facts.kind == 'classification' or a == 'reward_model': return 0, ''
+    if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
+    if _in_pieces(spec, facts):
+        block = min(T, max(LEAST, BLOCK.get(device, BLOCK_ELSEWHERE)//(V*c)))
+        tile = min(block, max(1, TILE.get(device, TILE_ELSEWHERE)//V))
+        return (c*block + 2*4*tile)*V, f'({c} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}'
     copies = COPIES.get(a, 3)
     if a in ('sft', 'osft') and facts.kind == 'causal' and spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']: T, copies = min(CHUNK, T), 5
-    if a == 'dpo' and spec['backend'] != 'unsloth' and not spec['torch_compile']: T, copies = min(CHOSEN, T), 4
-    if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
     return 4*copies*T*V, f'4 x {copies} copies x {T:,} tokens x {V:,}'
-
-COPIES = dict(dpo=3, ppo=5, **{a: 2 for a in GROUPS})
 
 # %% ../../nbs/core/04_estimate.ipynb #7e869bc0
 PIECE = dict(cpu=512)   # tokens that keep a device busy; more at once cost memory only
@@ -601,26 +620,45 @@ def estimate(
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #491441e2
+# %% ../../nbs/core/04_estimate.ipynb #11dda911
+LOADED_ELSEWHERE = ('unsloth', 'instructlab-training', 'mini-trainer')   # backends that load a model in their own way
+
+def _is_lean(spec: Any, facts: ModelFacts) -> bool:
+    "Whether norms and gated MLPs are switched to those that keep less"
+    asked = facts.kind == 'causal' and spec.algo.algorithm != 'reward_model' and 'classification' not in (spec['task_type'] or '')
+    return asked and spec['backend'] not in LOADED_ELSEWHERE and not spec['torch_compile'] and not spec.extra.get('use_liger_kernel')
+
+def _lines(spec: Any, facts: ModelFacts, b: Batch, attention: str) -> tuple[bool, int, int]:
+    "Are rows joined in one line; the tokens in it, each prompt once; the tokens that answers see, if those are kept again for each"
+    a, T, answer = spec.algo, b.rows*b.length, spec.algo.max_completion_length if spec.algo.algorithm in ('ppo', *GROUPS) else 0
+    if not _is_lean(spec, facts) or attention != 'sdpa' or a.algorithm == 'dpo': return False, T, 0
+    if not answer: return a.algorithm in ('sft', 'osft') and spec['packing'] is not False, T, 0
+    prompts = -(-b.rows//a.num_generations) if a.algorithm in GROUPS else b.rows
+    return True, prompts*(b.length - answer) + b.rows*answer, T
+
 def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str, twice: bool, accumulation: int) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
-    T, half, full, h = b.rows*b.length, precision != 'fp32', spec['method'] == 'full' or spec['method'] == 'osft' and spec['train_rest'], facts.hidden
+    half, full, h = precision != 'fp32', spec['method'] == 'full' or spec['method'] == 'osft' and spec['train_rest'], facts.hidden
     attention = 'sdpa' if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
-    s = block_saved(facts, b.length, full, half, b.masked, attention, device)
+    lean, (apart, T, seen) = _is_lean(spec, facts), _lines(spec, facts, b, attention)
+    s = block_saved(facts, b.length, full, half, b.masked, attention, device, lean, apart)
     whole, one = _stack(facts, s, half, b.length, device)
+    past = BYTES[precision]*2*facts.q_width*seen/max(T, 1)   # keys and values of prompt and answer in one, for each answer
+    whole, one = whole + past*facts.layers, one + past
     if spec['method'] not in ('full', 'osft'):   # between the two matrices of an adapter; and autocast copies the result of the attention
         narrow = sum(l.used*spec['lora_r'] for l in facts.linears)*BYTES[precision] + 2*half*facts.q_width*facts.layers
         whole, one = whole + narrow, one + narrow/facts.layers
-    tail = (2 + full)*4*h*T   # the last norm, and what the head reads
+    tail = (2 + (full and not (lean and facts.traits.rms)))*4*h*T   # the last norm, and what the head reads
     layers = facts.layers + facts.encoder_layers
     stored = 4*h*layers*T if twice else whole*T
     what = f'4 x {h} x {layers} blocks' if twice else f'{whole:,.0f} bytes'
-    parts = [Part('activations', int(stored + tail), f'{b.rows} x {b.length} tokens x ({what} + {tail//T:,}); a block: {s.formula}', ('loss', 'backward'))]
-    if twice: parts.append(Part('block again', int(one*T), f'{b.rows} x {b.length} tokens x {one:,.0f} bytes of one block', ('backward', 'update')))
+    parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {s.formula}', ('loss', 'backward'))]
+    if twice: parts.append(Part('block again', int(one*T), f'{T:,} tokens x {one:,.0f} bytes of one block', ('backward', 'update')))
     parts.append(Part('workspace', 12*facts.intermediate*T, f'4 x 3 x {facts.intermediate} x {T:,} tokens: gradients inside a block', ('backward', 'update')))
-    logits, formula = _logits(spec, facts, b)
+    logits, formula = _logits(spec, facts, b, precision, device)
     parts.append(Part('logits', logits, formula, ('loss',)))
     if full and logits: parts.append(Part('head gradient', 4*facts.embedding, f'4 x {facts.vocab:,} x {h}', ('loss',) + ('update',)*facts.tied))
+    if half and weight_bytes(spec, precision) == 4 and _in_pieces(spec, facts): parts.append(Part('half head', 2*(1 + full)*facts.embedding, f"2 x {1 + full} x {facts.vocab:,} x {h}: the head{' and its gradient' if full else ''} in half precision", ('loss',)))
     if half and weight_bytes(spec, precision) == 4: parts.append(Part('half copies', 2*sum(l.parameters for l in facts.linears), 'autocast keeps each matrix in half precision too', ('loss', 'backward')))
     return parts
 
