@@ -17,7 +17,7 @@ from ..core.estimate import read_model_config
 from ..core.status import get_backend_status, hardware
 
 # %% auto #0
-__all__ = ['UNSLOTH', 'folders', 'save_results', 'read_results', 'summary', 'run_race', 'measure', 'Table', 'table',
+__all__ = ['UNSLOTH', 'folders', 'save_results', 'read_results', 'summary', 'run_race', 'measure', 'with_peak', 'Table', 'table',
            'where_measured', 'by_machine', 'evidence']
 
 # %% ../../nbs/bench/02_results.ipynb #5b3c4367
@@ -82,7 +82,7 @@ def run_race(
         outcomes = race(entries, rounds)
     return dict(work=work.name, size=size, parameters=facts.parameters, steps=steps, rounds=rounds, mean=more.get('mean') or work.mean, batch=work.batch, contestants=summary(outcomes, each, peak, work.kind != 'prompt'))   # answers are each one's own
 
-# %% ../../nbs/bench/02_results.ipynb #f20841f8
+# %% ../../nbs/bench/02_results.ipynb #d5ae9739
 def measure(
     works: Sequence[str] = ('sft', 'sft-step', 'dpo', 'dpo-step'),  # names of WORKS
     sizes: Sequence[str] | None = None,  # names of SIZES or GPU_SIZES; medium, or 0.5b on a GPU, when not given
@@ -96,10 +96,20 @@ def measure(
     hw = hardware()
     gpu = hw.kind in ('cuda', 'rocm')
     precision = 'bf16' if (hw.bf16 if gpu else hw.cpu_bf16) else 'fp32'
-    peak = in_child(Entry('peak', 'aligntune.bench.measure:matmul_peak', dict(precision=precision, device='cuda' if gpu else 'cpu')))['flops_per_second']
+    def speed() -> float: return in_child(Entry('peak', 'aligntune.bench.measure:matmul_peak', dict(precision=precision, device='cuda' if gpu else 'cpu')))['flops_per_second']
+    peak = speed()
     unsloth = bool(get_backend_status()['unsloth']['available'])
     races = [run_race(WORKS[w], s, steps, rounds, peak=peak, unsloth=unsloth and w in UNSLOTH, **more) for w in works for s in sizes or (('0.5b',) if gpu else ('medium',))]
-    return dict(machine=machine() | dict(kind='gpu' if gpu else 'cpu', peak=peak, peak_precision=precision), races=races)
+    return with_peak(dict(machine=machine() | dict(kind='gpu' if gpu else 'cpu', peak=peak, peak_precision=precision), races=races), speed())
+
+def with_peak(
+    record: Mapping[str, Any],  # a measurement
+    peak: float  # operations a second, measured at another moment
+) -> dict[str, Any]:
+    "The measurement with its MFU against the larger of its peak and this one"
+    had, most = record['machine']['peak'], max(record['machine']['peak'], peak)
+    contestants = lambda race: [c | dict(mfu=c['mfu'] and c['mfu']*had/most) for c in race['contestants']]
+    return dict(machine=record['machine'] | dict(peak=most), races=[r | dict(contestants=contestants(r)) for r in record['races']])
 
 UNSLOTH = ('sft', 'sft-lora', 'sft-qlora')   # the work that Unsloth joins
 
@@ -131,7 +141,7 @@ def where_measured(record: Mapping[str, Any]) -> str:
     names = ', '.join(f'{k} {v}' for k, v in m['versions'].items() if k in ('torch', 'transformers', 'trl', 'unsloth'))
     return f"{m['date'][:10]}, {', '.join(m['gpu']) or m['cpu']}, {m['threads']} thread{'s' if m['threads'] > 1 else ''}, peak {m['peak']/1e9:,.0f} GFLOP/s in {m['peak_precision']}; {names}"
 
-# %% ../../nbs/bench/02_results.ipynb #17061958
+# %% ../../nbs/bench/02_results.ipynb #3c72436d
 def by_machine(
     records: Sequence[Mapping[str, Any]]  # from read_results, the newest last
 ) -> list[dict[str, Any]]:
@@ -140,8 +150,10 @@ def by_machine(
     for r in records:
         m = r['machine']
         key = str([m[k] for k in ('cpu', 'gpu', 'threads')])
-        races = {(x['work'], x['size']): x for x in [*found.pop(key, dict(races=[]))['races'], *r['races']]}
-        found[key] = dict(machine=m, races=list(races.values()))
+        old = found.pop(key, r)
+        peak = max(x['machine']['peak'] for x in (old, r))
+        races = {(x['work'], x['size']): x for some in (old, r) for x in with_peak(some, peak)['races']}
+        found[key] = dict(machine=m | dict(peak=peak), races=list(races.values()))
     return list(found.values())
 
 # %% ../../nbs/bench/02_results.ipynb #a16fafe1

@@ -51,7 +51,7 @@ class _Machine:
         except subprocess.TimeoutExpired: return None
         except (OSError, subprocess.CalledProcessError): return ''
 
-# %% ../../nbs/core/03_status.ipynb #518342c7
+# %% ../../nbs/core/03_status.ipynb #818bc144
 @dataclass(frozen=True)
 class Package:
     "An installed distribution, as its metadata tells"
@@ -65,7 +65,11 @@ class Probe(_Machine):
         "An installed distribution, by the name that pip knows"
         try: d = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError: return None
-        return Package(name, d.metadata['Version'] or '', tuple(d.requires or ()))
+        text = d.read_text('METADATA')
+        if not text: return Package(name, d.metadata['Version'] or '', tuple(d.requires or ()))   # an egg, as setuptools made them
+        head = re.split(r'\r?\n\r?\n', text, maxsplit=1)[0]   # reading two fields takes a tenth of parsing a message
+        version, *_ = re.findall(r'(?mi)^Version:(.*)', head) or ['']
+        return Package(name, version.strip(), tuple(r.strip() for r in re.findall(r'(?mi)^Requires-Dist:(.*)', head)))
 
     def file_of(self, name: str, path: str) -> str:
         "The text of a file that a package installed, empty if there is none"
@@ -324,7 +328,7 @@ def simulated(name: str,  # h100, 8xh100, t4, rocm, xpu, mps, cpu, cpu-torch (an
 
 MACHINES = ('h100', '8xh100', 't4', 'rocm', 'xpu', 'mps', 'cpu', 'cpu-torch')
 
-# %% ../../nbs/core/03_status.ipynb #93bd6bac
+# %% ../../nbs/core/03_status.ipynb #5c71d705
 @dataclass(frozen=True)
 class Clash:
     "An installed version that another package does not accept, or one that is missing"
@@ -335,10 +339,11 @@ class Clash:
     def __str__(self) -> str:
         return f"{self.package} {self.version} does not go with {self.by}, which wants {self.wanted}" if self.version else f'{self.package} is missing, {self.by} needs it'
 
-def _requirements(package: Package) -> list[Requirement]:
-    "What a package requires on this machine, without extras; lines that nobody can read are left to pip"
+def _requirements(package: Package, core: set[str]) -> list[Requirement]:
+    "What a package requires of those in `core` on this machine, without extras; lines that nobody can read are left to pip"
     out, env = [], {**default_environment(), 'extra': ''}
     for line in package.requires:
+        if not (name := re.match(r'[\w.-]+', line)) or canonicalize_name(name[0]) not in core: continue
         try: r = Requirement(line)
         except InvalidRequirement: continue
         if r.marker is None or r.marker.evaluate(env): out.append(r)  # type: ignore[arg-type]
@@ -355,9 +360,8 @@ def clashes(
     core: Iterable[str]  # packages that count; the others are pip's business
 ) -> list[Clash]:
     "The requirements of an installed package that the installed versions do not meet"
-    core, owner, out = {canonicalize_name(c) for c in core}, p.package(name), []
-    for r in _requirements(owner) if owner else []:
-        if canonicalize_name(r.name) not in core: continue
+    owner, out = p.package(name), []
+    for r in _requirements(owner, {str(canonicalize_name(c)) for c in core}) if owner else []:
         got = p.package(r.name)
         if not got or not _accepts(r.specifier, got.version):
             out.append(Clash(r.name, got.version if got else '', str(r.specifier), f'{name} {owner.version}' if owner else name))
