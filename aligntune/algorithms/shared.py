@@ -123,7 +123,7 @@ def entropies(
         return z.logsumexp(-1) - (z.softmax(-1)*z).sum(-1)
     return torch.cat([some(z) for z in logits.split(rows)])
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #b6b55485
+# %% ../../nbs/algorithms/00e_shared.ipynb #f1bde194
 def answer_logps(
     model: Any,  # a causal model, inside sharing
     ids: Tensor,  # (n, prompt + answer): prompts padded on the left, answers on the right
@@ -136,8 +136,7 @@ def answer_logps(
     "Log-probability of each answer token and the entropy there, as (n, keep), 0 where there is none"
     line = Line(ids, mask, keep)
     if pieces:
-        inputs = line.inputs()
-        logps, spread, _ = told_logps(model, inputs, inputs.pop('logits_to_keep'), line.told, temperature, bool(entropy))
+        logps, spread, _ = told_logps(model, line.inputs(), line.told, temperature, bool(entropy))
         return line.back(logps), line.back(spread if entropy == 'gradient' else spread.detach()) if entropy else None
     logits = model(**line.inputs()).logits[0]
     logps = line.back(chosen_logps(logits, line.told, temperature))

@@ -245,7 +245,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #78e399af
+# %% ../../nbs/backends/00_loading.ipynb #e16898fb
 def load_model(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan: device and precision
@@ -276,7 +276,9 @@ def load_base(spec: Any, plan: Any, source: Source, config: Any, tokenizer: Any,
     elif spec['num_labels']: kw['num_labels'] = spec['num_labels']
     model = _read_weights(cls, source, spec, kind, **kw)
     _keep_differentiable(model)
-    if _is_lean(spec, plan, kind): logger.debug('%d norms and %d MLPs keep less for the backward pass', *make_lean(model))
+    if _is_lean(spec, plan, kind):
+        norms, mlps = make_lean(model)
+        logger.debug('%d norms and %d MLPs keep less for the backward pass', norms, mlps)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, why
 

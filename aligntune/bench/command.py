@@ -15,7 +15,7 @@ from ..core.errors import SpecError, did_you_mean
 # %% auto #0
 __all__ = ['WORDS', 'settings', 'bench']
 
-# %% ../../nbs/bench/06_command.ipynb #1e54a20d
+# %% ../../nbs/bench/06_command.ipynb #70080984
 WORDS = ('work', 'sizes', 'rounds', 'steps', 'out', 'quick', 'seed', 'mean', 'python')
 
 def settings(
@@ -41,13 +41,20 @@ def bench(
     "Run races on this machine, store what was measured, show the table; the exit code"
     asked = settings(args)
     out = asked.pop('out', None)
-    if asked.get('work') == ['scaling']: return _stored(measure_scaling(asked.get('sizes', ['small'])[0]), out, 'scaling')
-    if asked.get('work') == ['start']: return _stored(measure_start(**{k: asked[k] for k in ('rounds',) if k in asked}), out, '')
+    if asked.get('work') == ['scaling']: return _stored(measure_scaling(**_only(asked, size='sizes')), out, 'scaling')
+    if asked.get('work') == ['start']: return _stored(measure_start(**_only(asked, rounds='rounds')), out, '')
     if 'work' in asked: asked['works'] = asked.pop('work')
     record = measure(**asked)
     path = save_results(record, out)
     sys.stdout.write(f'{where_measured(record)}\n{table(record)!r}\nstored in {path}\n')
     return 0
+
+def _only(asked: dict[str, Any], **taken: str) -> dict[str, Any]:
+    "The arguments of a measurement that is no race, from the words that it takes; others would have no effect"
+    work, found = asked.pop('work')[0], {name: asked.pop(word) for name, word in taken.items() if word in asked}
+    if asked: raise SpecError(f"{', '.join(asked)} has no effect on {work}", where=f'work={work}', fix=f"leave it out; {work} takes {', '.join(taken.values())} and out")
+    if len(found.get('size', [0])) > 1: raise SpecError('scaling takes one size', where='sizes', fix='sizes=small')
+    return {k: v[0] if k == 'size' else v for k, v in found.items()}
 
 def _stored(record: dict[str, Any], out: str | None, what: str) -> int:
     "Keep a measurement that is no race"

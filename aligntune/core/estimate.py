@@ -16,8 +16,8 @@ from .errors import ModelError, nearest
 __all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'BLOCK', 'BLOCK_ELSEWHERE', 'TILE',
            'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'LOADED_ELSEWHERE',
            'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human',
-           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'piece_rows', 'Estimate',
-           'estimate', 'needs_checkpointing']
+           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'head_block',
+           'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -481,7 +481,7 @@ def batch_of(
     else: n, why = min(facts.context or ASSUMED, ASSUMED), 'assumed until the rows are read' if (facts.context or ASSUMED) > ASSUMED else "the model's context"
     return Batch(rows, n + answer, rows > 1, rows*(n + answer), why)
 
-# %% ../../nbs/core/04_estimate.ipynb #694fd977
+# %% ../../nbs/core/04_estimate.ipynb #95226034
 BLOCK = dict(cpu=2**26)  # bytes of the logits of a block of the head; the next number for any other device
 BLOCK_ELSEWHERE = 2**28
 TILE = dict(cpu=2**19)   # float32 numbers of a tile; the next number for any other device
@@ -495,7 +495,17 @@ def _in_pieces(spec: Any, facts: ModelFacts) -> bool:
     a = spec.algo.algorithm
     if facts.kind != 'causal' or spec['backend'] == 'unsloth': return False
     if a in ('sft', 'osft'): return spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']
-    return a in ('ppo', *GROUPS) or a == 'dpo' and not spec['torch_compile']
+    return a in ('dpo', 'ppo', *GROUPS) and not spec['torch_compile']
+
+def head_block(
+    tokens: int,  # how many there are
+    words: int,  # of the vocabulary
+    size: int,  # bytes of a number in the format of the computation
+    device: str  # kind of device
+) -> tuple[int, int]:
+    "Tokens of a block of the head, and of a tile"
+    block = min(tokens, max(LEAST, BLOCK.get(device, BLOCK_ELSEWHERE)//(words*size)))
+    return block, min(block, max(1, TILE.get(device, TILE_ELSEWHERE)//words))
 
 def _logits(spec: Any, facts: ModelFacts, b: Batch, precision: str = 'fp32', device: str = 'cpu') -> tuple[int, str]:
     "Bytes of the logits in the loss, and the formula"
@@ -503,8 +513,7 @@ def _logits(spec: Any, facts: ModelFacts, b: Batch, precision: str = 'fp32', dev
     if facts.kind == 'classification' or a == 'reward_model': return 0, ''
     if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
     if _in_pieces(spec, facts):
-        block = min(T, max(LEAST, BLOCK.get(device, BLOCK_ELSEWHERE)//(V*c)))
-        tile = min(block, max(1, TILE.get(device, TILE_ELSEWHERE)//V))
+        block, tile = head_block(T, V, c, device)
         return (c*block + 2*4*tile)*V, f'({c} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}'
     copies = COPIES.get(a, 3)
     if a in ('sft', 'osft') and facts.kind == 'causal' and spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']: T, copies = min(CHUNK, T), 5

@@ -466,7 +466,7 @@ def _short(value: Any, n: int = 32) -> str:
     else: text = f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
     return text if len(text) <= n else text[:n-3] + '...'
 
-# %% ../../nbs/core/02_spec.ipynb #f1cffa1f
+# %% ../../nbs/core/02_spec.ipynb #fc6b2b06
 @dataclass(frozen=True)
 class TrainSpec:
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -500,9 +500,14 @@ class TrainSpec:
 
     def replace(self, **changes: Any) -> TrainSpec:
         "The same request with some settings changed, parsed anew"
-        asked = {n: self[n] for n in FIELDS if self.given(n)}
+        asked = _asked(self)
         for k, v in changes.items(): asked[ALIASES.get(k, k)] = v
         return TrainSpec.parse(**{**asked, **self.extra})
+
+    def on(self, backend: str) -> TrainSpec:
+        "The same request on the backend that a plan has chosen"
+        if self.run.backend == backend: return self
+        return dataclasses.replace(self, run=dataclasses.replace(self.run, backend=backend), origins={**self.origins, 'backend': 'follows from the plan'})
 
     def explain(self, all: bool = True) -> str:
         "Every value with its origin, as a table"
@@ -623,19 +628,25 @@ def _judge_rewards(s: TrainSpec) -> Iterator[str]:
         raise SpecError(f'{len(r.reward_function_weights)} weights for {count} reward functions', where=s.origins['reward_function_weights'], fix='one weight for each reward')
     return; yield
 
-# %% ../../nbs/core/02_spec.ipynb #8f5217b4
+# %% ../../nbs/core/02_spec.ipynb #9e3b0407
 def _to_yaml(spec: TrainSpec, full: bool) -> str:
     "YAML of the settings that were given (or of all that are set)"
     import yaml
     out: dict[str, Any] = {}
+    asked = _asked(spec)
     for n, f in FIELDS.items():
-        value = spec[n]
+        value = asked.get(n, spec[n])
         if not (spec.given(n) or full and value is not None and applies(f, spec)): continue
         if not _plain(value):
             raise SpecError(f'{n} cannot be written to YAML', where=spec.origins[n], why=f'it is a {type(value).__name__} in memory', fix='use a name or a file path instead')
         out.setdefault(f.group, {})[n] = value
     out |= spec.extra
     return yaml.safe_dump(out, sort_keys=False, allow_unicode=True)
+
+def _asked(spec: TrainSpec) -> dict[str, Any]:
+    "What the user set; the algorithm by the word that the method follows from, such as lora_sft"
+    word = spec.origins['method'].partition('follows from algorithm=')[2]
+    return {n: spec[n] for n in FIELDS if spec.given(n)} | (dict(algorithm=word) if word else {})
 
 def _plain(value: Any) -> bool:
     "Is `value` made of plain data only?"

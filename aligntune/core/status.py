@@ -51,7 +51,7 @@ class _Machine:
         except subprocess.TimeoutExpired: return None
         except (OSError, subprocess.CalledProcessError): return ''
 
-# %% ../../nbs/core/03_status.ipynb #818bc144
+# %% ../../nbs/core/03_status.ipynb #be508504
 @dataclass(frozen=True)
 class Package:
     "An installed distribution, as its metadata tells"
@@ -67,7 +67,7 @@ class Probe(_Machine):
         except importlib.metadata.PackageNotFoundError: return None
         text = d.read_text('METADATA')
         if not text: return Package(name, d.metadata['Version'] or '', tuple(d.requires or ()))   # an egg, as setuptools made them
-        head = re.split(r'\r?\n\r?\n', text, maxsplit=1)[0]   # reading two fields takes a tenth of parsing a message
+        head = re.split(r'\r?\n\r?\n', text, maxsplit=1)[0]   # two fields are all that is wanted: parsing the whole message takes longest of all that is done here
         version, *_ = re.findall(r'(?mi)^Version:(.*)', head) or ['']
         return Package(name, version.strip(), tuple(r.strip() for r in re.findall(r'(?mi)^Requires-Dist:(.*)', head)))
 
