@@ -37,7 +37,7 @@ MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, i
 GENERATION = dict(max_new_tokens='longest answer in tokens (256)', temperature='above 0: draw instead of taking the likeliest token', top_p='nucleus of the drawing', top_k='most likely tokens to draw from',
                   repetition_penalty='above 1: fewer repetitions', num_beams='beams of a search', batch_size='questions answered together (16)')
 
-# %% ../nbs/cli.ipynb #3ef648ad
+# %% ../nbs/cli.ipynb #d0326efa
 _at = 'aligntune.commands:'
 COMMANDS = dict(
     demo=Command('demo [algorithm=grpo]', 'train a tiny model offline and show what it learned', _at + 'demo', dict(algorithm='what to end with: sft, grpo, ...', folder='where models and report go'), settings='spec', examples=('demo', 'demo algorithm=ppo')),
@@ -62,7 +62,9 @@ COMMANDS = dict(
     sft=Command('sft model_path=... data_path=... ckpt_output_dir=...', "Training Hub's sft", _at + 'hub', flags=('nproc',), settings='hub', places=1),
     osft=Command('osft ... unfreeze_rank_ratio=0.25', "Training Hub's osft", _at + 'hub', flags=('nproc',), settings='hub', places=1),
     **{'lora-sft': Command('lora-sft ... lora_r=16', "Training Hub's lora_sft", _at + 'hub', flags=('nproc',), settings='hub', places=1)},
-    bench=Command('bench [key=value ...]', 'backends measured on this machine', _at + 'bench', settings='any', places=9))
+    bench=Command('bench [key=value ...]', 'backends measured on this machine', _at + 'bench', dict(work='workloads by name (sft,sft-step,dpo,dpo-step), or scaling, or start', sizes='sizes of models (medium; on a GPU 0.5b)', rounds='repetitions (1)', steps='optimizer steps of a race, the first warms up (5)',
+                  seed='other rows (0)', mean='another mean length of the rows', python='an interpreter with another TRL and with aligntune, to race against', out='folder of the results (the cache)', quick='true: a tiny model and three steps, to see whether it works'),
+                  examples=('bench quick=true', 'bench work=sft,grpo sizes=small,medium rounds=3')))
 ROWS = dict(begin='demo doctor recipes', train='plan preview train resume replay runs', use='chat predict eval compare', ship='merge export', hub='sft osft lora-sft', measure='bench')
 
 # %% ../nbs/cli.ipynb #ba27f686
@@ -157,11 +159,11 @@ def _near_flag(command: str, key: str, otherwise: str) -> str:
     near = get_close_matches(key.replace('_', '-'), known, n=1, cutoff=.7)
     return f'did you mean --{near[0]}?' if near else otherwise
 
-# %% ../nbs/cli.ipynb #8ddc5f72
+# %% ../nbs/cli.ipynb #1aabe500
 def check_names(call: Call) -> None:
     "Refuse options that the command does not have"
     c = COMMANDS[call.command]
-    if c.settings in ('spec', 'hub', 'any'): return
+    if c.settings in ('spec', 'hub'): return
     known = {**c.options, **(MODEL if c.settings == 'model' else {})}
     for n in call.settings:
         if n not in known: raise SpecError(f'{call.command} has no option {n!r}', where='command line', fix=did_you_mean(n, known) if known else f'aligntune {c.form}')

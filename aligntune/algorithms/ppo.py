@@ -140,7 +140,7 @@ def _score_head(model: Any) -> torch.nn.Module:
         raise ModelError('the value model has no head with one output', where='reward_value_model', why=f'it is a {type(model).__name__}', fix='a sequence-classification model with num_labels=1, such as a reward model')
     return head
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #e1823c78
+# %% ../../nbs/algorithms/07_ppo.ipynb #69d34250
 class PolicyAndValue(torch.nn.Module):
     "A policy, and a value on its backbone or on one of its own"
     def __init__(self,
@@ -150,7 +150,7 @@ class PolicyAndValue(torch.nn.Module):
         super().__init__()
         self.policy, self.value_model, self.in_pieces = policy, value_model, plain_head(policy)
         width = policy.config.get_text_config().hidden_size
-        self.value_head = None if value_model is not None else torch.nn.Linear(width, 1, device=policy.device)
+        self.value_head = None if value_model is not None else torch.nn.utils.skip_init(torch.nn.Linear, width, 1, device=policy.device)
         if self.value_head is not None: torch.nn.init.zeros_(self.value_head.weight); torch.nn.init.zeros_(self.value_head.bias)
 
     _keys_to_ignore_on_save = None  # asked for by transformers' Trainer
