@@ -245,7 +245,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #e16898fb
+# %% ../../nbs/backends/00_loading.ipynb #63be24f8
 def load_model(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan: device and precision
@@ -289,7 +289,7 @@ def _keep_differentiable(model: Any) -> None:
 
 def _is_lean(spec: Any, plan: Any, kind: str) -> bool:
     "Whether norms and MLPs may be switched: not where something else replaces them or looks into them"
-    return kind == 'causal' and getattr(plan, 'backend', None) != 'unsloth' and not spec['torch_compile'] and not spec.extra.get('use_liger_kernel')
+    return kind != 'seq2seq' and getattr(plan, 'backend', None) != 'unsloth' and not spec['torch_compile'] and not spec.extra.get('use_liger_kernel')
 
 def _local_device(device: str) -> str:
     "The device of this process"
