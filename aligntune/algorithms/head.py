@@ -16,7 +16,7 @@ from ..core.estimate import head_block
 __all__ = ['SCALES', 'CAP', 'Head', 'head_of', 'plain_head', 'whole_head', 'why_at_once', 'Blocks', 'Grads', 'HeadLoss',
            'HeadLogps', 'told_logps']
 
-# %% ../../nbs/algorithms/00g_head.ipynb #002d3a4e
+# %% ../../nbs/algorithms/00g_head.ipynb #8abc699d
 class Head(NamedTuple):
     "From hidden states to logits: times a matrix and, in some models, plus a bias, times a scale, under a cap; by a temperature"
     weight: Tensor  # (vocabulary, hidden size)
@@ -24,6 +24,7 @@ class Head(NamedTuple):
     scale: float = 1.0
     cap: float | None = None
     temperature: float = 1.0
+    tight: bool = False  # memory counts more than time: smaller blocks
 
     def finish(self, z: Tensor) -> Tensor:
         "Logits of products with the matrix, in place"
@@ -38,17 +39,17 @@ class Head(NamedTuple):
         if self.cap: return g.mul_(factor*(1 - (z*(self.temperature/self.cap))**2))
         return g if factor == 1 else g.mul_(factor)
 
-# %% ../../nbs/algorithms/00g_head.ipynb #dbd3981c
+# %% ../../nbs/algorithms/00g_head.ipynb #ec799eb8
 SCALES, CAP = ('logit_scale', 'output_multiplier'), 'final_logit_softcapping'   # the names that the families give them
 
 def head_of(
     model: Any  # a causal language model, with or without an adapter
 ) -> Head:
-    "The head of `model`, with the scale and the cap of its configuration"
+    "The head of `model`, with the scale and the cap of its configuration; tight where its layers are computed twice"
     inner = inner_model(model)
     layer, config = inner.get_output_embeddings(), inner.config.get_text_config()
     scale = next((s for s in (getattr(config, k, None) for k in SCALES) if s is not None), 1.0)
-    return Head(layer.weight, layer.bias, scale, getattr(config, CAP, None))
+    return Head(layer.weight, layer.bias, scale, getattr(config, CAP, None), tight=inner.is_gradient_checkpointing)
 
 # %% ../../nbs/algorithms/00g_head.ipynb #64dd458a
 @torch.no_grad()
@@ -87,7 +88,7 @@ def why_at_once(
     if not whole_head(accelerator): return 'weights are spread over processes'
     return None if plain_head(model) else 'the head does more than multiply'
 
-# %% ../../nbs/algorithms/00g_head.ipynb #fc10a053
+# %% ../../nbs/algorithms/00g_head.ipynb #41b8380a
 class Blocks:
     "The logits of hidden states, block by block and tile by tile"
     def __init__(self,
@@ -97,7 +98,7 @@ class Blocks:
         kind, words = hidden.device.type, len(head.weight)
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         self.head, self.h, self.w = head, hidden.to(low), head.weight.to(low)   # in the format of their product
-        self.size, self.tile = head_block(len(hidden), words, self.h.element_size(), kind)
+        self.size, self.tile = head_block(len(hidden), words, self.h.element_size(), kind, head.tight)
         self.room = self.h.new_empty(self.size, words)
         self.wide = [self.h.new_empty(self.tile, words, dtype=torch.float32) for _ in range(2)]
 
@@ -139,13 +140,13 @@ class Grads:
         "Hidden states' in their format, matrix', bias'"
         return None if self.dh is None else self.dh.to(kind), self.dw, None if self.db is None else self.db.to(self.blocks.head.bias.dtype)  # type: ignore[union-attr]
 
-# %% ../../nbs/algorithms/00g_head.ipynb #1cda89de
+# %% ../../nbs/algorithms/00g_head.ipynb #c0900316
 class HeadLoss(torch.autograd.Function):
     "The sum of the cross entropy of labels, from hidden states and a head; without gradients also how many are guessed right"
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None, temperature: float, labels: Tensor) -> Any:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None, temperature: float, tight: bool, labels: Tensor) -> Any:
         "The loss; where gradients are wanted they are computed along"
-        need, head, (total, right) = any(ctx.needs_input_grad), Head(weight, bias, scale, cap, temperature), (torch.zeros((), device=hidden.device) for _ in range(2))
+        need, head, (total, right) = any(ctx.needs_input_grad), Head(weight, bias, scale, cap, temperature, tight), (torch.zeros((), device=hidden.device) for _ in range(2))
         blocks = Blocks(head, hidden)
         grads = Grads(blocks, ctx.needs_input_grad)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -164,15 +165,15 @@ class HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> Any:
         "What was computed along, times the gradient from above"
-        return *(None if d is None else d.mul_(above[0]) for d in ctx.saved_tensors), None, None, None, None
+        return *(None if d is None else d.mul_(above[0]) for d in ctx.saved_tensors), None, None, None, None, None
 
-# %% ../../nbs/algorithms/00g_head.ipynb #60371779
+# %% ../../nbs/algorithms/00g_head.ipynb #2833288f
 class HeadLogps(torch.autograd.Function):
     "The log-probabilities of labels and the entropies there, from hidden states and a head"
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None, temperature: float, labels: Tensor, entropy: bool = False) -> Any:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None, temperature: float, tight: bool, labels: Tensor, entropy: bool = False) -> Any:
         "The values, piece by piece; entropies of 0 where they are not asked for"
-        head, (logps, spread) = Head(weight, bias, scale, cap, temperature), (hidden.new_zeros(len(hidden), dtype=torch.float32) for _ in range(2))
+        head, (logps, spread) = Head(weight, bias, scale, cap, temperature, tight), (hidden.new_zeros(len(hidden), dtype=torch.float32) for _ in range(2))
         blocks = Blocks(head, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             for at, block in blocks:
@@ -181,7 +182,7 @@ class HeadLogps(torch.autograd.Function):
                     logps[tile] = p.gather(1, labels[tile, None]).squeeze(1)
                     if entropy: spread[tile] = -torch.exp(p, out=z).mul_(p).sum(-1)
         ctx.save_for_backward(blocks.h, weight, bias, labels)
-        ctx.rest = (scale, cap, temperature), hidden.dtype
+        ctx.rest = (scale, cap, temperature, tight), hidden.dtype
         if not entropy: ctx.mark_non_differentiable(spread)
         ctx.set_materialize_grads(False)
         return logps, spread
@@ -203,7 +204,7 @@ class HeadLogps(torch.autograd.Function):
                     g = p.exp_().mul_(-mine).scatter_add_(1, y, mine)
                     grads.tile(head.chain(g if more is None else g.add_(more), z), some)
                 grads.block(at, block)
-        return *grads.all(kind), None, None, None, None, None
+        return *grads.all(kind), None, None, None, None, None, None
 
 def _entropy_slope(log_p: Tensor) -> Tensor:
     "Minus the gradient of the entropy of `log_p`"

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'BLOCK', 'BLOCK_ELSEWHERE', 'TILE',
-           'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'LOADED_ELSEWHERE',
-           'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part', 'human',
-           'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of', 'head_block',
-           'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'ASSUMED', 'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE',
+           'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS',
+           'LOADED_ELSEWHERE', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config',
+           'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of',
+           'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -481,8 +481,9 @@ def batch_of(
     else: n, why = min(facts.context or ASSUMED, ASSUMED), 'assumed until the rows are read' if (facts.context or ASSUMED) > ASSUMED else "the model's context"
     return Batch(rows, n + answer, rows > 1, rows*(n + answer), why)
 
-# %% ../../nbs/core/04_estimate.ipynb #95226034
+# %% ../../nbs/core/04_estimate.ipynb #7149a21b
 BLOCK = dict(cpu=2**26)  # bytes of the logits of a block of the head; the next number for any other device
+TIGHT = dict(cpu=2**24)  # the same where memory is tight
 BLOCK_ELSEWHERE = 2**28
 TILE = dict(cpu=2**19)   # float32 numbers of a tile; the next number for any other device
 TILE_ELSEWHERE = 2**24
@@ -501,19 +502,20 @@ def head_block(
     tokens: int,  # how many there are
     words: int,  # of the vocabulary
     size: int,  # bytes of a number in the format of the computation
-    device: str  # kind of device
+    device: str,  # kind of device
+    tight: bool = False  # does memory count more than time
 ) -> tuple[int, int]:
     "Tokens of a block of the head, and of a tile"
-    block = min(tokens, max(LEAST, BLOCK.get(device, BLOCK_ELSEWHERE)//(words*size)))
+    block = min(tokens, max(LEAST, (TIGHT if tight else BLOCK).get(device, BLOCK_ELSEWHERE)//(words*size)))
     return block, min(block, max(1, TILE.get(device, TILE_ELSEWHERE)//words))
 
-def _logits(spec: Any, facts: ModelFacts, b: Batch, precision: str = 'fp32', device: str = 'cpu') -> tuple[int, str]:
+def _logits(spec: Any, facts: ModelFacts, b: Batch, precision: str = 'fp32', device: str = 'cpu', twice: bool = False) -> tuple[int, str]:
     "Bytes of the logits in the loss, and the formula"
     a, T, V, c = spec.algo.algorithm, b.rows*b.length, facts.vocab, BYTES[precision]
     if facts.kind == 'classification' or a == 'reward_model': return 0, ''
     if a in ('ppo', *GROUPS): T = b.rows*(spec.algo.max_completion_length + 1)
     if _in_pieces(spec, facts):
-        block, tile = head_block(T, V, c, device)
+        block, tile = head_block(T, V, c, device, twice)
         return (c*block + 2*4*tile)*V, f'({c} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}'
     copies = COPIES.get(a, 3)
     if a in ('sft', 'osft') and facts.kind == 'causal' and spec['loss_type'] in (None, 'chunked_nll') and not spec['label_smoothing']: T, copies = min(CHUNK, T), 5
@@ -638,7 +640,7 @@ def estimate(
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #8d2dca8f
+# %% ../../nbs/core/04_estimate.ipynb #897a8022
 LOADED_ELSEWHERE = ('unsloth', 'instructlab-training', 'mini-trainer')   # backends that load a model in their own way
 
 def _is_lean(spec: Any, facts: ModelFacts) -> bool:
@@ -672,7 +674,7 @@ def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str
     parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {s.formula}', ('loss', 'backward'))]
     if twice: parts.append(Part('block again', int(one*T), f'{T:,} tokens x {one:,.0f} bytes of one block', ('backward', 'update')))
     parts.append(Part('workspace', 12*facts.intermediate*T, f'4 x 3 x {facts.intermediate} x {T:,} tokens: gradients inside a block', ('backward', 'update')))
-    logits, formula = _logits(spec, facts, b, precision, device)
+    logits, formula = _logits(spec, facts, b, precision, device, twice)
     parts.append(Part('logits', logits, formula, ('loss',)))
     if full and logits: parts.append(Part('head gradient', 4*facts.embedding, f'4 x {facts.vocab:,} x {h}', ('loss',) + ('update',)*facts.tied))
     if half and weight_bytes(spec, precision) == 4 and _in_pieces(spec, facts): parts.append(Part('half head', 2*(1 + full)*facts.embedding, f"2 x {1 + full} x {facts.vocab:,} x {h}: the head{' and its gradient' if full else ''} in half precision", ('loss',)))
