@@ -13,8 +13,8 @@ from common import exports, flags, notebooks, report, root, warm
 os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
                    ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
-LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
-    backends/05_instructlab backends/06_mini_trainer run/06_faults commands hub""".split()
+LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/04_gspo algorithms/05_dapo algorithms/06_dr_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
+    backends/05_instructlab backends/06_mini_trainer run/06_faults bench/04_scaling commands hub""".split()
 UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
 WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show', 'guides', 'walkthroughs', 'bench')   # rooms whose notebooks import torch and transformers anyway
 
