@@ -420,7 +420,7 @@ def export(call: Call) -> Answer:
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #a52ef2ae
+# %% ../nbs/commands.ipynb #cf15af9c
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -453,5 +453,5 @@ def recipes(call: Call) -> Answer:
 
 def bench(call: Call) -> Answer:
     "Measure backends on this machine"
-    code = load('aligntune.bench.command:bench')([f'{k}={json.dumps(v) if not isinstance(v, str) else v}' for k, v in call.settings.items()])
-    return Answer('', dict(exit_code=code), code)
+    path = load('aligntune.bench.command:bench')([f'{k}={json.dumps(v) if not isinstance(v, str) else v}' for k, v in call.settings.items()])
+    return Answer('', dict(stored=str(path)))

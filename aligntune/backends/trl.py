@@ -185,7 +185,7 @@ def whole_adapter(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in kept: p.data = kept[n]
 
-# %% ../../nbs/backends/01_trl.ipynb #aef20fe3
+# %% ../../nbs/backends/01_trl.ipynb #5da9b6ff
 class Training(Judging):
     "The training of a session"
     trainer: Any = None
@@ -204,12 +204,15 @@ class Training(Judging):
         "Load the model and make its trainer, unless that is done; the caller's random numbers stay what they are"
         if self.trainer is not None: return
         outside = random_state()
+        try: self._build(); self.chance = random_state()
+        finally: set_random_state(outside)
+
+    def _build(self) -> None:
+        "The model and its trainer"
         self.model = self.load_weights()
         if self.spec['ref_model_name']: self.reference = self._read_reference(self.spec['ref_model_name'])
         with whole_adapter(self.model), quiet(): self.trainer = load(MAKERS[self.spec['algorithm']])(self)
         for c in self.callbacks: self.trainer.add_callback(c)
-        self.chance = random_state()
-        set_random_state(outside)
 
     def _read_reference(self, name: str) -> Any:
         "Another model as the frozen reference"

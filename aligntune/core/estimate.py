@@ -17,7 +17,7 @@ __all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'AS
            'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS',
            'LOADED_ELSEWHERE', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config',
            'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'Batch', 'batch_of',
-           'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+           'head_block', 'piece_rows', 'Estimate', 'estimate', 'is_lean', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -640,17 +640,20 @@ def estimate(
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #897a8022
+# %% ../../nbs/core/04_estimate.ipynb #29640d1c
 LOADED_ELSEWHERE = ('unsloth', 'instructlab-training', 'mini-trainer')   # backends that load a model in their own way
 
-def _is_lean(spec: Any, facts: ModelFacts) -> bool:
-    "Whether norms and gated MLPs are switched to those that keep less"
-    return facts.kind in ('causal', 'classification') and spec['backend'] not in LOADED_ELSEWHERE and not spec['torch_compile'] and not spec.extra.get('use_liger_kernel')
+def is_lean(
+    spec: Any,  # the TrainSpec, on its backend
+    kind: str  # of the model
+) -> bool:
+    "Whether norms and gated MLPs are switched to those that keep less: not where something else replaces them or looks into them"
+    return kind not in ('seq2seq', 'encoder-decoder') and spec['backend'] not in LOADED_ELSEWHERE and not spec['torch_compile'] and not spec.extra.get('use_liger_kernel')
 
 def _lines(spec: Any, facts: ModelFacts, b: Batch, attention: str) -> tuple[bool, int, int]:
     "Are rows joined in one line; the tokens in it, each prompt once; the tokens that answers see, if those are kept again for each"
     a, T, answer = spec.algo, b.rows*b.length, spec.algo.max_completion_length if spec.algo.algorithm in ('ppo', *GROUPS) else 0
-    if not _is_lean(spec, facts) or facts.kind != 'causal' or attention != 'sdpa' or a.algorithm == 'dpo': return False, T, 0
+    if facts.kind != 'causal' or not is_lean(spec, facts.kind) or attention != 'sdpa' or a.algorithm == 'dpo': return False, T, 0
     if not answer: return a.algorithm in ('sft', 'osft') and spec['packing'] is not False, T, 0
     prompts = -(-b.rows//a.num_generations) if a.algorithm in GROUPS else b.rows
     return True, prompts*(b.length - answer) + b.rows*answer, T
@@ -659,7 +662,7 @@ def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     half, full, h = precision != 'fp32', spec['method'] == 'full' or spec['method'] == 'osft' and spec['train_rest'], facts.hidden
     attention = 'sdpa' if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
-    lean, (apart, T, seen) = _is_lean(spec, facts), _lines(spec, facts, b, attention)
+    lean, (apart, T, seen) = is_lean(spec, facts.kind), _lines(spec, facts, b, attention)
     s = block_saved(facts, b.length, full, half, b.masked, attention, device, lean, apart)
     whole, one = _stack(facts, s, half, b.length, device)
     past = BYTES[precision]*2*facts.q_width*seen/max(T, 1)   # keys and values of prompt and answer in one, for each answer
