@@ -408,12 +408,13 @@ def free_memory() -> int:
         with open('/proc/meminfo') as f: return next(int(line.split()[1])*1024 for line in f if line.startswith('MemAvailable'))
     except (OSError, StopIteration): return 2**40
 
-# %% ../../nbs/run/01_checkpoint.ipynb #e94a51eb
+# %% ../../nbs/run/01_checkpoint.ipynb #5aebc7c8
 class Writer:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
         self.run, self.phase = Path(run), phase
-        self.thread: threading.Thread | None = None
+        self.todo: list[Callable[[], None]] = []   # one save at most
+        self.lock = threading.Lock()   # held while it is written
         self.error: BaseException | None = None
         self.waited = self.took = 0.   # seconds that steps waited for saves, and that saves took
         self.last: Path | None = None
@@ -429,14 +430,17 @@ class Writer:
             except BaseException as e: self.error = e   # noqa: BLE001   raised again in wait
             finally: self.took += time.perf_counter() - start + seconds
         self.waited += seconds
-        self.thread = threading.Thread(target=work, name='aligntune-save', daemon=False)
-        self.thread.start()
+        self.todo.append(work)
+        threading.Thread(target=self._work, name='aligntune-save', daemon=False).start()
+
+    def _work(self) -> None:
+        with self.lock:
+            if self.todo: self.todo.pop()()
 
     def wait(self) -> Path | None:
         "Until no save is under way; raises what went wrong in it"
         start = time.perf_counter()
-        if self.thread is not None: self.thread.join()
-        self.thread = None
+        self._work()
         self.waited += time.perf_counter() - start
         if self.error is not None:
             e, self.error = self.error, None
@@ -452,7 +456,7 @@ class Writer:
     @property
     def busy(self) -> bool:
         "Is a save under way?"
-        return self.thread is not None and self.thread.is_alive()
+        return bool(self.todo) or self.lock.locked()
 
 # %% ../../nbs/run/01_checkpoint.ipynb #d8e0e405
 def save_error(e: BaseException, run: Path) -> BaseException:
