@@ -15,7 +15,7 @@ from ..core.errors import RunError
 # %% auto #0
 __all__ = ['START', 'serve', 'Lost', 'Child']
 
-# %% ../../nbs/rewards/01_child.ipynb #a9d73251
+# %% ../../nbs/rewards/01_child.ipynb #b012aeea
 def _set_limits(memory_mb: int) -> None:
     "A cap on memory, where the system has one"
     import resource
@@ -28,6 +28,7 @@ def serve(target: str, timeout: float, memory_mb: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     module, _, name = target.partition(':')
     fn = getattr(import_module(module), name)
+    if ready := getattr(fn, 'ready', None): ready()
     _set_limits(memory_mb)
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_REAL, timeout)
