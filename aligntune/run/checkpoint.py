@@ -408,12 +408,12 @@ def free_memory() -> int:
         with open('/proc/meminfo') as f: return next(int(line.split()[1])*1024 for line in f if line.startswith('MemAvailable'))
     except (OSError, StopIteration): return 2**40
 
-# %% ../../nbs/run/01_checkpoint.ipynb #5aebc7c8
+# %% ../../nbs/run/01_checkpoint.ipynb #76c12f4f
 class Writer:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
         self.run, self.phase = Path(run), phase
-        self.todo: list[Callable[[], None]] = []   # one save at most
+        self.todo: Callable[[], None] | None = None   # a save that nobody has begun
         self.lock = threading.Lock()   # held while it is written
         self.error: BaseException | None = None
         self.waited = self.took = 0.   # seconds that steps waited for saves, and that saves took
@@ -426,16 +426,18 @@ class Writer:
         start = time.perf_counter()
         self.copies = taken.copies if taken.size*4 < free_memory() else []
         def work() -> None:
-            try: self.last = write(taken, staging, self.phase)
+            try:
+                self.todo = None   # begun; in here, so that an error from outside is kept, and neither loses the save in silence nor does it twice
+                self.last = write(taken, staging, self.phase)
             except BaseException as e: self.error = e   # noqa: BLE001   raised again in wait
             finally: self.took += time.perf_counter() - start + seconds
         self.waited += seconds
-        self.todo.append(work)
+        self.todo = work
         threading.Thread(target=self._work, name='aligntune-save', daemon=False).start()
 
     def _work(self) -> None:
         with self.lock:
-            if self.todo: self.todo.pop()()
+            if self.todo: self.todo()
 
     def wait(self) -> Path | None:
         "Until no save is under way; raises what went wrong in it"
@@ -456,7 +458,7 @@ class Writer:
     @property
     def busy(self) -> bool:
         "Is a save under way?"
-        return bool(self.todo) or self.lock.locked()
+        return self.todo is not None or self.lock.locked()
 
 # %% ../../nbs/run/01_checkpoint.ipynb #d8e0e405
 def save_error(e: BaseException, run: Path) -> BaseException:
