@@ -38,7 +38,7 @@ def serve(target: str, timeout: float, memory_mb: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer) + '\n'); out.flush()
 
-# %% ../../nbs/rewards/01_child.ipynb #785d8632
+# %% ../../nbs/rewards/01_child.ipynb #293b8ca9
 @dataclass(frozen=True)
 class Lost:
     "A row without a value, and why"
@@ -81,6 +81,7 @@ class Child:
             p.stdin.write(json.dumps(row) + '\n'); p.stdin.flush()  # type: ignore[union-attr]
             line = p.stdout.readline()  # type: ignore[union-attr]
         except BrokenPipeError: line = ''
+        except BaseException: self.close(); raise   # its answer would be taken for the next row's
         if line.endswith('\n'): return self._value(json.loads(line))
         code = p.wait()
         self.close()

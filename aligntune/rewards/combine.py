@@ -14,9 +14,9 @@ from .registry import TRAINER_NAMES, Reward, _place, get_reward, text_of
 # %% auto #0
 __all__ = ['within', 'Timed', 'Scores', 'Rewards', 'make_rewards', 'TryOut', 'try_out']
 
-# %% ../../nbs/rewards/07_combine.ipynb #2257fb0d
+# %% ../../nbs/rewards/07_combine.ipynb #46d15e61
 def within(
-    seconds: float | None,  # how long to wait; None is for ever
+    seconds: float,  # how long to wait
     fn: Callable,  # what to call
     *args: Any,  # its arguments
     **kwargs: Any  # its keywords
@@ -33,7 +33,7 @@ def within(
     if not ok: raise value
     return value
 
-# %% ../../nbs/rewards/07_combine.ipynb #d1b558d9
+# %% ../../nbs/rewards/07_combine.ipynb #dfc98ecd
 class Timed:
     "A Reward with a time limit"
     def __init__(self,
@@ -45,8 +45,8 @@ class Timed:
 
     def __call__(self, prompts, completions, completion_ids=None, **columns) -> list[float]:
         "One finite number per completion, in time"
-        seconds = None if getattr(self.reward.fn, 'keeps_time', False) else self.seconds
-        try: return within(seconds, self.reward, prompts, completions, completion_ids, **columns)
+        if getattr(self.reward.fn, 'keeps_time', False): return self.reward(prompts, completions, completion_ids, **columns)
+        try: return within(self.seconds, self.reward, prompts, completions, completion_ids, **columns)
         except TimeoutError:
             at = self.reward.at
             raise RewardError(f'reward {self.name!r} took longer than {self.seconds:g} s for {len(completions)} completions', where='' if at is None else _place(at, completions, columns),

@@ -369,7 +369,7 @@ def _lines(fd: int, deadline: Callable[[], float]):
         *whole, left = (left + data).split(b'\n')
         yield from whole
 
-# %% ../../nbs/rewards/04_jail.ipynb #3c1b1dd5
+# %% ../../nbs/rewards/04_jail.ipynb #84578b63
 def _start_pair(job: dict, mode: str, scratch: str, jobs: int) -> tuple[list[int], int]:
     "The judge, who reads the tests, then the program; and the pipe on which the judge reports"
     ours, theirs = socket.socketpair()
@@ -384,10 +384,10 @@ def _start_pair(job: dict, mode: str, scratch: str, jobs: int) -> tuple[list[int
         lock_in(job, mode, scratch, {theirs.fileno()})
         play(job['code'], Line(theirs))
     children = [_fork(run_judge)]
+    os.close(report)
     if not os.read(out, 1): raise EOFError
     children.append(_fork(run_program))
     for s in (ours, theirs): s.close()
-    os.close(report)
     return children, out
 
 def attempt(job: dict, mode: str, scratch: str, jobs: int) -> dict:
@@ -437,7 +437,7 @@ def run_whole(job: dict, mode: str, scratch: str) -> dict:
     os.close(out)
     return {'text': text[:LIMIT].decode(errors='replace'), 'late': late, 'failed': failed}
 
-# %% ../../nbs/rewards/04_jail.ipynb #c3094d81
+# %% ../../nbs/rewards/04_jail.ipynb #8133ae70
 def _fresh(mode: str, scratch: str) -> None:
     "An empty scratch folder"
     if mode == 'namespaces':
@@ -466,7 +466,6 @@ def serve(mode: str, scratch: str) -> None:
 
 def main(mode: str, folder: str) -> None:
     "Lock the doors that `mode` names, then serve"
-    if sys.platform == 'linux': _system('prctl', 1, signal.SIGKILL, 0, 0, 0)  # die with the parent
     if mode != 'namespaces':
         if os.getuid() == 0: os.chown(folder, NOBODY, NOBODY)
         return serve(mode, folder)

@@ -26,7 +26,7 @@ def _is_word(reference: str) -> bool:
     "Three letters or more and nothing else: a word, not a product"
     return len(reference) >= 3 and reference.isalpha()
 
-# %% ../../nbs/rewards/03_maths.ipynb #59782a64
+# %% ../../nbs/rewards/03_maths.ipynb #a79aa605
 def _equal(answer: str, references: list[str]) -> bool | None:
     "Whether an answer equals a reference; None when a reference cannot be read as mathematics"
     from math_verify import parse, verify
@@ -36,7 +36,7 @@ def _equal(answer: str, references: list[str]) -> bool | None:
     got = parse(answer, parsing_timeout=None)
     return any(verify(w, got, timeout_seconds=None) for w in wanted)
 
-_equal.ready = lambda: _equal('1', ['1'])  # type: ignore[attr-defined]
+_equal.ready = lambda: _equal(r'\boxed{\frac12}', [r'\boxed{\sqrt4}'])  # type: ignore[attr-defined]
 
 @lru_cache(maxsize=4)
 def _child(seconds: float) -> Child: return Child('aligntune.rewards.maths:_equal', seconds)

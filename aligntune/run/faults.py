@@ -117,7 +117,7 @@ def child(job: dict[str, Any]) -> int:
     if int(os.environ.get('RANK', 0)) == 0: Path(job['answer']).write_text(json.dumps(answer))
     return code
 
-# %% ../../nbs/run/06_faults.ipynb #5f5b5665
+# %% ../../nbs/run/06_faults.ipynb #86fdcad2
 LIES: dict[str, Callable[[], Any]] = dict(hangs=lambda: time.sleep(60), raises=lambda: int('no number'), lies=lambda: float('nan'))
 
 def _reward(lie: str | None) -> Callable[[str, str], float]:
@@ -138,7 +138,7 @@ def door_request(
     own: dict[str, Any] = dict(algorithm=name, batch_size=4, gradient_accumulation_steps=2, learning_rate=1e-3, max_steps=6)
     if name in ('dpo', 'reward_model'): return own | dict(dataset_name=[dict(prompt=r['prompt'], chosen=r['answer'], rejected=r['answer'][::-1] + '1') for r in asked])
     if name in ('sft', 'osft'): return own | dict(dataset_name=[dict(prompt=r['prompt'], completion=r['answer']) for r in asked])
-    own |= dict(dataset_name=asked, reward_functions=[_reward(lie)], reward_timeout=1., num_generations=4, max_completion_length=6)
+    own |= dict(dataset_name=asked, reward_functions=[_reward(lie)], reward_timeout=1. if lie == 'hangs' else 60., num_generations=4, max_completion_length=6)
     further: dict[str, dict[str, Any]] = dict(grpo=dict(num_iterations=2, steps_per_generation=4), dapo=dict(mask_truncated_completions=False), ppo=dict(num_generations=1, adaptive_kl=True))
     return own | further.get(name, {})
 

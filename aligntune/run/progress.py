@@ -151,7 +151,7 @@ def _shows_html() -> bool:
     shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
     return shell is not None and type(shell).__name__ != 'TerminalInteractiveShell'
 
-# %% ../../nbs/run/03_progress.ipynb #ad70d35f
+# %% ../../nbs/run/03_progress.ipynb #1dab8e31
 def answers_of(
     trainer: Any  # in training
 ) -> list[dict[str, Any]]:
@@ -186,7 +186,7 @@ def keep_answers(folder: str | Path, step: int, rows: list[dict[str, Any]]) -> N
 def read_answers(folder: str | Path) -> dict[int, list[dict[str, Any]]]:
     "The answers that were kept, by step; of a step that was repeated after a resume the last ones"
     path, out, last = Path(folder)/'samples.jsonl', {}, None   # type: ignore[var-annotated]
-    for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else []:
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines() if path.exists() else []:
         try: row = json.loads(line)
         except ValueError: continue   # the line that a kill cut
         if row['step'] != last: out = {s: r for s, r in out.items() if s < row['step']}
