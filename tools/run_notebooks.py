@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
 
-os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
-                   ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows'))   # of this run only: rows cached by older code prove nothing
+tempfile.tempdir = tempfile.mkdtemp(prefix='lessons-')   # removed at the end: a forked notebook cannot tidy up after itself
+os.chmod(tempfile.tempdir, 0o1777)   # as /tmp is
+os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
+                   ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows-'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/04_gspo algorithms/05_dapo algorithms/06_dr_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
     backends/05_instructlab backends/06_mini_trainer run/06_faults bench/04_scaling commands hub""".split()
@@ -57,7 +59,7 @@ def child(path, package, run_flags, log):
     cov = None
     if package:
         import coverage
-        cov = coverage.Coverage(data_file=str(root/'.cache/coverage'), data_suffix=f'{os.getpid()}', source=[str(root/'aligntune')], omit=['*/_modidx.py'])
+        cov = coverage.Coverage(data_file=str(root/'.cache/coverage'), data_suffix=log.stem, source=[str(root/'aligntune')], omit=['*/_modidx.py'])
         cov.start()
     try: failed = lessons(path, package, run_flags, log.with_suffix('.cell'))
     except BaseException as e: failed = f'{path}: {type(e).__name__}: {e}'
@@ -77,6 +79,7 @@ def run(paths, package, limit, workers, run_flags):
             if todo[0] not in cold and not warmed:   # one import of the heavy libraries serves all notebooks forked from here
                 warm(); warmed = True
             path = todo.pop(0); log = logs/(re.sub(r'\W', '_', str(path)) + '.log')
+            log.with_suffix('.cell').write_text('-')
             pid = os.fork()
             if not pid: child(path, package, run_flags, log)
             running[pid] = path, time.time(), log
@@ -110,7 +113,7 @@ if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('notebooks', nargs='*', type=Path)
     ap.add_argument('--package', action='store_true'); ap.add_argument('--all', action='store_true'); ap.add_argument('--flags', default='')
-    ap.add_argument('--limit', type=int, default=600); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
+    ap.add_argument('--limit', type=int, default=1200); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     a = ap.parse_args()
     if not a.notebooks:
         for old in (root/'.cache').glob('coverage*'): old.unlink()
@@ -118,7 +121,7 @@ if __name__ == '__main__':
     lacking = [p for p in paths if find_spec('unsloth') is None and name(p) in UNSLOTH]
     for p in lacking: paths.remove(p); print(f'skipped          {p}: Unsloth is not installed')
     try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
-    finally: shutil.rmtree(os.environ['ALIGNTUNE_CACHE'], ignore_errors=True)
+    finally: shutil.rmtree(tempfile.tempdir, ignore_errors=True)
     results = {p: [problems[p]] if p in problems else [] for p in paths}
     results['files'] = [f'{f}: left behind by a lesson; write to a temporary folder' for f in sorted(files() - before)][:10]
     if a.package and not a.notebooks: results['coverage'] = covered()

@@ -320,7 +320,7 @@ def _end(p: subprocess.Popen) -> None:
     try: p.wait(20)
     except subprocess.TimeoutExpired: p.kill(); p.wait()
 
-# %% ../../nbs/backends/03_isolation.ipynb #977555bd
+# %% ../../nbs/backends/03_isolation.ipynb #69086e98
 START = 'import sys, json; sys.path[:] = json.loads(sys.argv[1]); from aligntune.backends.isolation import serve; serve(sys.argv[2], int(sys.argv[3]))'
 
 class Starting:
@@ -341,12 +341,15 @@ class Starting:
         first = 'unsloth' if self.backend == 'unsloth' else ''
         if first: cache_folder().mkdir(parents=True, exist_ok=True)
         command = [sys.executable, '-c', START, json.dumps(paths), first, str(logger.getEffectiveLevel())]
-        p = self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(self.backend), start_new_session=True)
-        inbox: queue.Queue = queue.Queue()
-        self.inbox, self.said = inbox, deque(maxlen=30)
-        self.line = Line(p.stdout, p.stdin, lambda *message: inbox.put(message))  # type: ignore[arg-type]
-        threading.Thread(target=_overhear, args=(p.stderr, self.said, self.backend), daemon=True).start()
+        inbox, said = queue.Queue(), deque(maxlen=30)   # type: ignore[var-annotated]
+        p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(self.backend), start_new_session=True)
         weakref.finalize(self, _end, p)
+        try:
+            self.line = Line(p.stdout, p.stdin, lambda *message: inbox.put(message))  # type: ignore[arg-type]
+            self.overhears = threading.Thread(target=_overhear, args=(p.stderr, said, self.backend), daemon=True)
+            self.overhears.start()
+        except BaseException: p.kill(); p.wait(); raise   # a signal may raise in the middle of this
+        self.process, self.inbox, self.said = p, inbox, said
 
     def close(self) -> None:
         "End the process"
@@ -358,8 +361,9 @@ class Starting:
         p, self.process = self.process, None
         if self.heard: return KeyboardInterrupt()
         code = p.wait() if p is not None else None
+        self.overhears.join(2)   # its last words may still be under way
         how = signal.Signals(-code).name if code is not None and code < 0 else f'exit code {code}'
-        last = [line for line in self.said if line.strip()][-6:]
+        last = [line for line in list(self.said) if line.strip()][-6:]
         return RunError(f'the process of {self.backend} ended without an answer ({how})', why=' | '.join(last) or 'it said nothing', fix='less memory: a smaller batch_size or load_in_4bit=True' if how == 'SIGKILL' else '')
 
 # %% ../../nbs/backends/03_isolation.ipynb #ab8258fd

@@ -244,7 +244,7 @@ def in_child(entry: Entry) -> dict[str, Any]:
         return dict(c.end['result'])  # type: ignore[index]
     finally: c.close()
 
-# %% ../../nbs/bench/00_measure.ipynb #81df0eec
+# %% ../../nbs/bench/00_measure.ipynb #aaad690c
 PACKAGES = ('torch', 'transformers', 'trl', 'datasets', 'peft', 'accelerate', 'bitsandbytes', 'unsloth', 'aligntune')
 
 def versions() -> dict[str, str]:
@@ -258,5 +258,5 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     "Hardware, system and versions, for a stored result"
     hw = hardware()
-    return dict(date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M'), hardware=str(hw), cpu=hw.cpu, cpu_bf16=hw.cpu_bf16, gpu=list(hw.names), threads=int(os.environ.get('OMP_NUM_THREADS') or os.cpu_count() or 1),
+    return dict(date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M:%S'), hardware=str(hw), cpu=hw.cpu, cpu_bf16=hw.cpu_bf16, gpu=list(hw.names), threads=int(os.environ.get('OMP_NUM_THREADS') or os.cpu_count() or 1),
                 system=platform.system(), python=platform.python_version(), versions=versions())

@@ -22,7 +22,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'UNSLOTH', 'folders', 'save_results', 'read_results', 'summary', 'run_race', 'measure', 'with_peak', 'Table',
            'table', 'where_measured', 'by_machine', 'evidence']
 
-# %% ../../nbs/bench/02_results.ipynb #5b3c4367
+# %% ../../nbs/bench/02_results.ipynb #67ffd810
 def folders() -> list[Path]:
     "Where results are: the user's, then those of the repository, where there is one"
     own = Path(os.environ.get('ALIGNTUNE_BENCH') or Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'aligntune', 'bench')).expanduser()
@@ -37,7 +37,9 @@ def save_results(
     home = Path(folder) if folder else folders()[0]
     home.mkdir(parents=True, exist_ok=True)
     path = home/f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json"
-    path.write_text(json.dumps(record, indent=1), encoding='utf-8')
+    part = path.with_suffix('.part')
+    part.write_text(json.dumps(record, indent=1), encoding='utf-8')
+    os.replace(part, path)   # whoever reads the folder now finds it whole or not at all
     return path
 
 def read_results(

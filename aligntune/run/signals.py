@@ -31,7 +31,7 @@ class Stopped(KeyboardInterrupt):
     "A run was stopped in a notebook, after it had saved: one line below the cell, without a traceback"
     def _render_traceback_(self) -> list[str]: return [f'KeyboardInterrupt: {self}']
 
-# %% ../../nbs/run/04_signals.ipynb #79c9e9be
+# %% ../../nbs/run/04_signals.ipynb #1f8562ce
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]
 
 class Stop:
@@ -43,7 +43,7 @@ class Stop:
 
     def __enter__(self) -> Stop:
         self.signal = None
-        if self.file and self.file.exists(): self.file.unlink()
+        if self.file: self.file.unlink(missing_ok=True)
         if threading.current_thread() is threading.main_thread():
             self._before = {s: signal.signal(s, self._heard) for s in SIGNALS}
         else: log.info('not in the main thread: signals are not handled; %s stops the run', f'a file {self.file}' if self.file else 'nothing')
