@@ -28,7 +28,7 @@ from ..run.run import make_folder
 
 # %% auto #0
 __all__ = ['logger', 'OURS', 'write_rows', 'CPUDevice', 'CPUTorch', 'without_cuda', 'tidy_names', 'all_numbers', 'check_settings',
-           'sealing', 'log_at_once', 'only_whole', 'Record', 'LibrarySession', 'WorkerSession']
+           'sealing', 'log_at_once', 'read_log', 'only_whole', 'Record', 'LibrarySession', 'WorkerSession']
 
 # %% ../../nbs/backends/08_worker.ipynb #3b36cffa
 logger = logging.getLogger('aligntune')
@@ -116,7 +116,7 @@ def check_settings(
         raise UnsupportedError(f'{name} has no {n}', where=spec.origins[n], why='it would be ignored', fix="leave it out, or backend='trl'")
     if spec.extra: raise UnsupportedError(f'{name} has no {next(iter(spec.extra))}', where=f'argument {next(iter(spec.extra))}', fix="leave it out, or backend='trl'")
 
-# %% ../../nbs/backends/08_worker.ipynb #d4c017f0
+# %% ../../nbs/backends/08_worker.ipynb #d7d556c8
 def sealing(save: Callable[..., Any], place: Callable[..., tuple[Path, int]]) -> Callable[..., Any]:
     "A library's function that saves a state, with a seal as its last act"
     def sealed(*args: Any, **kwargs: Any) -> Any:
@@ -137,8 +137,15 @@ def log_at_once(
     async def written() -> None: await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
     def log_sync(self: Any, data: Mapping[str, Any]) -> None:
         later(self, data)
-        wait([asyncio.run_coroutine_threadsafe(written(), self.loop)], 10)
+        wait([asyncio.run_coroutine_threadsafe(written(), self.loop)], 10)   # a tracker that hangs holds up no training
     logger.log_sync = log_sync   # type: ignore[attr-defined]
+
+def read_log(
+    folder: Path,  # of the run
+    pattern: str  # of the files' names
+) -> list[dict[str, Any]]:
+    "What a library has logged so far; a line that is half written is not there yet"
+    return [json.loads(l) for p in sorted(folder.glob(pattern)) for l in p.read_text().splitlines() if l.endswith('}')]
 
 def only_whole(
     states: Path,  # folder with a library's states
