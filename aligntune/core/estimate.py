@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from .errors import ModelError, nearest
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'LOADED_ELSEWHERE', 'ODD', 'ASSUMED', 'DRAWS',
-           'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY',
-           'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config',
-           'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'is_lean', 'joins', 'Batch',
-           'Pair', 'batch_of', 'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'GROUPS', 'LOADED_ELSEWHERE', 'ODD', 'ASSUMED', 'TRIALS',
+           'DRAWS', 'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE',
+           'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config',
+           'read_model_config', 'Part', 'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved',
+           'is_lean', 'joins', 'Batch', 'Pair', 'batch_of', 'head_block', 'piece_rows', 'Estimate', 'estimate',
+           'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #27dbc44d
 KEYS = dict(
@@ -466,7 +467,7 @@ def joins(
     if any(facts.config.get(n) and facts.config.get(f'use_{n}', True) for n in ODD): return False
     return not (spec.algo.algorithm in ('dpo', *GROUPS) and _spread(spec))
 
-# %% ../../nbs/core/04_estimate.ipynb #92e64abc
+# %% ../../nbs/core/04_estimate.ipynb #cd052197
 class Batch(NamedTuple):
     "The largest batch of one forward pass"
     rows: int  # lines of tokens
@@ -484,13 +485,18 @@ class Pair(NamedTuple):
 
 ASSUMED = 1024  # tokens of a row when nothing is known
 
-DRAWS = 200  # random batches that are looked at
+TRIALS, DRAWS = 8, 200  # trainings that are tried, and batches of each
 
-def _likely(draw: Callable[[random.Random], list], batches: int, size: Callable[[list], int]) -> tuple[list, float]:
-    "Of random batches the one that is likely the largest of so many, and the mean size"
-    rng = random.Random(0)
-    drawn = sorted((draw(rng) for _ in range(DRAWS)), key=size)
-    return drawn[math.ceil(DRAWS*batches/(batches + 1)) - 1], sum(map(size, drawn))/DRAWS
+def _likely(rows: Sequence[Any], n: int, batches: int, read: Callable[[Any], Any], size: Callable[[list], int]) -> tuple[list, float]:
+    "The largest batch of a training of so many batches of `n` rows, larger than in all but one of some trials; and the mean size"
+    rng, largest, sizes = random.Random(0), [], list[int]()
+    for _ in range(TRIALS):
+        drawn: list[list] = []
+        while len(drawn) < min(batches, DRAWS):   # an epoch, or as much of it as is wanted
+            some = [read(row) for row in rng.sample(rows, min(n*(min(batches, DRAWS) - len(drawn)), len(rows)))]
+            drawn += [some[i:i + n] for i in range(0, len(some), n)]
+        largest.append(max(drawn, key=size)); sizes += map(size, drawn)
+    return sorted(largest, key=size)[-2], sum(sizes)/len(sizes)
 
 def _cut(row: int | Pair, limit: int) -> int:
     "Tokens of the longer side, with the prompt"
@@ -527,7 +533,7 @@ def batch_of(
         return n*answer + (sum(batch) if joined or line and answer else max(batch)*n*(1 + two))
     if lengths and not isinstance(lengths, int):
         many = (spec['max_steps'] or 0)*(accumulation or spec['gradient_accumulation_steps']) or math.ceil(spec['num_epochs']*len(lengths)/drawn)
-        batch, mean = _likely(lambda rng: [read(row, limit) for row in rng.sample(lengths, min(drawn, len(lengths)))], many, tokens)
+        batch, mean = _likely(lengths, drawn, many, lambda row: read(row, limit), tokens)
         mixed, why = len(set(batch)) > 1, f"likely the largest of {many:,} batch{'es'*(many > 1)} from {len(lengths):,} rows"
     else:
         one, why = (lengths, 'as given') if isinstance(lengths, int) else _assumed(spec, facts)
