@@ -320,7 +320,7 @@ def _alone_with(*entries: Any) -> list[tuple[str, str, Any]]:
     "Contestants that are all ours"
     return [(name, 'ours', settings) for name, settings in entries]
 
-# %% ../../nbs/bench/01_workloads.ipynb #8c5df0ee
+# %% ../../nbs/bench/01_workloads.ipynb #7c867d2c
 def _with_lora(entries: Sequence[Any], four_bit: bool = False) -> list[tuple[str, str, Any]]:
     "The same contestants with an adapter"
     theirs, mine = dict(lora=_LORA) | (dict(four_bit=True, PRECISION_NAME=True) if four_bit else {}), _OUR_LORA | (dict(method='qlora') if four_bit else {})
@@ -333,8 +333,9 @@ def _sft_works() -> list[Work]:
     ladder = _alone_with(('padded, checkpointed, full logits', dict(packing=False, gradient_checkpointing=True, loss_type='nll')), ('+ loss in pieces', dict(packing=False, gradient_checkpointing=True)), ('+ no checkpointing', dict(packing=False)),
                          ('+ rows joined under a mask', dict(without=['apart'])), ('+ attention row by row', {}), ('the last in fp32', dict(precision='fp32')))
     knobs = _alone_with(('as it is', {}), ('AdamW weight by weight (for-each)', dict(optim='adamw_torch')), ('AdamW in 8 bit', dict(optimizer='adamw_8bit')), ('two loader processes', dict(dataloader_num_workers=2)),
-                        ('padded, rows of like length together', dict(packing=False, group_by_length=True)), ('layers computed twice', dict(gradient_checkpointing=True)), ('the same, freed memory kept', dict(gradient_checkpointing=True, without=['freed'])), ('torch.compile', dict(torch_compile=True)))
-    named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True), 'sft-ladder': ladder, 'sft-knobs': knobs}
+                        ('padded, rows of like length together', dict(packing=False, group_by_length=True)), ('torch.compile', dict(torch_compile=True)))
+    tight = _alone_with(('layers computed twice', dict(gradient_checkpointing=True, without=['freed'])), ('+ freed memory goes back at once', dict(gradient_checkpointing=True)))
+    named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True), 'sft-ladder': ladder, 'sft-tight-ladder': tight, 'sft-knobs': knobs}
     return [_workload(name, 'text', 'sft', *entries) for name, entries in named.items()]
 
 # %% ../../nbs/bench/01_workloads.ipynb #c365e6e1
