@@ -145,20 +145,26 @@ def where_measured(record: Mapping[str, Any]) -> str:
     names = ', '.join(f'{k} {v}' for k, v in m['versions'].items() if k in ('torch', 'transformers', 'trl', 'unsloth'))
     return f"{m['date'][:10]}, {', '.join(m['gpu']) or m['cpu']}, {m['threads']} thread{'s' if m['threads'] > 1 else ''}, peak {m['peak']/1e9:,.0f} GFLOP/s in {m['peak_precision']}; {names}"
 
-# %% ../../nbs/bench/02_results.ipynb #3c72436d
+# %% ../../nbs/bench/02_results.ipynb #f482b5bf
 def by_machine(
     records: Sequence[Mapping[str, Any]]  # from read_results, the newest last
 ) -> list[dict[str, Any]]:
-    "For each machine a record with the newest race of each workload and size"
+    "For each machine a record with the newest race of each workload and size, and of each contestant"
     found: dict[str, dict[str, Any]] = {}
     for r in records:
         m = r['machine']
         key = str([m[k] for k in ('cpu', 'gpu', 'threads')])
         old = found.pop(key, r)
         peak = max(x['machine']['peak'] for x in (old, r))
-        races = {(x['work'], x['size']): x for some in (old, r) for x in with_peak(some, peak)['races']}
-        found[key] = dict(machine=m | dict(peak=peak), races=list(races.values()))
+        races: list[dict[str, Any]] = []
+        for x in (x for some in (old, r) for x in with_peak(some, peak)['races']): races = [y for y in races if not _covers(x, y)] + [x]
+        found[key] = dict(machine=m | dict(peak=peak), races=races)
     return list(found.values())
+
+def _covers(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    "Is it the same race, with everybody who took part in the old one?"
+    here, there = ({c['name'] for c in r['contestants']} for r in (new, old))
+    return (new['work'], new['size']) == (old['work'], old['size']) and there <= here
 
 # %% ../../nbs/bench/02_results.ipynb #a16fafe1
 @lru_cache(maxsize=8)
