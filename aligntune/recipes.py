@@ -126,7 +126,7 @@ def _tiny_models(home: Path, seed: int) -> dict[str, str]:
         save_tiny(home/'bert', 'bert', context=64, seed=seed)
     return dict(blank='qwen3, has learned nothing', warm='qwen3, sorts rightly now and then', chat='llama with a chat template', t5='encoder-decoder', bert='classifier')
 
-# %% ../nbs/recipes.ipynb #a315078d
+# %% ../nbs/recipes.ipynb #3bca0b28
 PEAK, SHARE, BANDWIDTH, READING = 989e12, .4, 3.35e12, .33   # of an H100 in bf16, and the parts of it that trainings reach
 STEP, TOKEN = .1, .025   # seconds that a micro-step and a token of an answer take at least
 ROWS = {   # rows of the data sets in the recipes, and tokens of a row (of a prompt, where the model answers)
@@ -138,10 +138,10 @@ def outlook(
     plan: Any  # its plan, for H100s
 ) -> tuple[str, str]:
     "Memory and time of a request, in the words of a recipe's head"
-    from aligntune.core.estimate import estimate, human, weight_bytes
+    from aligntune.core.estimate import estimate, human, is_spread, weight_bytes
     (rows, length), spec = ROWS[spec.data.dataset_name], spec.on(plan.backend)
     rows, extra = min(rows, spec.data.max_samples or rows), spec.extra
-    twice, sharded = plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')), bool(extra.get('fsdp') or extra.get('deepspeed'))
+    twice, sharded = plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')), is_spread(spec)
     usual, largest = (estimate(spec, plan.facts, plan.precision, 'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation) for n in (min(length, spec['max_seq_length'] or length), None))
     shared = sum(p.bytes for p in largest.parts if p.name in ('weights', 'optimizer', 'gradients', 'half copies') and largest.phase in p.phases) if sharded else 0
     memory, steps = largest.total - shared + shared//plan.processes, plan.with_data(spec, rows).steps

@@ -227,11 +227,12 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = '' if chosen.backend == spec.run.backend else ' (auto)' if spec.run.backend == 'auto' else f' (instead of {spec.run.backend})'
     return f'{chosen.backend}{how}: {chosen.reason}'
 
-# %% ../../nbs/core/05_plan.ipynb #875453d1
+# %% ../../nbs/core/05_plan.ipynb #4ee44144
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return dataclasses.replace(plan, gradient_checkpointing=spec.optim.gradient_checkpointing is True)
     args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths, batch_size=plan.batch_size, accumulation=plan.accumulation)
+    if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
     spec = spec.on(plan.backend)   # it decides what is kept
     twice, reason = needs_checkpointing(spec, plan.facts, plan.memory, **args)
     return dataclasses.replace(plan, gradient_checkpointing=bool(twice), estimate=estimate(spec, plan.facts, checkpointing=bool(twice), **args), reasons={**plan.reasons, 'gradient_checkpointing': reason})

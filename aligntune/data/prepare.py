@@ -593,7 +593,7 @@ def read_sources(spec: Any, task: str, n: int | None = None) -> tuple[Source, So
     format = recognise(train, task, data_format=get('data_format'), system_prompt=get('system_prompt'))
     return train, held, format, recognise(held, task, data_format=get('data_format'), system_prompt=get('system_prompt'), label_names=format.label_names or None) if held else None
 
-# %% ../../nbs/data/05_prepare.ipynb #037439f1
+# %% ../../nbs/data/05_prepare.ipynb #403d582c
 def prepare(
     spec: Any,  # a TrainSpec, or any object with its data settings as attributes
     tokenizer: PreTrainedTokenizerBase,  # gets a chat template if it has none and the rows are conversations
@@ -612,7 +612,8 @@ def prepare(
                         settings.on_long, key, _with_dropped(tally.summary(), train), _with_dropped(held_tally.summary(), held) if held and held_tally else None,
                         held_tally.known.count if held_tally else 0, [x for x in notes if x] + _notes(tally, settings))
     for line in str(report).splitlines(): log.debug('%s', line)
-    return Prepared(rows, held_rows, format, list(format.label_names) or None, settings, encoding, train, report, *((tally, None) if isinstance(rows, IterableDataset) else (None, sorted(tally.lengths.elements()) if settings.kind == 'rl' else None)))
+    streamed = isinstance(rows, IterableDataset)
+    return Prepared(rows, held_rows, format, list(format.label_names) or None, settings, encoding, train, report, tally if streamed else None, sorted(tally.lengths.elements()) if settings.kind == 'rl' and not streamed else None)
 
 def _template_note(spec: Any, tokenizer: PreTrainedTokenizerBase, part: Source, format: Format, settings: Settings) -> str | None:
     "Give the tokenizer a template where the rows are conversations, and say so"
