@@ -14,12 +14,13 @@ __all__ = ['TASKS', 'SHAPES', 'NAMES', 'ALIASES', 'FLAGS', 'READERS', 'RESERVED'
            'SCORE_KEYS', 'plain_name', 'value_at', 'known_columns', 'Shape', 'shapes_table', 'task_of', 'LeftOut',
            'Format', 'first_of', 'final_answer', 'marks_of', 'side_of', 'ranked_keys', 'label_name', 'in_order']
 
-# %% ../../nbs/data/01_formats.ipynb #923193dc
+# %% ../../nbs/data/01_formats.ipynb #365641d9
 from ..core.errors import DataError, did_you_mean
 from .sources import Fault
-from .turns import bad, boxed_answer, conversation, is_transcript, json_value, kind_of_turns, listed, tool_call, tools_of, transcript, turns_of
+from .turns import (bad, boxed_answer, conversation, is_transcript, json_value, kind_of_turns, listed, tool_call,
+                                  tools_of, transcript, turns_of)
 
-# %% ../../nbs/data/01_formats.ipynb #e62a63c8
+# %% ../../nbs/data/01_formats.ipynb #49b724b2
 def plain_name(column: str) -> str:
     "A column's name as it is compared"
     return re.sub(r'[\s-]+', '_', column.strip()).lower()
@@ -36,11 +37,12 @@ def known_columns(columns: Sequence[str], head: Iterable[Mapping[str, Any]] = ()
     out: dict[str, str] = {}
     for c in sorted(columns, key=lambda c: c != plain_name(c)): out.setdefault(plain_name(c), c)   # an exact name wins
     for c in columns:
-        keys = dict.fromkeys(k for r in head if isinstance(v := json_value(r.get(c)), Mapping) for k in v if isinstance(k, str))
+        keys = dict.fromkeys(k for r in head if isinstance(v := json_value(r.get(c)), Mapping) for k in v
+            if isinstance(k, str))
         for k in keys: out.setdefault(f'{plain_name(c)}.{plain_name(k)}', f'{c}.{k}')
     return out
 
-# %% ../../nbs/data/01_formats.ipynb #15fd93c7
+# %% ../../nbs/data/01_formats.ipynb #9625a54e
 @dataclass(frozen=True)
 class Shape:
     "One way to lay out rows: the columns it needs, and what becomes of them"
@@ -55,40 +57,48 @@ class Shape:
     @property
     def columns(self) -> str:
         "The columns by their usual names, optional ones in brackets"
-        return ', '.join([(n or (slot,))[0] for slot, n in self.needs.items()] + [f'[{n[0]}]' for n in self.may.values()])
+        return ', '.join([(n or (slot,))[0] for slot, n in self.needs.items()] + [f'[{n[0]}]'
+            for n in self.may.values()])
 
-# %% ../../nbs/data/01_formats.ipynb #83d0ad06
-TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models', rl='PPO and the GRPO family',
+# %% ../../nbs/data/01_formats.ipynb #0a462ae3
+TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models',
+    rl='PPO and the GRPO family',
              text_classification='text classification', token_classification='token classification')
 _FINE = ('sft', 'seq2seq')
 
-def _names(**slots: str) -> dict[str, tuple[str, ...]]: return {slot: tuple(names.split()) for slot, names in slots.items()}
+def _names(**slots: str) -> dict[str, tuple[str, ...]]: return {slot: tuple(names.split()) for slot,
+    names in slots.items()}
 
 _SYSTEM = _names(system='system system_prompt system_message')
 _CHAT = _names(tools='tools functions') | _SYSTEM
 _INPUT = _names(input='input context passage')
-_THOUGHTS = _names(thoughts='reasoning_content complex_cot cot chain_of_thought reasoning rationale thinking thought thoughts')
+_THOUGHTS = _names(thoughts='reasoning_content complex_cot cot chain_of_thought reasoning rationale thinking thoughts')
 _HISTORY = _names(history='history')
 _QUESTIONS = 'question query problem question.full_text question.text'
 # the answer that a reward compares with: checkable ones first, then worked solutions and texts
-_CHECKABLE = ('answer final_answer expected_answer correct_answer gold_answer ground_truth reward_model.ground_truth verification_info.ground_truth '
+_CHECKABLE = ('answer final_answer expected_answer correct_answer gold_answer ground_truth reward_model.ground_truth '
+              'verification_info.ground_truth '
               'extra_info.answer answers.text answer.value answer.text gold target')
-_REFERENCE = f'{_CHECKABLE} answers solution gold_standard_solution generated_solution completion response output summary highlights code canonical_solution'
-_PROMPTS = 'prompt question instruction query problem input context history post question.full_text'
-_TURNS = 'messages conversations conversation dialogue dialog chat items turns'
+_REFERENCE = (f'{_CHECKABLE} answers solution gold_standard_solution generated_solution completion response output summary '
+              'highlights code canonical_solution')
+_PROMPTS = ('prompt question instruction query problem input context history post question.full_text trajectory '
+            'conversations conversation messages')
+_TURNS = 'messages conversations conversation dialogue dialog chat items turns utterances data'
 
 def _into(*slots: str, **more: str) -> dict[str, str]:
     "Slots and what they become; the usual ones by name"
-    usual = dict(input='prompt', history='earlier turns', system='system turn', tools='tools', thoughts='thoughts before the answer', answer='answer')
+    usual = dict(input='prompt', history='earlier turns', system='system turn', tools='tools',
+        thoughts='thoughts before the answer', answer='answer')
     return more | {s: usual[s] for s in slots}
 
-# %% ../../nbs/data/01_formats.ipynb #7d94e990
+# %% ../../nbs/data/01_formats.ipynb #c8761596
 _PAIR = _names() | _CHAT | _INPUT | _THOUGHTS | _HISTORY
 _PAIR_INTO = ('input', 'history', 'system', 'tools', 'thoughts')
 
 def _pair(name: str, ask: str, asks: str, reply: str, replies: str, **may: tuple[str, ...]) -> Shape:
     "A shape of a question and its answer"
-    return Shape(name, _FINE, _names(**{ask: asks, reply: replies}), _into(*may, **{ask: 'prompt', reply: 'completion'}), 'pair', may)
+    return Shape(name, _FINE, _names(**{ask: asks, reply: replies}),
+        _into(*may, **{ask: 'prompt', reply: 'completion'}), 'pair', may)
 
 def _asks(name: str, slot: str, names: str, **may: tuple[str, ...]) -> Shape:
     "A shape of a prompt for RL"
@@ -97,49 +107,73 @@ def _asks(name: str, slot: str, names: str, **may: tuple[str, ...]) -> Shape:
 def _chat(name: str, task: str, read: str, **may: tuple[str, ...]) -> Shape:
     "A shape of a conversation"
     tasks = _FINE if task == 'sft' else (task,)
-    return Shape(name, tasks, _names(messages=_TURNS), _into(*may, messages='messages' if task == 'sft' else 'prompt'), read, may)
+    return Shape(name, tasks, _names(messages=_TURNS), _into(*may, messages='messages' if task == 'sft' else 'prompt'),
+        read, may)
 
+_CHOICE = 'answerkey answer_key answer_idx answer_index answer label'
 _REPLIES = 'completion response output outputs answer'
 _COMPARED = _names(prompt=_PROMPTS) | _CHAT
 _COMPARED_INTO = _into('system', 'tools', prompt='prompt', chosen='chosen', rejected='rejected')
-_CHOSEN = _names(chosen='chosen chosen_response response_j preferred', rejected='rejected rejected_response response_k dispreferred')
+_CHOSEN = _names(chosen='chosen chosen_response response_j preferred',
+    rejected='rejected rejected_response response_k dispreferred')
 
 SHAPES = (
-    Shape('text', ('sft',), _names(text='text content'), dict(text='text'), 'text'),
-    _pair('prompt_completion', 'prompt', 'prompt input inputs input_text context', 'completion', f'{_REPLIES} target targets target_text code canonical_solution content', **_CHAT | _THOUGHTS),
+    Shape('text', ('sft',), _names(text='text content chat conversation conversations dialogue'),
+        _into('system', text='text'), 'text', _SYSTEM),
+    _pair('prompt_completion', 'prompt', 'prompt input inputs input_text context', 'completion',
+        f'{_REPLIES} target targets target_text code canonical_solution content', **_CHAT | _THOUGHTS),
     _pair('prompt_completion', 'prompt', 'source source_text', 'completion', 'target target_text', **_THOUGHTS),
-    _pair('alpaca', 'instruction', 'instruction', 'output', _REPLIES, **_INPUT | _SYSTEM | _CHAT | _THOUGHTS | _HISTORY),
+    _pair('alpaca', 'instruction', 'instruction', 'output', _REPLIES,
+        **_INPUT | _SYSTEM | _CHAT | _THOUGHTS | _HISTORY),
     _pair('question_answer', 'question', _QUESTIONS, 'answer',
-          'answer response solution output completion generated_solution answers.text answer.value answer.text answers solutions best_answer correct_answer', **_INPUT | _CHAT | _THOUGHTS | _HISTORY),
+          'answer response solution output completion generated_solution answers.text answer.value answer.text answers '
+          'solutions best_answer correct_answer', **_INPUT | _CHAT | _THOUGHTS | _HISTORY),
     _pair('question_answer', 'question', 'text', 'answer', 'code', **_SYSTEM),
+    Shape('multiple_choice', _FINE, _names(question=_QUESTIONS, choices='choices options', answer=_CHOICE),
+        dict(question='prompt', choices='prompt', answer='completion'), 'choice', _INPUT),
     _pair('summary', 'document', 'document article text dialogue', 'summary', 'summary highlights abstract'),
     *(_chat(name, 'sft', 'chat', **_CHAT) for name in ('messages', 'sharegpt', 'dialogue')),
     Shape('preference', ('preference',), _CHOSEN, _COMPARED_INTO, 'preference', _COMPARED),
-    Shape('preference', _FINE, _CHOSEN, _into('system', 'tools', prompt='prompt', chosen='completion'), 'preference', _COMPARED, last_resort=True),
-    Shape('preference', ('rl',), _CHOSEN, _into('system', prompt='prompt', chosen='prompt', rejected='prompt'), 'preference', _COMPARED, last_resort=True),
-    Shape('compared', ('preference',), dict(first=(), second=(), verdict=()), _into('system', prompt='prompt', first='the better one -> chosen', second='the better one -> chosen', verdict='which is better'),
+    Shape('preference', _FINE, _CHOSEN, _into('system', 'tools', prompt='prompt', chosen='completion'), 'preference',
+        _COMPARED, last_resort=True),
+    Shape('preference', ('rl',), _CHOSEN, _into('system', prompt='prompt', chosen='prompt', rejected='prompt'),
+        'preference', _COMPARED, last_resort=True),
+    Shape('compared', ('preference',), dict(first=(), second=(), verdict=()),
+        _into('system', prompt='prompt', first='the better one -> chosen', second='the better one -> chosen',
+        verdict='which is better'),
           'compared', _COMPARED),
-    Shape('ranked', ('preference',), dict(answers=()), _into('system', prompt='prompt', answers='best -> chosen, worst -> rejected'), 'ranked', _COMPARED),
+    Shape('ranked', ('preference',), dict(answers=()), _into('system', prompt='prompt',
+        answers='best -> chosen, worst -> rejected'), 'ranked', _COMPARED),
     _asks('prompt', 'prompt', 'prompt', **_CHAT, answer=tuple(_REFERENCE.split())),
     _asks('question_answer', 'question', _QUESTIONS, **_CHAT | _INPUT, answer=tuple(_REFERENCE.split())),
+    Shape('multiple_choice', ('rl',), _names(question=_QUESTIONS, choices='choices options', answer=_CHOICE),
+        dict(question='prompt', choices='prompt', answer='answer'), 'choice', _INPUT),
     _asks('alpaca', 'instruction', 'instruction', **_CHAT | _INPUT, answer=tuple(_REFERENCE.split())),
-    *(_chat(name, 'rl', 'prompt_chat', **_CHAT, answer=tuple(_CHECKABLE.split())) for name in ('messages', 'sharegpt', 'dialogue')),
+    *(_chat(name, 'rl', 'prompt_chat', **_CHAT, answer=tuple(_CHECKABLE.split()))
+        for name in ('messages', 'sharegpt', 'dialogue')),
     _asks('text', 'text', 'text'),
-    Shape('text_label', ('text_classification',), _names(text='text sentence content review input prompt tweet comment', label='label labels target class category sentiment'),
-          dict(text='text', label='label', label_text="the labels' names"), 'label', _names(label_text='label_text label_name')),
-    Shape('text_pair_label', ('text_classification',), _names(text='premise sentence1 question1 text1 question', second='hypothesis sentence2 question2 text2 sentence passage', label='label labels gold_label'),
-          dict(text='text', second='text', label='label', label_text="the labels' names"), 'label', _names(label_text='label_text label_name')),
-    Shape('tokens_tags', ('token_classification',), _names(tokens='tokens words', tags='tags ner_tags labels ner pos_tags upos chunk_tags'), dict(tokens='tokens', tags='tags'), 'tags'),
+    Shape('text_label', ('text_classification',), _names(text='text sentence content review input prompt tweet comment',
+        label='label labels target class category sentiment'),
+          dict(text='text', label='label',
+              label_text="the labels' names"), 'label', _names(label_text='label_text label_name')),
+    Shape('text_pair_label', ('text_classification',), _names(text='premise sentence1 question1 text1 question',
+        second='hypothesis sentence2 question2 text2 sentence passage', label='label labels gold_label'),
+          dict(text='text', second='text', label='label',
+              label_text="the labels' names"), 'label', _names(label_text='label_text label_name')),
+    Shape('tokens_tags', ('token_classification',), _names(tokens='tokens words',
+        tags='tags ner_tags labels ner pos_tags upos chunk_tags'), dict(tokens='tokens', tags='tags'), 'tags'),
 )
 NAMES = tuple(dict.fromkeys(s.name for s in SHAPES))
-ALIASES = dict(instruction='alpaca', instruct='alpaca', gsm8k='question_answer', qa='question_answer', chat='messages', chatml='messages', openai='messages', tools='messages', conversations='sharegpt',
+ALIASES = dict(instruction='alpaca', instruct='alpaca', gsm8k='question_answer', qa='question_answer', chat='messages',
+    chatml='messages', openai='messages', tools='messages', conversations='sharegpt',
                dpo='preference', pairs='preference', ultrafeedback='preference', hh='preference', hh_rlhf='preference', prompts='prompt', classification='text_label', ner='tokens_tags', plain='text')
 
-# %% ../../nbs/data/01_formats.ipynb #b360407a
+# %% ../../nbs/data/01_formats.ipynb #94b5ae4a
 def shapes_table(task: str | None = None) -> str:
     "The shapes of one task, or all, as a Markdown table"
     columns = dict(compared='two answers and which is better', ranked='a list of answers with ranks or scores')
-    rows = [f'| {s.name} | {", ".join(s.tasks)} | {columns.get(s.name, s.columns)} | {", ".join(dict.fromkeys(s.into[k] for k in s.needs if k in s.into))} |'
+    becomes = lambda s: ', '.join(dict.fromkeys(s.into[k] for k in s.needs if k in s.into))
+    rows = [f'| {s.name} | {", ".join(s.tasks)} | {columns.get(s.name, s.columns)} | {becomes(s)} |'
             for s in SHAPES if task in (None, *s.tasks)]
     return '\n'.join(['| format | task | columns | becomes |', '|---|---|---|---|', *dict.fromkeys(rows)])
 
@@ -152,13 +186,14 @@ def task_of(algorithm: str, task_type: str | None = None, model_type: str | None
     if model_type == 'classification': return 'text_classification'
     return 'seq2seq' if model_type in ('seq2seq', 'encoder-decoder') else 'sft'
 
-# %% ../../nbs/data/01_formats.ipynb #e4c2504a
-_TALK, _TOLD = ('alpaca', 'question_answer', 'summary'), {*_QUESTIONS.split(), 'instruction'}
+# %% ../../nbs/data/01_formats.ipynb #0e35c14f
+_TALK, _TOLD = ('alpaca', 'question_answer', 'multiple_choice', 'summary'), {*_QUESTIONS.split(), 'instruction'}
 
 class LeftOut(DataError):
     "A row that is right as it is, and holds nothing to train on"
 
-FLAGS = dict(final='what follows #### -> answer', boxed='what \\boxed{} holds -> answer', short='', last='the last answer -> answer', transcript="speakers' marks split into turns",
+FLAGS = dict(final='what follows #### -> answer', boxed='what \\boxed{} holds -> answer', short='',
+    last='the last answer -> answer', transcript="speakers' marks split into turns",
              shared='their shared start -> prompt', repeats='the prompt they repeat is cut', first='the first of several answers is taken', unlabelled='label -1: nobody labelled the row',
              chosen='chosen is trained as the answer')
 
@@ -193,11 +228,15 @@ class Format:
         "One line: which columns become what"
         parts: dict[str, list[str]] = {}
         for slot, into in self.shape.into.items():
-            if slot in self.columns and not (slot == self.columns[slot] == 'answer' == into): parts.setdefault(into, []).append(self.columns[slot])
+            if slot in self.columns and not (slot == self.columns[slot] == 'answer' == into): parts.setdefault(into,
+                []).append(self.columns[slot])
         said = ', '.join(f'{"+".join(c)} -> {into}' for into, c in parts.items())
-        labels = [f'{len(self.label_names)} labels: {", ".join(self.label_names[:6])}' + ', ...'*(len(self.label_names) > 6)] if self.label_names else []
-        notes = [FLAGS[f] for f in FLAGS if f in self.flags and FLAGS[f]] + labels + ['system_prompt added']*bool(self.system_prompt)
-        rest = [c for c in self.extras if not (c == 'completion' and self.task == 'rl')]   # a name that trainers keep from rewards
+        some = ', '.join(self.label_names[:6]) + ', ...'*(len(self.label_names) > 6)
+        labels = [f'{len(self.label_names)} labels: {some}'] if self.label_names else []
+        notes = [FLAGS[f] for f in FLAGS if f in self.flags
+            and FLAGS[f]] + labels + ['system_prompt added']*bool(self.system_prompt)
+        rest = [c for c in self.extras if not (c == 'completion'
+            and self.task == 'rl')]   # a name that trainers keep from rewards
         other = [('passed to rewards: ' if self.task == 'rl' else 'not used: ') + ', '.join(rest)] if rest else []
         return '; '.join([f'{self.name}: {said}', *notes, *self.why, *other])
 
@@ -214,7 +253,8 @@ class Format:
         good, faults = [], []
         for row in rows:
             try: good.append(self.apply(row))
-            except DataError as e: faults.append(Fault(row.get('_row', -1), e.what, fix=e.fix, asked=isinstance(e, LeftOut)))
+            except DataError as e: faults.append(Fault(row.get('_row', -1), e.what, fix=e.fix,
+                asked=isinstance(e, LeftOut)))
         return good, faults
 
     def __str__(self): return self.describe()
@@ -230,13 +270,15 @@ def _reader(f: Callable) -> Callable:
     READERS[f.__name__.removeprefix('_read_')] = f
     return f
 
-# %% ../../nbs/data/01_formats.ipynb #663fda5e
-def _has(row: Mapping[str, Any]) -> str: return ', '.join(c for c, v in row.items() if v is not None and c != '_row') or 'nothing'
+# %% ../../nbs/data/01_formats.ipynb #141b7df7
+def _has(row: Mapping[str, Any]) -> str: return ', '.join(c for c,
+    v in row.items() if v is not None and c != '_row') or 'nothing'
 
 def _need(fmt: Format, row: Mapping[str, Any], slot: str) -> Any:
     "The value in a slot's column, which may not be missing"
     value = fmt.get(row, slot)
-    if value is None: bad(f'{fmt.columns[slot]} has no value (the row has: {_has(row)})', 'fill it, or take the row out')
+    if value is None: bad(f'{fmt.columns[slot]} has no value (the row has: {_has(row)})',
+        'fill it, or take the row out')
     return value
 
 def _need_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
@@ -249,25 +291,28 @@ def _need_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
 def _may_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
     "The text in an optional slot, or an empty one"
     value = fmt.get(row, slot)
-    if value is not None and not isinstance(value, str): bad(f'{fmt.columns[slot]} holds {type(value).__name__}, not text', 'write it as text')
+    if value is not None and not isinstance(value,
+        str): bad(f'{fmt.columns[slot]} holds {type(value).__name__}, not text', 'write it as text')
     return (value or '') if (value or '').strip() else ''
 
 @_reader
 def _read_text(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A text as it is, or the turns of a transcript"
     text = _need_text(fmt, row, 'text')
-    return dict(messages=_with_system(fmt, row, conversation(_spoken(transcript(text))))) if 'transcript' in fmt.flags else dict(text=text)
+    return dict(messages=_with_system(fmt, row,
+        conversation(_spoken(transcript(text))))) if 'transcript' in fmt.flags else dict(text=text)
 
 def _spoken(turns: list[dict]) -> list[dict]:
     "The turns without a last one that is still empty"
     return turns if turns[-1]['content'] else turns[:-1]
 
-# %% ../../nbs/data/01_formats.ipynb #1547fcd3
+# %% ../../nbs/data/01_formats.ipynb #34f20422
 def _with_system(fmt: Format, row: Mapping[str, Any], turns: list[dict]) -> list[dict]:
     "The turns after the row's own system text, or the setting, where they have no system turn"
     own = _may_text(fmt, row, 'system')
     if turns and turns[0]['role'] == 'system':
-        if own and own.strip() != turns[0]['content'].strip(): bad(f'{fmt.columns["system"]} and the system turn differ', 'keep one of them')
+        if own and own.strip() != turns[0]['content'].strip():
+            bad(f'{fmt.columns["system"]} and the system turn differ', 'keep one of them')
         return turns
     text = own or fmt.system_prompt
     return [dict(role='system', content=text), *turns] if text else turns
@@ -282,7 +327,8 @@ def _asked(fmt: Format, row: Mapping[str, Any], value: Any, what: str) -> str | 
         return _with_system(fmt, row, [*before, dict(role='user', content=value)]) if system or before else value
     if not isinstance(value, (list, Mapping)): bad(f'{what} holds {type(value).__name__}, not text', 'write it as text')
     turns = conversation(_with_system(fmt, row, turns_of(value, what)), answered=False)
-    if turns[-1]['role'] == 'assistant': bad(f'{what} ends with an assistant turn', 'end it with the question; the answer has a column of its own')
+    if turns[-1]['role'] == 'assistant': bad(f'{what} ends with an assistant turn',
+        'end it with the question; the answer has a column of its own')
     return turns
 
 def _earlier(fmt: Format, row: Mapping[str, Any]) -> list[dict]:
@@ -297,15 +343,17 @@ def _answered(value: Any, what: str) -> str | list[dict]:
         return value
     if not isinstance(value, (list, Mapping)): bad(f'{what} holds {type(value).__name__}, not text', 'write it as text')
     turns = turns_of(value, what)
-    if turns[0]['role'] != 'assistant': bad(f'{what} starts with a {turns[0]["role"]} turn', 'start it with the assistant')
+    if turns[0]['role'] != 'assistant': bad(f'{what} starts with a {turns[0]["role"]} turn',
+        'start it with the assistant')
     return turns
 
 def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     "Prompt and answers all as text, or all as turns"
     if all(isinstance(x, str) for x in (prompt, *answers)): return [prompt, *answers]
-    return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i, x in enumerate((prompt, *answers))]
+    return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i,
+        x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #adfad592
+# %% ../../nbs/data/01_formats.ipynb #2618b248
 def first_of(value: Any) -> Any:
     "The first of several answers, also where JSON text lists them; any other value as it is"
     several = json_value(value)
@@ -316,7 +364,8 @@ def _called(value: Any) -> list[dict] | None:
     "The turn of an answer that is a list of tool calls"
     calls = json_value(value)
     calls = [calls] if isinstance(calls, Mapping) else calls
-    named = isinstance(calls, list) and calls and all(isinstance(c, Mapping) and ('name' in c or 'function' in c) and 'role' not in c for c in calls)
+    named = isinstance(calls, list) and calls and all(isinstance(c, Mapping) and ('name' in c or 'function' in c)
+        and 'role' not in c for c in calls)
     return [dict(role='assistant', content='', tool_calls=[tool_call(c) for c in calls])] if named else None
 
 def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
@@ -329,7 +378,8 @@ def _reply(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
     value = _need(fmt, row, slot)
     if fmt.get(row, 'tools') and (calls := _called(value)): return calls
     value = first_of(value)
-    if isinstance(value, list) and not value: bad(f'{fmt.columns[slot]} lists no answer', 'write one, or take the row out')
+    if isinstance(value, list) and not value: bad(f'{fmt.columns[slot]} lists no answer',
+        'write one, or take the row out')
     answer, thoughts = _answered(value, fmt.columns[slot]), _may_text(fmt, row, 'thoughts').strip()
     if not thoughts or not isinstance(answer, str): return answer
     return answer if '</think>' in answer else f'<think>\n{thoughts}\n</think>\n\n{answer}'
@@ -337,7 +387,8 @@ def _reply(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
 def _question(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
     "The prompt, with what the row gives beside it"
     value = _need(fmt, row, slot)
-    if extra := _may_text(fmt, row, 'input') if 'input' in fmt.columns else '': value = f'{_need_text(fmt, row, slot)}\n\n{extra}'
+    if extra := _may_text(fmt, row,
+        'input') if 'input' in fmt.columns else '': value = f'{_need_text(fmt, row, slot)}\n\n{extra}'
     return _asked(fmt, row, value, fmt.columns[slot])
 
 @_reader
@@ -356,8 +407,9 @@ def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
         return dict(prompt=turns[:last], completion=turns[last:last+1])
     return dict(messages=turns) | _tools(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #fcdb2ef0
-RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra', 'log_metric')   # names that reward functions are given anyway
+# %% ../../nbs/data/01_formats.ipynb #1eb53671
+RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra',
+    'log_metric')   # names that reward functions are given anyway
 
 def final_answer(text: Any, column: str = 'answer') -> str:
     "What stands after the last ####"
@@ -370,7 +422,8 @@ def _checked_answer(fmt: Format, value: Any, column: str) -> Any:
     if 'final' in fmt.flags: return final_answer(value, column)
     if 'boxed' in fmt.flags:
         inner = boxed_answer(str(value or ''))
-        if not inner: bad(f'{column} has no answer in \\boxed{{}}, as the other rows do', 'write it there, or give a column answer')
+        if not inner: bad(f'{column} has no answer in \\boxed{{}}, as the other rows do',
+            'write it there, or give a column answer')
         return inner
     return value
 
@@ -384,7 +437,8 @@ def _extra(fmt: Format, row: Mapping[str, Any], last: Any = None) -> dict:
 
 def _no_tools(fmt: Format, row: Mapping[str, Any]) -> None:
     "Refuse tools of a row whose answers are drawn: the trainers' rollouts render the prompt without them"
-    if _tools(fmt, row): bad(f'{fmt.columns["tools"]} describes tools, which rollouts do not show to the model', 'write them into the system turn, and take the column away')
+    if _tools(fmt, row): bad(f'{fmt.columns["tools"]} describes tools, which rollouts do not show to the model',
+        'write them into the system turn, and take the column away')
 
 @_reader
 def _read_prompt(fmt: Format, row: Mapping[str, Any]) -> dict:
@@ -392,7 +446,8 @@ def _read_prompt(fmt: Format, row: Mapping[str, Any]) -> dict:
     slot = next(iter(fmt.shape.needs))
     _no_tools(fmt, row)
     value = _need(fmt, row, slot)
-    if 'transcript' not in fmt.flags or not is_transcript(value): return _extra(fmt, row) | dict(prompt=_question(fmt, row, slot))
+    if 'transcript' not in fmt.flags or not is_transcript(value): return _extra(fmt,
+        row) | dict(prompt=_question(fmt, row, slot))
     return _to_question(fmt, row, conversation(_with_system(fmt, row, _spoken(transcript(value))), answered=False))
 
 def _to_question(fmt: Format, row: Mapping[str, Any], turns: Any) -> dict:
@@ -404,18 +459,54 @@ def _to_question(fmt: Format, row: Mapping[str, Any], turns: Any) -> dict:
 @_reader
 def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The turns up to the last question; the answer that follows it is kept as answer"
-    turns = conversation(_with_system(fmt, row, turns_of(_need(fmt, row, 'messages'), fmt.columns['messages'])), answered=False)
+    turns = conversation(_with_system(fmt, row, turns_of(_need(fmt, row, 'messages'), fmt.columns['messages'])),
+        answered=False)
     _no_tools(fmt, row)
     return _to_question(fmt, row, turns)
 
-# %% ../../nbs/data/01_formats.ipynb #8caa471a
+# %% ../../nbs/data/01_formats.ipynb #956b6e12
+def _choices(value: Any, column: str) -> list[tuple[str, str]]:
+    "Label and text of each choice"
+    value = json_value(value)
+    if isinstance(value, Mapping) and isinstance(value.get('text'),
+        list): labels, texts = value.get('label') or [], value['text']
+    elif isinstance(value, Mapping): labels, texts = list(value), list(value.values())
+    else: labels, texts = [], value
+    if not (isinstance(texts, list) and texts and all(isinstance(t, str)
+        for t in texts)): bad(f'{column} holds no list of choices', 'write a list of texts')
+    return list(zip(map(str, labels) if labels else (chr(65 + i) for i in range(len(texts))), texts))
+
+def _right(value: Any, choices: list[tuple[str, str]], column: str) -> tuple[str, str]:
+    "The choice that an answer names"
+    word = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    if word in ('', '-1', 'None'): raise LeftOut('nobody answered the question')
+    for names in zip(*choices):
+        if word in names: return choices[names.index(word)]
+    if word.isdigit() and int(word) < len(choices): return choices[int(word)]
+    bad(f'{column} names none of the {len(choices)} choices: {word[:40]!r}',
+        'write the letter, the number from 0, or the text of the right one')
+
+@_reader
+def _read_choice(fmt: Format, row: Mapping[str, Any]) -> dict:
+    "A question with its choices, and the right one"
+    choices = _choices(_need(fmt, row, 'choices'), fmt.columns['choices'])
+    letter, text = _right(fmt.get(row, 'answer'), choices, fmt.columns['answer'])
+    before = [t for slot in ('input', 'question') if slot in fmt.columns
+        and (t := _need_text(fmt, row, slot) if slot == 'question' else _may_text(fmt, row, slot))]
+    asked = _asked(fmt, row, '\n'.join(['\n\n'.join(before), *(f'{l}. {t}' for l, t in choices)]),
+        fmt.columns['question'])
+    if fmt.task == 'rl': return {c: row.get(c) for c in fmt.extras} | dict(prompt=asked, answer=letter)
+    return dict(zip(('prompt', 'completion'), _alike(asked, f'{letter}. {text}')))
+
+# %% ../../nbs/data/01_formats.ipynb #37a2ea1e
 def _part_turns(chosen: list[dict], rejected: list[dict]) -> tuple[list[dict], list[dict], list[dict]]:
     "Shared turns, and what each of two conversations says after them"
     n = next((i for i, (a, b) in enumerate(zip(chosen, rejected)) if a != b), min(len(chosen), len(rejected)))
     while n and (n == min(len(chosen), len(rejected)) or chosen[n-1]['role'] == 'assistant'): n -= 1
     a, b = chosen[n:], rejected[n:]
     if any(t['role'] in ('user', 'system') for t in a + b):
-        if n: bad(f'chosen and rejected part at turn {n+1}, before the last question', 'let them share everything up to the answer')
+        if n: bad(f'chosen and rejected part at turn {n+1}, before the last question',
+            'let them share everything up to the answer')
         bad('chosen and rejected share no prompt', 'start both with the same turns, or add a prompt column')
     return chosen[:n], a, b
 
@@ -427,16 +518,19 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #f17bd04c
+# %% ../../nbs/data/01_formats.ipynb #ad5b722c
 def _pair_of_turns(prompt: Any, chosen: list[dict], rejected: list[dict]) -> tuple[Any, list[dict], list[dict]]:
     "Prompt and answers from two lists of turns, which may repeat the prompt"
     shared, a, b = _part_turns(chosen, rejected)
     if not shared:
-        if prompt is None: bad('chosen and rejected share no prompt', 'start both with the same turns, or add a prompt column')
+        if prompt is None: bad('chosen and rejected share no prompt',
+            'start both with the same turns, or add a prompt column')
         return prompt, a, b
     said = [t['content'].strip() for t in shared]
-    asked = [prompt] if isinstance(prompt, str) else [t['content'] for t in turns_of(prompt, 'prompt')] if prompt is not None else []
-    if any(x.strip() not in said for x in asked): bad('the prompt is not the one that chosen and rejected start with', 'mend the prompt, or take the column away')
+    asked = [prompt] if isinstance(prompt, str) else [t['content'] for t in turns_of(prompt,
+        'prompt')] if prompt is not None else []
+    if any(x.strip() not in said for x in asked): bad('the prompt is not the one that chosen and rejected start with',
+        'mend the prompt, or take the column away')
     return shared, a, b
 
 def _as_answer(value: Any) -> Any:
@@ -447,32 +541,41 @@ def _as_answer(value: Any) -> Any:
 def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, names: Sequence[str]) -> dict:
     "A prompt and two different answers to it"
     chosen, rejected = _as_answer(chosen), _as_answer(rejected)
-    if type(chosen) is not type(rejected): bad(f'{names[0]} and {names[1]} are not of one kind', 'write both as text, or both as turns')
+    if type(chosen) is not type(rejected): bad(f'{names[0]} and {names[1]} are not of one kind',
+        'write both as text, or both as turns')
     prompt: Any = _as_answer(_need(fmt, row, 'prompt')) if 'prompt' in fmt.columns else None
     for name, x in zip(names, (chosen, rejected)):
         if isinstance(x, str) and not x.strip(): bad(f'{name} is empty', 'write the answer, or take the row out')
-    if chosen == rejected or isinstance(chosen, str) and chosen.strip() == rejected.strip(): bad(f'{names[0]} and {names[1]} are equal', 'take the row out: it prefers nothing')
+    if chosen == rejected or isinstance(chosen,
+        str) and chosen.strip() == rejected.strip(): bad(f'{names[0]} and {names[1]} are equal',
+        'take the row out: it prefers nothing')
     if 'transcript' in fmt.flags:
-        if is_transcript(prompt): prompt, chosen, rejected = _spoken(transcript(prompt)), chosen.strip(), rejected.strip()
+        if is_transcript(prompt):
+            prompt, chosen, rejected = _spoken(transcript(prompt)), chosen.strip(), rejected.strip()
         if is_transcript(chosen) or is_transcript(rejected): chosen, rejected = transcript(chosen), transcript(rejected)
-    if not isinstance(chosen, str): prompt, chosen, rejected = _pair_of_turns(prompt, turns_of(chosen, names[0]), turns_of(rejected, names[1]))
+    if not isinstance(chosen, str): prompt, chosen, rejected = _pair_of_turns(prompt, turns_of(chosen, names[0]),
+        turns_of(rejected, names[1]))
     elif prompt is None: prompt, chosen, rejected = _part_text(chosen, rejected)
     elif 'repeats' in fmt.flags:
-        if not (chosen.startswith(prompt) and rejected.startswith(prompt)): bad('chosen and rejected do not repeat the prompt, as the other rows do', 'write all rows in one way')
+        if not (chosen.startswith(prompt)
+            and rejected.startswith(prompt)): bad('chosen and rejected do not repeat the prompt, as the other rows do',
+            'write all rows in one way')
         chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
-    prompt, chosen, rejected = _alike(_asked(fmt, row, prompt, fmt.columns.get('prompt', 'the shared prompt')), _answered(chosen, names[0]), _answered(rejected, names[1]))
+    prompt, chosen, rejected = _alike(_asked(fmt, row, prompt, fmt.columns.get('prompt', 'the shared prompt')),
+        _answered(chosen, names[0]), _answered(rejected, names[1]))
     return dict(prompt=prompt, chosen=chosen, rejected=rejected) | _tools(fmt, row)
 
 @_reader
 def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A pair; for SFT its prompt and the chosen answer, for RL its prompt"
-    out = _preferred(fmt, row, _need(fmt, row, 'chosen'), _need(fmt, row, 'rejected'), [fmt.columns['chosen'], fmt.columns['rejected']])
+    out = _preferred(fmt, row, _need(fmt, row, 'chosen'), _need(fmt, row, 'rejected'),
+        [fmt.columns['chosen'], fmt.columns['rejected']])
     if fmt.task == 'preference': return out
     if fmt.task != 'rl': return {'completion' if k == 'chosen' else k: v for k, v in out.items() if k != 'rejected'}
     _no_tools(fmt, row)
     return _extra(fmt, row) | dict(prompt=out['prompt'])
 
-# %% ../../nbs/data/01_formats.ipynb #d1e953d0
+# %% ../../nbs/data/01_formats.ipynb #1a8c0cfc
 MARKS = (('0', '1'), ('1', '2'), ('a', 'b'))   # what tells two columns of answers apart, at the end of their names
 SIGNED = ('overall_preference', 'preference_strength')   # negative: the first is better
 _TIES = re.compile(r'tie|both|neither|equal|same|none', re.I)
@@ -480,13 +583,15 @@ _TIES = re.compile(r'tie|both|neither|equal|same|none', re.I)
 def marks_of(first: str, second: str) -> tuple[str, str] | None:
     "The marks that tell two columns apart, if their names are else the same"
     a, b = plain_name(first), plain_name(second)
-    return next((m for m in MARKS if a.endswith(m[0]) and b.endswith(m[1]) and a[:-1] == b[:-1] and not (a[:-1] or '_')[-1].isdigit()), None)
+    return next((m for m in MARKS if a.endswith(m[0]) and b.endswith(m[1]) and a[:-1] == b[:-1]
+        and not (a[:-1] or '_')[-1].isdigit()), None)
 
 def side_of(value: Any, marks: tuple[str, str], signed: bool = False) -> int | None:
     "0 or 1: which of two answers a verdict prefers; None for a tie; a DataError where it says neither"
     if signed and isinstance(value, (int, float)): return None if value == 0 else int(value > 0)
     if value is None or isinstance(value, str) and _TIES.search(value): return None
-    word = re.split(r'[^a-z0-9]+', str(int(value) if isinstance(value, float) and value.is_integer() else value).strip().lower())[-1]
+    word = re.split(r'[^a-z0-9]+', str(int(value) if isinstance(value, float) and value.is_integer()
+        else value).strip().lower())[-1]
     for names in (marks, ('first', 'second'), ('left', 'right')):
         if word in names: return names.index(word)
     if word in '01' and marks == ('1', '2') and word == '0': return None   # 0 of 1 and 2: neither
@@ -495,7 +600,8 @@ def side_of(value: Any, marks: tuple[str, str], signed: bool = False) -> int | N
 def _better(fmt: Format, row: Mapping[str, Any]) -> int | None:
     "Which of the two answers of a row is better"
     marks = marks_of(fmt.columns['first'], fmt.columns['second']) or ('', '')
-    if 'against' not in fmt.columns: return side_of(fmt.get(row, 'verdict'), marks, plain_name(fmt.columns['verdict']) in SIGNED)
+    if 'against' not in fmt.columns: return side_of(fmt.get(row, 'verdict'), marks,
+        plain_name(fmt.columns['verdict']) in SIGNED)
     a, b = fmt.get(row, 'verdict'), fmt.get(row, 'against')   # a score, or a yes, for each
     return None if a is None or b is None or a == b else int(b > a)
 
@@ -507,7 +613,7 @@ def _read_compared(fmt: Format, row: Mapping[str, Any]) -> dict:
     pair = [_need(fmt, row, 'first'), _need(fmt, row, 'second')]
     return _preferred(fmt, row, pair[side], pair[1 - side], [names[side], names[1 - side]])
 
-# %% ../../nbs/data/01_formats.ipynb #d8e763fe
+# %% ../../nbs/data/01_formats.ipynb #59710d02
 ANSWER_KEYS, RANK_KEYS = ('response', 'answer', 'text', 'completion', 'content', 'output'), ('rank',)
 SCORE_KEYS = ('overall_score', 'score', 'rating', 'reward', 'pm_score')
 
@@ -524,21 +630,24 @@ def ranked_keys(value: Any) -> tuple[str, str] | None:
 def _read_ranked(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The best and the worst of several answers"
     column, answers = fmt.columns['answers'], json_value(_need(fmt, row, 'answers'))
-    text, number = ranked_keys(answers) or bad(f'{column} holds no answers with ranks or scores', 'write them, or take the row out')
-    scored = [(a[number], a[text]) for a in answers if isinstance(a.get(number), (int, float)) and isinstance(a.get(text), str)]
+    text, number = ranked_keys(answers) or bad(f'{column} holds no answers with ranks or scores',
+        'write them, or take the row out')
+    scored = [(a[number], a[text]) for a in answers if isinstance(a.get(number), (int, float))
+        and isinstance(a.get(text), str)]
     low, high = min(scored, key=lambda x: x[0]), max(scored, key=lambda x: x[0])
     if low[0] == high[0]: raise LeftOut('a tie: it prefers no answer')
     best, worst = (low, high) if number in RANK_KEYS else (high, low)
     return _preferred(fmt, row, best[1], worst[1], [f'the best of {column}', f'the worst of {column}'])
 
-# %% ../../nbs/data/01_formats.ipynb #45551f86
+# %% ../../nbs/data/01_formats.ipynb #66cb528a
 def label_name(value: Any) -> str:
     "The name of a label, however it is written"
     if isinstance(value, str) and value.strip(): return value.strip()
     if isinstance(value, bool): return str(value).lower()
     if isinstance(value, int): return str(value)
     if isinstance(value, float) and value.is_integer(): return str(int(value))
-    bad('the label is missing' if value is None or value == '' else f'the label {value!r} is no class', 'use names or whole numbers')
+    bad('the label is missing' if value is None or value == '' else f'the label {value!r} is no class',
+        'use names or whole numbers')
 
 def _label_id(names: Sequence[str], value: Any) -> int:
     "The number of a label among the names"
@@ -564,8 +673,10 @@ def _read_tags(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Tokens and the number of each one's tag; -100 stays, and is not trained"
     tokens, tags = (listed(_need(fmt, row, k)) for k in ('tokens', 'tags'))
     for slot, x in (('tokens', tokens), ('tags', tags)):
-        if not isinstance(x, list): bad(f'{fmt.columns[slot]} holds {type(x).__name__}, not a list', 'write one value for each token')
+        if not isinstance(x, list): bad(f'{fmt.columns[slot]} holds {type(x).__name__}, not a list',
+            'write one value for each token')
     if not tokens: bad(f'{fmt.columns["tokens"]} is empty', 'take the row out')
     if len(tokens) != len(tags): bad(f'{len(tokens)} tokens, but {len(tags)} tags', 'write one tag for each token')
-    if wrong := next((t for t in tokens if not isinstance(t, str) or not t), None): bad(f'the token {wrong!r} is no text', 'write tokens as text')
+    if wrong := next((t for t in tokens if not isinstance(t, str) or not t),
+        None): bad(f'the token {wrong!r} is no text', 'write tokens as text')
     return dict(tokens=tokens, tags=[-100 if t == -100 else _label_id(fmt.label_names, t) for t in tags])

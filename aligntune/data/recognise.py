@@ -13,22 +13,26 @@ from typing import Any, NoReturn
 # %% auto #0
 __all__ = ['log', 'Rows', 'Candidate', 'candidates', 'settled', 'recognise']
 
-# %% ../../nbs/data/01b_recognise.ipynb #81aa23f3
+# %% ../../nbs/data/01b_recognise.ipynb #f4526188
 from ..core.errors import DataError, SpecError, did_you_mean
-from .formats import (ALIASES, MARKS, NAMES, RESERVED, SHAPES, SIGNED, TASKS, Format, Shape, in_order, known_columns, label_name,
+from .formats import (ALIASES, MARKS, NAMES, RESERVED, SHAPES, SIGNED, TASKS, Format, Shape, in_order,
+    known_columns, label_name,
                                     plain_name, ranked_keys, value_at)
 from .sources import Source
-from .turns import boxed_answer, ends_answered, is_transcript, kind_of_turns, listed, texts_in, transcript, turns_of
+from .turns import (boxed_answer, ends_answered, is_transcript, kind_of_turns, listed, texts_in, transcript,
+                                  turns_of)
 
 # %% ../../nbs/data/01b_recognise.ipynb #7dd70431
 log = logging.getLogger('aligntune')
 Rows = Sequence[Mapping[str, Any]]
 Candidate = tuple[Shape, dict[str, str]]   # a shape, and the column of each slot
 
-# %% ../../nbs/data/01b_recognise.ipynb #a5613de8
-_KINDS = dict(messages=('messages',), sharegpt=('sharegpt',), dialogue=('pairs', 'texts'))   # chat shape -> kinds of turns
+# %% ../../nbs/data/01b_recognise.ipynb #aa3a43a5
+_KINDS = dict(messages=('messages',), sharegpt=('sharegpt',),
+    dialogue=('pairs', 'texts'))   # chat shape -> kinds of turns
 
-def _values(head: Rows, path: str | None, n: int = 100) -> list[Any]: return [v for r in head[:n] if (v := value_at(r, path)) is not None]
+def _values(head: Rows, path: str | None, n: int = 100) -> list[Any]: return [v for r in head[:n] if (v := value_at(r,
+    path)) is not None]
 
 def _is_text(values: list) -> bool: return all(isinstance(v, str) for v in values)
 
@@ -36,27 +40,43 @@ def _is_thought(values: list) -> bool:
     said = [v for v in values if not isinstance(v, str) or v.strip()]
     return bool(said) and all(isinstance(v, str) and ' ' in v.strip() for v in said)
 
-def _is_answer(values: list) -> bool: return not values or any(isinstance(v, (str, list)) or kind_of_turns(v) for v in values)
+def _spoken(values: list) -> bool:
+    "Whether most texts are transcripts"
+    return bool(values) and 2*sum(map(is_transcript, values)) > len(values)
 
-_OPTIONAL = dict(input=_is_text, system=_is_text, thoughts=_is_thought, history=lambda v: any(isinstance(listed(x), list) for x in v))
+def _is_answer(values: list) -> bool: return not values or any(isinstance(v, (str, list)) or kind_of_turns(v)
+    for v in values)
+
+def _is_prompt(values: list) -> bool:
+    "Whether values ask: texts, or turns that wait for an answer"
+    return all(isinstance(v, str) or kind_of_turns(v) and not (kind_of_turns(v) in ('messages', 'sharegpt')
+        and ends_answered(v)) for v in values)
+
+_OPTIONAL = dict(input=_is_text, system=_is_text, thoughts=_is_thought, prompt=_is_prompt,
+    history=lambda v: any(isinstance(listed(x), list) for x in v))
 
 def _suits(shape: Shape, slots: Mapping[str, str], head: Rows) -> bool:
     "Whether the values suit the shape, where names alone don't tell"
     if shape.name in _KINDS:
         kinds = {kind_of_turns(v) for v in _values(head, slots['messages']) if v not in ([], '')}
         return bool(kinds & {*_KINDS[shape.name]}) if kinds else shape.name != 'dialogue'
-    if shape.read == 'text': return _is_text(_values(head, slots['text']))
+    if shape.read == 'text': return _is_text(values := _values(head,
+        slots['text'])) and (plain_name(slots['text']) in ('text', 'content') or _spoken(values))
     return shape.read != 'pair' or all(_is_answer(_values(head, slots[s])) for s in shape.needs)
 
-# %% ../../nbs/data/01b_recognise.ipynb #d2802703
-_STEMS = ('response', 'answer', 'completion', 'conversation', 'output', 'human_ref', 'summary', 'candidate', 'generation', 'messages', 'text')
-_VERDICTS = ('better_response_id', 'better_id', 'preferred_id', 'chosen_id', 'winner', 'preferred', 'preference', 'better', 'choice', 'verdict', *SIGNED, 'safer_response_id')
-_EACH = ('winner', 'winner_model', 'score', 'rating', 'reward', 'overall_score')   # a verdict in two columns, one for each answer
+# %% ../../nbs/data/01b_recognise.ipynb #847f812c
+_STEMS = ('response', 'answer', 'completion', 'conversation', 'output', 'human_ref', 'summary', 'candidate',
+    'generation', 'messages', 'text')
+_VERDICTS = ('better_response_id', 'better_id', 'preferred_id', 'chosen_id', 'winner', 'preferred', 'preference',
+    'better', 'choice', 'verdict', *SIGNED, 'safer_response_id')
+_EACH = ('winner', 'winner_model', 'score', 'rating', 'reward',
+    'overall_score')   # a verdict in two columns, one for each answer
 
 def _verdict(known: Mapping[str, str], marks: tuple[str, str], joint: str) -> dict[str, str] | None:
     "The columns that say which of two answers is better"
     for name in _EACH:
-        if (a := known.get(name + joint + marks[0])) and (b := known.get(name + joint + marks[1])): return dict(verdict=a, against=b)
+        a, b = (known.get(name + joint + m) for m in marks)
+        if a and b: return dict(verdict=a, against=b)
     return next((dict(verdict=known[n]) for n in _VERDICTS if n in known), None)
 
 def _compared(known: Mapping[str, str]) -> list[dict[str, str]]:
@@ -64,30 +84,40 @@ def _compared(known: Mapping[str, str]) -> list[dict[str, str]]:
     found = []
     for stem, joint, marks in product(_STEMS, ('_', ''), MARKS):
         first, second = known.get(stem + joint + marks[0]), known.get(stem + joint + marks[1])
-        if first and second and (verdict := _verdict(known, marks, joint)): found.append(dict(first=first, second=second) | verdict)
+        if first and second and (verdict := _verdict(known, marks, joint)): found.append(dict(first=first,
+            second=second) | verdict)
     return found
+
+def _is_talk(value: Any, answered: bool) -> bool:
+    "Whether a value holds turns, with an answer where one is to be trained"
+    return kind_of_turns(value) in ('messages', 'sharegpt') and (ends_answered(value) or not answered)
 
 def _ranked(known: Mapping[str, str], head: Rows) -> list[dict[str, str]]:
     "Columns of ranked or scored answers"
     return [dict(answers=c) for c in known.values() if any(ranked_keys(v) for v in _values(head, c, 10))]
 
-# %% ../../nbs/data/01b_recognise.ipynb #47198d14
+# %% ../../nbs/data/01b_recognise.ipynb #3704a5a4
 def _filled(shape: Shape, known: Mapping[str, str], head: Rows) -> list[dict[str, str]]:
     "The ways in which columns fill the slots that a shape needs"
     if shape.read == 'compared': return _compared(known)
     if shape.read == 'ranked': return _ranked(known, head)
     choices = [list(dict.fromkeys(known[n] for n in names if n in known)) for names in shape.needs.values()]
+    if shape.read == 'choice': choices[-1] = choices[-1][:1]   # the letter, where the text stands beside it
     if shape.name in _KINDS and not choices[0]:   # turns in a column of another name
-        choices[0] = [c for n, c in known.items() if '.' not in c and n not in _OTHERS and any(kind_of_turns(v) in ('messages', 'sharegpt') for v in _values(head, c, 10))]
+        choices[0] = [c for n, c in known.items() if '.' not in c and n not in _OTHERS
+            and any(_is_talk(v, shape.read == 'chat') for v in _values(head, c, 10))]
     return [dict(zip(shape.needs, picked)) for picked in product(*choices) if len(set(picked)) == len(picked)]
 
-_OTHERS = {n for s in SHAPES for slot, names in (*s.needs.items(), *s.may.items()) if slot in ('prompt', 'completion', 'chosen', 'rejected', 'answer', 'input', 'history') for n in names}
+_OTHERS = {n for s in SHAPES for slot, names in (*s.needs.items(), *s.may.items()) if slot in ('prompt', 'completion',
+    'chosen', 'rejected', 'answer', 'input', 'history') and s.read not in ('preference', 'compared', 'ranked')
+    or slot in ('chosen', 'rejected') for n in names}
 
 def _with_optional(shape: Shape, slots: dict[str, str], known: Mapping[str, str], head: Rows) -> dict[str, str]:
     "The slots, and those that a shape may use"
     for slot, names in shape.may.items():
         fits = _OPTIONAL.get(slot, lambda values: True)
-        if (c := next((known[n] for n in names if n in known and known[n] not in slots.values() and fits(_values(head, known[n]))), None)): slots[slot] = c
+        if (c := next((known[n] for n in names if n in known and known[n] not in slots.values()
+            and fits(_values(head, known[n]))), None)): slots[slot] = c
     return slots
 
 def candidates(columns: Sequence[str], task: str, head: Rows = (), name: str | None = None) -> list[Candidate]:
@@ -96,12 +126,15 @@ def candidates(columns: Sequence[str], task: str, head: Rows = (), name: str | N
     found: list[Candidate] = []
     for last_resort in (False, True):
         for shape in SHAPES:
-            if found and last_resort or task not in shape.tasks or name not in (None, shape.name) or shape.last_resort != last_resort: continue
-            found += [(shape, _with_optional(shape, s, known, head)) for s in _filled(shape, known, head) if _suits(shape, s, head)]
+            if found and last_resort or task not in shape.tasks or name not in (None,
+                shape.name) or shape.last_resort != last_resort: continue
+            found += [(shape, _with_optional(shape, s, known, head)) for s in _filled(shape, known, head)
+                if _suits(shape, s, head)]
     used = [set(slots.values()) for _, slots in found]
-    return [f for i, f in enumerate(found) if not any(used[i] < u or used[i] == u and j < i for j, u in enumerate(used))]
+    return [f for i, f in enumerate(found) if not any(used[i] < u or used[i] == u and j < i for j,
+        u in enumerate(used))]
 
-# %% ../../nbs/data/01b_recognise.ipynb #0d390e61
+# %% ../../nbs/data/01b_recognise.ipynb #bdac7565
 _SHARE = .9   # of the rows that were looked at
 
 def _flat(texts: Iterable[str]) -> list[str]: return [' '.join(t.split()) for t in texts if t.strip()]
@@ -109,7 +142,8 @@ def _flat(texts: Iterable[str]) -> list[str]: return [' '.join(t.split()) for t 
 def _is_chat(candidate: Candidate, head: Rows) -> bool:
     "Whether what is asked stands in a conversation"
     shape, slots = candidate
-    return shape.name in _KINDS or any(kind_of_turns(v) in ('messages', 'sharegpt') for v in _values(head, slots[next(iter(shape.needs))], 10))
+    return shape.name in _KINDS or any(kind_of_turns(v) in ('messages', 'sharegpt')
+        for v in _values(head, slots[next(iter(shape.needs))], 10))
 
 def _parts(candidate: Candidate, row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     "What is asked and what is answered, as texts"
@@ -117,8 +151,10 @@ def _parts(candidate: Candidate, row: Mapping[str, Any]) -> tuple[list[str], lis
     if shape.name in _KINDS:
         try: turns = turns_of(value_at(row, slots['messages']))
         except DataError: return [], []
-        return tuple(_flat(t['content'] for t in turns if t['role'] == role) for role in ('user', 'assistant'))  # type: ignore[return-value]
-    ask, *answer = (_flat(texts_in(value_at(row, slots[s]))) for s in dict.fromkeys((*shape.needs, 'answer')) if s in slots)
+        return tuple(_flat(t['content'] for t in turns if t['role'] == role)
+            for role in ('user', 'assistant'))  # type: ignore[return-value]
+    ask, *answer = (_flat(texts_in(value_at(row, slots[s]))) for s in dict.fromkeys((*shape.needs, 'answer'))
+        if s in slots)
     return ask, answer[0] if answer else []
 
 def _related(a: list[str], b: list[str]) -> bool:
@@ -131,7 +167,7 @@ def _repeats(text: Candidate, other: Candidate, row: Mapping[str, Any]) -> bool:
     (whole, _), (asks, answers) = _parts(text, row), _parts(other, row)
     return bool(whole) and bool(answers or asks) and all(t in whole[0] for t in answers or asks)
 
-# %% ../../nbs/data/01b_recognise.ipynb #cef9cc08
+# %% ../../nbs/data/01b_recognise.ipynb #cef9c1a2
 def _often(test: Any, a: Candidate, b: Candidate, head: Rows) -> bool:
     "Whether a test holds in nine of ten rows that have both readings"
     both = [r for r in head if all(value_at(r, c[1][s]) is not None for c in (a, b) for s in c[0].needs if s in c[1])]
@@ -147,21 +183,28 @@ def _column(candidate: Candidate, last: bool = False) -> str:
 
 def _why_taken(a: Candidate, b: Candidate, head: Rows) -> str | None:
     "Why candidate `a` is taken and `b` is left aside; None where the rows don't say so"
+    if a[0].read in ('label', 'tags'): return None
+    if a[0].read == 'choice': return f'{a[1]["choices"]} belong to {_column(a)}' if _column(a) == _column(b) else None
     text, chat, chat_b = b[0].name == 'text', _is_chat(a, head), _is_chat(b, head)
     if a[0].name == 'text' or chat_b and not chat: return None
     if text:
         if _often(lambda r: _repeats(b, a, r), a, b, head): return f'{_column(b)} repeats {_column(a, True)}'
-        return f'{_column(b)} is the same in all rows' if len(head) > 1 and _varies(a, head) and not _varies(b, head) else None
+        return f'{_column(b)} is the same in all rows' if len(head) > 1 and _varies(a, head) and not _varies(b,
+            head) else None
     if not _often(lambda r: _related(_parts(a, r)[0], _parts(b, r)[0]), a, b, head): return None
     same = _often(lambda r: _related(_parts(a, r)[1], _parts(b, r)[1]) if b[0].read == 'pair' else True, a, b, head)
-    if chat and not chat_b: return f'{_column(a)} holds {_column(b)}' + ('' if b[0].read != 'pair' else f' and {_column(b, True)}' if same else f', and another answer than {_column(b, True)}')
+    if chat and not chat_b: return f'{_column(a)} holds {_column(b)}' + ('' if b[0].read != 'pair'
+        else f' and {_column(b, True)}' if same else f', and another answer than {_column(b, True)}')
     equal = _often(lambda r: _parts(a, r)[1] == _parts(b, r)[1], a, b, head)
-    return f'{_column(b)} repeats {_column(a)}' if equal and _column(a) != _column(b) else f'{_column(b, True)} repeats {_column(a, True)}' if equal else None
+    if not equal: return None
+    answers = _column(a) == _column(b)   # the same question: it is the answer that stands there twice
+    return f'{_column(b, answers)} repeats {_column(a, answers)}'
 
 def settled(found: list[Candidate], head: Rows) -> tuple[list[Candidate], tuple[str, ...]]:
     "The candidates that are left when the rows have had their say, and the reasons"
     left, why = list(found), []
-    order = sorted(range(len(found)), key=lambda i: (not _is_chat(found[i], head), -len(found[i][1]), i))   # the most structured first
+    order = sorted(range(len(found)), key=lambda i: (not _is_chat(found[i], head), -len(found[i][1]),
+        i))   # the most structured first
     for n, i in enumerate(order):
         for j in order[n + 1:]:
             if found[i] in left and found[j] in left and (reason := _why_taken(found[i], found[j], head)):
@@ -169,55 +212,87 @@ def settled(found: list[Candidate], head: Rows) -> tuple[list[Candidate], tuple[
                 why.append(reason)
     return left, tuple(dict.fromkeys(why))
 
-# %% ../../nbs/data/01b_recognise.ipynb #413e0a58
+# %% ../../nbs/data/01b_recognise.ipynb #3948de91
 def _without_chats(found: list[Candidate]) -> list[Candidate]:
     "The candidates without conversations, where a column prompt is there"
     return [f for f in found if f[0].name not in _KINDS] if any(f[0].name == 'prompt' for f in found) else found
 
-def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found if f[0].name == 'prompt'] or found
+def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found
+    if f[0].name == 'prompt'] or found
 
-# %% ../../nbs/data/01b_recognise.ipynb #c2819257
+# %% ../../nbs/data/01b_recognise.ipynb #1ba02cfe
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
 
+def _fillers(source: Source, slot: str, taken: Iterable[str]) -> list[str]:
+    "Columns of other names whose values would suit a slot"
+    others = {c: _values(source.head, c) for c in source.columns if plain_name(c) not in taken}
+    if slot == 'label': return [c for c, v in others.items() if v and all(isinstance(x, (int, str)) for x in v)
+        and 'id' not in plain_name(c).split('_')]
+    return [c for c, v in others.items() if v and _is_text(v) and any(' ' in str(x).strip() for x in v)]
+
 def _lacking(source: Source, task: str) -> str | None:
-    "The fix where a question is there, and the answer stands in a column of another name"
-    known = known_columns(source.columns, source.head[:20])
+    "The question where one column is there, and its partner has another name"
+    known = known_columns(source.columns)
     for shape in SHAPES:
-        if task not in shape.tasks or shape.read != 'pair': continue
-        ask, answer = shape.needs
-        if not any(n in known for n in shape.needs[ask]): continue
-        others = {c: _values(source.head, c) for c in source.columns if plain_name(c) not in shape.needs[ask]}
-        texts = [c for c, v in others.items() if v and _is_text(v) and any(' ' in str(x).strip() for x in v)]
-        if texts: return 'which column is the answer? column_mapping=' + ' or '.join(f'{{{c!r}: {shape.needs[answer][0]!r}}}' for c in texts[:4])
-    return None
+        if task not in shape.tasks or shape.read not in ('pair', 'label'): continue
+        missing = [slot for slot, names in shape.needs.items() if not any(n in known for n in names)]
+        columns = _fillers(source, missing[0], [n for names in shape.needs.values()
+            for n in names]) if len(missing) == 1 else []
+        ways = [f'{{{c!r}: {shape.needs[missing[0]][0]!r}}}' for c in columns[:4]]
+        if ways: return f'which column is the {missing[0]}? column_mapping=' + ' or '.join(ways)
+    for c in source.columns:
+        pair = next((v for v in _values(source.head, c) if isinstance(v, Mapping) and len(v) == 2
+            and all(isinstance(t, str) for t in v.values())), None)
+        if pair and task in ('sft', 'seq2seq'):
+            a, b = pair
+            return (f'which is the source, {a} or {b}? processing_fn=lambda row: '
+                    f'dict(source=row[{c!r}][{a!r}], target=row[{c!r}][{b!r}]), or the other way round')
+    texts = _fillers(source, 'text', ()) if task == 'sft' else []
+    return 'which column is the text? column_mapping=' + ' or '.join(f'{{{c!r}: "text"}}'
+        for c in texts[:4]) if texts else None
 
 def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
     "Say that the columns don't suit, what would, and what they look like instead"
     columns, wanted = source.columns, [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
     other = {t: [_line(*c) for c in candidates(columns, t, source.head)] for t in TASKS if t != task}
-    looks = next((f'they look like {c[0]}, which is for {TASKS[t]}' for t, c in other.items() if c and t != 'seq2seq'), '')
+    looks = next((f'they look like {c[0]}, which is for {TASKS[t]}' for t, c in other.items() if c and t != 'seq2seq'),
+        '')
     flat = next((c for c in ('messages', 'conversations', 'conversation') if c in columns), None)
     looks = looks or (f'{flat} holds text or numbers, not turns' if flat else '')
-    close = [(n, c) for s in wanted for names in s.needs.values() for n in names for c in columns if SequenceMatcher(None, n, c).ratio() > .75 and n not in columns]
+    usual = {n for s in wanted for names in s.needs.values() for n in names}
+    close = [(n, c) for s in wanted for names in s.needs.values() for n in names for c in columns
+             if SequenceMatcher(None, n,
+                 c).ratio() > .75 and n not in columns and '.' not in n and plain_name(c) not in usual]
     first = next((n[0] for n in wanted[0].needs.values() if n), 'prompt')
-    fix = f'column_mapping={{{close[0][1]!r}: {close[0][0]!r}}}' if close else f'rename columns with column_mapping={{"yours": "{first}"}}, or build rows with processing_fn'
-    raise DataError(f'{source.name}: the columns {", ".join(columns)} are no {"format" if name is None else name} that {TASKS[task]} can use', where=source.name,
-                    why=(looks + '; ' if looks else '') + 'wanted: ' + ' | '.join(dict.fromkeys(s.columns.split(', [')[0] for s in wanted if not s.last_resort)), fix=not close and _lacking(source, task) or fix)
+    fix = f'rename columns with column_mapping={{"yours": "{first}"}}, or build rows with processing_fn'
+    if close: fix = f'column_mapping={{{close[0][1]!r}: {close[0][0]!r}}}'
+    what = 'format' if name is None else name
+    raise DataError(f'{source.name}: the columns {", ".join(columns)} are no {what} that {TASKS[task]} can use',
+        where=source.name,
+                    why=(looks + '; ' if looks
+                        else '') + 'wanted: ' + ' | '.join(dict.fromkeys(s.columns.split(', [')[0] for s in wanted
+                        if not s.last_resort)), fix=name is None and not close and _lacking(source, task) or fix)
 
 def _refuse_many(source: Source, found: list[Candidate]) -> NoReturn:
     "Name the candidates and the one argument that settles it"
     rows = source.head if source.streaming else source.rows
-    which = {tuple(slots.values()): next((r['_row'] for r in rows if all(value_at(r, slots[k]) is not None for k in s.needs)), None) for s, slots in found}
+    which = {tuple(slots.values()): next((r['_row'] for r in rows
+        if all(value_at(r, slots[k]) is not None for k in s.needs)), None) for s, slots in found}
     names = list(dict.fromkeys(s.name for s, _ in found))
-    seen = [f'{_line(*f)} first in row {which[tuple(f[1].values())]}' for f in found if which[tuple(f[1].values())] is not None]
+    seen = [f'{_line(*f)} first in row {which[tuple(f[1].values())]}' for f in found
+        if which[tuple(f[1].values())] is not None]
     if len(names) > 1: fix = 'data_format=' + ' or '.join(map(repr, names))
     else:
         shape = found[0][0]
         slot = next(k for k in shape.needs if len({f[1][k] for f in found}) > 1)
-        fix = 'column_mapping=' + ' or '.join(f'{{{f[1][slot]!r}: {_free(shape, slot, source.columns)!r}}}' for f in found)
+        fix = 'column_mapping=' + ' or '.join(f'{{{f[1][slot]!r}: {_free(shape, slot, source.columns)!r}}}'
+            for f in found)
     mixed = len({v for v in which.values() if v is not None}) > 1
-    raise DataError(f'{source.name}: the rows have mixed schemas' if mixed else f'{source.name}: the columns {", ".join(source.columns)} can be read in {len(found)} ways', where=source.name,
-                    why=' | '.join(seen if mixed else [_line(*f) for f in found]), fix='write all rows in one way, or '*mixed + fix)
+    raise DataError(f'{source.name}: the rows have mixed schemas' if mixed
+        else f'{source.name}: the columns {", ".join(source.columns)} can be read in {len(found)} ways',
+        where=source.name,
+                    why=' | '.join(seen if mixed else [_line(*f)
+                        for f in found]), fix='write all rows in one way, or '*mixed + fix)
 
 def _free(shape: Shape, slot: str, columns: Sequence[str]) -> str:
     "A name for the slot that no column has yet"
@@ -228,18 +303,21 @@ def _mapped(source: Source, found: list[Candidate]) -> list[Candidate]:
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #807987b7
+# %% ../../nbs/data/01b_recognise.ipynb #a32dd182
 def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None:
     "Refuse rows that would be trained as what they are not"
     known = known_columns(source.columns)
     if task in ('sft', 'rl') and {'role', 'parent_id'} <= {*known} and any(s.name == 'text' for s, _ in found):
-        raise DataError(f'{source.name}: each row is one turn of a conversation, not a conversation', where=source.name, why=f'the columns {known["role"]} and {known["parent_id"]} say whose turn it is and what it replies to',
+        raise DataError(f'{source.name}: each row is one turn of a conversation, not a conversation', where=source.name,
+            why=f'the columns {known["role"]} and {known["parent_id"]} say whose turn it is and what it replies to',
                         fix='join the turns of each conversation into a column messages')
-    if task == 'sft' and 'label' in known and any(s.read == 'pair' for s, _ in found) and (marks := _values(source.head, known['label'])) and all(isinstance(v, bool) for v in marks):
-        raise DataError(f'{source.name}: the column {known["label"]} marks answers as good or bad', where=source.name, why='SFT would learn the bad ones too',
+    if task == 'sft' and 'label' in known and any(s.read == 'pair' for s,
+        _ in found) and (marks := _values(source.head, known['label'])) and all(isinstance(v, bool) for v in marks):
+        raise DataError(f'{source.name}: the column {known["label"]} marks answers as good or bad', where=source.name,
+            why='SFT would learn the bad ones too',
                         fix=f'processing_fn=lambda row: row if row[{known["label"]!r}] else None, to train on the good ones')
 
-# %% ../../nbs/data/01b_recognise.ipynb #7b095a5a
+# %% ../../nbs/data/01b_recognise.ipynb #510ef0a7
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -254,7 +332,8 @@ def _seen_labels(source: Source, column: str) -> tuple[dict[str, Any], Any]:
     for row in _label_rows(source, [column]):
         value = listed(row.get(column))
         for v in value if isinstance(value, list) else [value]:
-            if isinstance(v, (str, bool, int)) and v != '' and v != -100 or isinstance(v, float) and v.is_integer(): seen[label_name(v)] = v
+            if isinstance(v, (str, bool, int)) and v != '' and v != -100 or isinstance(v,
+                float) and v.is_integer(): seen[label_name(v)] = v
             elif isinstance(v, float): odd = v
     return seen, odd
 
@@ -262,9 +341,11 @@ def _unlabelled(source: Source, column: str, seen: Mapping[str, Any]) -> bool:
     "Whether the label -1 means that there is none"
     if '-1' not in seen: return False
     others = {n for n in seen if n != '-1'}
-    if _named((source.rows.features or {}).get(column)) or others == {*map(str, range(len(others)))} and len(others) > 2: return True
+    if _named((source.rows.features or {}).get(column)) or others == {*map(str,
+        range(len(others)))} and len(others) > 2: return True
     if others != {'0', '1'}: return False
-    raise DataError(f'{source.name}: {column} holds -1, 0 and 1', where=source.name, why='-1 may be a class, or mean that nobody labelled the row',
+    raise DataError(f'{source.name}: {column} holds -1, 0 and 1', where=source.name,
+        why='-1 may be a class, or mean that nobody labelled the row',
                     fix=f'write classes as words, or leave those rows out: processing_fn=lambda row: row if row[{column!r}] >= 0 else None')
 
 def _texts_of_labels(source: Source, column: str, names: str | None) -> tuple[str, ...] | None:
@@ -272,14 +353,17 @@ def _texts_of_labels(source: Source, column: str, names: str | None) -> tuple[st
     if names is None: return None
     pairs = {(r.get(column), r.get(names)) for r in _label_rows(source, [column, names])}
     by = dict(p for p in pairs if isinstance(p[0], int) and isinstance(p[1], str) and p[0] >= 0)
-    return tuple(by[i] for i in range(len(by))) if len(by) > 1 and set(by) == {*range(len(by))} and len({*by.values()}) == len(by) else None
+    whole = len(by) > 1 and set(by) == {*range(len(by))} and len({*by.values()}) == len(by)
+    return tuple(by[i] for i in range(len(by))) if whole else None
 
-def _all_labels(source: Source, slots: Mapping[str, str], slot: str, names: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
+    names: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
     "The label names of a source, and whether -1 means that there is no label"
     column = slots[slot]
     own = _named((source.rows.features or {}).get(column))
     if own and not source.streaming and slot == 'label' and {*source.rows.unique(column)} <= {-1, None}:
-        raise DataError(f'{source.name}: nobody labelled these rows: {column} is -1 in all of them', where=source.name, fix='take a split that has labels: split="train"')
+        raise DataError(f'{source.name}: nobody labelled these rows: {column} is -1 in all of them', where=source.name,
+            fix='take a split that has labels: split="train"')
     if names: return tuple(map(str, names)), bool(own)
     if own: return tuple(own), True
     seen, odd = _seen_labels(source, column)
@@ -289,20 +373,23 @@ def _all_labels(source: Source, slots: Mapping[str, str], slot: str, names: Sequ
     if len(seen) < 2:
         held = f'one label only: {next(iter(seen))}' if len(seen) == 1 else 'no labels'
         nobody = 'nobody labelled these rows; take another split, or ' if [*seen] == ['-1'] else ''
-        raise DataError(f'{source.name}: {column} holds {held}', where=source.name, why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''),
+        raise DataError(f'{source.name}: {column} holds {held}', where=source.name,
+            why='a classifier needs two or more to tell apart' + (f'; {odd!r} is no class' if odd is not None else ''),
                         fix=nobody + f'give rows of every class, or name another column: column_mapping={{"yours": "{slot}"}}')
     return in_order(seen), missing
 
-# %% ../../nbs/data/01b_recognise.ipynb #9bd997da
+# %% ../../nbs/data/01b_recognise.ipynb #e84fe0a7
 def _rl_flags(shape: Shape, slots: Mapping[str, str], head: Rows) -> set[str]:
     "Where the answer stands that a reward compares with"
     flags, answers = set(), _values(head, slots.get('answer'))
     ask = next(iter(shape.needs))
     if 'answer' not in slots:
-        chats = [v for v in _values(head, slots.get('messages')) if ends_answered(v)] if shape.read == 'prompt_chat' else []
+        chats = [v for v in _values(head, slots.get('messages'))
+            if ends_answered(v)] if shape.read == 'prompt_chat' else []
         spoken = [v for v in _values(head, slots.get(ask)) if is_transcript(v)] if shape.read == 'prompt' else []
         if spoken: flags.add('transcript')
-        answers = [t for v in chats for t in texts_in(v)[-1:]] + [t['content'] for v in spoken for t in transcript(v)[-1:] if t['role'] == 'assistant' and t['content']]
+        answers = [t for v in chats for t in texts_in(v)[-1:]] + [t['content'] for v in spoken
+            for t in transcript(v)[-1:] if t['role'] == 'assistant' and t['content']]
         if answers: flags.add('last')
     elif any(is_transcript(v) for v in _values(head, slots.get(ask))): flags.add('transcript')
     if any('####' in str(v) for v in answers): flags.add('final')
@@ -314,17 +401,19 @@ def _pair_flags(slots: Mapping[str, str], head: Rows) -> set[str]:
     sides = [slots.get(a) or slots.get(b) for a, b in (('chosen', 'first'), ('rejected', 'second'))]
     rows = [(value_at(r, slots.get('prompt')), *(value_at(r, c) for c in sides)) for r in head]
     texts = [r for r in rows if isinstance(r[1], str) and isinstance(r[2], str)]
-    if any(is_transcript(x) for r in texts for x in r[:2]) or any(is_transcript(r[0]) for r in rows): return {'transcript'}
+    if any(is_transcript(x) for r in texts for x in r[:2]) or any(is_transcript(r[0])
+        for r in rows): return {'transcript'}
     if 'prompt' not in slots: return {'shared'}
     starts = lambda p, x: x.startswith(p) and x.strip() != p.strip()
-    return {'repeats'} if texts and all(isinstance(p, str) and p.strip() and starts(p, a) and starts(p, b) for p, a, b in texts) else set()
+    return {'repeats'} if texts and all(isinstance(p, str) and p.strip() and starts(p, a) and starts(p, b) for p, a,
+        b in texts) else set()
 
 def _flags(shape: Shape, task: str, slots: Mapping[str, str], head: Rows) -> set[str]:
     "What the first rows show beyond their columns"
     flags = _rl_flags(shape, slots, head) if task == 'rl' and shape.read != 'preference' else set()
     if shape.read in ('preference', 'compared', 'ranked'): flags |= _pair_flags(slots, head)
     if shape.last_resort and task != 'rl': flags.add('chosen')
-    if shape.read == 'text' and (texts := _values(head, slots['text'])) and 2*sum(map(is_transcript, texts)) > len(texts): flags.add('transcript')
+    if shape.read == 'text' and _spoken(_values(head, slots['text'])): flags.add('transcript')
     if shape.read == 'pair':
         ask, answer = (_values(head, slots[s]) for s in shape.needs)
         if any(is_transcript(v) for v in ask): flags.add('transcript')
@@ -333,15 +422,18 @@ def _flags(shape: Shape, task: str, slots: Mapping[str, str], head: Rows) -> set
 
 def _structured(feature: Any) -> bool:
     "Whether a column of a data set holds objects that Arrow has made alike"
-    return isinstance(feature, dict) or isinstance(feature, list) or hasattr(feature, 'feature') and _structured(feature.feature)
+    return isinstance(feature, dict) or isinstance(feature, list) or hasattr(feature,
+        'feature') and _structured(feature.feature)
 
-# %% ../../nbs/data/01b_recognise.ipynb #0e7f1bd2
+# %% ../../nbs/data/01b_recognise.ipynb #740e6501
 def _format_name(data_format: str | None, task: str) -> str | None:
     "The shape that the user named, if any"
     name = None if data_format in (None, 'auto') else ALIASES.get(str(data_format).lower(), str(data_format).lower())
-    if name and name not in NAMES: raise SpecError(f'data_format={data_format!r} is not known', where='argument data_format', fix=did_you_mean(name, [*NAMES, *ALIASES]))
+    if name and name not in NAMES: raise SpecError(f'data_format={data_format!r} is not known',
+        where='argument data_format', fix=did_you_mean(name, [*NAMES, *ALIASES]))
     fitting = list(dict.fromkeys(s.name for s in SHAPES if task in s.tasks))
-    if name and name not in fitting: raise SpecError(f'data_format={data_format!r} is not for {TASKS[task]}', where='argument data_format', fix=f'one of {", ".join(fitting)}')
+    if name and name not in fitting: raise SpecError(f'data_format={data_format!r} is not for {TASKS[task]}',
+        where='argument data_format', fix=f'one of {", ".join(fitting)}')
     return name
 
 def _chosen(source: Source, task: str, name: str | None) -> tuple[Candidate, tuple[str, ...]]:
@@ -368,7 +460,8 @@ def _extras(columns: Sequence[str], task: str, slots: Mapping[str, str], flags: 
     roots = {c if c in columns else c.partition('.')[0] for c in read}
     extras = tuple(c for c in columns if c not in roots | whole)
     if task == 'rl' and (clash := [c for c in extras if c in RESERVED]):
-        raise DataError(f'the column {clash[0]!r} has a name that reward functions are given anyway', fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
+        raise DataError(f'the column {clash[0]!r} has a name that reward functions are given anyway',
+            fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
     return extras
 
 def recognise(
@@ -385,15 +478,20 @@ def recognise(
     (shape, slots), why = _chosen(source, task, name)
     flags = _flags(shape, task, slots, source.head)
     if name == 'text': flags.discard('transcript')   # whole texts, as asked
+    if shape.read == 'text' and 'transcript' not in flags: slots.pop('system', None)
     if system_prompt and (shape.read in ('label', 'tags') or shape.read == 'text' and 'transcript' not in flags):
         raise SpecError(f'system_prompt has no place in rows of the format {shape.name}',
                 where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
     features = source.rows.features or {}
-    if any(_structured(features.get(c if c in features else c.partition('.')[0])) for c in slots.values()): flags.add('padded')
+    if any(_structured(features.get(c if c in features else c.partition('.')[0]))
+        for c in slots.values()): flags.add('padded')
     try: extras = _extras(source.columns, task, slots, flags)
     except DataError as e: raise DataError(f'{source.name}: {e.what}', where=source.name, fix=e.fix) from None
-    labels, missing = _all_labels(source, slots, shape.read if shape.read == 'tags' else 'label', label_names) if shape.read in ('label', 'tags') else ((), False)
+    labels, missing = _all_labels(source, slots, shape.read if shape.read == 'tags' else 'label',
+        label_names) if shape.read in ('label', 'tags') else ((), False)
     if missing and shape.read == 'label': flags.add('unlabelled')
-    if 'transcript' in flags and shape.read == 'text': log.info("%s: each text is split into turns at its speakers' marks; data_format='text' keeps texts whole", source.name)
-    if 'chosen' in flags: log.info('%s: %s is trained as the answer, %s is not used', source.name, slots['chosen'], slots['rejected'])
+    if 'transcript' in flags and shape.read == 'text':
+        log.info("%s: texts are split into turns at the speakers' marks; data_format='text' keeps them whole", source.name)
+    if 'chosen' in flags: log.info('%s: %s is trained as the answer, %s is not used', source.name, slots['chosen'],
+        slots['rejected'])
     return Format(shape, task, slots, extras, frozenset(flags), labels, system_prompt, why)

@@ -35,15 +35,17 @@ def role_of(word: Any, turn: int) -> str:
     if isinstance(word, str) and name in ROLES: return ROLES[name]
     bad(f'turn {turn} has the unknown role {word!r}', f'did you mean {nearest(name, SPEAKERS, 1)[0]}?')
 
-# %% ../../nbs/data/00b_turns.ipynb #647768ac
+# %% ../../nbs/data/00b_turns.ipynb #88070293
 def _words(content: Any, turn: int) -> str | None:
     "The text of a turn's content"
     if content is None or isinstance(content, str): return content
-    if not isinstance(content, list): bad(f'turn {turn} has content that is neither text nor a list of parts', 'write "content": "..."')
+    if not isinstance(content, list): bad(f'turn {turn} has content that is neither text nor a list of parts',
+        'write "content": "..."')
     for part in content:
         kind = part.get('type', 'text') if isinstance(part, dict) else type(part).__name__
         if not isinstance(part, str) and not (kind == 'text' and isinstance(part.get('text'), str)):
-            bad(f'turn {turn} has a part of the kind {kind!r}', 'only text can be trained: leave out images, audio and files')
+            bad(f'turn {turn} has a part of the kind {kind!r}',
+                'only text can be trained: leave out images, audio and files')
     return ''.join(p if isinstance(p, str) else p['text'] for p in content)
 
 def json_value(text: Any) -> Any:
@@ -62,38 +64,46 @@ def tool_call(call: Any, turn: int = 1) -> dict:
     args = f.get('arguments', f.get('parameters'))
     if isinstance(args, str):
         try: args = json.loads(args) if args.strip() else {}
-        except ValueError: bad(f'turn {turn} calls {f["name"]} with arguments that are not JSON', 'write the arguments as an object')
+        except ValueError: bad(f'turn {turn} calls {f["name"]} with arguments that are not JSON',
+            'write the arguments as an object')
     own = {k: v for k, v in call.items() if k == 'id' and v}
     return own | dict(type='function', function=dict(name=f['name'], arguments={} if args is None else args))
 
 def _loads(text: str | None, turn: int) -> Any:
     try: return json.loads(text or '')
-    except ValueError: bad(f'turn {turn} is a function call that is not JSON', 'write {"name": ..., "arguments": {...}}')
+    except ValueError: bad(f'turn {turn} is a function call that is not JSON',
+        'write {"name": ..., "arguments": {...}}')
 
-# %% ../../nbs/data/00b_turns.ipynb #5fdac2f6
+# %% ../../nbs/data/00b_turns.ipynb #9c7b51ae
 def _keys(m: Mapping) -> tuple[str, str]:
     "The keys of a turn's speaker and of its words"
     who = next((k for k in WHO if m.get(k) is not None), WHO[0])
     return who, next((k for k in SAID if m.get(k) is not None), 'value' if who == 'from' else SAID[0])
 
-def _calls(value: Any, turn: int) -> list[dict]: return [tool_call(c, turn) for c in (value if isinstance(value, list) else [value])]
+def _calls(value: Any, turn: int) -> list[dict]: return [tool_call(c, turn)
+    for c in (value if isinstance(value, list) else [value])]
 
 def turn_of(m: Any, turn: int) -> dict:
     "One turn in canonical form; keys without a value are left out"
     if not isinstance(m, Mapping): bad(f'turn {turn} is no object', 'write {"role": ..., "content": ...}')
     who, said = _keys(m)
-    if m.get(who) is None: bad(f'turn {turn} has no {who!r}; it has: {", ".join(map(str, m)) or "nothing"}', f'write {{"{who}": ..., "{said}": ...}}')
+    if m.get(who) is None: bad(f'turn {turn} has no {who!r}; it has: {", ".join(map(str, m)) or "nothing"}',
+        f'write {{"{who}": ..., "{said}": ...}}')
     role, text, calls = role_of(m[who], turn), _words(m.get(said), turn), json_value(m.get('tool_calls'))
     if m[who] == 'function_call': text, calls = '', _loads(text, turn)
     if calls: calls = _calls(calls, turn)
-    if calls and role != 'assistant': bad(f'turn {turn} is by the {role} and calls tools', 'only the assistant calls tools')
-    if text is None and not calls: bad(f'turn {turn} ({role}) has no content: it is null', 'write the text, or take the turn out')
-    if not calls and role != 'tool' and not (text or '').strip(): bad(f'turn {turn} ({role}) has empty content', 'write the text, or take the turn out')
+    if calls and role != 'assistant': bad(f'turn {turn} is by the {role} and calls tools',
+        'only the assistant calls tools')
+    if text is None and not calls: bad(f'turn {turn} ({role}) has no content: it is null',
+        'write the text, or take the turn out')
+    if not calls and role != 'tool' and not (text or '').strip(): bad(f'turn {turn} ({role}) has empty content',
+        'write the text, or take the turn out')
     rest = {k: v for k, v in m.items() if v is not None and k not in (who, said, 'tool_calls')}
     return dict(role=role, content=text or '') | (dict(tool_calls=calls) if calls else {}) | rest
 
-# %% ../../nbs/data/00b_turns.ipynb #5b1b28c3
-ASKS = ('user', 'human', 'input', 'prompt', 'question', 'instruction', 'query')   # keys of a question, where one object holds both
+# %% ../../nbs/data/00b_turns.ipynb #044e045e
+ASKS = ('user', 'human', 'input', 'prompt', 'question', 'instruction',
+    'query')   # keys of a question, where one object holds both
 REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completion')
 
 def listed(value: Any) -> Any:
@@ -112,7 +122,8 @@ def kind_of_turns(value: Any) -> str | None:
     if not (isinstance(value, list) and value): return None
     first = value[0]
     if isinstance(first, str): return 'texts' if all(isinstance(x, str) for x in value) else None
-    if isinstance(first, (list, tuple)): return 'pairs' if len(first) == 2 and all(isinstance(x, str) for x in first) else None
+    if isinstance(first, (list, tuple)): return 'pairs' if len(first) == 2 and all(isinstance(x, str)
+        for x in first) else None
     if not isinstance(first, Mapping): return None
     if any(first.get(k) is not None for k in WHO): return 'sharegpt' if first.get('role') is None else 'messages'
     return 'pairs' if _exchange(first) else None
@@ -121,30 +132,36 @@ def _of_pair(m: Any, i: int) -> list[dict]:
     "The two turns of an exchange"
     if isinstance(m, Mapping):
         keys = _exchange(m)
-        if not keys: bad(f'exchange {i} has not both a question and an answer; it has: {", ".join(map(str, m))}', 'write {"input": ..., "output": ...}')
+        if not keys: bad(f'exchange {i} has not both a question and an answer; it has: {", ".join(map(str, m))}',
+            'write {"input": ..., "output": ...}')
         m = [m[k] for k in keys]
-    if not (isinstance(m, (list, tuple)) and len(m) == 2): bad(f'exchange {i} is no pair of a question and an answer', 'write {"input": ..., "output": ...}')
+    if not (isinstance(m, (list, tuple)) and len(m) == 2): bad(f'exchange {i} is no pair of a question and an answer',
+        'write {"input": ..., "output": ...}')
     return [turn_of(dict(role=r, content=t), 2*i - 1 + k) for k, (r, t) in enumerate(zip(('user', 'assistant'), m))]
 
 def turns_of(value: Any, what: str = 'messages') -> list[dict]:
     "A list of turns in canonical form, not yet judged as a conversation"
     value = listed(value)
-    if not isinstance(value, list): bad(f'{what} holds {type(value).__name__}, not turns', 'write [{"role": "user", "content": ...}, ...]')
+    if not isinstance(value, list): bad(f'{what} holds {type(value).__name__}, not turns',
+        'write [{"role": "user", "content": ...}, ...]')
     if not value: bad(f'{what} is empty', 'write the turns, or take the row out')
     kind = kind_of_turns(value)
     if kind == 'pairs': return [t for i, m in enumerate(value, 1) for t in _of_pair(m, i)]
-    if kind == 'texts': return [turn_of(dict(role=('user', 'assistant')[i % 2], content=t), i + 1) for i, t in enumerate(value)]
+    if kind == 'texts': return [turn_of(dict(role=('user', 'assistant')[i % 2], content=t), i + 1) for i,
+        t in enumerate(value)]
     return [turn_of(m, i) for i, m in enumerate(value, 1)]
 
-# %% ../../nbs/data/00b_turns.ipynb #a4e11b1a
+# %% ../../nbs/data/00b_turns.ipynb #c919a9cb
 def conversation(turns: list[dict], answered: bool = True) -> list[dict]:
     "The turns, if they are a conversation: system at most once and first, then the user, and an answer"
     roles = [t['role'] for t in turns]
     if roles.count('system') > 1: bad('there are two system turns', 'join them into one, at the start')
     if 'system' in roles[1:]: bad(f'the system turn is turn {roles.index("system")+1}, not the first', 'put it first')
     talk = roles[1:] if roles[0] == 'system' else roles
-    if not talk or talk[0] != 'user': bad('the user says nothing' if not talk else f'the {talk[0]} speaks first', 'let a user turn come before it')
-    if answered and 'assistant' not in talk: bad('there is no assistant turn, so there is nothing to learn', 'add the answer')
+    if not talk or talk[0] != 'user': bad('the user says nothing' if not talk else f'the {talk[0]} speaks first',
+        'let a user turn come before it')
+    if answered and 'assistant' not in talk: bad('there is no assistant turn, so there is nothing to learn',
+        'add the answer')
     return turns
 
 def ends_answered(value: Any) -> bool:
@@ -154,7 +171,7 @@ def ends_answered(value: Any) -> bool:
     last = value[-1] if kind else {}
     return isinstance(last, Mapping) and ROLES.get(str(last.get(_keys(last)[0])).lower()) == 'assistant'
 
-# %% ../../nbs/data/00b_turns.ipynb #43c5acb5
+# %% ../../nbs/data/00b_turns.ipynb #efb12e77
 @dataclass(frozen=True)
 class Marks:
     "How a transcript shows who speaks"
@@ -170,11 +187,15 @@ def _marks(example: str, pattern: str, **roles: str) -> Marks:
     return Marks(example, pattern, {w.replace('_', ' '): r for r, ws in roles.items() for w in ws.split()})
 
 TRANSCRIPTS = (
-    _marks('Human: ... (blank line) Assistant: ...', r'(?:^|\n\n)(%s): ?', user='Human User', assistant='Assistant', system='System'),
-    _marks('### Human: ... ### Assistant: ...', r'(?:^|\s*)###\s*(%s): ?', user='Human User Instruction Question', assistant='Assistant Response Answer Bot GPT',
+    _marks('Human: ... (blank line) Assistant: ...', r'(?:^|\n\n)(%s): ?', user='Human User', assistant='Assistant',
+        system='System'),
+    _marks('### Human: ... ### Assistant: ...', r'(?:^|\s*)###\s*(%s): ?', user='Human User Instruction Question',
+        assistant='Assistant Response Answer Bot GPT',
            system='System'),
-    _marks('USER: ... ASSISTANT: ...', r'(?:^|\s+)(%s): ?', user='USER HUMAN', assistant='ASSISTANT GPT', system='SYSTEM', tool='FUNCTION_RESPONSE'),
-    _marks('<human>: ... <bot>: ...', r'(?:^|\s*)<(%s)>:? ?', user='human user', assistant='bot assistant', system='system'),
+    _marks('USER: ... ASSISTANT: ...', r'(?:^|\s+)(%s): ?', user='USER HUMAN', assistant='ASSISTANT GPT',
+        system='SYSTEM', tool='FUNCTION_RESPONSE'),
+    _marks('<human>: ... <bot>: ...', r'(?:^|\s*)<(%s)>:? ?', user='human user', assistant='bot assistant',
+        system='system'),
 )
 
 def _speakers(text: Any) -> tuple[Marks, list[str]] | None:
@@ -197,28 +218,32 @@ def is_transcript(text: Any) -> bool:
 def transcript(text: str) -> list[dict]:
     "The turns of a transcript; the last one may be empty"
     found = _speakers(text)
-    if found is None: bad('the text is no transcript: no speaker\'s mark stands at its start', f'start it with "{TRANSCRIPTS[0].example}"')
+    if found is None: bad('the text is no transcript: no speaker\'s mark stands at its start',
+        f'start it with "{TRANSCRIPTS[0].example}"')
     marks, words = found
     _, *bits = marks.find(words).split(text.lstrip())
     return [dict(role=marks.roles[w], content=t.strip()) for w, t in zip(bits[::2], bits[1::2])]
 
-# %% ../../nbs/data/00b_turns.ipynb #b2f81496
+# %% ../../nbs/data/00b_turns.ipynb #ab9a04eb
 def tools_of(value: Any, what: str = 'tools') -> list[dict] | None:
     "The tools that a row describes, each as templates expect it; None where there are none"
     if isinstance(value, str) and not value.strip(): return None
     tools = json_value(value)
     if isinstance(tools, str): bad(f'{what} is not JSON', 'write a list of tool descriptions')
     if not tools: return None
-    if not isinstance(tools, list): bad(f'{what} holds {type(tools).__name__}, not a list of tools', 'write a list of tool descriptions')
+    if not isinstance(tools, list): bad(f'{what} holds {type(tools).__name__}, not a list of tools',
+        'write a list of tool descriptions')
     framed = [json_value(t) for t in tools]
-    return [dict(type='function', function=t) if isinstance(t, Mapping) and 'function' not in t and 'name' in t else t for t in framed]
+    return [dict(type='function', function=t) if isinstance(t, Mapping) and 'function' not in t and 'name' in t else t
+        for t in framed]
 
-# %% ../../nbs/data/00b_turns.ipynb #20114167
+# %% ../../nbs/data/00b_turns.ipynb #c72d165f
 def texts_in(value: Any) -> list[str]:
     "The texts in a value: itself, or what the turns in it say"
     if isinstance(value, Mapping): value = [value.get(k) for k in _exchange(value) or _keys(value)[1:]]
     elif kind_of_turns(value): value = listed(value)
-    return [value] if isinstance(value, str) else [t for v in value for t in texts_in(v)] if isinstance(value, (list, tuple)) else []
+    return [value] if isinstance(value, str) else [t for v in value for t in texts_in(v)] if isinstance(value,
+        (list, tuple)) else []
 
 # %% ../../nbs/data/00b_turns.ipynb #d2274e92
 def boxed_answer(text: str) -> str | None:
