@@ -17,12 +17,12 @@ def make(path, text):
     "Write `text` as the notebook at `path`"
     p = Path(path)
     old = json.loads(p.read_text())['cells'] if p.exists() else []
-    kept = {(c['cell_type'], ''.join(c['source'])): c for c in old}
-    cells, used = [], set()
+    kept: dict = {}
+    for c in old: kept.setdefault((c['cell_type'], ''.join(c['source'])), []).append(c)   # equal cells, in order
+    cells = []
     for c in cells_of(text, p.name):
-        o = kept.get((c['cell_type'], ''.join(c['source'])))
-        if o and o['id'] not in used: c = o
-        used.add(c['id']); cells.append(c)
+        same = kept.get((c['cell_type'], ''.join(c['source'])))
+        cells.append(same.pop(0) if same else c)
     spec = dict(display_name='python3', language='python', name='python3')
     p.parent.mkdir(parents=True, exist_ok=True)
     p.write_text(json.dumps(dict(cells=cells, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1, ensure_ascii=False) + '\n')

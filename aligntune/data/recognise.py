@@ -220,7 +220,7 @@ def _without_chats(found: list[Candidate]) -> list[Candidate]:
 def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found
     if f[0].name == 'prompt'] or found
 
-# %% ../../nbs/data/01b_recognise.ipynb #1ba02cfe
+# %% ../../nbs/data/01b_recognise.ipynb #f451e478
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
 
 def _fillers(source: Source, slot: str, taken: Iterable[str]) -> list[str]:
@@ -238,7 +238,7 @@ def _lacking(source: Source, task: str) -> str | None:
         missing = [slot for slot, names in shape.needs.items() if not any(n in known for n in names)]
         columns = _fillers(source, missing[0], [n for names in shape.needs.values()
             for n in names]) if len(missing) == 1 else []
-        ways = [f'{{{c!r}: {shape.needs[missing[0]][0]!r}}}' for c in columns[:4]]
+        ways = [f'{{{column!r}: {shape.needs[missing[0]][0]!r}}}' for column in columns[:4]]
         if ways: return f'which column is the {missing[0]}? column_mapping=' + ' or '.join(ways)
     for c in source.columns:
         pair = next((v for v in _values(source.head, c) if isinstance(v, Mapping) and len(v) == 2
