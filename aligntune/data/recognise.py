@@ -220,7 +220,7 @@ def _without_chats(found: list[Candidate]) -> list[Candidate]:
 def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found
     if f[0].name == 'prompt'] or found
 
-# %% ../../nbs/data/01b_recognise.ipynb #f451e478
+# %% ../../nbs/data/01b_recognise.ipynb #6d324842
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
 
 def _fillers(source: Source, slot: str, taken: Iterable[str]) -> list[str]:
@@ -251,48 +251,54 @@ def _lacking(source: Source, task: str) -> str | None:
     return 'which column is the text? column_mapping=' + ' or '.join(f'{{{c!r}: "text"}}'
         for c in texts[:4]) if texts else None
 
+def _misspelt(source: Source, wanted: Sequence[Shape]) -> dict[str, str]:
+    "A column whose name is nearly one that would be read, and that name"
+    names = dict.fromkeys(n for s in wanted for names in s.needs.values() for n in names if '.' not in n)
+    alike = lambda a, b: SequenceMatcher(None, a, b).ratio() > .85
+    return {c: n for c in source.columns if plain_name(c) not in names for n in names if n not in source.columns and alike(n, c)}
+
+def _looks_like(source: Source, task: str) -> str:
+    "What the columns could be used for instead"
+    for other in TASKS:
+        found = candidates(source.columns, other, source.head) if other not in (task, 'seq2seq') else []
+        if found: return f'they look like {_line(*found[0])}, which is for {TASKS[other]}; '
+    flat = next((c for c in ('messages', 'conversations', 'conversation') if c in source.columns), None)
+    return f'{flat} holds text or numbers, not turns; ' if flat else ''
+
 def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
     "Say that the columns don't suit, what would, and what they look like instead"
-    columns, wanted = source.columns, [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
-    other = {t: [_line(*c) for c in candidates(columns, t, source.head)] for t in TASKS if t != task}
-    looks = next((f'they look like {c[0]}, which is for {TASKS[t]}' for t, c in other.items() if c and t != 'seq2seq'),
-        '')
-    flat = next((c for c in ('messages', 'conversations', 'conversation') if c in columns), None)
-    looks = looks or (f'{flat} holds text or numbers, not turns' if flat else '')
-    usual = {n for s in wanted for names in s.needs.values() for n in names}
-    close = [(n, c) for s in wanted for names in s.needs.values() for n in names for c in columns
-             if SequenceMatcher(None, n,
-                 c).ratio() > .75 and n not in columns and '.' not in n and plain_name(c) not in usual]
+    wanted = [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
     first = next((n[0] for n in wanted[0].needs.values() if n), 'prompt')
     fix = f'rename columns with column_mapping={{"yours": "{first}"}}, or build rows with processing_fn'
-    if close: fix = f'column_mapping={{{close[0][1]!r}: {close[0][0]!r}}}'
-    what = 'format' if name is None else name
-    raise DataError(f'{source.name}: the columns {", ".join(columns)} are no {what} that {TASKS[task]} can use',
-        where=source.name,
-                    why=(looks + '; ' if looks
-                        else '') + 'wanted: ' + ' | '.join(dict.fromkeys(s.columns.split(', [')[0] for s in wanted
-                        if not s.last_resort)), fix=name is None and not close and _lacking(source, task) or fix)
+    if near := _misspelt(source, wanted): fix = f'column_mapping={dict([next(iter(near.items()))])}'
+    elif name is None: fix = _lacking(source, task) or fix
+    needs = dict.fromkeys(s.columns.split(', [')[0] for s in wanted if not s.last_resort)
+    raise DataError(f'{source.name}: the columns {", ".join(source.columns)} are no {name or "format"} that {TASKS[task]} can use',
+                    where=source.name, why=f'{_looks_like(source, task)}wanted: {" | ".join(needs)}', fix=fix)
+
+def _first_rows(source: Source, found: Sequence[Candidate]) -> list[int | None]:
+    "The first row that each candidate can read"
+    rows = source.head if source.streaming else source.rows
+    whole = lambda row, shape, slots: all(value_at(row, slots[k]) is not None for k in shape.needs)
+    return [next((r['_row'] for r in rows if whole(r, *f)), None) for f in found]
+
+def _which(found: Sequence[Candidate], columns: Sequence[str]) -> str:
+    "The argument that settles which candidate is meant"
+    names = list(dict.fromkeys(s.name for s, _ in found))
+    if len(names) > 1: return 'data_format=' + ' or '.join(map(repr, names))
+    shape = found[0][0]
+    slot = next(k for k in shape.needs if len({slots[k] for _, slots in found}) > 1)
+    return 'column_mapping=' + ' or '.join(str({slots[slot]: _free(shape, slot, columns)}) for _, slots in found)
 
 def _refuse_many(source: Source, found: list[Candidate]) -> NoReturn:
     "Name the candidates and the one argument that settles it"
-    rows = source.head if source.streaming else source.rows
-    which = {tuple(slots.values()): next((r['_row'] for r in rows
-        if all(value_at(r, slots[k]) is not None for k in s.needs)), None) for s, slots in found}
-    names = list(dict.fromkeys(s.name for s, _ in found))
-    seen = [f'{_line(*f)} first in row {which[tuple(f[1].values())]}' for f in found
-        if which[tuple(f[1].values())] is not None]
-    if len(names) > 1: fix = 'data_format=' + ' or '.join(map(repr, names))
-    else:
-        shape = found[0][0]
-        slot = next(k for k in shape.needs if len({f[1][k] for f in found}) > 1)
-        fix = 'column_mapping=' + ' or '.join(f'{{{f[1][slot]!r}: {_free(shape, slot, source.columns)!r}}}'
-            for f in found)
-    mixed = len({v for v in which.values() if v is not None}) > 1
-    raise DataError(f'{source.name}: the rows have mixed schemas' if mixed
-        else f'{source.name}: the columns {", ".join(source.columns)} can be read in {len(found)} ways',
-        where=source.name,
-                    why=' | '.join(seen if mixed else [_line(*f)
-                        for f in found]), fix='write all rows in one way, or '*mixed + fix)
+    first = _first_rows(source, found)
+    if len({n for n in first if n is not None}) > 1:
+        seen = [f'{_line(*f)} first in row {n}' for f, n in zip(found, first) if n is not None]
+        raise DataError(f'{source.name}: the rows have mixed schemas', where=source.name, why=' | '.join(seen),
+                        fix=f'write all rows in one way, or {_which(found, source.columns)}')
+    raise DataError(f'{source.name}: the columns {", ".join(source.columns)} can be read in {len(found)} ways',
+                    where=source.name, why=' | '.join(_line(*f) for f in found), fix=_which(found, source.columns))
 
 def _free(shape: Shape, slot: str, columns: Sequence[str]) -> str:
     "A name for the slot that no column has yet"
@@ -317,7 +323,7 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
             why='SFT would learn the bad ones too',
                         fix=f'processing_fn=lambda row: row if row[{known["label"]!r}] else None, to train on the good ones')
 
-# %% ../../nbs/data/01b_recognise.ipynb #510ef0a7
+# %% ../../nbs/data/01b_recognise.ipynb #a55aa328
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -352,7 +358,7 @@ def _texts_of_labels(source: Source, column: str, names: str | None) -> tuple[st
     "The names of numbered labels from a column beside them, if each number from 0 has one"
     if names is None: return None
     pairs = {(r.get(column), r.get(names)) for r in _label_rows(source, [column, names])}
-    by = dict(p for p in pairs if isinstance(p[0], int) and isinstance(p[1], str) and p[0] >= 0)
+    by = {n: text for n, text in pairs if isinstance(n, int) and isinstance(text, str) and n >= 0}
     whole = len(by) > 1 and set(by) == {*range(len(by))} and len({*by.values()}) == len(by)
     return tuple(by[i] for i in range(len(by))) if whole else None
 
