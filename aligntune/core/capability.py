@@ -15,7 +15,7 @@ __all__ = ['ALGORITHMS', 'BACKENDS', 'MODEL_TYPES', 'TASK_TYPES', 'DEVICES', 'YE
            'TrainingType', 'RLAlgorithm', 'resolve_algorithm', 'resolve_backend', 'resolve_model_type',
            'resolve_task_type', 'Cell', 'cells', 'model_of', 'support', 'supports', 'why_not', 'matrix_rows',
            'matrix_markdown', 'matrix_html', 'matrix_text', 'Facts', 'Question', 'decision_mermaid', 'Decision',
-           'decide']
+           'refuse_impossible', 'decide']
 
 # %% ../../nbs/core/01_capability.ipynb #3cff07c3
 from .errors import MissingPackageError, SpecError, UnsupportedError, did_you_mean
@@ -381,27 +381,32 @@ def _missing(f: Facts, backend: str) -> MissingPackageError | UnsupportedError:
     kind = UnsupportedError if st.get('ready') else MissingPackageError
     return kind(f'{BACKENDS[backend]} is not available here', where=f'backend={backend!r}', why=st.get('reason', 'not installed'), fix=st.get('fix', ''))
 
-# %% ../../nbs/core/01_capability.ipynb #eb95df75
+# %% ../../nbs/core/01_capability.ipynb #ceaf1ff5
+def refuse_impossible(f: Facts  # the request
+                     ) -> str:
+    "Refuse what the matrix rules out, before anything is asked of the machine; gives the backend's name back"
+    if not (pair := _pair(resolve_algorithm(f.algorithm), *_model_and_task(f))): raise _refused(f, 'trl', pair.reason)
+    b = resolve_backend(f.backend, f.registered)
+    if b in BACKENDS and not (cell := f.cell(b)) and (cell.asked == 'refuse' or not f.allow_fallback): raise _refused(f, b, cell.reason)
+    return b
+
 def _asked_for(f: Facts, b: str) -> Decision:
     "The decision where the user named a backend"
     if b not in BACKENDS: return Decision(b, 'asked for, a registered backend')
     cell, st = f.cell(b), f.status.get(b, {})
-    if not cell:
-        if cell.asked == 'refuse' or not f.allow_fallback: raise _refused(f, b, cell.reason)
-        return Decision('trl', cell.reason, warn=True, rejected={b: cell.reason})
+    if not cell: return Decision('trl', cell.reason, warn=True, rejected={b: cell.reason})
     if not st.get('available', b == 'trl'):
         if b == 'trl' or not f.allow_fallback: raise _missing(f, b)
         reason = st.get('reason') or f'{b} is not available here'
         return Decision('trl', reason, warn=True, rejected={b: reason}, fix=st.get('fix', ''))
     return Decision(b, f'asked for; {cell.reason}' if cell.reason else 'asked for')
 
-# %% ../../nbs/core/01_capability.ipynb #cf2ef21a
+# %% ../../nbs/core/01_capability.ipynb #a0225957
 def decide(f: Facts  # the request, the machine, the wish
           ) -> Decision:
     "The backend that trains this, and why; refuses what no backend can do"
+    if (b := refuse_impossible(f)) != 'auto': return _asked_for(f, b)
     algorithm, (model, task) = resolve_algorithm(f.algorithm), _model_and_task(f)
-    if not (pair := _pair(algorithm, model, task)): raise _refused(f, 'trl', pair.reason)
-    if (b := resolve_backend(f.backend, f.registered)) != 'auto': return _asked_for(f, b)
     backend, path = _walk(f)
     if backend == 'trl' and not f.status.get('trl', {}).get('available', True): raise _missing(f, 'trl')
     against = '; '.join(_objections(f)) or (TREE[path[-1][0]].because(f) if backend == 'trl' else '')
