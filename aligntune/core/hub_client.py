@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 # %% auto #0
-__all__ = ['log', 'causes', 'status_of', 'trouble', 'endpoint', 'page', 'has_token', 'near_names', 'alike', 'revisions',
-           'hub_error', 'patiently']
+__all__ = ['log', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page', 'has_token', 'near_names', 'alike',
+           'revisions', 'hub_error', 'patiently']
 
 # %% ../../nbs/core/03b_hub_client.ipynb #65619f50
 from .errors import AligntuneError, DataError, ModelError, nearest
@@ -19,7 +19,7 @@ from .errors import AligntuneError, DataError, ModelError, nearest
 # %% ../../nbs/core/03b_hub_client.ipynb #be485fdb
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/core/03b_hub_client.ipynb #3a1d9a9a
+# %% ../../nbs/core/03b_hub_client.ipynb #83eb227d
 def causes(e: BaseException | None) -> Iterator[BaseException]:
     "An exception, what caused it, what caused that ..."
     seen: set[int] = set()
@@ -39,14 +39,20 @@ def status_of(e: BaseException) -> int | None:
     "The status of the answer that an exception carries"
     return getattr(getattr(e, 'response', None), 'status_code', None)
 
-def trouble(e: BaseException | None) -> str:
-    "What went wrong with the Hub, in a word; '' if that was not it"
+def first_cause(e: BaseException | None) -> tuple[str, BaseException | None]:
+    "What went wrong with the Hub, in a word, and the exception that says so"
     chain = list(causes(e))
     for what, names in _BY_CLASS.items():
-        if any(_is(o, *names) for o in chain): return what
-    status = next((s for o in chain if (s := status_of(o))), None)
-    if status: return 'down' if status >= 500 else _BY_STATUS.get(status, 'refused')
-    return 'unreachable' if any(_is(o, 'LocalEntryNotFoundError', 'HTTPError') for o in chain) else ''
+        if found := next((o for o in chain if _is(o, *names)), None): return what, found
+    if found := next((o for o in chain if status_of(o)), None):
+        status = status_of(found) or 0
+        return 'down' if status >= 500 else _BY_STATUS.get(status, 'refused'), found
+    found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError')), None)
+    return ('unreachable', found) if found else ('', None)
+
+def trouble(e: BaseException | None) -> str:
+    "What went wrong with the Hub, in a word; '' if that was not it"
+    return first_cause(e)[0]
 
 # %% ../../nbs/core/03b_hub_client.ipynb #96b2b2ce
 def endpoint() -> str:
@@ -91,7 +97,7 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _asked(listed)
 
-# %% ../../nbs/core/03b_hub_client.ipynb #144903c4
+# %% ../../nbs/core/03b_hub_client.ipynb #9917cef4
 _WORD = dict(model='model', dataset='data set')
 
 def hub_error(
@@ -109,9 +115,10 @@ def hub_error(
     return (DataError if kind == 'dataset' else ModelError)(what, where=where, why=why, fix=fix + near)
 
 def _first_line(e: BaseException) -> str:
-    "The innermost exception in a line"
-    last = [o for o in causes(e) if str(o).strip()] or [e]
-    return f'{type(last[-1]).__name__}: {" ".join(str(last[-1]).split())[:160]}'
+    "The first cause in a line"
+    found = first_cause(e)[1] or e
+    said = ' '.join(str(found).split()).partition(' For more information')[0]
+    return f'{type(found).__name__}: {said[:200]}'
 
 def _message(cause: str, e: BaseException, name: str, kind: str, revision: str | None) -> tuple[str, str, str]:
     "What, why and fix"

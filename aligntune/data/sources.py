@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #6ac3c35e
+# %% ../../nbs/data/00_sources.ipynb #7126586b
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
-from ..core.hub_client import alike, hub_error, near_names, page, patiently, trouble
+from ..core.hub_client import hub_error, page, patiently, trouble
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -434,7 +434,7 @@ def _of_kind(names: Sequence[str], kinds: Sequence[str]) -> str | None:
         if len(fits) == 1: return fits[0]
     return None
 
-# %% ../../nbs/data/00_sources.ipynb #f1dd16cb
+# %% ../../nbs/data/00_sources.ipynb #ef153580
 def _fitting(names: Sequence[str], wanted: Wanted, roles: Sequence[str]) -> tuple[str, str] | None:
     "The split of one of these roles that suits the task, and why; None if none does, or several"
     here = [n for n in names if split_role(n) in roles]
@@ -469,7 +469,8 @@ def pick_split(
     found = _unnamed(names, wanted) if want is None else _fitting(names, wanted, [split_role(want) or '']) if wanted.role == 'eval' else None
     if found: return found[0], part, '; '.join(w for w in (found[1], others) if w) if found[1] or found[0] != want and want else ''
     if want is None: raise DataError(f'which split of {name}?', where='argument split', why=f'none is called train, and {others}', fix=f'name one: split={_nearest_split("train", names)!r}')
-    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}', fix=f'split={_nearest_split(want, names)!r}')
+    meant = (_unnamed(names, wanted) or ('', ''))[0] if wanted.role == 'train' and split_role(want) == 'train' else ''
+    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}', fix=f'split={(meant or _nearest_split(want, names))!r}')
 
 def _nearest_split(want: str, names: Sequence[str]) -> str:
     "The name that was most likely meant"
@@ -511,7 +512,7 @@ def splits_of(paths: Sequence[str]) -> dict[str, list[str]]:
     for p in paths: groups.setdefault(named[p] or (_own_name(p) if sharded or any(named.values()) else 'train'), []).append(p)
     return groups
 
-# %% ../../nbs/data/00_sources.ipynb #b6ca268e
+# %% ../../nbs/data/00_sources.ipynb #0748409e
 def subsets_of(paths: Sequence[str]) -> dict[str, list[str]]:
     "The files of each subset: folders beside each other that hold the same splits; empty where there is but one"
     groups: dict[str, list[str]] = {}
@@ -523,8 +524,12 @@ def pick_subset(names: Sequence[str], subset: str | None, name: str) -> str:
     "The subset that is meant"
     if subset is None and 'default' in names: return 'default'
     if subset in names: return str(subset)
+    raise _which_subset(names, subset, name)
+
+def _which_subset(names: Sequence[str], subset: str | None, name: str) -> DataError:
+    "The question which subset is meant"
     what = f'{name} has no subset {subset!r}' if subset else f'which subset of {name}?'
-    raise DataError(what, where='argument subset', why=f'it has: {", ".join(names)}', fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
+    return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}', fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
 
 # %% ../../nbs/data/00_sources.ipynb #4b9925c3
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
@@ -597,7 +602,7 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #fd745fd7
+# %% ../../nbs/data/00_sources.ipynb #0b97417d
 def _asked_again(name: str, revision: str | None) -> Exception | None:
     "What the Hub says to the question whether there is such a data set"
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -607,7 +612,8 @@ def _asked_again(name: str, revision: str | None) -> Exception | None:
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as e: return e if trouble(e) != 'file' else None
     return None
 
-_SCRIPT, _CONFIG = 'scripts are no longer supported', re.compile(r'(?:available configs|Available|configurations in the cache|configs in the cache)\W+(\w[^\n\]]*)')
+_SCRIPT = 'scripts are no longer supported'
+_CONFIGS = re.compile(r'(?:available configs|Available|configurations in the cache)( configs in the cache)?\W+(\w[^\n\]]*)')
 
 def hub_refusal(
     name: str,  # the data set
@@ -618,9 +624,11 @@ def hub_refusal(
     "What an error of reading a data set on the Hub means for the user"
     said = ' '.join(str(e).split()) or type(e).__name__
     offline = datasets.config.HF_HUB_OFFLINE
-    if configs := _CONFIG.search(str(e)):
-        try: pick_subset([c.strip(" '") for c in configs[1].split(',')], subset, name)
-        except DataError as asked: return asked
+    if configs := _CONFIGS.search(str(e)):
+        names = [c.strip(" '") for c in configs[2].split(',')]
+        if configs[1]: return DataError(f'the subset {subset!r} of {name} is not in the cache', where='argument subset', why=f'there is: {", ".join(names)}; the Hub cannot be asked',
+                                        fix='fetch it once while the Hub can be reached')
+        return _which_subset(names, subset, name)
     if _SCRIPT in said: return DataError(f'{name} needs code of its own to be read, which is never run',
             where='argument dataset_name', why=said, fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
     cause = e if trouble(e) or offline else _asked_again(name, revision) or e
