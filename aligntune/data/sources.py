@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #7126586b
+# %% ../../nbs/data/00_sources.ipynb #a9fd001d
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
-from ..core.hub_client import hub_error, page, patiently, trouble
+from ..core.hub_client import cached_commit, from_hub, hub_error, page, trouble
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -602,7 +602,7 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #0b97417d
+# %% ../../nbs/data/00_sources.ipynb #e866e28e
 def _asked_again(name: str, revision: str | None) -> Exception | None:
     "What the Hub says to the question whether there is such a data set"
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -635,7 +635,7 @@ def hub_refusal(
     if offline and not trouble(e):
         return DataError(f'{name!r} is no local path, and not among the data sets fetched before', where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
                          fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
-    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision, near=_similar(name) if trouble(cause) in ('absent', 'offline', 'unreachable') else '')  # type: ignore[return-value]
+    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision, near=_similar(name))  # type: ignore[return-value]
     return DataError(f'the data set {name} cannot be read', where='argument dataset_name', why=f'{type(e).__name__}: {said[:300]}', fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
 
 # %% ../../nbs/data/00_sources.ipynb #bfe992ff
@@ -646,24 +646,17 @@ def _similar(path: str) -> str:
     near = [n for n in nearest(os.path.basename(path), names, 3) if n[:1] != '.' and SequenceMatcher(None, n, os.path.basename(path)).ratio() > .75]
     return f'; did you mean {", ".join(os.path.join(os.path.dirname(path), n) for n in near)}?' if near else ''
 
-# %% ../../nbs/data/00_sources.ipynb #49822015
+# %% ../../nbs/data/00_sources.ipynb #f56dd7dd
 _HUB_ERRORS = (OSError, ValueError, RuntimeError, ImportError, datasets.exceptions.DatasetsError)
 
 def _from_cache(builder: Any) -> bool:
     "Whether rows that were fetched before are read, as the Hub could not be asked"
     return any(c.__module__ == 'datasets.packaged_modules.cache.cache' for c in type(builder).__mro__)
 
-def _commit_in_cache(name: str, revision: str | None) -> str | None:
-    "The commit that a revision of a data set meant when it was fetched"
-    from huggingface_hub import constants
-    asked = revision or 'main'
-    ref = Path(constants.HF_HUB_CACHE, f'datasets--{name.replace("/", "--")}', 'refs', asked)
-    return ref.read_text().strip() if ref.is_file() else asked if re.fullmatch('[0-9a-f]{40}', asked) else None
-
 def _of_revision(builder: Any, name: str, revision: str | None, subset: str | None, cache_dir: str | None) -> Any:
     "The builder for the revision that is meant: from the cache, datasets takes whatever was read last"
     from datasets.packaged_modules.cache.cache import Cache
-    commit = _commit_in_cache(name, revision)
+    commit = cached_commit(name, revision, 'dataset')
     if commit is None and revision is None or commit == builder.hash: return builder
     there = [p for p in Path(builder.cache_dir).parents[2].glob(f'{subset or "*"}/*/{commit}') if commit and p.is_dir()]
     if not there: raise DataError(f'revision {revision or "main"!r} of {name} is not in the cache', where='argument dataset_name', why='the Hub cannot be asked, and other revisions are no substitute',
@@ -680,21 +673,18 @@ def _builder(name: str, subset: str | None, cache_dir: str | None, revision: str
     if not datasets.config.HF_HUB_OFFLINE: log.warning('%s: the Hub does not give it; the copy of revision %.8s in the cache is read', name, builder.hash)
     return builder
 
-# %% ../../nbs/data/00_sources.ipynb #f33be8a3
+# %% ../../nbs/data/00_sources.ipynb #9fc47887
 def _open_hub(name: str, wanted: Wanted, streaming: bool, cache_dir: str | None, revision: str | None) -> _Opened:
     "A data set of the Hub, or of the cache of those fetched before"
     name, _, pinned = name.removeprefix('hf://datasets/').partition('@')
     revision = revision or pinned or None
     try:
-        with patiently(name):
+        with from_hub(name, 'dataset', revision=revision, near=_similar(name)):
             builder = _builder(name, wanted.subset, cache_dir, revision)
             if not streaming: builder.download_and_prepare()
             rows = builder.as_streaming_dataset() if streaming else builder.as_dataset()
     except AligntuneError: raise
     except _HUB_ERRORS as e: raise hub_refusal(name, e, revision, wanted.subset) from None
-    except Exception as e:
-        if not trouble(e): raise
-        raise hub_refusal(name, e, revision, wanted.subset) from None
     told = [f'revision {revision}']*bool(revision) + [f'from the cache, commit {builder.hash[:8]}']*_from_cache(builder) + [f'subset {builder.config.name}']*(builder.config.name != 'default')
     return _open_object(rows, wanted, f'hub data set {name} (' + ', '.join(told), name)
 
