@@ -13,7 +13,8 @@ from typing import Any
 # %% auto #0
 __all__ = ['log', 'ADAPTER', 'hub_is_off', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page', 'has_token',
            'near_names', 'alike', 'revisions', 'hub_error', 'patiently', 'from_hub', 'cache_folder', 'cached_commit',
-           'snapshot', 'files_of', 'is_adapter', 'pickled', 'refuse_pickled', 'fetch_adapter']
+           'snapshot', 'files_of', 'is_adapter', 'pickled', 'lost_shards', 'refuse_pickled', 'fetch_adapter', 'at_hand',
+           'new_repo', 'stale', 'upload']
 
 # %% ../../nbs/core/03b_hub_client.ipynb #65619f50
 from .errors import AligntuneError, DataError, ModelError, nearest
@@ -103,7 +104,7 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _asked(listed)
 
-# %% ../../nbs/core/03b_hub_client.ipynb #77aad512
+# %% ../../nbs/core/03b_hub_client.ipynb #3d8a4ba0
 _WORD = dict(model='model', dataset='data set')
 
 def hub_error(
@@ -112,11 +113,12 @@ def hub_error(
     kind: str = 'model',  # model or dataset
     argument: str = '',  # the argument that named it
     revision: str | None = None,  # the version that was asked for
-    near: str = ''  # what else may have been meant, told where nothing was found
+    near: str = '',  # what else may have been meant, told where nothing was found
+    token: str | None = None  # the token that was given; otherwise the one of the environment
 ) -> AligntuneError:
     "The one error that tells what went wrong with the Hub"
     argument = argument or f'{kind}_name'
-    what, why, fix = _message(trouble(e), e, name, kind, revision)
+    what, why, fix = _message(trouble(e), e, name, kind, revision, has_token(token))
     where = 'argument revision' if trouble(e) == 'revision' and argument == 'model_name' else f'argument {argument}'
     if trouble(e) in ('absent', 'offline', 'unreachable'): fix += near
     return (DataError if kind == 'dataset' else ModelError)(what, where=where, why=why, fix=fix)
@@ -124,12 +126,14 @@ def hub_error(
 def _first_line(e: BaseException) -> str:
     "The first cause in a line"
     found = first_cause(e)[1] or e
+    told = getattr(getattr(found, 'response', None), 'headers', {}).get('X-Error-Message')
+    if told: return f'{status_of(found)}: {told}'
     said = ' '.join(str(found).split()).partition(' For more information')[0]
     return f'{type(found).__name__}: {said[:200]}'
 
-def _message(cause: str, e: BaseException, name: str, kind: str, revision: str | None) -> tuple[str, str, str]:
+def _message(cause: str, e: BaseException, name: str, kind: str, revision: str | None, token: bool) -> tuple[str, str, str]:
     "What, why and fix"
-    it, token, link = f'the {_WORD[kind]} {name}', has_token(), page(name, kind)
+    it, link = f'the {_WORD[kind]} {name}', page(name, kind)
     sent = 'the token that was sent may not read it' if token else 'no token was sent'
     if cause == 'gated':
         whose = 'with the account of that token' if token else 'then set HF_TOKEN'
@@ -144,9 +148,12 @@ def _message(cause: str, e: BaseException, name: str, kind: str, revision: str |
         return f'{it} has no revision {revision!r}', f'it has: {", ".join(names)}' if names else 'the Hub knows no such branch, tag or commit', \
                f'name one of them, or none for the newest (see {link}/tree/main)'
     if cause == 'file': return f'{it} lacks a file that is needed', _first_line(e), f'see {link}/tree/{revision or "main"}'
+    if cause == 'token' and not token: return f'the Hub wants to know who asks for {it}', 'no token was sent', 'set HF_TOKEN'
     if cause == 'token': return 'the Hub does not know the token that was sent', 'it is mistyped, expired or revoked', f'make one at {endpoint()}/settings/tokens and set HF_TOKEN'
     if cause == 'offline': return (f'{it} is neither a local path nor in the cache', 'the Hub is switched off (HF_HUB_OFFLINE)',
                                    'give a local path, or fetch it once without HF_HUB_OFFLINE')
+    if cause == 'forbidden': return (f'the Hub refuses this with {it}', f'the token that was sent has not the right to do it ({_first_line(e)})' if token else 'no token was sent',
+                                     f'take a token with that right from {endpoint()}/settings/tokens, or a repository of your own')
     if cause == 'wait': return 'the Hub asks to wait: too many requests', _first_line(e), 'try again later' + ('' if token else '; with HF_TOKEN more are allowed')
     if cause == 'down': return f'the Hub fails, so {it} cannot be fetched', _first_line(e), 'try again later'
     if cause == 'broken': return f'the connection broke while {it} was fetched', _first_line(e), 'try again; whole files that have arrived are kept'
@@ -181,16 +188,16 @@ def patiently(name: str) -> Iterator[None]:
     finally:
         for l, was in zip(loggers, before): l.removeHandler(told); l.propagate = was
 
-# %% ../../nbs/core/03b_hub_client.ipynb #b5eaa16b
+# %% ../../nbs/core/03b_hub_client.ipynb #d0deba1a
 @contextmanager
-def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str | None = None, near: str = '') -> Iterator[None]:
+def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str | None = None, near: str = '', token: str | None = None) -> Iterator[None]:
     "Tell the tries of the client, and turn its errors into ours"
     with patiently(name):
         try: yield
         except AligntuneError: raise
         except Exception as e:
             if trouble(e) in ('', 'file'): raise   # a file that is missing is for the caller to judge
-            raise hub_error(e, name, kind, argument, revision, near) from None
+            raise hub_error(e, name, kind, argument, revision, near, token) from None
 
 # %% ../../nbs/core/03b_hub_client.ipynb #317ef802
 def cache_folder() -> Path:
@@ -210,7 +217,7 @@ def snapshot(name: str, revision: str | None = None, kind: str = 'model') -> Pat
     folder = cache_folder()/f'{kind}s--{name.replace("/", "--")}'/'snapshots'/(commit or 'none')
     return folder if folder.is_dir() else None
 
-# %% ../../nbs/core/03b_hub_client.ipynb #ea64e22a
+# %% ../../nbs/core/03b_hub_client.ipynb #84c7690a
 def files_of(
     name: str,  # the model
     revision: str | None = None,  # its version
@@ -239,12 +246,18 @@ def pickled(files: list[str]) -> str | None:
     safe = [f for f in files if f.endswith('.safetensors') and '/' not in f]
     return None if safe else next((f for f in sorted(files) if f.endswith(('.bin', '.pt', '.pth', '.ckpt')) and '/' not in f), None)
 
+def lost_shards(files: list[str]) -> list[str]:
+    "Pieces of the weights that are missing, as the names of the others tell"
+    pieces = [m for f in files if (m := re.fullmatch(r'(model-)(\d+)(-of-)(\d+)(\.safetensors)', f))]
+    wanted = {f'{m[1]}{i:0{len(m[2])}}{m[3]}{m[4]}{m[5]}' for m in pieces for i in range(1, int(m[4]) + 1)}
+    return sorted(wanted - set(files))
+
 def refuse_pickled(name: str, files: list[str], argument: str = 'model_name') -> None:
     "Only safetensors are read; on the Hub transformers would ask a third party to convert others, with the user's token"
     bad = pickled(files)
     if bad: raise ModelError(f'the weights of {name} are pickled ({bad})', where=f'argument {argument}', why='a pickle can run code when it is read', fix='save them as safetensors, or take a copy that has them')
 
-# %% ../../nbs/core/03b_hub_client.ipynb #90244be6
+# %% ../../nbs/core/03b_hub_client.ipynb #6487a79f
 def fetch_adapter(name: str, revision: str | None = None, argument: str = 'adapter', files: list[str] | None = None) -> Path:
     "The folder of an adapter of the Hub, in the cache"
     from huggingface_hub import snapshot_download
@@ -254,3 +267,53 @@ def fetch_adapter(name: str, revision: str | None = None, argument: str = 'adapt
     if kept: return kept
     with from_hub(name, 'model', argument, revision):
         return Path(snapshot_download(name, revision=revision, allow_patterns=['*.json', '*.safetensors', '*.jinja', '*.model', '*.txt'], ignore_patterns=['*/*']))
+
+def at_hand(name: str, argument: str = 'model_name') -> str:
+    "A path as it is; a model of the Hub too, unless it is pickled; an adapter of the Hub as the folder that holds it"
+    if Path(name).expanduser().exists() or name.count('/') > 1: return name
+    files, _ = files_of(name, argument=argument)
+    refuse_pickled(name, files, argument)
+    return str(fetch_adapter(name, None, argument, files)) if is_adapter(files) else name
+
+# %% ../../nbs/core/03b_hub_client.ipynb #da2c4eaf
+def new_repo(
+    repo_id: str,  # owner/name, or a name under your own account
+    private: bool | None = None,  # None: private if it is new
+    token: str | None = None  # otherwise the one of the environment
+) -> str:
+    "Make a model repository, or find the one that is there; gives owner/name"
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+    where = f'push_to_hub({repo_id!r})'
+    if hub_is_off(): raise ModelError('nothing can be uploaded', where=where, why='the Hub is switched off (HF_HUB_OFFLINE)', fix='unset HF_HUB_OFFLINE')
+    if not has_token(token): raise ModelError('there is no token to upload with', where=where, why='the Hub takes files from known users only', fix='set HF_TOKEN, give token=..., or run: hf auth login')
+    api = HfApi(token=token)
+    try:
+        with from_hub(repo_id, argument='repo_id', token=token):
+            name = api.create_repo(repo_id, private=private is not False, exist_ok=True).repo_id
+            public = not api.model_info(name).private
+    except HFValidationError as e: raise ModelError(f'{repo_id!r} is no name of a repository', where=where, why=str(e), fix="repo_id='owner/name'") from None
+    if public and private: raise ModelError(f'{name} is public', where=where, why='private=True was asked for, and who could see it before could see this too', fix='make it private on its page, name another, or private=False')
+    if public and private is None: log.warning('%s exists already and is public, so what is uploaded will be', name)
+    return name
+
+_REPLACED = re.compile(r'model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|adapter_model\.safetensors|adapter_config\.json|config\.json')
+
+def stale(there: list[str], new: list[str]) -> list[str]:
+    "Files of an earlier model in a repository, which would be read in place of the new one"
+    return sorted(f for f in there if _REPLACED.fullmatch(f) and f not in new)
+
+def upload(
+    folder: str | Path,  # what save_model wrote
+    name: str,  # owner/name of the repository
+    token: str | None = None,  # otherwise the one of the environment
+    **how: Any  # commit_message and further settings of upload_folder
+) -> str:
+    "Upload a model; files of an earlier one go. Gives the address"
+    from huggingface_hub import HfApi
+    api, new = HfApi(token=token), [p.name for p in Path(folder).iterdir()]
+    with from_hub(name, argument='repo_id', token=token):
+        gone = stale([f.rfilename for f in api.model_info(name, revision=how.get('revision')).siblings or []], new)
+        if gone: log.info('%s: %s of an earlier model is replaced', name, ', '.join(gone))
+        api.upload_folder(repo_id=name, folder_path=str(folder), delete_patterns=gone or None, **how)
+    return page(name)

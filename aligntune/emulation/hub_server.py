@@ -222,7 +222,7 @@ class Reading:
         return as_json([file_facts(p, files[p]) if p in files else dict(type='directory', path=p, oid=git_hash(p.encode()), size=0)
                         for p in paths if p in files or p in folders_of(files)])
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #891f6f19
+# %% ../../nbs/emulation/00_hub_server.ipynb #18e21d22
 class Writing(Reading):
     "Requests that write: a new repository, and commits"
     def create(self, token: Token | None, body: bytes) -> Answer:
@@ -232,10 +232,11 @@ class Writing(Reading):
         owner, kind = asked.get('organization') or token.user, asked.get('type', 'model') + 's'
         name = f'{owner}/{asked["name"]}'
         if owner not in token.writes: return refused(403, said=f"You don't have the rights to create a {kind[:-1]} under the namespace \"{owner}\".")
-        if (kind, name) in self.repos: return refused(409, said='You already created this model repo')
+        address = f'{self.url}/{"" if kind == "models" else kind + "/"}{name}'
+        if (kind, name) in self.repos: return as_json(dict(error='You already created this model repo', url=address), 409)
         repo = self.repos[kind, name] = Repo(name, kind, private=asked.get('visibility') == 'private' or bool(asked.get('private')))
         repo.commit({'.gitattributes': b'*.safetensors filter=lfs\n'})
-        return as_json(dict(url=f'{self.url}/{"" if kind == "models" else kind + "/"}{name}', name=name))
+        return as_json(dict(url=address, name=name))
 
     def preupload(self, repo: Repo, body: bytes) -> Answer:
         "Which files are large"
