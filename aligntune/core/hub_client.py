@@ -104,7 +104,7 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _asked(listed)
 
-# %% ../../nbs/core/03b_hub_client.ipynb #3d8a4ba0
+# %% ../../nbs/core/03b_hub_client.ipynb #e61eecd3
 _WORD = dict(model='model', dataset='data set')
 
 def hub_error(
@@ -152,7 +152,7 @@ def _message(cause: str, e: BaseException, name: str, kind: str, revision: str |
     if cause == 'token': return 'the Hub does not know the token that was sent', 'it is mistyped, expired or revoked', f'make one at {endpoint()}/settings/tokens and set HF_TOKEN'
     if cause == 'offline': return (f'{it} is neither a local path nor in the cache', 'the Hub is switched off (HF_HUB_OFFLINE)',
                                    'give a local path, or fetch it once without HF_HUB_OFFLINE')
-    if cause == 'forbidden': return (f'the Hub refuses this with {it}', f'the token that was sent has not the right to do it ({_first_line(e)})' if token else 'no token was sent',
+    if cause == 'forbidden': return (f'the Hub refuses this with {it}', f'the token that was sent lacks the right ({_first_line(e)})' if token else 'no token was sent',
                                      f'take a token with that right from {endpoint()}/settings/tokens, or a repository of your own')
     if cause == 'wait': return 'the Hub asks to wait: too many requests', _first_line(e), 'try again later' + ('' if token else '; with HF_TOKEN more are allowed')
     if cause == 'down': return f'the Hub fails, so {it} cannot be fetched', _first_line(e), 'try again later'

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #a9fd001d
+# %% ../../nbs/data/00_sources.ipynb #f78b5f3e
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
-from ..core.hub_client import cached_commit, from_hub, hub_error, page, trouble
+from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -602,7 +602,7 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #e866e28e
+# %% ../../nbs/data/00_sources.ipynb #c3fa42d4
 def _asked_again(name: str, revision: str | None) -> Exception | None:
     "What the Hub says to the question whether there is such a data set"
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -636,7 +636,8 @@ def hub_refusal(
         return DataError(f'{name!r} is no local path, and not among the data sets fetched before', where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
                          fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
     if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision, near=_similar(name))  # type: ignore[return-value]
-    return DataError(f'the data set {name} cannot be read', where='argument dataset_name', why=f'{type(e).__name__}: {said[:300]}', fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
+    inner = [o for o in causes(e) if str(o)][-1:] or [e]
+    return DataError(f'the data set {name} cannot be read', where='argument dataset_name', why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}', fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
 
 # %% ../../nbs/data/00_sources.ipynb #bfe992ff
 def _similar(path: str) -> str:

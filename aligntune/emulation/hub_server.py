@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 # %% auto #0
 __all__ = ['is_large', 'git_hash', 'sha256', 'Repo', 'parquet', 'jsonl', 'dataset_files', 'Token', 'Fault', 'Asked', 'Answer',
            'as_json', 'refused', 'gate', 'part_of', 'file_facts', 'folders_of', 'Reading', 'Writing', 'Routing',
-           'LoopbackHub', 'client_env', 'in_child']
+           'LoopbackHub', 'client_env', 'Reply', 'Client']
 
 # %% ../../nbs/emulation/00_hub_server.ipynb #5a999428
 import pyarrow as pa
@@ -442,7 +442,7 @@ class LoopbackHub(Routing):
         self.tokens[secret] = Token(user, frozenset(reads), frozenset(accepted), frozenset(writes))
         return secret
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #d9acd7eb
+# %% ../../nbs/emulation/00_hub_server.ipynb #545dd5f0
 def client_env(
     hub: LoopbackHub,  # where requests go
     home: str | os.PathLike,  # the folder of cache and token
@@ -452,14 +452,61 @@ def client_env(
     mine = {k: v for k, v in os.environ.items() if not k.startswith(('HF_', 'HUGGING', 'TRANSFORMERS_', 'XDG_'))}
     return mine | dict(HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY='1', HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_PROGRESS_BARS='1', NO_PROXY='*', no_proxy='*', **more)
 
-def in_child(
-    hub: LoopbackHub,  # where requests go
-    home: str | os.PathLike,  # the folder of cache and token
-    code: str,  # a program whose last line of output is JSON
-    folder: str | os.PathLike | None = None,  # where it runs
-    **more: str  # further variables of its environment
-) -> Any:
-    "Run a program whose clients talk to `hub`; gives what it printed last"
-    p = subprocess.run([sys.executable, '-c', code], env=client_env(hub, home, **more), cwd=folder, capture_output=True, text=True)
-    if p.returncode: raise AssertionError(f'the child ended with {p.returncode}:\n{p.stderr[-3000:]}')
-    return json.loads(p.stdout.splitlines()[-1])
+_LOOP = '''
+import ast, contextlib, io, json, logging, os, sys
+out = os.fdopen(os.dup(1), 'w')
+os.dup2(2, 1)
+space, heard = {}, []
+class Heard(logging.Handler):
+    def emit(self, record): heard.append(record.getMessage())
+logging.getLogger('aligntune').addHandler(Heard(logging.WARNING))
+logging.getLogger('aligntune').propagate = False
+def run(code):
+    tree = ast.parse(code)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, 'page', 'exec'), space)
+    return eval(compile(ast.Expression(last.value), 'page', 'eval'), space) if last else None
+for line in sys.stdin:
+    heard.clear()
+    try: told = dict(value=run(json.loads(line)), error=None)
+    except Exception as e: told = dict(value=str(e), error=type(e).__name__, causes=[type(o).__name__ for o in (e.__cause__,) if o])
+    print(json.dumps(dict(told, heard=heard), default=str), file=out, flush=True)
+'''
+
+@dataclass(frozen=True)
+class Reply:
+    "What became of a piece of code: its value, or its error"
+    value: Any
+    error: str | None  # the class of the exception
+    heard: list[str]  # warnings that the person saw
+    causes: list[str] = field(default_factory=list)  # exceptions whose traceback would be shown too
+
+    def __str__(self): return '\n'.join([*(f'[warning] {h}' for h in self.heard), f'{self.error}: {self.value}' if self.error else str(self.value)])
+
+class Client:
+    "A program of somebody who uses the Hub: a process of its own that runs pieces of code"
+    def __init__(self,
+        hub: LoopbackHub,  # where its requests go
+        home: str | os.PathLike,  # the folder of cache and token
+        folder: str | os.PathLike | None = None,  # where it runs
+        **env: str  # further variables of its environment
+    ):
+        how = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([sys.executable, '-c', _LOOP], env=client_env(hub, home, **env), cwd=folder, **how)
+
+    def __call__(self, code: str) -> Reply:
+        "Run a piece of code; the value of its last line comes back as text or JSON"
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(code), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, f'the program ended while it ran: {code}'
+        return Reply(**json.loads(line))
+
+    def close(self) -> None:
+        "End the program"
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+    def __enter__(self) -> Client: return self
+    def __exit__(self, *_: Any) -> None: self.close()
