@@ -289,7 +289,7 @@ class Keeping(Measuring):
         model, _ = load_base(self.spec, self.plan, source, read_config(source, trust_remote_code=self.spec['trust_remote_code']), self.tokenizer, self.kind, self.label_names)
         return model
 
-# %% ../../nbs/backends/01_trl.ipynb #1c17e8be
+# %% ../../nbs/backends/01_trl.ipynb #48c369ee
 class Session(Keeping):
     "One request on TRL: read and checked at once, loaded on demand"
     def push_to_hub(self,
@@ -307,7 +307,8 @@ class Session(Keeping):
             if not folder.is_dir(): return page(name)   # another process saves, and uploads
             base = self.source.model
             if (folder/ADAPTER).exists() and Path(base).exists():
-                logger.warning('%s: the adapter names the folder %s as its base, which others do not have; merged=True uploads a whole model', name, base)
+                logger.warning('%s: the adapter names the folder %s as its base, which others do not have; merged=True uploads a '
+                               'whole model', name, base)
             return upload(folder, name, token, commit_message=commit_message, **kwargs)
 
     def load_checkpoint(self,
