@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ['log', 'ADAPTER', 'hub_is_off', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page', 'has_token',
            'near_names', 'alike', 'revisions', 'hub_error', 'patiently', 'from_hub', 'cache_folder', 'cached_commit',
            'snapshot', 'files_of', 'is_adapter', 'pickled', 'lost_shards', 'refuse_pickled', 'fetch_adapter', 'at_hand',
-           'new_repo', 'stale', 'upload']
+           'new_repo', 'stale', 'plain_files', 'upload']
 
 # %% ../../nbs/core/03b_hub_client.ipynb #65619f50
 from .errors import AligntuneError, DataError, ModelError, nearest
@@ -22,7 +22,7 @@ from .errors import AligntuneError, DataError, ModelError, nearest
 # %% ../../nbs/core/03b_hub_client.ipynb #be485fdb
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/core/03b_hub_client.ipynb #963166d4
+# %% ../../nbs/core/03b_hub_client.ipynb #8bcb60b5
 def hub_is_off() -> bool:
     "Has the user forbidden the network?"
     return any(os.environ.get(k, '').upper() in ('1', 'TRUE', 'YES', 'ON')
@@ -57,7 +57,7 @@ def first_cause(e: BaseException | None) -> tuple[str, BaseException | None]:
     if found := next((o for o in chain if status_of(o)), None):
         status = status_of(found) or 0
         return 'down' if status >= 500 else _BY_STATUS.get(status, 'refused'), found
-    found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError')), None)
+    found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError', 'ConnectionError')), None)
     return ('offline' if hub_is_off() else 'unreachable', found) if found else ('', None)
 
 def trouble(e: BaseException | None) -> str:
@@ -305,7 +305,7 @@ def at_hand(name: str, argument: str = 'model_name') -> str:
     refuse_pickled(name, files, argument)
     return str(fetch_adapter(name, None, argument, files)) if is_adapter(files) else name
 
-# %% ../../nbs/core/03b_hub_client.ipynb #c59ac4a5
+# %% ../../nbs/core/03b_hub_client.ipynb #a04087ab
 def new_repo(
     repo_id: str,  # owner/name, or a name under your own account
     private: bool | None = None,  # None: private if it is new
@@ -339,6 +339,14 @@ def stale(there: list[str], new: list[str]) -> list[str]:
     "Files of an earlier model in a repository, which would be read in place of the new one"
     return sorted(f for f in there if _REPLACED.fullmatch(f) and f not in new)
 
+@contextmanager
+def plain_files() -> Iterator[None]:
+    "Without xet: mirrors and proxies often lack it, and the client has no way back by itself"
+    from huggingface_hub import constants
+    before, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    try: yield
+    finally: constants.HF_HUB_DISABLE_XET = before
+
 def upload(
     folder: str | Path,  # what save_model wrote
     name: str,  # owner/name of the repository
@@ -351,5 +359,10 @@ def upload(
     with from_hub(name, argument='repo_id', token=token):
         gone = stale([f.rfilename for f in api.model_info(name, revision=how.get('revision')).siblings or []], new)
         if gone: log.info('%s: %s of an earlier model is replaced', name, ', '.join(gone))
-        api.upload_folder(repo_id=name, folder_path=str(folder), delete_patterns=gone or None, **how)
+        files = dict(repo_id=name, folder_path=str(folder), delete_patterns=gone or None)
+        try: api.upload_folder(**files, **how)
+        except ConnectionError as e:
+            if 'xet-write-token' not in str(e): raise
+            log.warning('%s: this Hub has no xet storage, so files are sent in the plain way', name)
+            with plain_files(): api.upload_folder(**files, **how)
     return page(name)

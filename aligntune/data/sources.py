@@ -574,7 +574,7 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #e0b06312
+# %% ../../nbs/data/00_sources.ipynb #d2eb7cc2
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
 
 def _data_files(folder: str) -> list[str]:
@@ -588,7 +588,7 @@ def _chosen(wanted: Wanted, name: str, why: str) -> str:
 
 def _no_subset(wanted: Wanted, name: str):
     "Say that a subset was named where there are none"
-    if wanted.subset: log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
+    if wanted.subset and wanted.role == 'train': log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
 
 def _open_folder(where: str, path: str, wanted: Wanted, by: str, streaming: bool, note: str) -> _Opened:
     "One split of the data files in a folder"
