@@ -120,7 +120,7 @@ class SharedPairs:
         "Forward and backward of a batch; checkpointed blocks are computed again with the same attention"
         with sharing(self.model) if self.shared else contextlib.nullcontext(): return super().training_step(*args, **kwargs)  # type: ignore[misc]
 
-# %% ../../nbs/algorithms/02_dpo.ipynb #9f100798
+# %% ../../nbs/algorithms/02_dpo.ipynb #1d0f5c47
 class PairTrainer(SharedPairs, OwnTrainer, DPOTrainer):
     "TRL's DPOTrainer on our tokens, with the reference taken from the model at hand"
     share: float | None = None   # passes per pair in the present step
@@ -133,6 +133,7 @@ class PairTrainer(SharedPairs, OwnTrainer, DPOTrainer):
         fresh, once = hasattr(model, 'peft_config') and is_fresh(model), args.precompute_ref_log_probs
         ref = reference or (None if hasattr(model, 'peft_config') else frozen(model))
         super().__init__(model=model, ref_model=ref, args=args, **kwargs)
+        self.steady = args.disable_dropout
         if fresh and reference is None: model.delete_adapter('ref')
         self.start = ref.cpu() if once and ref is not None else None
         if self.start is not None: self.ref_model = None

@@ -223,7 +223,7 @@ class SharedPrompts:
         "Whether the answers of a step may change places: all of a step are there, and the loss is their sum"
         return self._shares() and self.args.steps_per_generation % self.args.gradient_accumulation_steps == 0 and self.loss_type != 'bnpo' and 'pixel_values' not in self._buffered_inputs[0]
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #9fbb482f
+# %% ../../nbs/algorithms/03_grpo.ipynb #c23758fa
 class GroupTrainer(Rollouts, SharedPrompts, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -243,6 +243,7 @@ class GroupTrainer(Rollouts, SharedPrompts, OwnTrainer, GRPOTrainer):
         beta, args.beta = args.beta, 0.0   # with beta, TRL would load a reference by name
         args.reward_weights, self.rewards = list(rewards.weights), rewards
         super().__init__(model=model, reward_funcs=list(rewards.functions), args=args, **kwargs)
+        self.steady = args.disable_dropout
         self.beta = self.args.beta = beta
         if ref is not None:
             if hasattr(utils, 'add_fused_lm_head'): utils.add_fused_lm_head(ref, temperature=self.temperature)   # TRL 1.16 asks models for log-probabilities in words of its own

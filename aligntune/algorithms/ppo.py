@@ -207,9 +207,10 @@ def prompt_ids(
     if isinstance(prompt, str): return tokenizer(prompt).input_ids
     return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)['input_ids']
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #7dbcbafc
+# %% ../../nbs/algorithms/07_ppo.ipynb #1dd480dd
 class PPOTrainer(OwnTrainer, Trainer):
     "PPO on transformers' Trainer"
+    steady = True   # a ratio of policies cannot be taken under dropout
     def __init__(self,
         model: Any,  # the policy, with its adapter if it has one
         rewards: Rewards,  # what judges the answers
@@ -226,8 +227,6 @@ class PPOTrainer(OwnTrainer, Trainer):
         adapted = hasattr(model, 'peft_config')
         self.reference = reference or (frozen(model) if self.beta and not adapted else None)
         if self.reference is None and self.beta and not is_fresh(model): keep_start(model)
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout): module.p = 0.0   # a ratio of policies cannot be taken under dropout
         args.remove_unused_columns = False
         super().__init__(model=PolicyAndValue(model, value_model), args=args, data_collator=list, **kwargs)
         self.model_accepts_loss_kwargs = False
