@@ -22,7 +22,7 @@ from ..data.packing import packs
 __all__ = ['SHARED', 'shared_attention', 'sharing', 'families', 'Line', 'chosen_logps', 'entropies', 'answer_logps',
            'sharing_gap', 'why_rows']
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #0fe0bdbb
+# %% ../../nbs/algorithms/00e_shared.ipynb #58457693
 SHARED = 'aligntune_shared'
 
 def shared_attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, layout: Any = None, **kwargs: Any) -> tuple[Tensor, None]:
@@ -37,12 +37,13 @@ AttentionMaskInterface.register(SHARED, sdpa_mask)
 def sharing(
     model: Any  # a causal model
 ) -> Iterator[None]:
-    "The attention of `model` obeys a layout, for a while"
+    "The attention of `model` obeys a layout, for a while; its router, which would read the mask, reports where it is asked to"
     config = model.config.get_text_config()
-    was = config._attn_implementation
-    config._attn_implementation = SHARED
+    was = {k: getattr(config, k) for k in ('_attn_implementation', 'output_router_logits') if hasattr(config, k)}
+    for k in was: setattr(config, k, SHARED if k == '_attn_implementation' else False)
     try: yield
-    finally: config._attn_implementation = was
+    finally:
+        for k, v in was.items(): setattr(config, k, v)
 
 # %% ../../nbs/algorithms/00e_shared.ipynb #5273b75e
 def families(
