@@ -133,7 +133,7 @@ def reference_key(
     config = {k: v for k, v in inner.config.to_dict().items() if k != '_name_or_path'}
     return Hasher.hash((weights, type(inner).__name__, json.dumps(config, sort_keys=True, default=str), args.bf16, args.fp16, transformers.__version__))
 
-# %% ../../nbs/algorithms/02_dpo.ipynb #147bf680
+# %% ../../nbs/algorithms/02_dpo.ipynb #f5c714aa
 class PairTrainer(SharedPairs, OwnTrainer, DPOTrainer):
     "TRL's DPOTrainer on our tokens, with the reference taken from the model at hand"
     share: float | None = None   # passes per pair in the present step
@@ -147,12 +147,17 @@ class PairTrainer(SharedPairs, OwnTrainer, DPOTrainer):
         ref = reference or (None if hasattr(model, 'peft_config') else frozen(model))
         super().__init__(model=model, ref_model=ref, args=args, **kwargs)
         self.steady = args.disable_dropout
-        if once: self._precompute_model_hash = reference_key(self._precompute_model_hash, ref or model, args)   # TRL's own
         if fresh and reference is None: model.delete_adapter('ref')
         self.start = ref.cpu() if once and ref is not None else None
         if self.start is not None: self.ref_model = None
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any: return dataset
+
+    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Any:
+        weights = self._precompute_model_hash
+        self._precompute_model_hash = reference_key(weights, self.accelerator.unwrap_model(self.ref_model or self.model), self.args)
+        try: return super()._precompute_ref_logps(*args, **kwargs)
+        finally: self._precompute_model_hash = weights
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
         "Loss, accuracy and margin on pairs: those of the session, or others"

@@ -14,21 +14,23 @@ from .errors import ModelError, nearest
 from .spec import GROUPED, POLICY
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'ROUTING', 'PHASES', 'BYTES', 'NF4', 'STATES', 'WAS', 'WHOLE', 'LOADED_ELSEWHERE', 'TRIALS',
-           'DRAWS', 'ASSUMED', 'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES',
-           'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'sparse_layers',
-           'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human', 'weight_bytes',
-           'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'Saved',
-           'block_saved', 'is_lean', 'is_spread', 'odd_attention', 'joins', 'Batch', 'Pair', 'batch_of', 'head_block',
-           'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+__all__ = ['KEYS', 'LISTED', 'FAMILIES', 'ROUTING', 'PHASES', 'BYTES', 'NF4', 'STATES', 'WAS', 'WHOLE', 'LOADED_ELSEWHERE',
+           'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST',
+           'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts',
+           'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
+           'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters',
+           'Saved', 'block_saved', 'is_lean', 'is_spread', 'odd_attention', 'joins', 'Batch', 'Pair', 'batch_of',
+           'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
-# %% ../../nbs/core/04_estimate.ipynb #ce2d4bf1
+# %% ../../nbs/core/04_estimate.ipynb #22e15e1f
 KEYS = dict(
     hidden='hidden_size n_embd d_model dim', layers='num_hidden_layers n_layer num_layers n_layers decoder_layers', heads='num_attention_heads n_head num_heads n_heads decoder_attention_heads',
     kv_heads='num_key_value_heads num_kv_heads', head_dim='head_dim d_kv', intermediate='intermediate_size n_inner d_ff hidden_dim ffn_dim decoder_ffn_dim ffn_hidden_size', vocab='vocab_size',
     context='max_position_embeddings n_positions n_ctx max_sequence_length seq_length', experts='num_experts num_local_experts n_routed_experts moe_num_experts',
     experts_per_token='num_experts_per_tok num_experts_per_token moe_k moe_topk moe_top_k top_k_experts',
     encoder_layers='encoder_layers num_layers')
+
+LISTED = ('layer_types', 'layers_block_type', 'hybrid_override_pattern')   # what each layer is; its length is their number
 
 def _find(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
     "The value of our `name` in a config, whatever the family calls it"
@@ -71,7 +73,7 @@ FAMILIES: dict[str, Family] = dict(
     roberta=Family(gated=False, rms=False, bias=_ALL, positions=0, tied=True, activation='gelu', embed_norm=True, dropout='hidden_dropout_prob'),
     distilbert=Family(gated=False, rms=False, bias=_ALL, positions=0, tied=True, activation='gelu', embed_norm=True, dropout='dropout'))
 
-# %% ../../nbs/core/04_estimate.ipynb #dbfc1553
+# %% ../../nbs/core/04_estimate.ipynb #4fa0d7d0
 def kind_of(
     config: Mapping[str, Any]  # contents of a config.json
 ) -> str:
@@ -79,7 +81,7 @@ def kind_of(
     name, family = (config.get('architectures') or [''])[0], config.get('model_type', '')
     if family == 'encoder-decoder': return family
     if name.endswith(('ForSequenceClassification', 'ForTokenClassification')): return 'classification'
-    if config.get('is_encoder_decoder') or family in ('t5', 'mt5', 'umt5', 'bart', 'mbart', 'pegasus', 'marian', 'm2m_100'): return 'seq2seq'
+    if config.get('is_encoder_decoder', family in ('t5', 'mt5', 'umt5', 'bart', 'mbart', 'pegasus', 'marian', 'm2m_100')): return 'seq2seq'
     encoder = family in ('bert', 'roberta', 'distilbert', 'albert', 'electra', 'deberta', 'deberta-v2', 'xlm-roberta', 'modernbert', 'camembert')
     return 'classification' if encoder and not config.get('is_decoder') else 'causal'
 
@@ -262,7 +264,7 @@ def _head(f: ModelFacts) -> int:
         return (0 if token else h*h + h) + labels*(h + 1)
     return (0 if f.tied else f.embedding) + f.vocab*('head' in f.traits.bias)
 
-# %% ../../nbs/core/04_estimate.ipynb #9f720862
+# %% ../../nbs/core/04_estimate.ipynb #e41dda5f
 def facts_from_config(
     config: Mapping[str, Any],  # contents of a config.json
     source: str = 'config',  # where it was read, for messages
@@ -270,11 +272,13 @@ def facts_from_config(
 ) -> ModelFacts:
     "What `config` says about the model"
     outer, config = config, {**config, **(config.get('text_config') or {})}
-    family, need = config.get('model_type', ''), ('hidden', 'layers', 'heads', 'vocab')
+    config = {k: max(v) if k in KEYS['intermediate'].split() and isinstance(v, list) and v else v for k, v in config.items()}   # a width for each layer: the widest
+    family, need = config.get('model_type', ''), ('hidden', 'layers', 'vocab')
+    if _find(config, 'layers') is None and (each := next((config[k] for k in LISTED if config.get(k)), None)): config['num_hidden_layers'] = len(each)
     missing = [k for k in need if _find(config, k) is None]
     if missing:
         raise ModelError(f"the config has no {', '.join(KEYS[k].split()[0] for k in missing)}", where=source, why=f'model_type is {family or "missing"}, whose shapes are not known here', fix='use a text model of the transformers library')
-    t, hidden, heads, layers = FAMILIES.get(family, Family()), *(_find(config, k) for k in ('hidden', 'heads', 'layers'))
+    t, hidden, heads, layers = FAMILIES.get(family, Family()), _find(config, 'hidden'), _find(config, 'heads', 1), _find(config, 'layers')   # no heads: no attention
     kind = kind_of(outer)
     if family == 't5': layers = config.get('num_decoder_layers') or layers
     two, kv_heads, width = kind in ('seq2seq', 'encoder-decoder'), _find(config, 'kv_heads', heads), _find(config, 'head_dim', t.head_dim or hidden//heads)
