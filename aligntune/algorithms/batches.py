@@ -17,7 +17,8 @@ from ..data.packing import assert_exact, first_fit, token_batches
 
 # %% auto #0
 __all__ = ['IGNORED', 'SMALL', 'pad', 'PaddedBatches', 'cheapest', 'by_products', 'Apart', 'JoinedBatches', 'why_padded',
-           'padding_gap', 'why_unpadded', 'check_padding', 'LabelledBatches', 'TokenBudget', 'WithinBudget']
+           'padding_gap', 'why_unpadded', 'check_causal', 'check_padding', 'LabelledBatches', 'TokenBudget',
+           'WithinBudget']
 
 # %% ../../nbs/algorithms/00c_batches.ipynb #17e9af37
 IGNORED = -100
@@ -114,7 +115,7 @@ def why_padded(
     except (TypeError, ValueError): return f'{model.config.model_type} takes no position numbers'
     return None
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #079c8542
+# %% ../../nbs/algorithms/00c_batches.ipynb #8e8954c5
 @torch.no_grad()
 def padding_gap(
     model: Any,  # a causal language model
@@ -152,8 +153,24 @@ def why_unpadded(
 
 _padded: Any = weakref.WeakKeyDictionary()
 
+@torch.no_grad()
+def check_causal(
+    model: Any  # a causal language model, with its adapter if it has one
+) -> None:
+    "Refuse a model that sees the tokens it should predict, as an encoder does that was loaded with a language head"
+    bare = inner_model(model)
+    x = (torch.arange(9, device=bare.device)[None]*7 + 3) % min(bare.config.get_text_config().vocab_size, 1000)
+    other = torch.cat([x[:, :-1], x[:, :1]], 1)   # another last token
+    was = bare.training
+    bare.eval()
+    try: a, b = (bare(input_ids=i, use_cache=False).logits[0, :-1].float() for i in (x, other))
+    finally: bare.train(was)
+    if (a - b).abs().max() > (1e-4 if bare.dtype in (torch.float32, torch.float64) else 5e-2)*a.abs().max():
+        raise UnsupportedError('the model sees the tokens that it should predict', where='model_name', why=f'the attention of {bare.config.model_type} is not causal, as it is configured', fix='a causal model; for an encoder, is_decoder=true in its config.json')
+
 def check_padding(model: Any, **sides: bool) -> None:
     "Refuse a model that would be trained on other log-probabilities than those of its rows, since these are padded"
+    check_causal(model)
     if why := why_unpadded(model, **sides): raise UnsupportedError('answers of different lengths cannot stand in one batch', where='model_name', why=why, fix='another model, or sft')
 
 # %% ../../nbs/algorithms/00c_batches.ipynb #2ceaf4de

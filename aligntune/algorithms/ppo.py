@@ -475,7 +475,7 @@ class WholeTrainer(Evaluating):
         self.beta, self.stopped, self.position = kept.pop('beta').item(), bool(kept.pop('stopped')), 0
         self.rollout = kept or None
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #60b494f6
+# %% ../../nbs/algorithms/07_ppo.ipynb #740524a8
 def _ends(model: Any, tokenizer: Any, more: Sequence[int]) -> list[int]:
     "All tokens that end an answer"
     own = model.generation_config.eos_token_id
@@ -493,7 +493,7 @@ def _value_model(session: Any) -> Any:
 def make_trainer(session: Any) -> WholeTrainer:
     "The PPO trainer of a session"
     spec, tok = session.spec, session.tokenizer
-    if why_rows(session.model): check_padding(session.model, left=True, positions=True)
+    check_padding(session.model, **(dict(left=True, positions=True) if why_rows(session.model) else {}))
     if isinstance(session.train_dataset, IterableDataset):
         raise UnsupportedError('PPO draws prompts by number', where='streaming', why='a rollout is used several times, and a stream has only a next row', fix='streaming=False')
     if spec['lora_dropout']: logger.warning('lora_dropout is switched off: a ratio of policies cannot be taken under dropout')
