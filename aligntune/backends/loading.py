@@ -19,8 +19,8 @@ from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters,
 
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'Source', 'find_model', 'read_config', 'load_tokenizer', 'context_length',
-           'model_kind', 'weight_dtype', 'choose_attention', 'quantization', 'peft_config', 'check_complete',
-           'load_model', 'load_base', 'grow', 'describe']
+           'model_kind', 'weight_dtype', 'choose_attention', 'packed_in', 'quantization', 'peft_config',
+           'check_complete', 'load_model', 'load_base', 'grow', 'describe']
 
 # %% ../../nbs/backends/00_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
@@ -167,10 +167,16 @@ def choose_attention(
     if not flash: return None, 'FlashAttention 2 is not installed, or the model has none'
     return 'flash_attention_2', 'installed, and the computation is in half precision'
 
-# %% ../../nbs/backends/00_loading.ipynb #4e89edad
+# %% ../../nbs/backends/00_loading.ipynb #4c0f906f
+def packed_in(config: Any) -> str:
+    "The number format in which a checkpoint is packed; empty where it isn't"
+    stored = getattr(config, 'quantization_config', None) or {}
+    return str(stored.get('quant_method') if isinstance(stored, dict) else getattr(stored.quant_method, 'value', stored.quant_method)) if stored else ''
+
 def quantization(spec: Any, plan: Any, config: Any):
     "How bitsandbytes should load the weights, or None"
     four, eight = spec['load_in_4bit'] or spec['method'] == 'qlora', spec['load_in_8bit']
+    if packed_in(config) == 'mxfp4': return transformers.Mxfp4Config(dequantize=True)
     if getattr(config, 'quantization_config', None) or not (four or eight): return None
     if find_spec('bitsandbytes') is None: raise MissingPackageError('loading in 4 or 8 bit needs bitsandbytes', where='load_in_4bit' if four else 'load_in_8bit', fix='pip install bitsandbytes')
     skip = ['lm_head', *HEADS]
@@ -230,7 +236,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #2c406e66
+# %% ../../nbs/backends/00_loading.ipynb #52d1d401
 def load_model(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan: device and precision
@@ -253,19 +259,34 @@ def load_base(spec: Any, plan: Any, source: Source, config: Any, tokenizer: Any,
     flash = find_spec('flash_attn') is not None and bool(getattr(real, '_supports_flash_attn', False))
     attention, why = choose_attention(spec['attn_implementation'], plan.device, plan.precision, flash)
     with quiet(): bits = quantization(spec, plan, config)
-    kw: dict[str, Any] = dict(dtype=weight_dtype(plan.precision, spec['method'], spec['dtype']), attn_implementation=attention)
-    if bits or getattr(config, 'quantization_config', None): kw |= dict(quantization_config=bits) if bits else {}
-    if spec['device_map'] or bits: kw['device_map'] = spec['device_map'] or {'': _local_device(plan.device)}
+    dtype, unpack = weight_dtype(plan.precision, spec['method'], spec['dtype']), packed_in(config) == 'mxfp4'
+    kw: dict[str, Any] = dict(dtype=dtype, attn_implementation=attention)
+    if bits: kw['quantization_config'] = bits
+    if spec['device_map'] or bits and not unpack: kw['device_map'] = spec['device_map'] or {'': _local_device(plan.device)}
     if kind == 'reward': kw['num_labels'] = 1
     elif label_names: kw |= dict(num_labels=len(label_names), id2label=dict(enumerate(label_names)), label2id={n: i for i, n in enumerate(label_names)})
     elif spec['num_labels']: kw['num_labels'] = spec['num_labels']
     model = _read_weights(cls, source, spec, kind, **kw)
+    if unpack: _as_unpacked(model, dtype)
+    elif bits: _say_whole(model)
     _keep_differentiable(model)
     if is_lean(spec, kind):
         norms, mlps = make_lean(model)
         logger.debug('%d norms and %d MLPs keep less for the backward pass', norms, mlps)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, why
+
+def _as_unpacked(model: Any, dtype: torch.dtype) -> None:
+    "A model whose MXFP4 experts were unpacked, all in one number format, and saved under the names of a plain checkpoint"
+    model.to(dtype)   # experts come in bf16, whatever was asked
+    model._weight_conversions = None   # with those of the packed form, save_pretrained would write all experts of a model under one name
+    logger.info('the experts were unpacked from MXFP4 to bf16, and are held in %s: nothing trains through MXFP4', str(dtype).removeprefix('torch.'))
+
+def _say_whole(model: Any) -> None:
+    "A line about experts that bitsandbytes left whole"
+    left = {n: w for n, w in expert_parameters(model).items() if w.is_floating_point()}
+    size = sum(w.numel()*w.element_size() for w in left.values())
+    if left: logger.warning('the experts stay in %s, %s: %s', '/'.join(sorted({str(w.dtype).removeprefix('torch.') for w in left.values()})), human(size), WHOLE)
 
 def _keep_differentiable(model: Any) -> None:
     "On some CPUs bitsandbytes repacks 4-bit weights at the first look in evaluation mode, for a product that has no gradient; not in a model that trains"

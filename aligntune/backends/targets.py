@@ -16,9 +16,9 @@ from ..core.estimate import KEYS, Experts, adapted_experts, expert_rank, experts
 from ..algorithms.common import quiet
 
 # %% auto #0
-__all__ = ['logger', 'HEADS', 'ROUTERS', 'PARTS', 'TOWERS', 'is_linear', 'in_tower', 'reads_past', 'frozen', 'linear_layers',
-           'lora_targets', 'expert_parameters', 'below_block', 'Targets', 'adapter_targets', 'put_adapter', 'planned',
-           'adapted', 'expert_adapters']
+__all__ = ['logger', 'HEADS', 'ROUTERS', 'PARTS', 'TOWERS', 'is_linear', 'in_tower', 'reads_past', 'frozen', 'last_name',
+           'linear_layers', 'lora_targets', 'expert_parameters', 'below_block', 'Targets', 'adapter_targets',
+           'put_adapter', 'planned', 'adapted', 'expert_adapters']
 
 # %% ../../nbs/backends/00b_targets.ipynb #23a27853
 logger = logging.getLogger('aligntune')
@@ -65,7 +65,7 @@ def reads_past(
     "Whether the module hands on the weight of its layer, instead of calling the layer"
     return re.search(rf'(?<!isinstance\()self\.{re.escape(layer)}\.weight\s*[,@)]', _code(type(owner))) is not None
 
-# %% ../../nbs/backends/00b_targets.ipynb #1d940928
+# %% ../../nbs/backends/00b_targets.ipynb #f9e474db
 def frozen(
     model: nn.Module,  # any model
     name: str  # of a linear layer inside the blocks
@@ -79,6 +79,13 @@ def frozen(
     owner = model.get_submodule('.'.join(path[:-1]))
     return f'{type(owner).__name__} reads the weight past the layer, where an adapter has no effect' if reads_past(owner, path[-1]) else ''
 
+def last_name(
+    name: str  # of a module
+) -> str:
+    "The last part of a name; of a layer in a sequence with the name of the sequence, such as ffn.0"
+    found = re.search(r'(?:^|(?<=\.))(?!\d+(?:\.|$))[^.]+(?:\.\d+)*$', name)
+    return found[0] if found else name
+
 def linear_layers(
     model: nn.Module  # any model
 ) -> dict[str, str]:
@@ -89,7 +96,7 @@ def lora_targets(
     model: nn.Module  # any model
 ) -> list[str]:
     "The last names of all linear layers inside the model's blocks that get an adapter"
-    return sorted({n.split('.')[-1] for n, why in linear_layers(model).items() if not why})
+    return sorted({last_name(n) for n, why in linear_layers(model).items() if not why})
 
 # %% ../../nbs/backends/00b_targets.ipynb #23659dc5
 def _number(config: Any, what: str) -> int:
@@ -113,7 +120,7 @@ def below_block(
     "The name inside its block, the same in every block"
     return re.sub(r'^.*?\.\d+\.', '', name)
 
-# %% ../../nbs/backends/00b_targets.ipynb #45be8a43
+# %% ../../nbs/backends/00b_targets.ipynb #9aa55b89
 def _matched(model: nn.Module, names: Iterable[str]) -> set[str]:
     "The modules whose path ends in one of the names, as PEFT matches them"
     ends = tuple('.' + n for n in names)
@@ -122,17 +129,15 @@ def _matched(model: nn.Module, names: Iterable[str]) -> set[str]:
 def _excluding(model: nn.Module, wanted: set[str], names: Iterable[str]) -> str | None:
     "A pattern for the modules that the names match and that are not wanted"
     extra = _matched(model, list(names)) - wanted
-    if not extra: return None
-    return '|'.join(sorted({re.escape(_stem(n, wanted)).replace(r'\#', r'\d+') + r'(\..*)?' for n in extra}))
+    return '|'.join(sorted({_stem(n, wanted) for n in extra})) or None
 
 def _stem(name: str, wanted: set[str]) -> str:
-    "The shortest beginning of a name that holds nothing wanted, the same for all blocks where that is possible"
+    "A pattern of the shortest beginning of a name under which nothing is wanted, the same for all blocks where that is possible"
     parts = name.split('.')
     for k in range(1, len(parts) + 1):
-        stem = re.sub(r'\.\d+(?=\.|$)', '.#', '.'.join(parts[:k]))
-        like = re.compile(re.escape(stem).replace(r'\#', r'\d+') + r'(\..*)?')
-        if not any(like.fullmatch(w) for w in wanted): return stem
-    return name
+        like = re.escape(re.sub(r'\.\d+(?=\.|$)', '.#', '.'.join(parts[:k]))).replace(r'\#', r'\d+') + r'(\..*)?'
+        if not any(re.fullmatch(like, w) for w in wanted): return like
+    return re.escape(name)
 
 # %% ../../nbs/backends/00b_targets.ipynb #5e3f3030
 def _taken(model: Any, names: Iterable[str]) -> set[str]:
@@ -173,7 +178,7 @@ def _check_parameters(model: nn.Module, asked: list[str], experts: list[str]) ->
         near = experts or nearest(p, sorted({below_block(n) for n in names}))
         raise SpecError(f'no parameter of the model is called {p}', where='target_parameters', fix=f"here: {', '.join(near)}")
 
-# %% ../../nbs/backends/00b_targets.ipynb #20eae0cd
+# %% ../../nbs/backends/00b_targets.ipynb #da37b842
 class Targets(NamedTuple):
     "What PEFT is told, and what is said about it"
     modules: list[str]  # names of layers
@@ -195,7 +200,7 @@ def adapter_targets(
     moved, lost = _move(spec, model, wanted)
     wanted -= moved | lost
     listed = isinstance(asked, (list, tuple))
-    names = [n for n in asked if _matched(model, [n]) & wanted] if listed else sorted({n.split('.')[-1] for n in wanted})
+    names = [n for n in asked if _matched(model, [n]) & wanted] if listed else sorted({last_name(n) for n in wanted})
     own = list(spec['target_parameters'] or ()) or chosen.names
     parameters = own + sorted({below_block(n) + '.weight' for n in moved})
     if not names and not parameters: raise _nothing(model, asked)
@@ -204,11 +209,11 @@ def adapter_targets(
     said = [*_left(model, asked), *_about_experts(spec, model, chosen, rank)] if experts else [*_left(model, asked)]
     return Targets(names, parameters, _excluding(model, wanted, names), ranks, tuple(said), tuple(_warnings(chosen, lost)))
 
-# %% ../../nbs/backends/00b_targets.ipynb #9dbfcafb
+# %% ../../nbs/backends/00b_targets.ipynb #2458cab8
 def _move(spec: Any, model: nn.Module, wanted: set[str]) -> tuple[set[str], set[str]]:
     "Of the layers that PEFT would take for experts: those that are adapted as parameters, and those that cannot be"
-    taken = _taken(model, sorted({n.split('.')[-1] for n in wanted}))
-    meant = {n for n in wanted if n.split('.')[-1] in taken}
+    taken = _taken(model, sorted({last_name(n) for n in wanted}))
+    meant = {n for n in wanted if last_name(n) in taken}
     fit = {n for n in meant if model.get_submodule(n).weight.is_floating_point() and not unfit(spec)}   # type: ignore[union-attr,operator]
     return fit, meant - fit
 
@@ -217,7 +222,7 @@ def _left(model: nn.Module, asked: Any) -> Iterator[str]:
     why: dict[str, set[str]] = {}
     for n, reason in linear_layers(model).items():
         if not reason or asked not in (None, 'all-linear') or set(n.split('.')) & set(HEADS): continue
-        why.setdefault(reason, set()).add(n.split('.')[-1] if in_tower(n) else below_block(n))
+        why.setdefault(reason, set()).add(last_name(n) if in_tower(n) else below_block(n))
     for reason, names in why.items(): yield f"no adapter on {', '.join(sorted(names))}: {reason}"
 
 def _about_experts(spec: Any, model: Any, chosen: Experts, rank: int) -> Iterator[str]:

@@ -19,8 +19,8 @@ __all__ = ['KEYS', 'LISTED', 'FAMILIES', 'ROUTING', 'PHASES', 'BYTES', 'NF4', 'S
            'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts',
            'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
            'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters',
-           'Saved', 'block_saved', 'is_lean', 'is_spread', 'odd_attention', 'joins', 'Batch', 'Pair', 'batch_of',
-           'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
+           'about_experts', 'Saved', 'block_saved', 'is_lean', 'is_spread', 'odd_attention', 'joins', 'Batch', 'Pair',
+           'batch_of', 'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
 # %% ../../nbs/core/04_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -36,7 +36,7 @@ def _find(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
     "The value of our `name` in a config, whatever the family calls it"
     return next((config[k] for k in KEYS[name].split() if config.get(k) is not None), default)
 
-# %% ../../nbs/core/04_estimate.ipynb #f0cf5e0e
+# %% ../../nbs/core/04_estimate.ipynb #01aa0ee1
 class Family(NamedTuple):
     "How a family builds its blocks"
     gated: bool = True  # the MLP has a gate: three matrices instead of two
@@ -54,13 +54,14 @@ class Family(NamedTuple):
     dropout: str = ''  # key of the dropout on the hidden states
     copies: int = 0  # further copies that fused attention keeps: of heads turned in part, of views of a fused matrix
     wide_norm: bool = False  # the norms of queries and keys span all heads
-    sinks: bool = False  # each head has a number that takes attention without giving anything
+    sinks: bool = False  # each head has a number that takes attention without giving anything; no fused kernel of PyTorch knows it
+    of_expert: int = 4  # numbers of an expert's width that it keeps
 
 _ALL = ('qkv', 'o', 'mlp')
 FAMILIES: dict[str, Family] = dict(
     llama=Family(), mistral=Family(), mixtral=Family(), qwen2=Family(bias=('qkv',)), qwen3=Family(qk_norm=True, head_dim=128), qwen3_moe=Family(qk_norm=True),
     qwen2_moe=Family(bias=('qkv',)), olmoe=Family(qk_norm=True, wide_norm=True), granitemoe=Family(), deepseek_v2=Family(), deepseek_v3=Family(),
-    gpt_oss=Family(bias=('qkv', 'o', 'experts', 'router'), head_dim=64, sinks=True),
+    gpt_oss=Family(bias=('qkv', 'o', 'experts', 'router'), head_dim=64, sinks=True, of_expert=7),
     gemma=Family(tied=True, head_dim=256, activation='gelu_pytorch_tanh'), gemma2=Family(tied=True, head_dim=256, norms=4, activation='gelu_pytorch_tanh'),
     gemma3_text=Family(tied=True, head_dim=256, norms=4, qk_norm=True, activation='gelu_pytorch_tanh'),
     phi=Family(gated=False, rms=False, norms=1, bias=(*_ALL, 'head'), activation='gelu_new', parallel=True, dropout='resid_pdrop', copies=1), phi3=Family(fused=True, dropout='resid_pdrop', copies=1),
@@ -503,7 +504,27 @@ def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> li
     when = ('update',) if accumulation == 1 else ('loss', 'backward', 'update')   # kept from one micro-step to the next
     return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"), Part('gradients', t*n, f'{t} x {n:,}', when)]
 
-# %% ../../nbs/core/04_estimate.ipynb #b34dfc11
+# %% ../../nbs/core/04_estimate.ipynb #5ad9f770
+def about_experts(
+    spec: Any,  # the TrainSpec
+    facts: ModelFacts,  # the model
+    precision: str = 'fp32'  # the plan's precision
+) -> str:
+    "What becomes of the experts: how many weights they are, what is trained of them, and how they are held; empty for a model without"
+    if not facts.in_experts: return ''
+    said, method = [f'{facts.in_experts:,} of {facts.parameters:,} weights, {facts.experts_per_token} of {facts.experts} for a token'], spec['method']
+    if method == 'full': said.append('all trained')
+    elif method == 'osft': said.append('trained whole with train_rest' if spec['train_rest'] else 'frozen: OSFT splits layers, and experts are none')
+    elif spec['adapter']: said.append('trained as the adapter says')
+    else:
+        chosen, rank = adapted_experts(spec, _experts(facts)), expert_rank(spec, facts.experts_per_token)
+        how = 'as asked' if spec['lora_r_experts'] else f"lora_r={spec['lora_r']} shared by the {facts.experts_per_token} of a token"
+        said.append(f'adapters of rank {rank}, {how}; target_parameters=[] leaves them frozen' if chosen.names else f'frozen: {chosen.why}')
+    if spec['load_in_4bit'] or spec['load_in_8bit']: said.append(f'held whole, {human(weight_bytes(spec, precision)*facts.in_experts)}: {WHOLE}')
+    if (facts.config.get('quantization_config') or {}).get('quant_method') == 'mxfp4': said.append('MXFP4 in the checkpoint, unpacked to bf16 while they load: nothing trains through MXFP4')
+    return '; '.join(said)
+
+# %% ../../nbs/core/04_estimate.ipynb #8e2aa4c2
 class Saved(NamedTuple):
     "Numbers that are kept for one token"
     wide: float  # always in fp32
@@ -518,16 +539,21 @@ def _squares(f: ModelFacts, attention: str, device: str) -> int:
     "How many matrices of length x length attention keeps for each head"
     drop = bool(_rate(f, 'attn_pdrop', 'attention_dropout', 'attention_probs_dropout_prob'))
     if attention == 'eager': return 1 + 2*drop + bool(f.config.get('attn_logit_softcapping'))
+    if _narrow(f.config) and attention == 'sdpa' and device == 'cpu' and f.config['v_head_dim'] != f.head_dim: return 1   # fused kernels of a CPU want values as wide as keys
     if f.family == 't5' and attention == 'sdpa': return 3 if _rate(f, 'dropout_rate') else 1   # its position bias is learned, and no fused kernel returns that gradient
     return 3 if drop and device == 'cpu' and attention == 'sdpa' else 0
+
+def _expert_floats(f: ModelFacts) -> float:
+    "What the experts of a token keep, spread over all blocks"
+    return sparse_layers(f)*f.experts_per_token*(f.traits.of_expert*expert_width(f) + 2*f.hidden)/f.layers
 
 def _mlp_floats(f: ModelFacts, lean: bool = False) -> float:
     "What the MLP keeps, without its input"
     w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
     if f.traits.gated or f.config.get('is_gated_act'):
         copies, sparse = 3 if lean and act in ('silu', 'swish') and not f.traits.fused else 4, sparse_layers(f)
-        own = f.experts_per_token*(4*expert_width(f) + 2*f.hidden) + copies*shared_width(f)
-        return (sparse*own + (f.layers - sparse)*copies*w)/f.layers
+        own = copies*shared_width(f) + (f.hidden + 2)*bool(f.config.get('shared_expert_intermediate_size'))   # and its gate
+        return _expert_floats(f) + (sparse*own + (f.layers - sparse)*copies*w)/f.layers
     if f.family == 't5' and _rate(f, 'dropout_rate'): return 3*w
     return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
 
@@ -550,14 +576,18 @@ def block_saved(
     reads = [1 if t.fused else 3, 2 if t.gated and not t.fused and not facts.experts else 1]
     inputs = h*(sum(reads) if half else 1 if t.norms == 1 else 2)
     wide += (masked and not apart)*length*(attention != 'flash_attention_2')
+    if _narrow(facts.config): wide, inputs = wide + (1 + (trained and not lean))*_latent_width(facts), inputs + _latent_width(facts) + facts.config['qk_rope_head_dim']
     square = _squares(facts, attention, device)
     heads = 2*q + (2*q if masked or square else 2*kv) + facts.heads*(square*length or 1) + (not square)*t.copies*q
     if apart: heads = 5*q + facts.heads   # keys and values repeated for every head; the rows' results, and all of them in one
     drop = 2*h*bool(_rate(facts, *t.dropout.split())) if t.dropout else 0
     mlp = _mlp_floats(facts, lean)
+    if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)   # experts are multiplied in the format of their weights, whatever autocast says
     return Saved(wide + drop, inputs + heads + mlp, f'norms {wide + drop:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
 
-# %% ../../nbs/core/04_estimate.ipynb #61b761d5
+# %% ../../nbs/core/04_estimate.ipynb #8639e41d
+def _latent_width(f: ModelFacts) -> int: return f.config['kv_lora_rank'] + (f.config.get('q_lora_rank') or 0)
+
 def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = 'cpu') -> tuple[float, float]:
     "Bytes for a token that all blocks keep, and those of the largest block"
     c, drop = 2 if half else 4, bool(_rate(f, *f.traits.dropout.split()))
@@ -853,18 +883,18 @@ def estimate(
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #38773199
+# %% ../../nbs/core/04_estimate.ipynb #80e53e6a
 def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str, twice: bool, accumulation: int) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     half, full, h = precision != 'fp32', spec['method'] == 'full' or spec['method'] == 'osft' and spec['train_rest'], facts.hidden
-    attention = 'sdpa' if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
+    attention = ('eager' if facts.traits.sinks else 'sdpa') if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
     lean, T = is_lean(spec, facts.kind), b.tokens
     s = block_saved(facts, b.length, full, half, b.masked, attention, device, lean, b.line)
     whole, one = _stack(facts, s, half, b.length, device)
     past = BYTES[precision]*2*facts.q_width*b.seen/max(T, 1)   # keys and values of prompt and answer in one, for each answer
     whole, one = whole + past*facts.layers, one + past
     if spec['method'] not in ('full', 'osft'):   # between the two matrices of an adapter; and autocast copies the result of the attention
-        narrow = sum(l.used*spec['lora_r'] for l in facts.linears)*BYTES[precision] + 2*half*facts.q_width*facts.layers
+        narrow = sum(l.used*spec['lora_r'] for l in facts.linears if not l.expert)*BYTES[precision] + 2*half*facts.q_width*facts.layers
         whole, one = whole + narrow, one + narrow/facts.layers
     tail = (2 + (full and not (lean and facts.traits.rms)))*4*h*T   # the last norm, and what the head reads
     layers = facts.layers + facts.encoder_layers
