@@ -15,32 +15,36 @@ from .hub_client import from_hub, hub_is_off, snapshot
 from .spec import GROUPED, POLICY
 
 # %% auto #0
-__all__ = ['KEYS', 'FAMILIES', 'PHASES', 'BYTES', 'NF4', 'STATES', 'LOADED_ELSEWHERE', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK',
-           'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST', 'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS',
-           'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts', 'facts_from_config', 'read_model_config', 'Part',
-           'human', 'weight_bytes', 'trained_parameters', 'Saved', 'block_saved', 'is_lean', 'is_spread',
-           'odd_attention', 'joins', 'Batch', 'Pair', 'batch_of', 'head_block', 'piece_rows', 'Estimate', 'estimate',
-           'needs_checkpointing']
+__all__ = ['KEYS', 'LISTED', 'FAMILIES', 'ROUTING', 'PHASES', 'BYTES', 'NF4', 'STATES', 'WAS', 'WHOLE', 'LOADED_ELSEWHERE',
+           'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'TIGHT', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'LEAST',
+           'COPIES', 'CHUNK', 'PIECE', 'MANY', 'MARGINS', 'PROCESS', 'Family', 'kind_of', 'Linear', 'ModelFacts',
+           'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
+           'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters',
+           'about_experts', 'Saved', 'block_saved', 'is_lean', 'is_spread', 'odd_attention', 'joins', 'Batch', 'Pair',
+           'batch_of', 'head_block', 'piece_rows', 'Estimate', 'estimate', 'needs_checkpointing']
 
-# %% ../../nbs/core/04_estimate.ipynb #27dbc44d
+# %% ../../nbs/core/04_estimate.ipynb #22e15e1f
 KEYS = dict(
     hidden='hidden_size n_embd d_model dim', layers='num_hidden_layers n_layer num_layers n_layers decoder_layers', heads='num_attention_heads n_head num_heads n_heads decoder_attention_heads',
     kv_heads='num_key_value_heads num_kv_heads', head_dim='head_dim d_kv', intermediate='intermediate_size n_inner d_ff hidden_dim ffn_dim decoder_ffn_dim ffn_hidden_size', vocab='vocab_size',
-    context='max_position_embeddings n_positions n_ctx max_sequence_length seq_length', experts='num_experts num_local_experts n_routed_experts', experts_per_token='num_experts_per_tok',
+    context='max_position_embeddings n_positions n_ctx max_sequence_length seq_length', experts='num_experts num_local_experts n_routed_experts moe_num_experts',
+    experts_per_token='num_experts_per_tok num_experts_per_token moe_k moe_topk moe_top_k top_k_experts',
     encoder_layers='encoder_layers num_layers')
+
+LISTED = ('layer_types', 'layers_block_type', 'hybrid_override_pattern')   # what each layer is; its length is their number
 
 def _find(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
     "The value of our `name` in a config, whatever the family calls it"
     return next((config[k] for k in KEYS[name].split() if config.get(k) is not None), default)
 
-# %% ../../nbs/core/04_estimate.ipynb #230cea9e
+# %% ../../nbs/core/04_estimate.ipynb #01aa0ee1
 class Family(NamedTuple):
     "How a family builds its blocks"
     gated: bool = True  # the MLP has a gate: three matrices instead of two
     rms: bool = True  # RMSNorm, written out in PyTorch, instead of the fused LayerNorm
     norms: int = 2  # norms of a block
     qk_norm: bool = False  # queries and keys are normed too
-    bias: tuple[str, ...] = ()  # which linear layers have a bias: qkv, o, mlp, head
+    bias: tuple[str, ...] = ()  # which matrices have a bias: qkv, o, mlp, head, experts, router
     positions: int | None = None  # learned positions: their number is the context plus this
     tied: bool = False  # default of tie_word_embeddings
     head_dim: int | None = None  # default width of a head, where it isn't hidden/heads
@@ -50,10 +54,15 @@ class Family(NamedTuple):
     parallel: bool = False  # attention and MLP read the same input
     dropout: str = ''  # key of the dropout on the hidden states
     copies: int = 0  # further copies that fused attention keeps: of heads turned in part, of views of a fused matrix
+    wide_norm: bool = False  # the norms of queries and keys span all heads
+    sinks: bool = False  # each head has a number that takes attention without giving anything; no fused kernel of PyTorch knows it
+    of_expert: int = 4  # numbers of an expert's width that it keeps
 
 _ALL = ('qkv', 'o', 'mlp')
 FAMILIES: dict[str, Family] = dict(
     llama=Family(), mistral=Family(), mixtral=Family(), qwen2=Family(bias=('qkv',)), qwen3=Family(qk_norm=True, head_dim=128), qwen3_moe=Family(qk_norm=True),
+    qwen2_moe=Family(bias=('qkv',)), olmoe=Family(qk_norm=True, wide_norm=True), granitemoe=Family(), deepseek_v2=Family(), deepseek_v3=Family(),
+    gpt_oss=Family(bias=('qkv', 'o', 'experts', 'router'), head_dim=64, sinks=True, of_expert=7),
     gemma=Family(tied=True, head_dim=256, activation='gelu_pytorch_tanh'), gemma2=Family(tied=True, head_dim=256, norms=4, activation='gelu_pytorch_tanh'),
     gemma3_text=Family(tied=True, head_dim=256, norms=4, qk_norm=True, activation='gelu_pytorch_tanh'),
     phi=Family(gated=False, rms=False, norms=1, bias=(*_ALL, 'head'), activation='gelu_new', parallel=True, dropout='resid_pdrop', copies=1), phi3=Family(fused=True, dropout='resid_pdrop', copies=1),
@@ -66,7 +75,7 @@ FAMILIES: dict[str, Family] = dict(
     roberta=Family(gated=False, rms=False, bias=_ALL, positions=0, tied=True, activation='gelu', embed_norm=True, dropout='hidden_dropout_prob'),
     distilbert=Family(gated=False, rms=False, bias=_ALL, positions=0, tied=True, activation='gelu', embed_norm=True, dropout='dropout'))
 
-# %% ../../nbs/core/04_estimate.ipynb #dbfc1553
+# %% ../../nbs/core/04_estimate.ipynb #4fa0d7d0
 def kind_of(
     config: Mapping[str, Any]  # contents of a config.json
 ) -> str:
@@ -74,26 +83,29 @@ def kind_of(
     name, family = (config.get('architectures') or [''])[0], config.get('model_type', '')
     if family == 'encoder-decoder': return family
     if name.endswith(('ForSequenceClassification', 'ForTokenClassification')): return 'classification'
-    if config.get('is_encoder_decoder') or family in ('t5', 'mt5', 'umt5', 'bart', 'mbart', 'pegasus', 'marian', 'm2m_100'): return 'seq2seq'
+    if config.get('is_encoder_decoder', family in ('t5', 'mt5', 'umt5', 'bart', 'mbart', 'pegasus', 'marian', 'm2m_100')): return 'seq2seq'
     encoder = family in ('bert', 'roberta', 'distilbert', 'albert', 'electra', 'deberta', 'deberta-v2', 'xlm-roberta', 'modernbert', 'camembert')
     return 'classification' if encoder and not config.get('is_decoder') else 'causal'
 
-# %% ../../nbs/core/04_estimate.ipynb #170aa8e3
+# %% ../../nbs/core/04_estimate.ipynb #287713f8
 class Linear(NamedTuple):
     "One kind of matrix inside the blocks"
-    name: str  # qkv, o or mlp
+    name: str  # last part of its path, with the module that tells it from others of that name
     n_in: int  # width of its input
     n_out: int  # width of its output
     held: int  # how many the model holds
     used: int  # how many a token passes through
     bias: bool = False  # has it a bias
+    expert: bool = False  # is it a slice of the one parameter that holds all experts of a block, and no layer
 
     @property
     def parameters(self) -> int:
         "Weights and biases that the model holds"
         return self.held*(self.n_in*self.n_out + self.bias*self.n_out)
 
-# %% ../../nbs/core/04_estimate.ipynb #6cb6c301
+# %% ../../nbs/core/04_estimate.ipynb #a4db2b20
+ROUTING = ('gate', 'shared_expert_gate')  # matrices that choose experts: no adapter, and not split
+
 @dataclass(frozen=True)
 class ModelFacts:
     "What a config.json says about a model"
@@ -136,48 +148,107 @@ class ModelFacts:
         "Width of the keys, and of the values"
         return self.kv_heads*self.head_dim
 
+    @property
+    def in_experts(self) -> int:
+        "Weights of the experts, without their biases"
+        return sum(l.held*l.n_in*l.n_out for l in self.linears if l.expert)
+    @property
+    def active(self) -> int:
+        "Weights that a token passes through: of the experts, those that it is sent to"
+        return self.parameters - sum((l.held - l.used)*(l.n_in + l.bias)*l.n_out for l in self.linears)
+
     def lora_parameters(self,
         r: int,  # rank
-        targets: Sequence[str] | None = None  # names of layers; all linear ones of the blocks when None
+        targets: Sequence[str] | None = None,  # names of layers; all linear ones of the blocks, without routers, when None
+        experts: Sequence[str] = (),  # names of the experts' matrices that get an adapter
+        rank: int | None = None  # of an expert's adapter, where it isn't r
     ) -> int:
         "Weights of an adapter: each matrix of n_in x n_out gets r x (n_in + n_out)"
-        return sum(l.held*r*(l.n_in + l.n_out) for l in self.linears if targets is None or l.name in targets)
+        layers = (l for l in self.linears if not l.expert and (l.name not in ROUTING if targets is None else l.name.split('.')[-1] in targets))
+        return sum(l.held*r*(l.n_in + l.n_out) for l in layers) + sum(l.held*(rank or r)*(l.n_in + l.n_out) for l in self.linears if l.name in experts)
 
-# %% ../../nbs/core/04_estimate.ipynb #90c69a25
+# %% ../../nbs/core/04_estimate.ipynb #bcd9028a
 def _attention(f: ModelFacts, layers: int, bias: tuple[str, ...]) -> list[Linear]:
     "Query, key, value and output matrices of `layers` blocks"
     h, q, kv = f.hidden, f.q_width, f.kv_width
+    if _narrow(f.config): return _latent(f, layers, 'qkv' in bias)
     ins = [('qkv_proj', q + 2*kv)] if f.traits.fused else [('q_proj', q), ('k_proj', kv), ('v_proj', kv)]
     return [Linear(n, h, w, layers, layers, 'qkv' in bias) for n, w in ins] + [Linear('o_proj', q, h, layers, layers, 'o' in bias)]
 
+def _narrow(config: Mapping[str, Any]) -> bool: return bool(config.get('kv_lora_rank') and config.get('qk_rope_head_dim'))
+
+def _latent(f: ModelFacts, layers: int, bias: bool) -> list[Linear]:
+    "The matrices of multi-head latent attention"
+    c, h = f.config, f.hidden
+    kv, narrow, value = c['kv_lora_rank'], c.get('q_lora_rank'), f.heads*c['v_head_dim']
+    queries = [('q_a_proj', h, narrow, bias), ('q_b_proj', narrow, f.q_width, False)] if narrow else [('q_proj', h, f.q_width, False)]
+    rest = [('kv_a_proj_with_mqa', h, kv + c['qk_rope_head_dim'], bias), ('kv_b_proj', kv, f.heads*c['qk_nope_head_dim'] + value, False), ('o_proj', value, h, bias)]
+    return [Linear(n, i, o, layers, layers, b) for n, i, o, b in queries + rest]
+
+# %% ../../nbs/core/04_estimate.ipynb #eb2d6c64
+def sparse_layers(
+    f: ModelFacts  # the model
+) -> int:
+    "How many blocks have experts"
+    c, step = f.config, f.config.get('decoder_sparse_step') or 1
+    if not f.experts: return 0
+    first, without = c.get('first_k_dense_replace') or 0, c.get('mlp_only_layers') or ()
+    return sum(i >= first and i not in without and (i + 1) % step == 0 for i in range(f.layers))
+
+def expert_width(
+    f: ModelFacts  # the model
+) -> int:
+    "Width of one expert"
+    return f.config.get('moe_intermediate_size') or f.intermediate
+
+def shared_width(
+    f: ModelFacts  # the model
+) -> int:
+    "Width of the experts that all tokens share; 0 where there are none"
+    c = f.config
+    if not f.experts: return 0
+    return c.get('shared_expert_intermediate_size') or c.get('shared_intermediate_size') or (c.get('n_shared_experts') or 0)*expert_width(f)
+
+def _gated(f: ModelFacts, where: str, w: int, n: int, bias: bool) -> list[Linear]:
+    "The matrices of `n` MLPs of width `w`"
+    h = f.hidden
+    if not f.traits.gated and not f.config.get('is_gated_act'): return [Linear(where + 'fc1', h, w, n, n, bias), Linear(where + 'fc2', w, h, n, n, bias)]
+    up = [Linear(where + 'gate_up_proj', h, 2*w, n, n, bias)] if f.traits.fused else [Linear(where + p, h, w, n, n, bias) for p in ('gate_proj', 'up_proj')]
+    return [*up, Linear(where + 'down_proj', w, h, n, n, bias)]
+
 def _mlp(f: ModelFacts, layers: int, bias: tuple[str, ...]) -> list[Linear]:
-    "The matrices of the MLP of `layers` blocks; with experts, as many as a token uses count for time"
-    h, w, e = f.hidden, f.intermediate, max(f.experts, 1)
-    if f.experts: w = f.config.get('moe_intermediate_size') or w
-    n, used, b = layers*e, layers*(f.experts_per_token or 1), 'mlp' in bias
-    if not f.traits.gated and not f.config.get('is_gated_act'): return [Linear('fc1', h, w, n, used, b), Linear('fc2', w, h, n, used, b)]
-    up = [Linear('gate_up_proj', h, 2*w, n, used, b)] if f.traits.fused else [Linear('gate_proj', h, w, n, used, b), Linear('up_proj', h, w, n, used, b)]
-    return [*up, Linear('down_proj', w, h, n, used, b)]
+    "The matrices of the MLPs of `layers` blocks; with experts, as many as a token uses count for time"
+    sparse, shared = sparse_layers(f), shared_width(f)
+    out = _gated(f, '', f.intermediate, layers - sparse, 'mlp' in bias) if layers > sparse else []
+    if not sparse: return out
+    n, used, w = sparse*f.experts, sparse*f.experts_per_token, expert_width(f)
+    out += [Linear('experts.gate_up_proj', f.hidden, 2*w, n, used, 'experts' in bias, True), Linear('experts.down_proj', w, f.hidden, n, used, 'experts' in bias, True)]
+    out.append(Linear('gate', f.hidden, f.experts, sparse, sparse, 'router' in bias))
+    if shared: out += _gated(f, 'shared_experts.', shared, sparse, 'mlp' in bias)
+    if f.config.get('shared_expert_intermediate_size'): out.append(Linear('shared_expert_gate', f.hidden, 1, sparse, sparse))
+    return out
 
 def _linears(f: ModelFacts) -> tuple[Linear, ...]:
     "All matrices of the blocks"
     c, bias = f.config, f.traits.bias
     if c.get('attention_bias'): bias = (*bias, 'qkv', *(('o',) if f.family in ('llama', 'qwen3', 'gemma', 'gemma2', 'gemma3_text', 'qwen3_moe') else ()))
     if c.get('mlp_bias'): bias = (*bias, 'mlp')
+    if c.get('qkv_bias') is False: bias = tuple(b for b in bias if b != 'qkv')
     stacks = f.layers + f.encoder_layers
     out = _attention(f, stacks, bias) + _mlp(f, stacks, bias)
     if f.encoder_layers: out += _attention(f, f.layers, bias)   # the decoder looks at the encoder
-    if f.experts: out.append(Linear('gate', f.hidden, f.experts, f.layers, f.layers))
     return tuple(out)
 
-# %% ../../nbs/core/04_estimate.ipynb #763ca7db
+# %% ../../nbs/core/04_estimate.ipynb #4e2db7a1
 def _rest(f: ModelFacts) -> int:
     "Weights outside the matrices of the blocks"
     t, c, h = f.traits, f.config, f.hidden
     norm = h if t.rms else 2*h
     stacks = 2 if f.encoder_layers else 1
     n = f.embedding + (t.norms*(f.layers + f.encoder_layers) + f.layers*bool(f.encoder_layers))*norm
-    if t.qk_norm: n += 2*f.head_dim*f.layers
+    if t.qk_norm: n += (f.q_width + f.kv_width if t.wide_norm else 2*f.head_dim)*f.layers
+    if t.sinks: n += f.heads*f.layers
+    if _narrow(c): n += (c['kv_lora_rank'] + (c.get('q_lora_rank') or 0))*f.layers   # norms of what is narrow
     if t.positions is not None: n += stacks*h*((f.context or 0) + t.positions)
     if t.embed_norm: n += stacks*norm
     if f.family not in ('bart', 'bert', 'roberta', 'distilbert'): n += stacks*norm   # the last norm
@@ -195,7 +266,7 @@ def _head(f: ModelFacts) -> int:
         return (0 if token else h*h + h) + labels*(h + 1)
     return (0 if f.tied else f.embedding) + f.vocab*('head' in f.traits.bias)
 
-# %% ../../nbs/core/04_estimate.ipynb #bd4ba503
+# %% ../../nbs/core/04_estimate.ipynb #e41dda5f
 def facts_from_config(
     config: Mapping[str, Any],  # contents of a config.json
     source: str = 'config',  # where it was read, for messages
@@ -203,16 +274,19 @@ def facts_from_config(
 ) -> ModelFacts:
     "What `config` says about the model"
     outer, config = config, {**config, **(config.get('text_config') or {})}
-    family, need = config.get('model_type', ''), ('hidden', 'layers', 'heads', 'vocab')
+    config = {k: max(v) if k in KEYS['intermediate'].split() and isinstance(v, list) and v else v for k, v in config.items()}   # a width for each layer: the widest
+    family, need = config.get('model_type', ''), ('hidden', 'layers', 'vocab')
+    if _find(config, 'layers') is None and (each := next((config[k] for k in LISTED if config.get(k)), None)): config['num_hidden_layers'] = len(each)
     missing = [k for k in need if _find(config, k) is None]
     if missing:
         raise ModelError(f"the config has no {', '.join(KEYS[k].split()[0] for k in missing)}", where=source, why=f'model_type is {family or "missing"}, whose shapes are not known here', fix='use a text model of the transformers library')
-    t, hidden, heads, layers = FAMILIES.get(family, Family()), *(_find(config, k) for k in ('hidden', 'heads', 'layers'))
+    t, hidden, heads, layers = FAMILIES.get(family, Family()), _find(config, 'hidden'), _find(config, 'heads', 1), _find(config, 'layers')   # no heads: no attention
     kind = kind_of(outer)
     if family == 't5': layers = config.get('num_decoder_layers') or layers
-    two = kind in ('seq2seq', 'encoder-decoder')
-    raw = dict(family=family, architecture=(outer.get('architectures') or [''])[0], kind=kind, layers=layers, hidden=hidden, heads=heads, kv_heads=_find(config, 'kv_heads', heads),
-        head_dim=_find(config, 'head_dim', t.head_dim or hidden//heads), intermediate=_find(config, 'intermediate', 4*hidden), vocab=_find(config, 'vocab'), context=_find(config, 'context'),
+    two, kv_heads, width = kind in ('seq2seq', 'encoder-decoder'), _find(config, 'kv_heads', heads), _find(config, 'head_dim', t.head_dim or hidden//heads)
+    if _narrow(config): kv_heads, width = heads, config['qk_nope_head_dim'] + config['qk_rope_head_dim']   # each head has its own keys, once they are made
+    raw = dict(family=family, architecture=(outer.get('architectures') or [''])[0], kind=kind, layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads,
+        head_dim=width, intermediate=_find(config, 'intermediate', 4*hidden), vocab=_find(config, 'vocab'), context=_find(config, 'context'),
         tied=config.get('tie_word_embeddings', t.tied), encoder_layers=_find(config, 'encoder_layers', layers) if two else 0, experts=_find(config, 'experts', 0),
         experts_per_token=_find(config, 'experts_per_token', 0), exact=family in FAMILIES, base=base, source=source, config=config)
     draft = ModelFacts(**raw)
@@ -316,7 +390,51 @@ def weight_bytes(
     if spec['dtype'] != 'auto': return BYTES[spec['dtype']]
     return 4 if spec['method'] in ('full', 'osft') else BYTES[precision]
 
-# %% ../../nbs/core/04_estimate.ipynb #12886fad
+# %% ../../nbs/core/04_estimate.ipynb #e6826fba
+WAS = dict(gate_proj='gate_up_proj', up_proj='gate_up_proj', w1='gate_up_proj', w3='gate_up_proj', w2='down_proj')   # layers of an expert before transformers 5, and the parameter they are in now
+
+def expert_rank(
+    spec: Any,  # the TrainSpec
+    per_token: int  # experts that a token passes through
+) -> int:
+    "The rank of an expert's adapter: lora_r shared by the experts of a token (LoRA Without Regret, Thinking Machines 2025)"
+    return spec['lora_r_experts'] or max(1, spec['lora_r']//max(per_token, 1))
+
+def unfit(
+    spec: Any  # the TrainSpec
+) -> str:
+    "What was asked that PEFT cannot do on a parameter"
+    if spec['method'] == 'dora': return 'method=dora: PEFT has no norms for a parameter'
+    return f"lora_dropout={spec['lora_dropout']:g}: PEFT has no dropout on a parameter" if spec['lora_dropout'] else ''
+
+class Experts(NamedTuple):
+    "Which experts' parameters get an adapter"
+    names: list[str]  # of the parameters
+    why: str = ''  # why there are none
+    conflict: bool = False  # does something that was asked stand against it
+
+def adapted_experts(
+    spec: Any,  # the TrainSpec
+    names: Sequence[str]  # of the experts' parameters
+) -> Experts:
+    "The experts' parameters that get an adapter"
+    layers, asked = spec['target_modules'], spec['target_parameters']
+    if asked is not None: return Experts([e for e in names if any(p == e or e.endswith('.' + p) or p.endswith('.' + e) for p in asked)], 'target_parameters names none of them')
+    if layers is None or layers == 'all-linear': found = list(names)
+    elif isinstance(layers, str): return Experts([], 'target_modules is a pattern of layers; target_parameters names experts')
+    else: found = experts_called(names, layers)
+    if found and unfit(spec): return Experts([], unfit(spec), True)
+    return Experts(found, '' if found else 'target_modules names none of them')
+
+def experts_called(
+    names: Sequence[str],  # of the experts' parameters
+    layers: Sequence[str]  # names of layers
+) -> list[str]:
+    "The experts' parameters that a list of layers means"
+    wanted = {n for name in layers for n in (name, WAS.get(name))}
+    return [e for e in names if e.split('.')[-1] in wanted or e in wanted]
+
+# %% ../../nbs/core/04_estimate.ipynb #6b53b0af
 def _osft_numbers(l: Linear, ratio: float) -> tuple[int, int]:
     "What OSFT trains of one kind of matrix, and what its bases hold"
     R = min(l.n_in, l.n_out)
@@ -328,8 +446,8 @@ def _osft_numbers(l: Linear, ratio: float) -> tuple[int, int]:
 def _osft(spec: Any, facts: ModelFacts) -> tuple[int, int, int]:
     "Numbers that OSFT trains inside matrices, those of its bases, and the weights that stand outside of the matrices"
     patterns = spec['target_patterns']
-    named = [l for l in facts.linears if patterns and any(re.search(p, l.name) for p in patterns)]
-    split = named or [l for l in facts.linears if l.name != 'gate']   # patterns may name blocks, which are not known here: then all
+    named = [l for l in facts.linears if patterns and not l.expert and any(re.search(p, l.name) for p in patterns)]
+    split = named or [l for l in facts.linears if l.name not in ROUTING and not l.expert]   # patterns may name blocks, which are not known here: then all
     ratio = .25 if spec['unfreeze_rank_ratio'] is None else spec['unfreeze_rank_ratio']
     trained, bases = (sum(x) for x in zip(*(_osft_numbers(l, ratio) for l in split)))
     return trained, bases, facts.parameters - sum(l.held*l.n_in*l.n_out for l in split)
@@ -344,25 +462,51 @@ def trained_parameters(
     if method == 'osft':
         inside, _, rest = _osft(spec, facts)
         return inside + rest*spec['train_rest']
-    n = facts.lora_parameters(spec['lora_r'], targets if isinstance(targets, (list, tuple)) else None)
-    return n + (sum(l.held*l.n_out for l in facts.linears) if method == 'dora' else 0)
+    own = adapted_experts(spec, _experts(facts)).names
+    n = facts.lora_parameters(spec['lora_r'], targets if isinstance(targets, (list, tuple)) else None, own, expert_rank(spec, facts.experts_per_token))
+    return n + (sum(l.held*l.n_out for l in facts.linears if not l.expert and l.name not in ROUTING) if method == 'dora' else 0)
 
-# %% ../../nbs/core/04_estimate.ipynb #e3561645
+def _experts(facts: ModelFacts) -> list[str]: return [l.name for l in facts.linears if l.expert]
+
+# %% ../../nbs/core/04_estimate.ipynb #0a5e5c02
+WHOLE = 'bitsandbytes quantises linear layers, and experts are none'
+
 def _held(spec: Any, facts: ModelFacts, precision: str, accumulation: int) -> list[Part]:
     "Weights, adapter, gradients and optimizer"
     N, n, b, full = facts.parameters, trained_parameters(spec, facts), weight_bytes(spec, precision), spec['method'] == 'full'
-    inside, t = sum(l.parameters for l in facts.linears), b if full else 4
+    inside, t, E = sum(l.held*l.n_in*l.n_out for l in facts.linears if not l.expert and l.name != 'gate'), b if full else 4, facts.in_experts
     parts = [Part('weights', b*N, f'{b} x {N:,}')]
     if spec['load_in_4bit'] or spec['load_in_8bit']:
         q, word = (NF4, '4-bit') if spec['load_in_4bit'] else (1., '8-bit')
-        parts = [Part('weights', int(q*inside + b*(N - inside)), f'{q:.3g} x {inside:,} in {word} + {b} x {N - inside:,}')]
+        parts = [Part('weights', int(q*inside + b*(N - inside - E)), f'{q:.3g} x {inside:,} in {word} + {b} x {N - inside - E:,}')]
+        if E: parts.append(Part('experts', b*E, f'{b} x {E:,}: {WHOLE}'))
     held = sum(_osft(spec, facts)[:2]) if spec['method'] == 'osft' else n
     if not full: parts.append(Part('adapter', 4*held, f'4 x {held:,}' + ' with its bases'*(spec['method'] == 'osft')))
     state = STATES.get(spec['optimizer'], 8*t/4)
     when = ('update',) if accumulation == 1 else ('loss', 'backward', 'update')   # kept from one micro-step to the next
     return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"), Part('gradients', t*n, f'{t} x {n:,}', when)]
 
-# %% ../../nbs/core/04_estimate.ipynb #290d7cc8
+# %% ../../nbs/core/04_estimate.ipynb #5ad9f770
+def about_experts(
+    spec: Any,  # the TrainSpec
+    facts: ModelFacts,  # the model
+    precision: str = 'fp32'  # the plan's precision
+) -> str:
+    "What becomes of the experts: how many weights they are, what is trained of them, and how they are held; empty for a model without"
+    if not facts.in_experts: return ''
+    said, method = [f'{facts.in_experts:,} of {facts.parameters:,} weights, {facts.experts_per_token} of {facts.experts} for a token'], spec['method']
+    if method == 'full': said.append('all trained')
+    elif method == 'osft': said.append('trained whole with train_rest' if spec['train_rest'] else 'frozen: OSFT splits layers, and experts are none')
+    elif spec['adapter']: said.append('trained as the adapter says')
+    else:
+        chosen, rank = adapted_experts(spec, _experts(facts)), expert_rank(spec, facts.experts_per_token)
+        how = 'as asked' if spec['lora_r_experts'] else f"lora_r={spec['lora_r']} shared by the {facts.experts_per_token} of a token"
+        said.append(f'adapters of rank {rank}, {how}; target_parameters=[] leaves them frozen' if chosen.names else f'frozen: {chosen.why}')
+    if spec['load_in_4bit'] or spec['load_in_8bit']: said.append(f'held whole, {human(weight_bytes(spec, precision)*facts.in_experts)}: {WHOLE}')
+    if (facts.config.get('quantization_config') or {}).get('quant_method') == 'mxfp4': said.append('MXFP4 in the checkpoint, unpacked to bf16 while they load: nothing trains through MXFP4')
+    return '; '.join(said)
+
+# %% ../../nbs/core/04_estimate.ipynb #8e2aa4c2
 class Saved(NamedTuple):
     "Numbers that are kept for one token"
     wide: float  # always in fp32
@@ -377,14 +521,21 @@ def _squares(f: ModelFacts, attention: str, device: str) -> int:
     "How many matrices of length x length attention keeps for each head"
     drop = bool(_rate(f, 'attn_pdrop', 'attention_dropout', 'attention_probs_dropout_prob'))
     if attention == 'eager': return 1 + 2*drop + bool(f.config.get('attn_logit_softcapping'))
+    if _narrow(f.config) and attention == 'sdpa' and device == 'cpu' and f.config['v_head_dim'] != f.head_dim: return 1   # fused kernels of a CPU want values as wide as keys
     if f.family == 't5' and attention == 'sdpa': return 3 if _rate(f, 'dropout_rate') else 1   # its position bias is learned, and no fused kernel returns that gradient
     return 3 if drop and device == 'cpu' and attention == 'sdpa' else 0
+
+def _expert_floats(f: ModelFacts) -> float:
+    "What the experts of a token keep, spread over all blocks"
+    return sparse_layers(f)*f.experts_per_token*(f.traits.of_expert*expert_width(f) + 2*f.hidden)/f.layers
 
 def _mlp_floats(f: ModelFacts, lean: bool = False) -> float:
     "What the MLP keeps, without its input"
     w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
-    if f.experts: return f.experts_per_token*(4*(f.config.get('moe_intermediate_size') or w) + 2*f.hidden)
-    if f.traits.gated or f.config.get('is_gated_act'): return (3 if lean and act in ('silu', 'swish') and not f.traits.fused else 4)*w
+    if f.traits.gated or f.config.get('is_gated_act'):
+        copies, sparse = 3 if lean and act in ('silu', 'swish') and not f.traits.fused else 4, sparse_layers(f)
+        own = copies*shared_width(f) + (f.hidden + 2)*bool(f.config.get('shared_expert_intermediate_size'))   # and its gate
+        return _expert_floats(f) + (sparse*own + (f.layers - sparse)*copies*w)/f.layers
     if f.family == 't5' and _rate(f, 'dropout_rate'): return 3*w
     return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
 
@@ -407,14 +558,18 @@ def block_saved(
     reads = [1 if t.fused else 3, 2 if t.gated and not t.fused and not facts.experts else 1]
     inputs = h*(sum(reads) if half else 1 if t.norms == 1 else 2)
     wide += (masked and not apart)*length*(attention != 'flash_attention_2')
+    if _narrow(facts.config): wide, inputs = wide + (1 + (trained and not lean))*_latent_width(facts), inputs + _latent_width(facts) + facts.config['qk_rope_head_dim']
     square = _squares(facts, attention, device)
     heads = 2*q + (2*q if masked or square else 2*kv) + facts.heads*(square*length or 1) + (not square)*t.copies*q
     if apart: heads = 5*q + facts.heads   # keys and values repeated for every head; the rows' results, and all of them in one
     drop = 2*h*bool(_rate(facts, *t.dropout.split())) if t.dropout else 0
     mlp = _mlp_floats(facts, lean)
+    if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)   # experts are multiplied in the format of their weights, whatever autocast says
     return Saved(wide + drop, inputs + heads + mlp, f'norms {wide + drop:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
 
-# %% ../../nbs/core/04_estimate.ipynb #61b761d5
+# %% ../../nbs/core/04_estimate.ipynb #8639e41d
+def _latent_width(f: ModelFacts) -> int: return f.config['kv_lora_rank'] + (f.config.get('q_lora_rank') or 0)
+
 def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = 'cpu') -> tuple[float, float]:
     "Bytes for a token that all blocks keep, and those of the largest block"
     c, drop = 2 if half else 4, bool(_rate(f, *f.traits.dropout.split()))
@@ -710,32 +865,42 @@ def estimate(
     flops = _flops(spec, facts, b, twice, acc)
     return Estimate(tuple(parts), b, twice, trained_parameters(spec, facts), facts, flops, PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/04_estimate.ipynb #93038b56
+# %% ../../nbs/core/04_estimate.ipynb #80e53e6a
 def _passing(spec: Any, facts: ModelFacts, b: Batch, precision: str, device: str, twice: bool, accumulation: int) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     half, full, h = precision != 'fp32', spec['method'] == 'full' or spec['method'] == 'osft' and spec['train_rest'], facts.hidden
-    attention = 'sdpa' if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
+    attention = ('eager' if facts.traits.sinks else 'sdpa') if spec['attn_implementation'] == 'auto' else spec['attn_implementation']
     lean, T = is_lean(spec, facts.kind), b.tokens
     s = block_saved(facts, b.length, full, half, b.masked, attention, device, lean, b.line)
     whole, one = _stack(facts, s, half, b.length, device)
     past = BYTES[precision]*2*facts.q_width*b.seen/max(T, 1)   # keys and values of prompt and answer in one, for each answer
     whole, one = whole + past*facts.layers, one + past
     if spec['method'] not in ('full', 'osft'):   # between the two matrices of an adapter; and autocast copies the result of the attention
-        narrow = sum(l.used*spec['lora_r'] for l in facts.linears)*BYTES[precision] + 2*half*facts.q_width*facts.layers
+        narrow = sum(l.used*spec['lora_r'] for l in facts.linears if not l.expert)*BYTES[precision] + 2*half*facts.q_width*facts.layers
         whole, one = whole + narrow, one + narrow/facts.layers
     tail = (2 + (full and not (lean and facts.traits.rms)))*4*h*T   # the last norm, and what the head reads
     layers = facts.layers + facts.encoder_layers
+    copy, copies = _second_experts(spec, facts, precision)
     stored = 4*h*layers*T if twice else whole*T
     what = f'4 x {h} x {layers} blocks' if twice else f'{whole:,.0f} bytes'
     parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {s.formula}', ('loss', 'backward'))]
+    if copies: parts.append(Part('adapted experts', 2*copy if twice else copies + copy, f'{BYTES[precision]} x the experts of {"a block, and their gradient" if twice else "all blocks, and the gradient of one"}: weight and adapter in one', ('backward', 'update') if twice else ('loss', 'backward')))
     if twice: parts.append(Part('block again', int(one*T), f'{T:,} tokens x {one:,.0f} bytes of one block', ('backward', 'update')))
     parts.append(Part('workspace', 12*facts.intermediate*T, f'4 x 3 x {facts.intermediate} x {T:,} tokens: gradients inside a block', ('backward', 'update')))
     logits, formula = _logits(spec, facts, b, precision, device, twice)
     parts.append(Part('logits', logits, formula, ('loss',)))
     if full and logits: parts.append(Part('head gradient', 4*facts.embedding, f'4 x {facts.vocab:,} x {h}', ('loss',) + ('update',)*facts.tied))
     if half and weight_bytes(spec, precision) == 4 and _in_pieces(spec, facts): parts.append(Part('half head', 2*(1 + full)*facts.embedding, f"2 x {1 + full} x {facts.vocab:,} x {h}: the head{' and its gradient' if full else ''} in half precision", ('loss',)))
-    if half and weight_bytes(spec, precision) == 4: parts.append(Part('half copies', 2*sum(l.parameters for l in facts.linears), 'autocast keeps each matrix in half precision too', ('loss', 'backward')))
+    if half and weight_bytes(spec, precision) == 4: parts.append(Part('half copies', 2*sum(l.parameters for l in facts.linears if not l.expert), 'autocast keeps each matrix in half precision too', ('loss', 'backward')))
     return parts
+
+# %% ../../nbs/core/04_estimate.ipynb #8fc5fff5
+def _second_experts(spec: Any, facts: ModelFacts, precision: str) -> tuple[int, int]:
+    "Bytes of the experts with their adapters added: of one block, and of all that are kept"
+    if spec['method'] in ('full', 'osft'): return 0, 0
+    names = adapted_experts(spec, _experts(facts)).names
+    every = weight_bytes(spec, precision)*sum(l.held*l.n_in*l.n_out for l in facts.linears if l.name in names)
+    return every//max(sparse_layers(facts), 1), every
 
 # %% ../../nbs/core/04_estimate.ipynb #20a6fb9d
 def _others(spec: Any, facts: ModelFacts, b: Batch, precision: str, accumulation: int, device: str) -> list[Part]:
