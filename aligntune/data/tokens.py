@@ -135,7 +135,7 @@ class Rendering:
         names = sorted({t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
         return re.compile('|'.join(map(re.escape, names)) if names else r'(?!)')
 
-# %% ../../nbs/data/02_tokens.ipynb #7903b7cb
+# %% ../../nbs/data/02_tokens.ipynb #19fa09ec
 class ChatTemplate(Rendering):
     "A chat template that knows what it writes around an answer"
     @cached_property
@@ -148,7 +148,8 @@ class ChatTemplate(Rendering):
         before_q, after_q = asked.split(q)
         opening = os.path.commonprefix([after_q, two.split(q)[1]])
         rest = after_q[len(opening):]
-        if asked.startswith(only) and len(asked) > len(only): opening = opening[len(only.split(q)[1]):]
+        end_of_q = only.split(q)[1] if asked.startswith(only) else self._whole_tokens(os.path.commonprefix([only.split(q)[1], opening]))
+        if len(end_of_q) < len(opening): opening = opening[len(end_of_q):]
         asks = frozenset(self.control.findall(before_q)) - frozenset(self.control.findall(after_q))
         closing = one.split(a)[1] if two.startswith(one) else self._closing(one.split(a)[1], two.split(a)[1], asks)
         return Turn(opening, closing, rest, asks) if opening else None
@@ -405,7 +406,7 @@ class FittingTemplate(ShapeFinder):
         if self.thoughts != 'content': return out | {self.thoughts: m[field]}
         return out | dict(content=f"<think>\n{m[field]}\n</think>\n\n{m.get('content') or ''}")
 
-# %% ../../nbs/data/02_tokens.ipynb #693d505f
+# %% ../../nbs/data/02_tokens.ipynb #c23e8a13
 class TurnFinder(FittingTemplate):
     "A chat template that knows which characters each assistant turn has in a rendering"
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[tuple[int, int, int]]]:
@@ -454,16 +455,20 @@ class TurnFinder(FittingTemplate):
 
     @cached_property
     def ends(self) -> list[str]:
-        "The control tokens that end an answer, before a question, before a tool's result and at the end"
-        q, a, _ = _PROBES
-        call = dict(type='function', function=dict(name='f', arguments=dict(x=a)))
-        out = list[str]()
-        for chat in ([_says('user', q), _says('assistant', a)]*2, [_says('user', q), dict(role='assistant', content='', tool_calls=[call]), _says('tool', q), _says('assistant', a)]):
+        "The control tokens that end an answer, before a question, before a tool's result and at the end; none that stands inside an answer as well"
+        q, a, t = _PROBES
+        call = dict(type='function', id='call00000', function=dict(name='f', arguments=dict(x=a)))
+        result = _says('tool', q) | dict(name='f', tool_call_id='call00000')
+        inner, last = set[str](), list[str]()
+        for chat in ([_says('user', q), _says('assistant', a)]*2, [_says('user', q), _says('assistant', a) | dict(reasoning_content=t)],
+                     [_says('user', q), dict(role='assistant', content='', tool_calls=[call]), result, _says('assistant', a)]):
             try: text, spans = self.spans(self.fitted(chat))
             except DataError: continue  # a template without tools, or one that cannot be told: its rows will say so
-            said = [self._whole_tokens(text[start:end]) for _, start, end in spans if self._whole_tokens(text[start:end]) == text[start:end]]
-            out += [self.control.findall(s)[-1] for s in said if s]
-        return list(dict.fromkeys(out))
+            for x in (text[start:end] for _, start, end in spans):
+                words, _, closing = x.rpartition(a)
+                inner |= set(self.control.findall(words))
+                if closing and self._whole_tokens(closing) == closing: last.append(self.control.findall(closing)[-1])
+        return list(dict.fromkeys(n for n in last if n not in inner))
 
     def _impossible(self, messages: list[dict], why: str) -> DataError:
         "The refusal of a template under which trained tokens cannot be told"
