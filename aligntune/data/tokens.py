@@ -406,7 +406,7 @@ class FittingTemplate(ShapeFinder):
         if self.thoughts != 'content': return out | {self.thoughts: m[field]}
         return out | dict(content=f"<think>\n{m[field]}\n</think>\n\n{m.get('content') or ''}")
 
-# %% ../../nbs/data/02_tokens.ipynb #c23e8a13
+# %% ../../nbs/data/02_tokens.ipynb #f4944176
 class TurnFinder(FittingTemplate):
     "A chat template that knows which characters each assistant turn has in a rendering"
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[tuple[int, int, int]]]:
@@ -416,7 +416,8 @@ class TurnFinder(FittingTemplate):
         marked = list[tuple[int, int]]()
         if self.marked: text, marked = _read_marks(self.render(messages, tools, marks=True))
         else: text = self.render(messages, tools)
-        found = self._by_opening(messages, tools, text, turns) or self._by_shape(messages, tools, text)
+        found = self._by_opening(messages, tools, text, turns)
+        if not found or any(_TAG.match(text, start) for _, start, _ in found): found = self._by_shape(messages, tools, text) or found  # a flag in a question may decide who writes the tag
         if {i for i, _, _ in found or ()} != set(turns): found = None
         if self.marked: return text, self._by_marks(messages, turns, text, marked, found)
         if found is None: raise self._impossible(messages, 'neither openings nor the shape show where its turns begin and end')
