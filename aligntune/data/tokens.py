@@ -349,7 +349,7 @@ WAYS: dict[str, Callable[[list[dict]], list[dict]]] = {  # of writing a turn tha
     'content None and arguments as JSON text': lambda m: _AS_TEXT(_content(None)(m)),
     'identifiers of nine characters': lambda m: _numbered(_content('')(m))}
 
-# %% ../../nbs/data/02_tokens.ipynb #ad4c02ea
+# %% ../../nbs/data/02_tokens.ipynb #1aef04e0
 class FittingTemplate(ShapeFinder):
     "A chat template to which rows are fitted"
     @cached_property
@@ -393,8 +393,9 @@ class FittingTemplate(ShapeFinder):
         q, a, t = _PROBES
         for field, said in [(k, {k: t}) for k in THOUGHTS] + [('content', dict(content=f'<think>\n{t}\n</think>\n\n{a}'))]:
             if field == 'content' and '</think>' not in self.source + ''.join(self.tokenizer.get_added_vocab()): continue
-            text = self._try([_says('user', q), _says('assistant', a) | said], None)
-            if text and t in text: return field
+            for more in ({}, dict(tool_calls=[dict(type='function', function=dict(name='f', arguments={}))])):  # some write them only beside a call
+                text = self._try([_says('user', q), _says('assistant', a) | said | more], None)
+                if text and t in text: return field
         return None
 
     def _with_thoughts(self, m: dict) -> dict:
