@@ -349,7 +349,7 @@ WAYS: dict[str, Callable[[list[dict]], list[dict]]] = {  # of writing a turn tha
     'content None and arguments as JSON text': lambda m: _AS_TEXT(_content(None)(m)),
     'identifiers of nine characters': lambda m: _numbered(_content('')(m))}
 
-# %% ../../nbs/data/02_tokens.ipynb #1aef04e0
+# %% ../../nbs/data/02_tokens.ipynb #c07835fd
 class FittingTemplate(ShapeFinder):
     "A chat template to which rows are fitted"
     @cached_property
@@ -401,7 +401,7 @@ class FittingTemplate(ShapeFinder):
     def _with_thoughts(self, m: dict) -> dict:
         "An answer whose thoughts stand where the template looks for them"
         field = next(k for k in THOUGHTS if m.get(k))
-        if self.thoughts in (None, field): return m
+        if self.thoughts in (None, field) or '</think>' in (m.get('content') or ''): return m
         out = {k: v for k, v in m.items() if k not in THOUGHTS}
         self._say_once(f'thoughts are written as {self.thoughts}, as it wants them')
         if self.thoughts != 'content': return out | {self.thoughts: m[field]}
@@ -619,7 +619,7 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #c126be56
+# %% ../../nbs/data/02_tokens.ipynb #642b0d5b
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
     def __init__(self,
@@ -643,7 +643,7 @@ class Chats:
         if isinstance(prompt, str) and not isinstance(completion, list) and not self.system_prompt: return None
         out = [*([_says('user', prompt)] if isinstance(prompt, str) else prompt), *([_says('assistant', completion)] if isinstance(completion, str) else completion or [])]
         first = [] if not self.system_prompt or (out and out[0]['role'] == 'system') else [_says('system', self.system_prompt)]
-        return [{k: v for k, v in m.items() if v is not None or k == 'content'} for m in first + out]
+        return [{k: v for k, v in m.items() if v not in (None, []) or k == 'content'} for m in first + out]
 
     def literal(self, prompt: str, answer: str = '', end: bool = True) -> Text:
         "Two strings as they are; the second is trained"
@@ -656,7 +656,8 @@ class Chats:
         hidden = self.spell.found('\0'.join(strings_of([messages, tools or []])))
         if hidden: messages, tools = _escaped(messages, self.spell), _escaped(tools, self.spell)
         messages = self.template.fitted(messages, tools)
-        if ask: t = Text(self.template.render(messages, tools, ask=True))
+        if ask and messages[-1]['role'] == 'assistant': t = Text(self._begun(messages, tools))
+        elif ask: t = Text(self.template.render(messages, tools, ask=True))
         else:
             text, turns = self.template.spans(messages, tools) if self.train_on != 'all' else (self.template.render(messages, tools), [])
             chosen = [s for s in turns if s[0] >= start and (self.train_on != 'last' or s[0] == turns[-1][0])]
@@ -664,6 +665,14 @@ class Chats:
             t = Text(text, tuple(spans), end=messages[-1]['role'] == 'assistant' and not self._ended(text))
         if tools: t = replace(t, untold=self.template._try(messages, None, ask) == t.text)
         return _swapped(t, self.spell) if hidden else t
+
+    def _begun(self, messages: list[dict], tools: list | None) -> str:
+        "A conversation whose last answer is only begun, up to its last word: the model goes on from there"
+        text, spans = self.template.spans(messages, tools)  # type: ignore[union-attr]
+        said, (_, start, end) = messages[-1].get('content') or '', spans[-1]
+        for words in (said, said.strip()):
+            if words and (at := text.rfind(words, start, end)) >= 0: return text[:at + len(words)]
+        raise DataError('the last turn is an answer that cannot be continued', where='turn ' + str(len(messages)), why='its words are not in what the chat template writes', fix='end the conversation with a question')
 
     def _ended(self, text: str) -> bool:
         "Whether `text` ends with a control token, white space aside"
