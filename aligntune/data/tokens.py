@@ -49,8 +49,8 @@ def ensure_template(
     log.info(note)
     return note
 
-# %% ../../nbs/data/02_tokens.ipynb #ec6c81bd
-_OPEN, _CLOSE = '\ue0a0', '\ue0a1'
+# %% ../../nbs/data/02_tokens.ipynb #d0c9f055
+_OPEN, _CLOSE = '\U0010FFFC', '\U0010FFFD'  # the last private characters of Unicode: those at U+E0A0 are drawn by terminals, and stand in contents
 
 def _show_marks(template: str) -> str:
     "The template with its generation marks written into the text, white-space control kept"
@@ -71,7 +71,7 @@ def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
             at += len(piece)
     return ''.join(out), spans
 
-# %% ../../nbs/data/02_tokens.ipynb #4b21ee7d
+# %% ../../nbs/data/02_tokens.ipynb #361f9297
 _PROBES = '\ue001', '\ue002', '\ue003'  # a question, an answer, another question: private characters that no template touches
 
 def _says(role: str, content: str) -> dict[str, Any]: return dict(role=role, content=content)
@@ -91,9 +91,9 @@ def _in_parts(messages: list[dict]) -> list[dict]:
 
 class Rendering:
     "A tokenizer's chat template, which renders conversations"
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, **kwargs: Any):
-        self.tokenizer, self.kwargs = tokenizer, kwargs
-        self.source = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else tokenizer.get_chat_template()
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, named: str = 'default', **kwargs: Any):
+        self.tokenizer, self.kwargs, own = tokenizer, kwargs, tokenizer.chat_template
+        self.source = own if isinstance(own, str) else (own or {}).get(named) or tokenizer.get_chat_template()
         self.marked = bool(re.search(r'\{%[-+]?\s*generation\s*[-+]?%\}', self.source))
         self._with_marks = _show_marks(self.source) if self.marked else self.source
 
@@ -190,7 +190,7 @@ def _scan(text: str, turn: Turn, to_end: bool) -> list[tuple[int, int]]:
 
 def _in_order(spans: list[tuple[int, int]]) -> bool: return all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
 
-# %% ../../nbs/data/02_tokens.ipynb #4cc0a992
+# %% ../../nbs/data/02_tokens.ipynb #6d908564
 _WORDS = 'content', 'reasoning_content', 'thinking', 'reasoning', 'arguments', 'text'  # fields of a message that hold words
 _TAG = re.compile(r'(\s*</?think(?:ing)?>\s*)')
 _MASK = re.compile('[\U00100000-\U0010FFFD]')
@@ -203,6 +203,7 @@ class Shape:
         self.messages = [self._message(i, m) if roles is None or m['role'] in roles else m for i, m in enumerate(messages)]
 
     def _mask(self, i: int, words: str) -> str:
+        if len(self.words) >= 65_000: raise DataError('a conversation has more than 65,000 strings', where=f'turn {i+1}', fix='write its arguments as text')
         self.words.append(words)
         self.owner.append(i)
         return chr(0x100000 + len(self.words) - 1)
@@ -619,7 +620,16 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #642b0d5b
+# %% ../../nbs/data/02_tokens.ipynb #49dc8ee7
+def _begun(template: TurnFinder, messages: list[dict], tools: list | None) -> str:
+    "A conversation whose last answer is only begun, up to its last word: the model goes on from there"
+    text, spans = template.spans(messages, tools)
+    said, (_, start, end) = messages[-1].get('content') or '', spans[-1]
+    for words in (said, said.strip()):
+        if words and (at := text.rfind(words, start, end)) >= 0: return text[:at + len(words)]
+    raise DataError('the last turn is an answer that cannot be continued', where=f'turn {len(messages)}', why='its words are not in what the chat template writes',
+                    fix='end the conversation with a question')
+
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
     def __init__(self,
@@ -629,13 +639,14 @@ class Chats:
     ):
         self.tokenizer, self.train_on, self.system_prompt = tokenizer, train_on, system_prompt
         self.template = TurnFinder(tokenizer) if tokenizer.chat_template else None
+        self.for_tools = TurnFinder(tokenizer, 'tool_use') if isinstance(tokenizer.chat_template, dict) and 'tool_use' in tokenizer.chat_template else self.template
         self.spell = Spelling(tokenizer, control_tokens(tokenizer, self.template))
         self.encoder = Encoder(tokenizer, self.spell)
 
     @cached_property
     def stop_ids(self) -> list[int]:
         "The tokens that end an answer: the EOS, and the control tokens that the template ends one with"
-        ids = [self.tokenizer.eos_token_id, *(self.tokenizer.convert_tokens_to_ids(n) for n in (self.template.ends if self.template else ()))]
+        ids = [self.tokenizer.eos_token_id, *(self.tokenizer.convert_tokens_to_ids(n) for t in (self.template, self.for_tools) if t for n in t.ends)]
         return list(dict.fromkeys(i for i in ids if i is not None))
 
     def messages(self, prompt: str | list[dict], completion: str | list[dict] | None = None) -> list[dict] | None:
@@ -655,24 +666,17 @@ class Chats:
         if self.template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
         hidden = self.spell.found('\0'.join(strings_of([messages, tools or []])))
         if hidden: messages, tools = _escaped(messages, self.spell), _escaped(tools, self.spell)
-        messages = self.template.fitted(messages, tools)
-        if ask and messages[-1]['role'] == 'assistant': t = Text(self._begun(messages, tools))
-        elif ask: t = Text(self.template.render(messages, tools, ask=True))
+        template = self.for_tools if tools or any(m.get('tool_calls') for m in messages) else self.template
+        messages = template.fitted(messages, tools)
+        if ask and messages[-1]['role'] == 'assistant': t = Text(_begun(template, messages, tools))
+        elif ask: t = Text(template.render(messages, tools, ask=True))
         else:
-            text, turns = self.template.spans(messages, tools) if self.train_on != 'all' else (self.template.render(messages, tools), [])
+            text, turns = template.spans(messages, tools) if self.train_on != 'all' else (template.render(messages, tools), [])
             chosen = [s for s in turns if s[0] >= start and (self.train_on != 'last' or s[0] == turns[-1][0])]
             spans = [(0, len(text))] if self.train_on == 'all' else [(a, b) for _, a, b in chosen]
             t = Text(text, tuple(spans), end=messages[-1]['role'] == 'assistant' and not self._ended(text))
-        if tools: t = replace(t, untold=self.template._try(messages, None, ask) == t.text)
+        if tools: t = replace(t, untold=template._try(messages, None, ask) == t.text)
         return _swapped(t, self.spell) if hidden else t
-
-    def _begun(self, messages: list[dict], tools: list | None) -> str:
-        "A conversation whose last answer is only begun, up to its last word: the model goes on from there"
-        text, spans = self.template.spans(messages, tools)  # type: ignore[union-attr]
-        said, (_, start, end) = messages[-1].get('content') or '', spans[-1]
-        for words in (said, said.strip()):
-            if words and (at := text.rfind(words, start, end)) >= 0: return text[:at + len(words)]
-        raise DataError('the last turn is an answer that cannot be continued', where='turn ' + str(len(messages)), why='its words are not in what the chat template writes', fix='end the conversation with a question')
 
     def _ended(self, text: str) -> bool:
         "Whether `text` ends with a control token, white space aside"
