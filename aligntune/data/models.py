@@ -12,7 +12,7 @@ from ..core.errors import SpecError, did_you_mean
 # %% auto #0
 __all__ = ['MODELS', 'OpenModel', 'config_of', 'small_config']
 
-# %% ../../nbs/data/09_models.ipynb #79e98cb0
+# %% ../../nbs/data/09_models.ipynb #7be39016
 class OpenModel(NamedTuple):
     "A published model"
     name: str
@@ -31,7 +31,7 @@ def _size(hidden: int, layers: int, heads: int, kv: int, mlp: int, vocab: int, c
                 vocab_size=vocab, max_position_embeddings=context, tie_word_embeddings=tied) | more
 
 _LLAMA3, _QWEN = (128001, 128008, 128009), (151645, 151643)
-_LITE = dict(q_lora_rank=None, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128, moe_intermediate_size=1408,
+_LITE: dict[str, Any] = dict(q_lora_rank=None, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128, moe_intermediate_size=1408,
              n_routed_experts=64, n_shared_experts=2, num_experts_per_tok=6, first_k_dense_replace=1)
 _EYE = dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, patch_size=14, image_size=896, vision_use_head=False)
 _GPT2 = dict(n_embd=768, n_layer=12, n_head=12, n_positions=1024, vocab_size=50257)

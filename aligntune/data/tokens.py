@@ -620,7 +620,13 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #49dc8ee7
+# %% ../../nbs/data/02_tokens.ipynb #fb07355c
+def _neighbours_joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    "Stretches of which one begins where another ends as one, so that a token across both is counted once"
+    out = spans[:1]
+    for a, b in spans[1:]: out[-1:] = [(out[-1][0], b)] if a == out[-1][1] else [out[-1], (a, b)]
+    return out
+
 def _begun(template: TurnFinder, messages: list[dict], tools: list | None) -> str:
     "A conversation whose last answer is only begun, up to its last word: the model goes on from there"
     text, spans = template.spans(messages, tools)
@@ -663,17 +669,17 @@ class Chats:
 
     def chat(self, messages: list[dict], tools: list | None = None, start: int = 0, ask: bool = False) -> Text:
         "A conversation, rendered; its assistant turns from message `start` on are trained"
-        if self.template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
+        template = self.for_tools if tools or any(m.get('tool_calls') for m in messages) else self.template
+        if template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
         hidden = self.spell.found('\0'.join(strings_of([messages, tools or []])))
         if hidden: messages, tools = _escaped(messages, self.spell), _escaped(tools, self.spell)
-        template = self.for_tools if tools or any(m.get('tool_calls') for m in messages) else self.template
         messages = template.fitted(messages, tools)
         if ask and messages[-1]['role'] == 'assistant': t = Text(_begun(template, messages, tools))
         elif ask: t = Text(template.render(messages, tools, ask=True))
         else:
             text, turns = template.spans(messages, tools) if self.train_on != 'all' else (template.render(messages, tools), [])
             chosen = [s for s in turns if s[0] >= start and (self.train_on != 'last' or s[0] == turns[-1][0])]
-            spans = [(0, len(text))] if self.train_on == 'all' else [(a, b) for _, a, b in chosen]
+            spans = [(0, len(text))] if self.train_on == 'all' else _neighbours_joined([(a, b) for _, a, b in chosen])
             t = Text(text, tuple(spans), end=messages[-1]['role'] == 'assistant' and not self._ended(text))
         if tools: t = replace(t, untold=template._try(messages, None, ask) == t.text)
         return _swapped(t, self.spell) if hidden else t
