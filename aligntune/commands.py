@@ -255,16 +255,16 @@ def _weights(folder: str, m: Any) -> str:
     log.info('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
     return str(points[-1])
 
-# %% ../nbs/commands.ipynb #70491a64
+# %% ../nbs/commands.ipynb #4df37ed1
 def _stand_in(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     "A request whose one row says how the model is asked"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
-    source = find_model(name, settings.get('adapter'), settings.get('tokenizer_name'))
-    config = read_config(source, settings.get('revision'), settings.get('trust_remote_code', False))
+    source = find_model(name, settings.get('adapter'), settings.get('tokenizer_name'), settings.get('revision'))
+    config = read_config(source, trust_remote_code=settings.get('trust_remote_code', False))
     kind = model_kind(config)
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none')
     if kind in ('text_classification', 'token_classification'): return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))
-    speaks = kind == 'causal' and bool(settings.get('chat_template') or load_tokenizer(source, settings.get('revision')).chat_template)
+    speaks = kind == 'causal' and bool(settings.get('chat_template') or load_tokenizer(source).chat_template)
     return base | dict(dataset_name=[dict(messages=[dict(role='user', content='?'), dict(role='assistant', content='!')])] if speaks else [dict(prompt='?', completion='!')])
 
 def _labelled(kind: str, names: Mapping[int, str]) -> Any:

@@ -2,7 +2,7 @@
 import ast, subprocess, sys, time
 from common import modules, report, root
 
-ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo recipes commands cli'.split()   # from the ground up
+ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo recipes commands cli emulation'.split()   # from the ground up; nobody imports emulation
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
 NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them
 IMPORT_S, HELP_S = .15, .5

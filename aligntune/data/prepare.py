@@ -580,7 +580,7 @@ def _with_dropped(counts: Counts, part: Source) -> Counts:
     for f in part.dropped: before.setdefault(f.what, Noted()).add(f.row)
     return replace(counts, read=counts.read + len(part.dropped), dropped=before | counts.dropped)
 
-# %% ../../nbs/data/05_prepare.ipynb #f07f6b2c
+# %% ../../nbs/data/05_prepare.ipynb #dc3f4a4c
 def read_sources(spec: Any, task: str, n: int | None = None) -> tuple[Source, Source | None, Format, Format | None]:
     "The rows of training and evaluation, and how each is to be read"
     get = lambda name, default=None: _get(spec, name, default)
@@ -588,7 +588,8 @@ def read_sources(spec: Any, task: str, n: int | None = None) -> tuple[Source, So
     if data is None: raise SpecError('there is no data to train on', where='argument dataset_name', fix="dataset_name='rows.jsonl', a name on the Hub, or rows in memory")
     seed = get('data_seed', get('seed', 42))
     limit = min(x for x in (n, get('max_samples'), 10**12) if x)
-    how = dict(subset=get('subset'), split=get('split', 'train'), percent=None if n else get('percent'), max_samples=limit if limit < 10**12 else None, seed=seed, streaming=stream,
+    typed = spec.given('split') if hasattr(type(spec), 'given') else True   # the default means the training split, whatever it is called
+    how = dict(subset=get('subset'), split=get('split') if typed else None, task=task, percent=None if n else get('percent'), max_samples=limit if limit < 10**12 else None, seed=seed, streaming=stream,
                shuffle=stream and bool(get('shuffle', True)), column_mapping=get('column_mapping'), processing_fn=get('processing_fn'), on_bad=get('on_bad', 'error'))
     if n: train, held = read(data, **how), None
     else: train, held = read_pair(data, eval_dataset=get('eval_dataset'), eval_split=get('eval_split'), val_split_ratio=get('val_split_ratio'), **how)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 # %% auto #0
-__all__ = ['log', 'Items', 'ENDINGS', 'DELIMITERS', 'Fault', 'refusal', 'named_kind', 'kind_of_file', 'pick_split', 'split_of',
+__all__ = ['log', 'Items', 'ENDINGS', 'DELIMITERS', 'SPLIT_KINDS', 'Fault', 'refusal', 'named_kind', 'kind_of_file', 'Wanted',
+           'split_words', 'split_role', 'pick_split', 'split_of', 'splits_of', 'subsets_of', 'pick_subset',
            'hub_refusal', 'renames', 'Source', 'read', 'split_rows', 'read_pair']
 
 # %% ../../nbs/data/00_sources.ipynb #1e853423
@@ -25,8 +26,9 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #a31c2640
+# %% ../../nbs/data/00_sources.ipynb #f78b5f3e
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
+from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -390,7 +392,7 @@ def _streamed(make: Callable[[], Items], name: str, on_bad: str) -> IterableData
 
 def _examples(**flow) -> Iterator[tuple[int, dict]]: return enumerate(_flow(**flow))
 
-# %% ../../nbs/data/00_sources.ipynb #2e68c552
+# %% ../../nbs/data/00_sources.ipynb #593ba674
 @dataclass
 class _Opened:
     "Data that has been found: rows of datasets, or a function that reads them"
@@ -400,20 +402,80 @@ class _Opened:
     make: Callable[[], Items] | None = None
     part: str = ''   # a slice such as [:10%]
 
-_SPLIT = re.compile(r'(?P<name>[^\[\]]+)(?P<part>\[(-?\d+%?)?:(-?\d+%?)?\])?$')
-_EVALS = ('validation', 'eval', 'test')   # looked for in this order where an evaluation set names no split
+@dataclass(frozen=True)
+class Wanted:
+    "Which part of the data is meant"
+    split: str | None = None   # also with a slice; None for the one that fits
+    subset: str | None = None
+    task: str = 'sft'   # what the rows are for
+    role: str = 'train'   # or eval
+    like: str = ''   # the training split that was named, which its evaluation split is like
 
+# %% ../../nbs/data/00_sources.ipynb #59f13a90
 _SPLIT_WORDS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test', 'validation': 'validation',
                 'valid': 'validation', 'val': 'validation', 'dev': 'validation', 'eval': 'eval', 'evaluation': 'eval'}
+_EVALS = ('validation', 'eval', 'test')   # looked for in this order where an evaluation set names no split
+_PREFS, _SFT = ('prefs', 'pref', 'preference', 'preferences', 'dpo', 'rm'), ('sft', 'instruct', 'chat')
+_RL = ('rl', 'grpo', 'ppo', 'prompts', 'gen', 'generation')
 
-def pick_split(names: Sequence[str], split: str | None, name: str, prefer: Sequence[str] = ('train',)) -> tuple[str, str]:
-    "The split that is meant, and the slice of it"
-    m = _SPLIT.match(split) if split else None
-    if split and not m: raise SpecError(f'split={split!r} cannot be read', where='argument split', fix="split='train' or split='train[:10%]'")
-    want, part = (m['name'], m['part'] or '') if m else (next((p for p in prefer if p in names), names[0] if len(names) == 1 else 'train'), '')
-    if want in names: return want, part
-    meant = _SPLIT_WORDS.get(want) if _SPLIT_WORDS.get(want) in names else nearest(want, names, 1)[0]
-    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}', fix=f'split={meant!r}')
+#: the kinds of splits that suit a task, best first
+SPLIT_KINDS = dict(sft=_SFT, seq2seq=_SFT, preference=_PREFS, rl=(*_RL, *_PREFS, *_SFT))
+
+def split_words(name: str) -> list[str]: return [w for w in re.split(r'[^a-z0-9]+', name.lower()) if w]
+
+def split_role(name: str) -> str | None:
+    "What a split is for, by its first word that says so: train, validation, eval or test"
+    return next((_SPLIT_WORDS[w] for w in split_words(name) if w in _SPLIT_WORDS), None)
+
+def _of_kind(names: Sequence[str], kinds: Sequence[str]) -> str | None:
+    "The one of `names` that has the best kind"
+    for k in kinds:
+        fits = [n for n in names if k in split_words(n)]
+        if len(fits) == 1: return fits[0]
+    return None
+
+# %% ../../nbs/data/00_sources.ipynb #ef153580
+def _fitting(names: Sequence[str], wanted: Wanted, roles: Sequence[str]) -> tuple[str, str] | None:
+    "The split of one of these roles that suits the task, and why; None if none does, or several"
+    here = [n for n in names if split_role(n) in roles]
+    kinds = SPLIT_KINDS.get(wanted.task, ())
+    if fits := _of_kind(here, [w for w in split_words(wanted.like) if w not in _SPLIT_WORDS]): return fits, f'like {wanted.like}'
+    if fits := _of_kind(here, kinds): return fits, f'the one for {wanted.task}'
+    return (here[0], '') if len(here) == 1 else None
+
+def _unnamed(names: Sequence[str], wanted: Wanted) -> tuple[str, str] | None:
+    "The split that is meant where none was named, and why"
+    if wanted.role == 'eval':
+        for role in _EVALS:
+            if found := (role, '') if role in names else _fitting(names, wanted, [role]): return found
+    if plain := next((n for n in names if n.lower() in ('train', 'training')), None): return plain, ''
+    if len(names) == 1: return names[0], 'the only one'
+    bare = _of_kind([n for n in names if not split_role(n)], SPLIT_KINDS.get(wanted.task, ()))
+    return _fitting(names, wanted, ['train']) or ((bare, f'the one for {wanted.task}') if bare else None)
+
+_SPLIT = re.compile(r'(?P<name>[^\[\]]+)(?P<part>\[(-?\d+%?)?:(-?\d+%?)?\])?$')
+
+def pick_split(
+    names: Sequence[str],  # what there is
+    wanted: Wanted,  # what is meant
+    name: str  # of the data, for messages
+) -> tuple[str, str, str]:
+    "The split that is meant, the slice of it, and why it is that one"
+    m = _SPLIT.match(wanted.split) if wanted.split else None
+    if wanted.split and not m: raise SpecError(f'split={wanted.split!r} cannot be read', where='argument split', fix="split='train' or split='train[:10%]'")
+    want, part = (m['name'], m['part'] or '') if m else (None, '')
+    if want in names: return want, part, ''
+    others = f'there are {", ".join(names)}'
+    found = _unnamed(names, wanted) if want is None else _fitting(names, wanted, [split_role(want) or '']) if wanted.role == 'eval' else None
+    if found: return found[0], part, '; '.join(w for w in (found[1], others) if w) if found[1] or found[0] != want and want else ''
+    if want is None: raise DataError(f'which split of {name}?', where='argument split', why=f'none is called train, and {others}', fix=f'name one: split={_nearest_split("train", names)!r}')
+    meant = (_unnamed(names, wanted) or ('', ''))[0] if wanted.role == 'train' and split_role(want) == 'train' else ''
+    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}', fix=f'split={(meant or _nearest_split(want, names))!r}')
+
+def _nearest_split(want: str, names: Sequence[str]) -> str:
+    "The name that was most likely meant"
+    same = [n for n in names if split_role(n) == split_role(want)]
+    return nearest(want, same or names, 1)[0]
 
 def _sliced(rows: Any, part: str) -> Any:
     "The rows that a slice such as [:10%] or [100:200] means"
@@ -423,12 +485,53 @@ def _sliced(rows: Any, part: str) -> Any:
     a, b = ((int(x[:-1])*len(rows)//100 if x.endswith('%') else int(x)) if x else None for x in part[1:-1].split(':'))
     return rows.select(range(*slice(a, b).indices(len(rows))))
 
-# %% ../../nbs/data/00_sources.ipynb #b66d5050
-def split_of(path: str) -> str | None:
-    "The split that the name of a file, or of the folder around it, tells"
-    words = [w for part in reversed(Path(path).parts) for w in re.split(r'[^a-z]+', part.lower())]
-    return next((_SPLIT_WORDS[w] for w in words if w in _SPLIT_WORDS), None)
+# %% ../../nbs/data/00_sources.ipynb #e91492b1
+_PIECE = re.compile(r'(part|shard|chunk|file|piece|of|data|dataset|set|split|rows|examples|samples|full|all)?\d*|(?=[a-f]*\d)[0-9a-f]{8,}')
+_KIND_WORDS = {*_SFT, *_PREFS, *_RL}
 
+def split_of(path: str) -> str | None:
+    "The split that the name of a file, or of a folder around it, tells; None where neither has a word for it"
+    for part in reversed(Path(path).parts):
+        words = split_words(re.sub(r'(\.[a-z]+)+$', '', part))
+        at = next((i for i, w in enumerate(words) if w in _SPLIT_WORDS), None)
+        if at is not None: return '_'.join([*(w for w in words[:at] if w in _KIND_WORDS), words[at], *(w for w in words[at+1:] if not _PIECE.fullmatch(w))])
+    return None
+
+def _own_name(path: str) -> str:
+    "The split that a file is on its own: its name, or the folder's where the file is numbered only"
+    for part in reversed(Path(path).parts):
+        words = [w for w in split_words(re.sub(r'(\.[a-z]+)+$', '', part)) if not _PIECE.fullmatch(w)]
+        if words: return '_'.join(words)
+    return 'train'
+
+def splits_of(paths: Sequence[str]) -> dict[str, list[str]]:
+    "The files of each split, from their paths in a folder"
+    named = {p: split_of(p) for p in paths}
+    sharded = all(re.search(r'-\d{5}-of-\d{5}', p) for p in paths)
+    groups: dict[str, list[str]] = {}
+    for p in paths: groups.setdefault(named[p] or (_own_name(p) if sharded or any(named.values()) else 'train'), []).append(p)
+    return groups
+
+# %% ../../nbs/data/00_sources.ipynb #0748409e
+def subsets_of(paths: Sequence[str]) -> dict[str, list[str]]:
+    "The files of each subset: folders beside each other that hold the same splits; empty where there is but one"
+    groups: dict[str, list[str]] = {}
+    for p in paths: groups.setdefault(Path(p).parts[0] if len(Path(p).parts) > 1 else 'default', []).append(p)
+    found = {g: f for g, f in groups.items() if not split_of(g) and (g == 'default' or any(split_of(str(Path(*Path(p).parts[1:]))) for p in f))}
+    return found if len(found) > 1 and len({*map(str, found)} - {'data'}) > 1 else {}
+
+def pick_subset(names: Sequence[str], subset: str | None, name: str) -> str:
+    "The subset that is meant"
+    if subset is None and 'default' in names: return 'default'
+    if subset in names: return str(subset)
+    raise _which_subset(names, subset, name)
+
+def _which_subset(names: Sequence[str], subset: str | None, name: str) -> DataError:
+    "The question which subset is meant"
+    what = f'{name} has no subset {subset!r}' if subset else f'which subset of {name}?'
+    return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}', fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
+
+# %% ../../nbs/data/00_sources.ipynb #4b9925c3
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
     "The rows of text files of one kind, one after the other"
     readers: dict[str, Callable] = dict(jsonl=_read_jsonl, json=_read_json, txt=partial(_read_txt, by=by))
@@ -456,7 +559,7 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #37f78d1b
+# %% ../../nbs/data/00_sources.ipynb #96cf2fad
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
 
 def _data_files(folder: str) -> list[str]:
@@ -464,42 +567,79 @@ def _data_files(folder: str) -> list[str]:
     found = (p for p in sorted(Path(folder).rglob('*')) if p.is_file() and not any(x.startswith(('.', '_')) for x in p.relative_to(folder).parts))
     return [str(p) for p in found if named_kind(str(p)) and p.name not in _NOT_DATA and not p.stem.upper().startswith(('README', 'LICENSE'))]
 
-def _open_local(path: str, split: str | None, by: str, streaming: bool, note: str = '') -> _Opened:
+def _chosen(wanted: Wanted, name: str, why: str) -> str:
+    "The split that was chosen, for the line about the origin; nothing where it is simply train"
+    return '' if name == 'train' and not why else f', split {name}' + f' ({why})'*bool(why)
+
+def _no_subset(wanted: Wanted, name: str):
+    "Say that a subset was named where there are none"
+    if wanted.subset: log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
+
+def _open_folder(where: str, path: str, wanted: Wanted, by: str, streaming: bool, note: str) -> _Opened:
+    "One split of the data files in a folder"
+    files, what = [os.path.relpath(f, where) for f in _data_files(where)], f'the folder {path}'
+    if not files: raise DataError(f'{what} holds no data files',
+            where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}', fix=f'put in files that end in {" ".join(ENDINGS)}')
+    if parts := subsets_of(files):
+        subset = pick_subset(sorted(parts), wanted.subset, what)
+        files, note = parts[subset], f'{note}, subset {subset}'
+    else: _no_subset(wanted, what)
+    groups = splits_of(files)
+    name, part, why = pick_split(sorted(groups), wanted, what)
+    found = _open_files([os.path.join(where, f) for f in groups[name]], path, 'local folder', by, streaming, note)
+    return replace(found, part=part, origin=found.origin + _chosen(wanted, name, why))
+
+def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str = '') -> _Opened:
     "A file, a folder, or a pattern such as data/*.jsonl"
     where = os.path.expanduser(path)
     if os.path.isdir(where):
-        if any((Path(where)/f).exists() for f in ('dataset_dict.json', 'state.json')): return _open_object(datasets.load_from_disk(where), split, f'local folder {path}{note} (saved by datasets', path)
-        groups: dict[str, list[str]] = {}
-        for f in _data_files(where): groups.setdefault(split_of(os.path.relpath(f, where)) or 'train', []).append(f)
-        if not groups: raise DataError(f'the folder {path} holds no data files',
-                where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}', fix=f'put in files that end in {" ".join(ENDINGS)}')
-        name, part = pick_split(sorted(groups), split, f'the folder {path}')
-        return replace(_open_files(groups[name], path, 'local folder', by, streaming, note), part=part)
+        saved = any((Path(where)/f).exists() for f in ('dataset_dict.json', 'state.json'))
+        if saved: return _open_object(datasets.load_from_disk(where), wanted, f'local folder {path}{note} (saved by datasets', path)
+        return _open_folder(where, path, wanted, by, streaming, note)
+    _no_subset(wanted, path)
     files = [where] if os.path.exists(where) else sorted(glob.glob(where))
     own = {split_of(os.path.basename(f)) or 'train' for f in files}
-    _, part = pick_split(sorted(own | {'train'}), split, path)
+    _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #ed84cbc8
-def hub_refusal(name: str, e: Exception) -> DataError:
-    "What an error of the Hub's client means for the user"
-    said, link = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__, f'https://huggingface.co/datasets/{name}'
-    if 'gated' in said.lower(): return DataError(f'the data set {name} is gated',
-            where='argument dataset_name', why=said, fix=f'accept its conditions at {link} and set HF_TOKEN')
-    if datasets.config.HF_HUB_OFFLINE or 'OfflineMode' in said:
-        return DataError(f'{name!r} is no local path, and not among the data sets fetched before',
-                where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)', fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
-    if 'config' in said.lower():
-        return DataError(f'{name} has several subsets, or not this one',
-            where='argument subset', why=' '.join(str(e).split()), fix='subset="..."')
-    if 'split' in said.lower(): return DataError(f'{name} has no such split', where='argument split', why=said, fix='name one of the splits it has')
-    if 'script' in said: return DataError(f'{name} needs code of its own to be read, which is never run',
-            where='argument dataset_name', why=said, fix='use a copy of it in Parquet or jsonl')
-    if isinstance(e, FileNotFoundError) or 'doesn' in said:
-        return DataError(f'{name!r} is no local path and no data set on the Hub', where='argument dataset_name', why=said, fix=f'mend the name; if {link} is private, set HF_TOKEN' + _similar(name))
-    return DataError(f'the data set {name} cannot be fetched',
-            where='argument dataset_name', why=f'{type(e).__name__}: {said}' + (f' ({e.__cause__})' if e.__cause__ else ''), fix='try again when the Hub can be reached, or name a local file')
+# %% ../../nbs/data/00_sources.ipynb #c3fa42d4
+def _asked_again(name: str, revision: str | None) -> Exception | None:
+    "What the Hub says to the question whether there is such a data set"
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+    import httpx
+    try: get_hf_file_metadata(hf_hub_url(name, 'README.md', repo_type='dataset', revision=revision), timeout=10)
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as e: return e if trouble(e) != 'file' else None
+    return None
 
+_SCRIPT = 'scripts are no longer supported'
+_CONFIGS = re.compile(r'(?:available configs|Available|configurations in the cache)( configs in the cache)?\W+(\w[^\n\]]*)')
+
+def hub_refusal(
+    name: str,  # the data set
+    e: Exception,  # what reading it raised
+    revision: str | None = None,  # the version that was asked for
+    subset: str | None = None  # the subset that was asked for
+) -> DataError:
+    "What an error of reading a data set on the Hub means for the user"
+    said = ' '.join(str(e).split()) or type(e).__name__
+    offline = datasets.config.HF_HUB_OFFLINE
+    if configs := _CONFIGS.search(str(e)):
+        names = [c.strip(" '") for c in configs[2].split(',')]
+        if configs[1]: return DataError(f'the subset {subset!r} of {name} is not in the cache', where='argument subset', why=f'there is: {", ".join(names)}; the Hub cannot be asked',
+                                        fix='fetch it once while the Hub can be reached')
+        return _which_subset(names, subset, name)
+    if _SCRIPT in said: return DataError(f'{name} needs code of its own to be read, which is never run',
+            where='argument dataset_name', why=said, fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
+    cause = e if trouble(e) or offline else _asked_again(name, revision) or e
+    if offline and not trouble(e):
+        return DataError(f'{name!r} is no local path, and not among the data sets fetched before', where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
+                         fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
+    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision, near=_similar(name))  # type: ignore[return-value]
+    inner = [o for o in causes(e) if str(o)][-1:] or [e]
+    return DataError(f'the data set {name} cannot be read', where='argument dataset_name', why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}', fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
+
+# %% ../../nbs/data/00_sources.ipynb #bfe992ff
 def _similar(path: str) -> str:
     "A hint at files beside `path` whose names are like it"
     folder = os.path.dirname(os.path.expanduser(path)) or '.'
@@ -507,23 +647,58 @@ def _similar(path: str) -> str:
     near = [n for n in nearest(os.path.basename(path), names, 3) if n[:1] != '.' and SequenceMatcher(None, n, os.path.basename(path)).ratio() > .75]
     return f'; did you mean {", ".join(os.path.join(os.path.dirname(path), n) for n in near)}?' if near else ''
 
-# %% ../../nbs/data/00_sources.ipynb #56398945
-def _open_hub(name: str, subset: str | None, split: str | None, streaming: bool, cache_dir: str | None, revision: str | None) -> _Opened:
-    "A data set of the Hub, or of the cache of those fetched before"
-    try: rows = datasets.load_dataset(name, subset, split=split, streaming=streaming, cache_dir=cache_dir, revision=revision)
-    except (OSError, ValueError, RuntimeError, ImportError, datasets.exceptions.DatasetsError) as e: raise hub_refusal(name, e) from e
-    origin = f'hub data set {name} (' + ', '.join([f'subset {subset}']*bool(subset) + [f'split {split}']*bool(split))
-    return _open_object(rows, split if isinstance(rows, dict) else None, origin, name)
+# %% ../../nbs/data/00_sources.ipynb #f56dd7dd
+_HUB_ERRORS = (OSError, ValueError, RuntimeError, ImportError, datasets.exceptions.DatasetsError)
 
-# %% ../../nbs/data/00_sources.ipynb #e435f293
-def _open_object(obj: Any, split: str | None, origin: str | None, name: str | None = None) -> _Opened:
+def _from_cache(builder: Any) -> bool:
+    "Whether rows that were fetched before are read, as the Hub could not be asked"
+    return any(c.__module__ == 'datasets.packaged_modules.cache.cache' for c in type(builder).__mro__)
+
+def _of_revision(builder: Any, name: str, revision: str | None, subset: str | None, cache_dir: str | None) -> Any:
+    "The builder for the revision that is meant: from the cache, datasets takes whatever was read last"
+    from datasets.packaged_modules.cache.cache import Cache
+    commit = cached_commit(name, revision, 'dataset')
+    if commit is None and revision is None or commit == builder.hash: return builder
+    there = [p for p in Path(builder.cache_dir).parents[2].glob(f'{subset or "*"}/*/{commit}') if commit and p.is_dir()]
+    if not there: raise DataError(f'revision {revision or "main"!r} of {name} is not in the cache', where='argument dataset_name', why='the Hub cannot be asked, and other revisions are no substitute',
+                                  fix='fetch it once while the Hub can be reached')
+    config = pick_subset(sorted(p.parts[-3] for p in there), subset or (there[0].parts[-3] if len(there) == 1 else None), name)
+    version = next(p.parts[-2] for p in there if p.parts[-3] == config)
+    return Cache(cache_dir=cache_dir, repo_id=name, dataset_name=name.split('/')[-1], config_name=config, version=version, hash=commit)
+
+def _builder(name: str, subset: str | None, cache_dir: str | None, revision: str | None) -> Any:
+    "What reads one subset of a data set; no rows are read yet"
+    builder = datasets.load_dataset_builder(name, subset, cache_dir=cache_dir, revision=revision)
+    if not _from_cache(builder): return builder
+    builder = _of_revision(builder, name, revision, subset, cache_dir)
+    if not datasets.config.HF_HUB_OFFLINE: log.warning('%s: the Hub does not give it; the copy of revision %.8s in the cache is read', name, builder.hash)
+    return builder
+
+# %% ../../nbs/data/00_sources.ipynb #9fc47887
+def _open_hub(name: str, wanted: Wanted, streaming: bool, cache_dir: str | None, revision: str | None) -> _Opened:
+    "A data set of the Hub, or of the cache of those fetched before"
+    name, _, pinned = name.removeprefix('hf://datasets/').partition('@')
+    revision = revision or pinned or None
+    try:
+        with from_hub(name, 'dataset', revision=revision, near=_similar(name)):
+            builder = _builder(name, wanted.subset, cache_dir, revision)
+            if not streaming: builder.download_and_prepare()
+            rows = builder.as_streaming_dataset() if streaming else builder.as_dataset()
+    except AligntuneError: raise
+    except _HUB_ERRORS as e: raise hub_refusal(name, e, revision, wanted.subset) from None
+    told = [f'revision {revision}']*bool(revision) + [f'from the cache, commit {builder.hash[:8]}']*_from_cache(builder) + [f'subset {builder.config.name}']*(builder.config.name != 'default')
+    return _open_object(rows, wanted, f'hub data set {name} (' + ', '.join(told), name)
+
+# %% ../../nbs/data/00_sources.ipynb #182c27fa
+def _open_object(obj: Any, wanted: Wanted, origin: str | None, name: str | None = None) -> _Opened:
     "Data that is already in memory, or a function that makes it"
     if isinstance(obj, Mapping):
         if not obj or not all(isinstance(v, (Dataset, IterableDataset)) for v in obj.values()):
             raise DataError('a dict is no data set',
                 where='argument dataset_name', fix='give a list of dicts, one for each row, or datasets.Dataset.from_dict(...)')
-        base, part = pick_split(list(obj), split, name or f'the {type(obj).__name__}')
-        return _Opened(name or 'the data set', (f'{origin}, ' if origin else f'a {type(obj).__name__} (') + f'split {base}', rows=obj[base], part=part)
+        base, part, why = pick_split(list(obj), wanted, name or f'the {type(obj).__name__}')
+        start = (origin + ', '*(not origin.endswith('('))) if origin else f'a {type(obj).__name__} ('
+        return _Opened(name or 'the data set', f'{start}split {base}' + f' ({why})'*bool(why), rows=obj[base], part=part)
     if isinstance(obj, (Dataset, IterableDataset)): return _Opened(name or 'the data set', origin or f'a{"n"*isinstance(obj, IterableDataset)} {type(obj).__name__} (', rows=obj)
     if type(obj).__module__.split('.')[0] == 'pandas' and hasattr(obj, 'to_dict'):
         return _Opened('the DataFrame', 'a DataFrame (', make=partial(_frame_items, obj))
@@ -633,27 +808,34 @@ def _with_numbers(rows: Any) -> Dataset | IterableDataset:
 
 def _with_number(row: dict, i: int) -> dict: return {**row, '_row': i}
 
-# %% ../../nbs/data/00_sources.ipynb #e8179633
-def _open(dataset: Any, subset: str | None, split: str | None, streaming: bool, sample_by: str, cache_dir: str | None, revision: str | None) -> _Opened:
+# %% ../../nbs/data/00_sources.ipynb #694b6a39
+_HUB_NAME = r'(hf://datasets/)?[\w.-]+(/[\w.-]+)?(@[\w./-]+)?'
+
+def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_dir: str | None, revision: str | None) -> _Opened:
     "Find the data: a path that exists comes before a name on the Hub"
     if isinstance(dataset, os.PathLike): dataset = os.fspath(dataset)
-    if not isinstance(dataset, str): return _open_object(dataset, split, None)
+    if not isinstance(dataset, str):
+        _no_subset(wanted, f'a {type(dataset).__name__}')
+        return _open_object(dataset, wanted, None)
     if not dataset.strip(): raise DataError('the name of the data set is empty', where='argument dataset_name', fix='a path, a name on the Hub, or an object')
     path = os.path.expanduser(dataset)
     if os.path.exists(path) or glob.glob(path):
         wins = ', which wins over a hub name' if re.fullmatch(r'[\w-]+(/[\w.-]+)?', dataset) and os.path.isdir(path) else ''
-        return _open_local(dataset, split, sample_by, streaming, wins)
-    if dataset.startswith(('.', '/', '~')) or named_kind(dataset) or dataset.count('/') > 1 or '\\' in dataset:
+        return _open_local(dataset, wanted, sample_by, streaming, wins)
+    if named_kind(dataset) or not re.fullmatch(_HUB_NAME, dataset) or dataset.startswith('.'):
         raise DataError(f'there is no file or folder {dataset}',
                 where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
-    return _open_hub(dataset, subset, split, streaming, cache_dir, revision)
+    return _open_hub(dataset, wanted, streaming, cache_dir, revision)
 
-# %% ../../nbs/data/00_sources.ipynb #952982b9
+# %% ../../nbs/data/00_sources.ipynb #4bb103d2
 def read(
     dataset: Any,  # a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts
     *,
-    subset: str | None = None,  # configuration of a data set on the Hub
-    split: str | None = 'train',  # also with a slice: train[:10%]; None takes train, or the only one
+    subset: str | None = None,  # configuration of a data set on the Hub, or a folder of splits in a local one
+    split: str | None = None,  # also with a slice: train[:10%]; None takes train, or what suits the task
+    task: str = 'sft',  # what the rows are for: sft, preference, rl ...
+    role: str = 'train',  # or eval, for rows to evaluate on
+    like: str = '',  # the training split, which an evaluation split is like
     percent: float | None = None,  # share of the rows to keep
     max_samples: int | None = None,  # number of rows to keep at most
     shuffle: bool = False,  # shuffle before the share or number is taken
@@ -664,13 +846,13 @@ def read(
     on_bad: str = 'error',  # error, or drop to leave bad rows out, counted
     sample_by: str = 'line',  # what a row of a text file is: line, paragraph or document
     cache_dir: str | None = None,  # where data sets of the Hub are kept
-    revision: str | None = None  # version of a data set on the Hub
+    revision: str | None = None  # version of a data set on the Hub; also behind its name: org/data@v1
 ) -> Source:
     "Read data from wherever it is"
     _check_settings(percent, max_samples, on_bad, sample_by)
     if streaming and isinstance(dataset, Iterator): raise DataError('a generator can be read once, and a stream is read in each epoch',
             where='argument dataset_name', fix='give the generator function itself, not its result; or streaming=False')
-    found = _open(dataset, subset, split, streaming, sample_by, cache_dir, revision)
+    found = _open(dataset, Wanted(split, subset, task, role, like), streaming, sample_by, cache_dir, revision)
     make = partial(_items_of, found.make) if found.make else None
     rows: Any
     dropped: list[Fault] = []
@@ -739,7 +921,7 @@ def split_rows(
                    for (r, c), what in zip(parts, ('training', 'evaluation')))
     return train, replace(held, dropped=())
 
-# %% ../../nbs/data/00_sources.ipynb #6f9088d4
+# %% ../../nbs/data/00_sources.ipynb #a92150b8
 def read_pair(
     dataset: Any,  # the training data
     *,
@@ -755,8 +937,10 @@ def read_pair(
     if val_split_ratio: return split_rows(train, val_split_ratio, reading.get('seed', 42))
     if eval_dataset is None and not eval_split: return train, None
     whole = {k: v for k, v in reading.items() if k not in ('max_samples', 'percent', 'shuffle', 'split')}
-    if eval_dataset is not None: whole.pop('subset', None)
-    try: return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, **whole)
+    same = eval_dataset is None or isinstance(dataset, str) and eval_dataset == dataset
+    if not same: whole.pop('subset', None)
+    like = (reading.get('split') or '').partition('[')[0] if same else ''
+    try: return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, role='eval', like=like, **whole)
     except AligntuneError as e: raise _of_evaluation(e, eval_split if eval_dataset is None else None) from e
 
 def _of_evaluation(e: AligntuneError, split: str | None) -> AligntuneError:
