@@ -476,7 +476,7 @@ class WholeTrainer(Evaluating):
         self.beta, self.stopped, self.position = kept.pop('beta').item(), bool(kept.pop('stopped')), 0
         self.rollout = kept or None
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #103c3306
+# %% ../../nbs/algorithms/07_ppo.ipynb #443b4443
 def _ends(model: Any, tokenizer: Any, more: Sequence[int]) -> list[int]:
     "All tokens that end an answer"
     own = model.generation_config.eos_token_id
@@ -500,7 +500,7 @@ def make_trainer(session: Any) -> WholeTrainer:
     args, (encode, stops) = training_args(spec, session.plan, TrainingArguments, session.eval_dataset is not None, remove_unused_columns=False), asking(session)
     trial = RewardTrial()
     trial.trainer = trainer = WholeTrainer(session.model, make_rewards(spec), args, spec.algo, getattr(session, 'reference', None), _value_model(session),
-        RewardGuard() if 'rewards' in which(spec['guards']) else None, encode, stops or (),
+        RewardGuard(grouped=False) if 'rewards' in which(spec['guards']) else None, encode, stops or (),
         train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=tok, callbacks=[trial])
     if why := why_at_once(session.model, spec, trainer.accelerator):
         trainer.model.in_pieces = False
