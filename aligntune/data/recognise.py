@@ -309,7 +309,13 @@ def _mapped(source: Source, found: list[Candidate]) -> list[Candidate]:
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #a32dd182
+# %% ../../nbs/data/01b_recognise.ipynb #f2573ce7
+def _marks_bad_answers(source: Source, column: str) -> bool:
+    "Whether a column says true or false of the answers, and false of some"
+    marks = _values(source.head, column, len(source.head))
+    return bool(marks) and all(isinstance(v, bool) for v in marks) and not all(r.get(column) for r in _label_rows(source,
+        [column]))
+
 def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None:
     "Refuse rows that would be trained as what they are not"
     known = known_columns(source.columns)
@@ -318,7 +324,7 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
             why=f'the columns {known["role"]} and {known["parent_id"]} say whose turn it is and what it replies to',
                         fix='join the turns of each conversation into a column messages')
     if task == 'sft' and 'label' in known and any(s.read == 'pair' for s,
-        _ in found) and (marks := _values(source.head, known['label'])) and all(isinstance(v, bool) for v in marks):
+        _ in found) and _marks_bad_answers(source, known['label']):
         raise DataError(f'{source.name}: the column {known["label"]} marks answers as good or bad', where=source.name,
             why='SFT would learn the bad ones too',
                         fix=f'processing_fn=lambda row: row if row[{known["label"]!r}] else None, to train on the good ones')

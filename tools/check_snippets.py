@@ -1,0 +1,121 @@
+"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns.
+
+    python tools/check_snippets.py [--limit S] [--workers N] [NAME ...]
+
+Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must end
+as a finished run with a finite loss and changed weights; a refusal must say why."""
+import argparse, contextlib, json, math, os, shutil, signal, sys, tempfile, time
+from pathlib import Path
+from common import report, root, warm
+
+os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
+ROWS = 12   # of each data set
+
+def world(folder):
+    """Tiny models and data sets under the names that the blocks use. Random weights of one layer with a few hundred tokens, so
+    nothing is said of what is learned; a model called bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
+    from aligntune.data.tiny import save_tiny, tiny_model, tiny_tokenizer
+    from aligntune.data.zoo import chat, numbered, save_zoo
+    small = dict(hidden=32, layers=1, context=1024)
+    with contextlib.chdir(folder):
+        tokenizer = tiny_tokenizer('base', context=1024)
+        model = tiny_model('gpt2', tokenizer, **small)
+        tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None   # as DialoGPT: no pad token, no chat template
+        for saved in (model, tokenizer): saved.save_pretrained('microsoft/DialoGPT-small')
+        for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'): save_tiny(name, 'llama', **small)
+        save_tiny('your-reward-model', 'llama', task='classify', num_labels=1, **small)
+        assert [*save_zoo('.', 'tatsu-lab/alpaca', 'Anthropic/hh-rlhf', n=ROWS)]
+        rows = [numbered(dict(messages=chat()), i) for i in range(ROWS)]
+        Path('data.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows))
+
+def weights(folder):
+    "The saved tensors of a model or an adapter, by name"
+    from safetensors.torch import load_file
+    return {k: t for f in sorted(Path(folder).glob('*.safetensors')) for k, t in load_file(f).items()}
+
+def changed(folder, model):
+    "Whether the saved weights differ from those of the model; an adapter does where it is not the zero that it starts as"
+    new, old = weights(folder), weights(model)
+    adapter = [t for k, t in new.items() if 'lora_B' in k]
+    if adapter: return any(t.any() for t in adapter)
+    return any(new[k].shape != old[k].shape or (new[k].float() != old[k].float()).any() for k in new.keys() & old.keys())
+
+def trained(snippet):
+    "What is wrong with the run that a block leaves, if anything"
+    from aligntune.run.manifest import Manifest
+    manifest = Manifest.read(snippet.folder)
+    if manifest is None: return f'it left no run in {snippet.folder}'
+    result = manifest.get('result') or {}
+    if not manifest.finished: return f'the run in {snippet.folder} is {manifest.get("status")}'
+    if result.get('total_steps') != snippet.steps: return f'it took {result.get("total_steps")} steps, {snippet.steps} were expected'
+    if not math.isfinite(result.get('final_loss') or math.nan): return f'its final loss is {result.get("final_loss")}'
+    if not changed(result['model_path'], snippet.model): return f'the weights in {result["model_path"]} are those of {snippet.model}'
+
+def attempt(snippet):
+    "Run a block here, and say what is wrong, if anything"
+    from aligntune.core.errors import AligntuneError
+    with contextlib.redirect_stdout(open('stdout', 'w+')) as out:
+        try: exec(compile(snippet.code, 'snippet', 'exec'), dict(__name__='__main__'))
+        except AligntuneError as e:
+            if not snippet.refused: raise
+            missing = [w for w in snippet.refused if w.lower() not in str(e).lower()]
+            return f'it is refused without the word {missing[0]}: {e}' if missing else None
+        out.flush()
+    if snippet.refused: return 'it is not refused'
+    printed = Path('stdout').read_text()
+    silent = [p for p in snippet.prints if p not in printed]
+    if silent: return f'it does not print {silent[0]!r} but {printed!r}'
+    return trained(snippet) if snippet.model else None
+
+def child(snippet, folder, log):
+    "The forked process of one block"
+    os.setpgid(0, 0)
+    for stream in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    os.chdir(folder)
+    os.environ |= dict(ALIGNTUNE_CACHE=str(folder/'rows'), TMPDIR=str(folder))
+    try: problem = attempt(snippet)
+    except BaseException:
+        import traceback
+        problem = traceback.format_exc()
+    if problem: print(problem, file=sys.__stderr__, flush=True)
+    os._exit(bool(problem))
+
+def run(snippets, place, limit, workers):
+    "Run blocks, some at a time; {name: problems}"
+    todo, running, results = dict(snippets), {}, {}
+    while todo or running:
+        while todo and len(running) < workers:
+            name = next(iter(todo)); snippet = todo.pop(name)
+            folder = place/f'run{len(results) + len(running)}'
+            shutil.copytree(place/'world', folder)
+            log = folder/'log'
+            pid = os.fork()
+            if not pid: child(snippet, folder, log)
+            running[pid] = name, folder, log, time.time()
+        time.sleep(.05)
+        for pid, (name, folder, log, start) in list(running.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            took = time.time() - start
+            if not done and took < limit: continue
+            said = log.read_text()[-3000:] if log.exists() else ''
+            if not done:
+                os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
+                results[name] = [f'{name}: stopped after {limit} s\n{said}']
+            else: results[name] = [f'{name}: {said or f"died with status {status}"}'] if status else []
+            del running[pid]
+            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s  {name}', flush=True)
+    return results
+
+if __name__ == '__main__':
+    from documented import SNIPPETS
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument('names', nargs='*')
+    ap.add_argument('--limit', type=int, default=300); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 2))
+    a = ap.parse_args()
+    if unknown := set(a.names) - SNIPPETS.keys(): sys.exit(f'no snippet called {", ".join(unknown)}; there are: {", ".join(SNIPPETS)}')
+    warm()
+    with tempfile.TemporaryDirectory(prefix='snippets-') as d:
+        (Path(d)/'world').mkdir()
+        world(Path(d)/'world')
+        results = run({n: SNIPPETS[n] for n in a.names or SNIPPETS}, Path(d), a.limit, a.workers)
+    report(results, f'{len(results)} blocks')
