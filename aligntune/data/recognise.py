@@ -428,7 +428,7 @@ def _refuse_twins(source: Source, slots: Mapping[str, str]) -> None:
                 where=source.name,
                             fix=f'column_mapping={dict([(c, plain_name(c))])}')
 
-# %% ../../nbs/data/01b_recognise.ipynb #533dbc6d
+# %% ../../nbs/data/01b_recognise.ipynb #20f7f42d
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -478,8 +478,8 @@ def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
                         fix='rows with one: processing_fn=lambda row: '
                         f'{{**row, {column!r}: row[{column!r}][0]}} if len(row[{column!r}]) == 1 else None')
     own = _named((source.rows.features or {}).get(column))
-    held = {*_values(source.head, column, len(source.head))} if own and slot == 'label' else set()
-    if held == {-1} and (source.streaming or {*source.rows.unique(column)} <= {-1, None}):
+    values = {*_values(source.head, column, len(source.head))} if own and slot == 'label' else set()
+    if values == {-1} and (source.streaming or {*source.rows.unique(column)} <= {-1, None}):
         raise DataError(f'{source.name}: nobody labelled these rows: {column} is -1 in all of them', where=source.name,
             fix='take a split that has labels: split="train"')
     if names: return tuple(map(str, names)), '-1' not in map(str, names)

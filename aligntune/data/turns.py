@@ -105,7 +105,7 @@ def turn_of(m: Any, turn: int) -> dict:
     rest = {k: v for k, v in m.items() if v is not None and k not in (who, said, 'tool_calls', 'function_call')}
     return dict(role=role, content=text or '') | (dict(tool_calls=calls) if calls else {}) | rest
 
-# %% ../../nbs/data/00b_turns.ipynb #0f32f93d
+# %% ../../nbs/data/00b_turns.ipynb #59e8b325
 ASKS = ('user', 'human', 'input', 'prompt', 'question', 'instruction',
     'query')   # keys of a question, where one object holds both
 REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completion')
@@ -113,7 +113,7 @@ REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completio
 def listed(value: Any) -> Any:
     "A list that stands in a table's cell as JSON text, read; one turn alone as a list; anything else as it is"
     value = json_value(value)
-    if isinstance(value, Mapping): return _rows_of(value) or [value]
+    if isinstance(value, Mapping): return _rows_of(value) or [dict(value)]
     texts = isinstance(value, list) and value and all(isinstance(v, str) and v.lstrip()[:1] == '{' for v in value)
     return [json_value(v) for v in value] if texts else value
 
