@@ -46,12 +46,13 @@ def unsloth_name(
     model = _QUANTISED.sub('', model)
     return f"unsloth/{model}{'-bnb-4bit' if four_bit else ''}"
 
-# %% ../../nbs/backends/02_unsloth.ipynb #6246368c
+# %% ../../nbs/backends/02_unsloth.ipynb #57215a4f
 def load_arguments(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan
     config: Any,  # the model's config
-    length: int | None  # tokens that the model can take
+    length: int | None,  # tokens that the model can take
+    revision: str | None = None  # version of the weights on the Hub
 ) -> dict[str, Any]:
     "The arguments of FastLanguageModel.from_pretrained"
     stored = getattr(config, 'quantization_config', None) or {}
@@ -60,7 +61,7 @@ def load_arguments(
     eight = spec['load_in_8bit'] or bool(stored.get('load_in_8bit'))
     if eight and plan.device == 'cpu': raise UnsupportedError('Unsloth loads no 8-bit weights on a CPU', where='load_in_8bit', why='it would take 16-bit weights without saying so', fix="load_in_4bit=True, or backend='trl'")
     return dict(max_seq_length=min(n for n in (spec['max_seq_length'], length, 2**20) if n), dtype=weight_dtype(plan.precision, spec['method'], spec['dtype']), load_in_4bit=bool(four), load_in_8bit=bool(eight),
-                full_finetuning=spec['method'] == 'full', revision=spec['revision'], trust_remote_code=spec['trust_remote_code'], use_gradient_checkpointing=checkpointing(plan),
+                full_finetuning=spec['method'] == 'full', revision=revision, trust_remote_code=spec['trust_remote_code'], use_gradient_checkpointing=checkpointing(plan),
                 **({} if spec['attn_implementation'] == 'auto' else dict(attn_implementation=spec['attn_implementation'])), **(dict(device_map=spec['device_map']) if spec['device_map'] else {}))
 
 def checkpointing(plan: Any) -> bool | str:
@@ -105,7 +106,7 @@ def all_there(
     finally: PreTrainedModel._finalize_model_loading = staticmethod(finish)
     check_complete(lost, name)
 
-# %% ../../nbs/backends/02_unsloth.ipynb #0b244d69
+# %% ../../nbs/backends/02_unsloth.ipynb #a3506253
 class UnslothSession(Session):
     "One request on Unsloth, in a process that belongs to Unsloth"
     def __init__(self, spec: Any, plan: Any):
@@ -119,7 +120,7 @@ class UnslothSession(Session):
     def load_weights(self) -> Any:
         "The model with its adapter, loaded by Unsloth"
         from unsloth import FastLanguageModel
-        asked = load_arguments(self.spec, self.plan, self.config, context_length(self.config, self.tokenizer))
+        asked = load_arguments(self.spec, self.plan, self.config, context_length(self.config, self.tokenizer), self.source.revision)
         with quiet(), all_there(self.source.model): model = self._base(FastLanguageModel, asked)
         check_loaded(model, asked)
         model.config.get_text_config().pad_token_id = self.tokenizer.pad_token_id

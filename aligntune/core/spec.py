@@ -585,9 +585,11 @@ def _derive(values: dict[str, Any], origins: dict[str, str]) -> None:
     elif method is None and values.get('adapter'): put('method', 'lora', 'adapter')
     if values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest') and values.get('guards') is None: put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
 
-# %% ../../nbs/core/02_spec.ipynb #fcdb609c
+# %% ../../nbs/core/02_spec.ipynb #c601389e
 def _judge(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
+    refuse_impossible(Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend, allow_fallback=s.run.allow_fallback,
+                            registered=(s.run.backend,)))   # before anything that is missing
     algorithm, method = s.algo.algorithm, s.peft.method
     for n, f in FIELDS.items():
         if not s.given(n) or applies(f, s): continue
@@ -628,7 +630,6 @@ def _judge_rewards(s: TrainSpec) -> Iterator[str]:
     "Rewards that are missing or have no weight"
     r, n = s.rewards, s.rewards.reward_functions
     if s.algo.algorithm in POLICY and s.model.model_name and n is None and not r.reward_model_name:
-        refuse_impossible(Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend, allow_fallback=s.run.allow_fallback, registered=(s.run.backend,)))   # told first
         raise SpecError(f'{s.algo.algorithm} needs a reward', where='reward_functions', why='the model learns from judged answers', fix="reward_functions=['exact_match'], or reward_model_name='path'")
     count = len(n) if isinstance(n, (list, tuple)) else int(n is not None)
     if r.reward_function_weights is not None and len(r.reward_function_weights) not in (count, count + bool(r.reward_model_name)):
