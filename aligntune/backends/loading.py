@@ -15,7 +15,7 @@ from ..core.errors import MissingPackageError, ModelError, SpecError, Unsupporte
 from ..algorithms.common import quiet
 from ..algorithms.lean import make_lean
 from ..core.estimate import WHOLE, human, is_lean
-from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, lora_targets, put_adapter
+from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, put_adapter
 
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'Source', 'find_model', 'read_config', 'load_tokenizer', 'context_length',
