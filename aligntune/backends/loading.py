@@ -17,7 +17,7 @@ from ..algorithms.lean import make_lean
 from ..core.hub_client import ADAPTER, fetch_adapter, files_of, from_hub
 from ..core.hub_client import is_adapter, lost_shards, refuse_pickled
 from ..core.estimate import WHOLE, human, is_lean
-from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, lora_targets, put_adapter
+from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, put_adapter
 
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'Source', 'find_model', 'read_config', 'load_tokenizer', 'context_length',
@@ -294,7 +294,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     if head: logger.info('new head %s, drawn from seed %s', ', '.join(sorted({h.split('.')[0] for h in head})), spec['seed'])
     return model
 
-# %% ../../nbs/backends/00_loading.ipynb #52d1d401
+# %% ../../nbs/backends/00_loading.ipynb #b8f780b9
 def load_model(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan: device and precision
@@ -306,6 +306,7 @@ def load_model(
 ):
     "The model, with adapters where `spec` wants them, ready for its trainer"
     model, why = load_base(spec, plan, source, config, tokenizer, kind, label_names)
+    if spec['load_in_4bit'] or spec['load_in_8bit']: _say_whole(model)
     model = _with_adapter(model, spec, source, kind, grow(model, tokenizer))
     for c in getattr(model, 'peft_config',
                      {}).values(): c.revision = source.revision   # the base is that version and no other
@@ -328,7 +329,6 @@ def load_base(spec: Any, plan: Any, source: Source, config: Any, tokenizer: Any,
     elif spec['num_labels']: kw['num_labels'] = spec['num_labels']
     model = _read_weights(cls, source, spec, kind, **kw)
     if unpack: _as_unpacked(model, dtype)
-    elif bits: _say_whole(model)
     _keep_differentiable(model)
     if is_lean(spec, kind):
         norms, mlps = make_lean(model)

@@ -63,7 +63,7 @@ def reads_past(
     layer: str  # the layer's name in it
 ) -> bool:
     "Whether the module hands on the weight of its layer, instead of calling the layer"
-    return re.search(rf'(?<!isinstance\()self\.{re.escape(layer)}\.weight\s*[,@)]', _code(type(owner))) is not None
+    return re.search(rf'(?<!isinstance\()self\.{re.escape(layer)}\.weight\s*[,@)]', _code(type(owner))) is not None   # type: ignore[arg-type]
 
 # %% ../../nbs/backends/00b_targets.ipynb #f9e474db
 def frozen(
@@ -194,7 +194,7 @@ def adapter_targets(
 ) -> Targets:
     "Which layers and parameters get an adapter"
     asked, experts = spec['target_modules'], sorted({below_block(n) for n in expert_parameters(model)})
-    if isinstance(asked, (list, tuple)): _check_names(model, asked, experts)
+    if isinstance(asked, (list, tuple)): _check_names(model, list(asked), experts)
     if spec['target_parameters']: _check_parameters(model, spec['target_parameters'], experts)
     wanted, chosen = _layers(model, asked), adapted_experts(spec, experts)
     moved, lost = _move(spec, model, wanted)

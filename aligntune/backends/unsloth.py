@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from ..core.errors import ModelError, UnsupportedError
 from ..algorithms.common import quiet
 from .isolation import Child, Isolated
-from .loading import _made_up, _with_adapter, check_complete, context_length, describe, grow, lora_targets, weight_dtype
+from .loading import _made_up, _with_adapter, check_complete, context_length, describe, grow, weight_dtype
+from .targets import lora_targets
 from .trl import Session, TRLBackend
 
 # %% auto #0

@@ -554,7 +554,7 @@ def block_saved(
     t, h, q, kv = facts.traits, facts.hidden, facts.q_width, facts.kv_width
     lean = lean and t.rms
     norm = (1 + (trained and t.rms and not lean))*h + 1
-    wide = (1 if t.parallel else t.norms)*norm + ((1 + (trained and not lean))*(q + kv) + facts.heads + facts.kv_heads)*t.qk_norm
+    wide: float = (1 if t.parallel else t.norms)*norm + ((1 + (trained and not lean))*(q + kv) + facts.heads + facts.kv_heads)*t.qk_norm
     reads = [1 if t.fused else 3, 2 if t.gated and not t.fused and not facts.experts else 1]
     inputs = h*(sum(reads) if half else 1 if t.norms == 1 else 2)
     wide += (masked and not apart)*length*(attention != 'flash_attention_2')
