@@ -52,7 +52,7 @@ class TokenMean(OwnTrainer):
             if self.perplexity: out.metrics[f'{metric_key_prefix}_perplexity'] = math.exp(min(total/n, 700))
         return out
 
-# %% ../../nbs/algorithms/01_sft.ipynb #fc458878
+# %% ../../nbs/algorithms/01_sft.ipynb #4e3dbaf3
 @dataclass
 class Judged(CausalLMOutputWithPast):
     "What the model gives back: a field of its own, because several processes take outputs apart and put them together again"
@@ -64,7 +64,7 @@ def use_head_loss(
     coef: float = 0.  # of the router's loss, in training
 ) -> None:
     "Let `model` compute its loss in pieces"
-    inner, k = inner_model(model), experts_per_token(model)
+    inner, k = inner_model(model), experts_per_token(model) or 0
     before = inner.forward
     def forward(input_ids: Any = None, attention_mask: Any = None, labels: Any = None, num_items_in_batch: Any = None, **kwargs: Any) -> Any:
         if labels is None: return before(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
@@ -84,7 +84,7 @@ def use_head_loss(
     forward.__signature__ = inspect.signature(before)  # type: ignore[attr-defined]
     inner.forward = forward
 
-# %% ../../nbs/algorithms/01_sft.ipynb #ce7416c7
+# %% ../../nbs/algorithms/01_sft.ipynb #f0790848
 def causal_batches(spec: Any, model: Any, tokenizer: Any):
     "The collator for a causal model, and why"
     alone = why_unpadded(model)
@@ -93,7 +93,7 @@ def causal_batches(spec: Any, model: Any, tokenizer: Any):
     if why and spec['packing'] is True: raise UnsupportedError('rows cannot be packed exactly for this model', where='argument packing', why=why, fix="packing='auto'")
     if alone: return PaddedBatches(tokenizer.pad_token_id), f'each row has a forward pass of its own: {why}'
     balanced = balance_coef(model, spec.extra.get('router_aux_loss_coef'))
-    why = why or (balanced and why_not_ours(model) == OWN and f'{inner_model(model).config.get_text_config().model_type} {OWN}')
+    if not why and balanced and why_not_ours(model) == OWN: why = f'{inner_model(model).config.get_text_config().model_type} {OWN}'
     if why: return PaddedBatches(tokenizer.pad_token_id), f'rows are padded: {why}'
     flash = 'flash' in (model.config._attn_implementation or '')
     apart = not flash and not spec['torch_compile'] and spec['backend'] != 'unsloth' and not why_rows(model)
