@@ -115,7 +115,7 @@ def why_padded(
     except (TypeError, ValueError): return f'{model.config.model_type} takes no position numbers'
     return None
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #8e8954c5
+# %% ../../nbs/algorithms/00c_batches.ipynb #d7d20141
 @torch.no_grad()
 def padding_gap(
     model: Any,  # a causal language model
@@ -169,9 +169,9 @@ def check_causal(
         raise UnsupportedError('the model sees the tokens that it should predict', where='model_name', why=f'the attention of {bare.config.model_type} is not causal, as it is configured', fix='a causal model; for an encoder, is_decoder=true in its config.json')
 
 def check_padding(model: Any, **sides: bool) -> None:
-    "Refuse a model that would be trained on other log-probabilities than those of its rows, since these are padded"
+    "Refuse a model that sees what it should predict, or to which a padded row is not what the row is alone"
     check_causal(model)
-    if why := why_unpadded(model, **sides): raise UnsupportedError('answers of different lengths cannot stand in one batch', where='model_name', why=why, fix='another model, or sft')
+    if why := why_unpadded(model, **sides): raise UnsupportedError('rows of different lengths cannot stand in one batch', where='model_name', why=why, fix='another model')
 
 # %% ../../nbs/algorithms/00c_batches.ipynb #2ceaf4de
 @dataclass

@@ -133,10 +133,11 @@ def reference_key(
     config = {k: v for k, v in inner.config.to_dict().items() if k != '_name_or_path'}
     return Hasher.hash((weights, type(inner).__name__, json.dumps(config, sort_keys=True, default=str), args.bf16, args.fp16, transformers.__version__))
 
-# %% ../../nbs/algorithms/02_dpo.ipynb #f5c714aa
+# %% ../../nbs/algorithms/02_dpo.ipynb #da119bca
 class PairTrainer(SharedPairs, OwnTrainer, DPOTrainer):
     "TRL's DPOTrainer on our tokens, with the reference taken from the model at hand"
     share: float | None = None   # passes per pair in the present step
+    _precompute_model_hash: Any
     def __init__(self,
         model: Any,  # the loaded model, with its adapter if it has one
         args: DPOConfig,  # from pair_args

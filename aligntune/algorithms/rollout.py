@@ -269,7 +269,7 @@ def write(
             logits = next_logits(model, desk, token, where)
     return [row[:n] for row, n in zip(said.tolist(), length.tolist())]
 
-# %% ../../nbs/algorithms/00f_rollout.ipynb #9f32664b
+# %% ../../nbs/algorithms/00f_rollout.ipynb #25a288b2
 @torch.no_grad()
 def writing_gap(
     model: Any  # a causal model, in evaluation mode
@@ -295,7 +295,8 @@ def generate_gap(
     n, fill = min(model.config.get_text_config().vocab_size, 1000), getattr(model.config.get_text_config(), 'pad_token_id', None) or 0
     def ask(rows: list[list[int]]) -> Tensor:
         ids, mask = (x.to(model.device) for x in (pad(rows, fill, left=True), pad([[1]*len(r) for r in rows], 0, left=True)))
-        return model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=1, do_sample=False, num_beams=1, pad_token_id=fill, output_logits=True, return_dict_in_generate=True).logits[0].float()
+        settings = dict(max_new_tokens=2, min_new_tokens=2, do_sample=False, num_beams=1, pad_token_id=fill)   # the second token comes from the cache
+        return torch.stack(model.generate(input_ids=ids, attention_mask=mask, output_logits=True, return_dict_in_generate=True, **settings).logits, 1).float()
     rows = [[(7*i + k) % n for i in range(size)] for k, size in ((3, 9), (11, 4))]
     alone = torch.cat([ask([r]) for r in rows])
     return ((alone - ask(rows)).abs().max()/alone.abs().max().clamp(min=1e-6)).item()
