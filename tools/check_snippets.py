@@ -4,7 +4,7 @@
 
 Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must end
 as a finished run with a finite loss and changed weights; a refusal must say why."""
-import argparse, contextlib, json, math, os, shutil, signal, sys, tempfile, time
+import argparse, contextlib, json, math, os, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
 from common import report, root, warm
 
@@ -14,14 +14,15 @@ ROWS = 12   # of each data set
 def world(folder):
     """Tiny models and data sets under the names that the blocks use. Random weights of one layer with a few hundred tokens, so
     nothing is said of what is learned; a model called bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
-    from aligntune.data.tiny import save_tiny, tiny_model, tiny_tokenizer
+    from aligntune.data.tiny import _no_bars, save_tiny, tiny_model, tiny_tokenizer
     from aligntune.data.zoo import chat, numbered, save_zoo
     small = dict(hidden=32, layers=1, context=1024)
     with contextlib.chdir(folder):
         tokenizer = tiny_tokenizer('base', context=1024)
         model = tiny_model('gpt2', tokenizer, **small)
         tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None   # as DialoGPT: no pad token, no chat template
-        for saved in (model, tokenizer): saved.save_pretrained('microsoft/DialoGPT-small')
+        with _no_bars(): model.save_pretrained('microsoft/DialoGPT-small')
+        tokenizer.save_pretrained('microsoft/DialoGPT-small')
         for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'): save_tiny(name, 'llama', **small)
         save_tiny('your-reward-model', 'llama', task='classify', num_labels=1, **small)
         assert [*save_zoo('.', 'tatsu-lab/alpaca', 'Anthropic/hh-rlhf', n=ROWS)]
@@ -74,11 +75,9 @@ def child(snippet, folder, log):
     os.chdir(folder)
     os.environ |= dict(ALIGNTUNE_CACHE=str(folder/'rows'), TMPDIR=str(folder))
     try: problem = attempt(snippet)
-    except BaseException:
-        import traceback
-        problem = traceback.format_exc()
-    if problem: print(problem, file=sys.__stderr__, flush=True)
-    os._exit(bool(problem))
+    except BaseException: problem = traceback.format_exc()
+    if problem: (folder/'problem').write_text(problem)
+    sys.stdout.flush(); os._exit(bool(problem))
 
 def run(snippets, place, limit, workers):
     "Run blocks, some at a time; {name: problems}"
@@ -88,7 +87,7 @@ def run(snippets, place, limit, workers):
             name = next(iter(todo)); snippet = todo.pop(name)
             folder = place/f'run{len(results) + len(running)}'
             shutil.copytree(place/'world', folder)
-            log = folder/'log'
+            log = folder/'log'; log.touch()
             pid = os.fork()
             if not pid: child(snippet, folder, log)
             running[pid] = name, folder, log, time.time()
@@ -97,11 +96,10 @@ def run(snippets, place, limit, workers):
             done, status = os.waitpid(pid, os.WNOHANG)
             took = time.time() - start
             if not done and took < limit: continue
-            said = log.read_text()[-3000:] if log.exists() else ''
-            if not done:
-                os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
-                results[name] = [f'{name}: stopped after {limit} s\n{said}']
-            else: results[name] = [f'{name}: {said or f"died with status {status}"}'] if status else []
+            if not done: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
+            problem = f'stopped after {limit} s' if not done else f'died with status {status}' if status else ''
+            if (folder/'problem').exists(): problem = (folder/'problem').read_text()
+            results[name] = [f'{name}: {problem}\n{log.read_text()[-2000:]}'] if problem else []
             del running[pid]
             print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s  {name}', flush=True)
     return results
