@@ -14,7 +14,7 @@ from .common import quiet
 from .rollout import written
 
 # %% auto #0
-__all__ = ['SAMPLING', 'batches_by_length', 'asking', 'generation_settings', 'answers', 'scores']
+__all__ = ['SAMPLING', 'batches_by_length', 'asking', 'generation_settings', 'end_ids', 'answers', 'scores']
 
 # %% ../../nbs/algorithms/00d_answers.ipynb #e7b94501
 def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
@@ -35,7 +35,7 @@ def asking(
         with torch.inference_mode(), quiet(), torch.autocast(model.device.type, half) if half else contextlib.nullcontext(): yield
     finally: model.train(was)
 
-# %% ../../nbs/algorithms/00d_answers.ipynb #0030dab4
+# %% ../../nbs/algorithms/00d_answers.ipynb #8f0efa57
 SAMPLING = ('temperature', 'top_p', 'top_k', 'min_p')
 
 def generation_settings(
@@ -51,6 +51,14 @@ def generation_settings(
     sample = asked.pop('do_sample', any(asked.get(k) for k in SAMPLING))
     if sample and asked.get('temperature') == 0: sample = False
     return dict(top_k=0, top_p=1.) | asked | dict(do_sample=True) if sample else {k: v for k, v in asked.items() if k not in SAMPLING} | dict(do_sample=False, **dict.fromkeys(SAMPLING))
+
+def end_ids(
+    model: Any,  # a model that can generate
+    stop: Sequence[int] = ()  # tokens that end an answer by the tokenizer and its template
+) -> list[int]:
+    "Every token that ends an answer: those given, and those that the model's generation config lists"
+    own = model.generation_config.eos_token_id
+    return sorted({*stop, *(own if isinstance(own, list) else [] if own is None else [own])})
 
 def answers(
     model: Any,  # a model that can generate
@@ -68,8 +76,7 @@ def answers(
     if room and max(map(len, prompts), default=0) >= room:
         i = max(range(len(prompts)), key=lambda i: len(prompts[i]))
         raise DataError(f'a prompt has {len(prompts[i]):,} tokens', where=f'input {i}', why=f'the model reads {room:,}, the answer included', fix='a shorter prompt')
-    ends = model.generation_config.eos_token_id
-    ends, fill = sorted({*stop, *(ends if isinstance(ends, list) else [] if ends is None else [ends])}), tokenizer.pad_token_id
+    ends, fill = end_ids(model, stop), tokenizer.pad_token_id
     with asking(model, precision):
         if not two: return tokenizer.batch_decode(written(model, prompts, ends, fill, batch_size, **settings), skip_special_tokens=True)
         out = [''] * len(prompts)

@@ -10,9 +10,9 @@ from transformers import PrinterCallback, TrainerCallback
 from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
-           'training_args', 'LastStepLogged', 'OwnTrainer', 'inner_model', 'own_copy', 'quiet', 'progress_line',
-           'ProgressLine']
+__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISE', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps',
+           'check_extra', 'training_args', 'no_noise', 'LastStepLogged', 'OwnTrainer', 'inner_model', 'own_copy',
+           'quiet', 'progress_line', 'ProgressLine']
 
 # %% ../../nbs/algorithms/00_common.ipynb #3815c60a
 logger = logging.getLogger('aligntune')
@@ -94,7 +94,22 @@ def training_args(
     except (ValueError, ImportError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings', why=' '.join(str(e).split())) from e
 
-# %% ../../nbs/algorithms/00_common.ipynb #9062b4a3
+# %% ../../nbs/algorithms/00_common.ipynb #db43a501
+NOISE = ('drop', 'jitter')   # in the names of such numbers
+
+@contextlib.contextmanager
+def no_noise(model: Any):
+    "The dropout and jitter of `model` at 0, for a while"
+    modules = list(model.modules())
+    configs = {id(c): c for m in modules for c in [m.__dict__.get('config')] if c is not None}
+    named = [(o, k) for o in (*modules, *configs.values()) for k, v in vars(o).items() if isinstance(v, float) and v and any(n in k for n in NOISE)]
+    was = [(o, k, getattr(o, k)) for o, k in named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']]
+    for o, k, _ in was: setattr(o, k, 0.)
+    try: yield
+    finally:
+        for o, k, v in was: setattr(o, k, v)
+
+# %% ../../nbs/algorithms/00_common.ipynb #0db6f588
 class LastStepLogged(TrainerCallback):
     "Logs the last step whatever the rhythm, so that the loss at the end is known"
     def on_step_end(self, args, state, control, **kwargs):
@@ -104,6 +119,8 @@ class LastStepLogged(TrainerCallback):
 class OwnTrainer:
     "What our trainers change in the library's: nothing is sent or printed, no foreign model card, trained tokens counted"
     trained_tokens = 0
+    steady = False  # dropout is off in training too
+    model: Any
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
@@ -111,6 +128,10 @@ class OwnTrainer:
 
     def _send_telemetry(self): "Nothing is sent anywhere unless asked"
     def create_model_card(self, *args, **kwargs): "The model card is written by save_model, with our facts"
+
+    def training_step(self, *args, **kwargs):
+        "Forward and backward"
+        with no_noise(self.model) if self.steady else contextlib.nullcontext(): return super().training_step(*args, **kwargs)  # type: ignore[misc]
 
     def get_batch_samples(self, *args, **kwargs):
         "The batches of one optimizer step, their labels counted"

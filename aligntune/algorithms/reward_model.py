@@ -30,9 +30,10 @@ def bradley_terry(
     "The loss of a batch of comparisons"
     return -F.logsigmoid(chosen - rejected - margin).mean()
 
-# %% ../../nbs/algorithms/08_reward_model.ipynb #7c22bf53
+# %% ../../nbs/algorithms/08_reward_model.ipynb #4d499dd4
 class PairTrainer(OwnTrainer, RewardTrainer):
     "TRL's RewardTrainer on prepared pairs"
+    steady = True
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step; every token of both answers is read for the score"
         batches, n = super().get_batch_samples(*args, **kwargs)

@@ -20,9 +20,9 @@ from ..data.packing import packs
 
 # %% auto #0
 __all__ = ['SHARED', 'shared_attention', 'sharing', 'families', 'Line', 'chosen_logps', 'entropies', 'answer_logps',
-           'sharing_gap', 'why_rows']
+           'padded_logps', 'sharing_gap', 'why_rows']
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #0fe0bdbb
+# %% ../../nbs/algorithms/00e_shared.ipynb #58457693
 SHARED = 'aligntune_shared'
 
 def shared_attention(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, layout: Any = None, **kwargs: Any) -> tuple[Tensor, None]:
@@ -37,12 +37,13 @@ AttentionMaskInterface.register(SHARED, sdpa_mask)
 def sharing(
     model: Any  # a causal model
 ) -> Iterator[None]:
-    "The attention of `model` obeys a layout, for a while"
+    "The attention of `model` obeys a layout, for a while; its router, which would read the mask, reports where it is asked to"
     config = model.config.get_text_config()
-    was = config._attn_implementation
-    config._attn_implementation = SHARED
+    was = {k: getattr(config, k) for k in ('_attn_implementation', 'output_router_logits') if hasattr(config, k)}
+    for k in was: setattr(config, k, SHARED if k == '_attn_implementation' else False)
     try: yield
-    finally: config._attn_implementation = was
+    finally:
+        for k, v in was.items(): setattr(config, k, v)
 
 # %% ../../nbs/algorithms/00e_shared.ipynb #5273b75e
 def families(
@@ -144,19 +145,44 @@ def answer_logps(
     if entropy is None: return logps, None
     with contextlib.nullcontext() if entropy == 'gradient' else torch.no_grad(): return logps, line.back(entropies(logits, temperature))
 
-# %% ../../nbs/algorithms/00e_shared.ipynb #68970ed0
+# %% ../../nbs/algorithms/00e_shared.ipynb #b1bddc3a
+def padded_logps(
+    model: Any,  # a causal model
+    ids: Tensor,  # (n, prompt + answer): prompts padded on the left, answers on the right
+    mask: Tensor,  # the same shape; 1 for real tokens
+    keep: int,  # columns of the answers
+    temperature: float = 1.0,  # of the sampling
+    entropy: str | None = None,  # also the entropies: value, or gradient
+    balance: bool = False  # also the loss of the router, over all real tokens
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    "As answer_logps, of rows that are padded behind"
+    rows = [i[m.bool()] for i, m in zip(ids, mask)]
+    behind, real = (torch.nn.utils.rnn.pad_sequence(x, batch_first=True) for x in (rows, [torch.ones_like(r) for r in rows]))
+    out = model(input_ids=behind, attention_mask=real, use_cache=False, **(dict(output_router_logits=True) if balance else {}))
+    there = mask[:, -keep:].bool()
+    first = real.sum(1) - there.sum(1)   # of each answer, its place in the row
+    row, n = there.nonzero(as_tuple=True)
+    logits, told = out.logits[row, first[row] + n - 1], behind[row, first[row] + n]
+    back = lambda x: x.new_zeros(there.shape).masked_scatter(there, x)
+    logps, aux = back(chosen_logps(logits, told, temperature)), out.aux_loss if balance else None
+    if entropy is None: return logps, None, aux
+    with contextlib.nullcontext() if entropy == 'gradient' else torch.no_grad(): return logps, back(entropies(logits, temperature)), aux
+
+# %% ../../nbs/algorithms/00e_shared.ipynb #a4b47b28
 @torch.no_grad()
 def sharing_gap(
     model: Any  # a causal model
 ) -> float:
-    "How far log-probabilities are from those of the padded batch, relative to the largest"
-    n, keep = min(model.config.get_text_config().vocab_size, 1000), 4
-    rows = [[(7*i + k) % n for i in range(p)] + [(5*i + k + 1) % n for i in range(a)] for k, (p, a) in ((3, (6, 4)), (3, (6, 2)), (11, (3, 3)))]
-    shift = [(6 - p, keep - a) for p, a in ((6, 4), (6, 2), (3, 3))]
+    "How far log-probabilities are from those of the rows alone, relative to the largest"
+    n, keep, size = min(model.config.get_text_config().vocab_size, 1000), 4, ((6, 4), (6, 2), (3, 3))
+    rows = [[(7*i + k) % n for i in range(p)] + [(5*i + k + 1) % n for i in range(a)] for k, (p, a) in zip((3, 3, 11), size)]
+    shift = [(6 - p, keep - a) for p, a in size]
     ids = torch.tensor([[0]*l + r + [0]*t for r, (l, t) in zip(rows, shift)], device=model.device)
     mask = torch.tensor([[0]*l + [1]*len(r) + [0]*t for r, (l, t) in zip(rows, shift)], device=model.device)
-    padded = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False).logits[:, -keep - 1:-1].float()
-    apart = padded.log_softmax(-1).gather(2, ids[:, -keep:, None]).squeeze(2)*mask[:, -keep:]
+    apart = torch.zeros(len(rows), keep, device=model.device)
+    for i, (row, (_, a)) in enumerate(zip(rows, size)):
+        logits = model(input_ids=torch.tensor([row], device=model.device), use_cache=False).logits[0, -a - 1:-1]   # as nobody but the model counts positions
+        apart[i, :a] = chosen_logps(logits, torch.tensor(row[-a:], device=model.device))
     with sharing(model): shared, _ = answer_logps(model, ids, mask, keep)
     return ((apart - shared).abs().max()/apart.abs().max()).item()
 

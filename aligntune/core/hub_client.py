@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ['log', 'ADAPTER', 'hub_is_off', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page', 'has_token',
            'near_names', 'alike', 'revisions', 'hub_error', 'patiently', 'from_hub', 'cache_folder', 'cached_commit',
            'snapshot', 'files_of', 'is_adapter', 'pickled', 'lost_shards', 'refuse_pickled', 'fetch_adapter', 'at_hand',
-           'new_repo', 'stale', 'upload']
+           'new_repo', 'stale', 'plain_files', 'upload']
 
 # %% ../../nbs/core/03b_hub_client.ipynb #65619f50
 from .errors import AligntuneError, DataError, ModelError, nearest
@@ -22,10 +22,11 @@ from .errors import AligntuneError, DataError, ModelError, nearest
 # %% ../../nbs/core/03b_hub_client.ipynb #be485fdb
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/core/03b_hub_client.ipynb #8e66965e
+# %% ../../nbs/core/03b_hub_client.ipynb #8bcb60b5
 def hub_is_off() -> bool:
     "Has the user forbidden the network?"
-    return any(os.environ.get(k, '').upper() in ('1', 'TRUE', 'YES', 'ON') for k in ('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'))
+    return any(os.environ.get(k, '').upper() in ('1', 'TRUE', 'YES', 'ON')
+               for k in ('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'))
 
 def causes(e: BaseException | None) -> Iterator[BaseException]:
     "An exception, what caused it, what caused that ..."
@@ -37,8 +38,10 @@ def causes(e: BaseException | None) -> Iterator[BaseException]:
 
 def _is(e: BaseException, *names: str) -> bool: return any(c.__name__ in names for c in type(e).__mro__)
 
-_BY_CLASS = {'gated': ('GatedRepoError',), 'revision': ('RevisionNotFoundError',), 'absent': ('RepositoryNotFoundError',),
-             'file': ('RemoteEntryNotFoundError',), 'offline': ('OfflineModeIsEnabled',), 'broken': ('RemoteProtocolError', 'ReadError'),
+_BY_CLASS = {'gated': ('GatedRepoError',), 'revision': ('RevisionNotFoundError',),
+             'absent': ('RepositoryNotFoundError',),
+             'file': ('RemoteEntryNotFoundError',), 'offline': ('OfflineModeIsEnabled',)
+                                                                , 'broken': ('RemoteProtocolError', 'ReadError'),
              'unreachable': ('ConnectError', 'TimeoutException', 'ProxyError')}
 _BY_STATUS = {401: 'token', 403: 'forbidden', 404: 'absent', 408: 'unreachable', 413: 'refused', 429: 'wait'}
 
@@ -54,7 +57,7 @@ def first_cause(e: BaseException | None) -> tuple[str, BaseException | None]:
     if found := next((o for o in chain if status_of(o)), None):
         status = status_of(found) or 0
         return 'down' if status >= 500 else _BY_STATUS.get(status, 'refused'), found
-    found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError')), None)
+    found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError', 'ConnectionError')), None)
     return ('offline' if hub_is_off() else 'unreachable', found) if found else ('', None)
 
 def trouble(e: BaseException | None) -> str:
@@ -104,7 +107,7 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _asked(listed)
 
-# %% ../../nbs/core/03b_hub_client.ipynb #e61eecd3
+# %% ../../nbs/core/03b_hub_client.ipynb #260aecbb
 _WORD = dict(model='model', dataset='data set')
 
 def hub_error(
@@ -131,36 +134,52 @@ def _first_line(e: BaseException) -> str:
     said = ' '.join(str(found).split()).partition(' For more information')[0]
     return f'{type(found).__name__}: {said[:200]}'
 
-def _message(cause: str, e: BaseException, name: str, kind: str, revision: str | None, token: bool) -> tuple[str, str, str]:
-    "What, why and fix"
-    it, link = f'the {_WORD[kind]} {name}', page(name, kind)
-    sent = 'the token that was sent may not read it' if token else 'no token was sent'
-    if cause == 'gated':
-        whose = 'with the account of that token' if token else 'then set HF_TOKEN'
-        why = 'its owner wants conditions accepted first, and ' + ('the account of the token that was sent has not' if token else sent)
-        return f'{it} is gated', why, f'accept them at {link}, {whose}'
-    if cause == 'absent':
-        meant = f'did you mean {", ".join(n)}? ' if (n := near_names(name, kind)) else ''
-        return (f'there is no {_WORD[kind]} {name!r}, neither here nor on the Hub', f'no such path; on the Hub it does not exist, or it is private and {sent}',
-                meant + f'check the name; for a private one set HF_TOKEN{" of an account that may read it" if token else ""}')
-    if cause == 'revision':
-        names = revisions(name, kind)
-        return f'{it} has no revision {revision!r}', f'it has: {", ".join(names)}' if names else 'the Hub knows no such branch, tag or commit', \
-               f'name one of them, or none for the newest (see {link}/tree/main)'
-    if cause == 'file': return f'{it} lacks a file that is needed', _first_line(e), f'see {link}/tree/{revision or "main"}'
-    if cause == 'token' and not token: return f'the Hub wants to know who asks for {it}', 'no token was sent', 'set HF_TOKEN'
-    if cause == 'token': return 'the Hub does not know the token that was sent', 'it is mistyped, expired or revoked', f'make one at {endpoint()}/settings/tokens and set HF_TOKEN'
-    if cause == 'offline': return (f'{it} is neither a local path nor in the cache', 'the Hub is switched off (HF_HUB_OFFLINE)',
-                                   'give a local path, or fetch it once without HF_HUB_OFFLINE')
-    if cause == 'forbidden': return (f'the Hub refuses this with {it}', f'the token that was sent lacks the right ({_first_line(e)})' if token else 'no token was sent',
-                                     f'take a token with that right from {endpoint()}/settings/tokens, or a repository of your own')
-    if cause == 'wait': return 'the Hub asks to wait: too many requests', _first_line(e), 'try again later' + ('' if token else '; with HF_TOKEN more are allowed')
-    if cause == 'down': return f'the Hub fails, so {it} cannot be fetched', _first_line(e), 'try again later'
-    if cause == 'broken': return f'the connection broke while {it} was fetched', _first_line(e), 'try again; whole files that have arrived are kept'
-    if cause == 'unreachable': return f'{it} is neither a local path nor reachable on the Hub', _first_line(e), f'check the name and the connection to {endpoint()}'
-    return f'{it} cannot be fetched', _first_line(e), f'see {link}'
+#: cause -> what, why, fix; where it matters, a second one for requests that carried a token
+_MESSAGES: dict[str, tuple[str, str, str]] = {
+    'gated': ('{it} is gated', 'its owner wants conditions accepted first, and no token was sent',
+              'accept them at {link}, then set HF_TOKEN'),
+    'gated, token': ('{it} is gated',
+                     'its owner wants conditions accepted first, and the account of the token that was sent has not',
+                     'accept them at {link}, with the account of that token'),
+    'absent': ('there is no {word} {name!r}, neither here nor on the Hub',
+               'no such path; on the Hub it does not exist, or it is private and no token was sent',
+               '{near}check the name; for a private one set HF_TOKEN'),
+    'absent, token': ('there is no {word} {name!r}, neither here nor on the Hub',
+                      'no such path; on the Hub it does not exist, or it is private and the token that was sent may not read it',
+                      '{near}check the name; for a private one set HF_TOKEN of an account that may read it'),
+    'revision': ('{it} has no revision {revision!r}', '{has}',
+                 'name one that it has, or none for the newest (see {link}/tree/main)'),
+    'file': ('{it} lacks a file that is needed', '{said}', 'see {link}/tree/main'),
+    'token': ('the Hub wants to know who asks for {it}', 'no token was sent', 'set HF_TOKEN'),
+    'token, token': ('the Hub does not know the token that was sent', 'it is mistyped, expired or revoked',
+                     'make one at {endpoint}/settings/tokens and set HF_TOKEN'),
+    'forbidden': ('the Hub refuses this with {it}', 'no token was sent ({said})', 'set HF_TOKEN'),
+    'forbidden, token': ('the Hub refuses this with {it}', 'the token that was sent lacks the right ({said})',
+                         'take a token with that right from {endpoint}/settings/tokens, or a repository of your own'),
+    'offline': ('{it} is neither a local path nor in the cache', 'the Hub is switched off (HF_HUB_OFFLINE)',
+                'give a local path, or fetch it once without HF_HUB_OFFLINE'),
+    'wait': ('the Hub asks to wait: too many requests', '{said}', 'try again later; with HF_TOKEN more are allowed'),
+    'wait, token': ('the Hub asks to wait: too many requests', '{said}', 'try again later'),
+    'down': ('the Hub fails, so {it} cannot be fetched', '{said}', 'try again later'),
+    'broken': ('the connection broke while {it} was fetched', '{said}',
+               'try again; whole files that have arrived are kept'),
+    'unreachable': ('{it} is neither a local path nor reachable on the Hub', '{said}',
+                    'check the name and the connection to {endpoint}'),
+    'refused': ('{it} cannot be had from the Hub', '{said}', 'see {link}'),
+}
 
-# %% ../../nbs/core/03b_hub_client.ipynb #77c7ceb8
+def _message(cause: str, e: BaseException, name: str, kind: str, revision: str | None, token: bool) -> list[str]:
+    "What, why and fix"
+    near = near_names(name, kind) if cause == 'absent' else []
+    names = revisions(name, kind) if cause == 'revision' else []
+    facts = dict(it=f'the {_WORD[kind]} {name}', word=_WORD[kind], name=name, link=page(name, kind),
+                 endpoint=endpoint(), revision=revision,
+                 said=_first_line(e), near=f'did you mean {", ".join(near)}? ' if near else '',
+                 has=f'it has: {", ".join(names)}' if names else 'the Hub knows no such branch, tag or commit')
+    told = _MESSAGES.get(f'{cause}, token' if token else cause) or _MESSAGES.get(cause) or _MESSAGES['refused']
+    return [text.format(**facts) for text in told]
+
+# %% ../../nbs/core/03b_hub_client.ipynb #360cf2f2
 _TRIES = ('huggingface_hub.utils._http', 'huggingface_hub.file_download')
 
 class _Told(logging.Handler):
@@ -173,7 +192,8 @@ class _Told(logging.Handler):
         said = record.getMessage()
         if 'Retrying in' in said or 'Trying to resume' in said:
             why = self.last if 'Retrying in' in said else ' '.join(said.split())
-            (log.debug if self.told else log.warning)('%s: the connection to the Hub fails (%s); trying again', self.name_of, why[:160])
+            (log.debug if self.told else log.warning)('%s: the connection to the Hub fails (%s); trying again',
+                                                      self.name_of, why[:160])
             self.told = True
         self.last = ' '.join(said.split())
 
@@ -188,9 +208,10 @@ def patiently(name: str) -> Iterator[None]:
     finally:
         for l, was in zip(loggers, before): l.removeHandler(told); l.propagate = was
 
-# %% ../../nbs/core/03b_hub_client.ipynb #d0deba1a
+# %% ../../nbs/core/03b_hub_client.ipynb #d520352f
 @contextmanager
-def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str | None = None, near: str = '', token: str | None = None) -> Iterator[None]:
+def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str | None = None, near: str = '',
+             token: str | None = None) -> Iterator[None]:
     "Tell the tries of the client, and turn its errors into ours"
     with patiently(name):
         try: yield
@@ -199,11 +220,12 @@ def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str |
             if trouble(e) in ('', 'file'): raise   # a file that is missing is for the caller to judge
             raise hub_error(e, name, kind, argument, revision, near, token) from None
 
-# %% ../../nbs/core/03b_hub_client.ipynb #317ef802
+# %% ../../nbs/core/03b_hub_client.ipynb #36ddd635
 def cache_folder() -> Path:
     "The Hub's cache folder"
     home = os.environ.get('HF_HOME') or os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'huggingface')
-    return Path(os.environ.get('HF_HUB_CACHE') or os.environ.get('HUGGINGFACE_HUB_CACHE') or os.path.join(home, 'hub')).expanduser()
+    return Path(os.environ.get('HF_HUB_CACHE') or os.environ.get('HUGGINGFACE_HUB_CACHE')
+                or os.path.join(home, 'hub')).expanduser()
 
 def cached_commit(name: str, revision: str | None = None, kind: str = 'model') -> str | None:
     "The commit that a revision meant when it was last fetched"
@@ -217,7 +239,7 @@ def snapshot(name: str, revision: str | None = None, kind: str = 'model') -> Pat
     folder = cache_folder()/f'{kind}s--{name.replace("/", "--")}'/'snapshots'/(commit or 'none')
     return folder if folder.is_dir() else None
 
-# %% ../../nbs/core/03b_hub_client.ipynb #84c7690a
+# %% ../../nbs/core/03b_hub_client.ipynb #d7d73725
 def files_of(
     name: str,  # the model
     revision: str | None = None,  # its version
@@ -244,7 +266,8 @@ def is_adapter(files: list[str]) -> bool:
 def pickled(files: list[str]) -> str | None:
     "The pickled weights, where there are no safe ones"
     safe = [f for f in files if f.endswith('.safetensors') and '/' not in f]
-    return None if safe else next((f for f in sorted(files) if f.endswith(('.bin', '.pt', '.pth', '.ckpt')) and '/' not in f), None)
+    return None if safe else next((f for f in sorted(files) if f.endswith(('.bin', '.pt', '.pth', '.ckpt'))
+                                   and '/' not in f), None)
 
 def lost_shards(files: list[str]) -> list[str]:
     "Pieces of the weights that are missing, as the names of the others tell"
@@ -253,20 +276,27 @@ def lost_shards(files: list[str]) -> list[str]:
     return sorted(wanted - set(files))
 
 def refuse_pickled(name: str, files: list[str], argument: str = 'model_name') -> None:
-    "Only safetensors are read; on the Hub transformers would ask a third party to convert others, with the user's token"
+    "Only safetensors are read; transformers would ask a third party to convert others, with the user's token"
     bad = pickled(files)
-    if bad: raise ModelError(f'the weights of {name} are pickled ({bad})', where=f'argument {argument}', why='a pickle can run code when it is read', fix='save them as safetensors, or take a copy that has them')
+    if bad: raise ModelError(f'the weights of {name} are pickled ({bad})', where=f'argument {argument}',
+                             why='a pickle can run code when it is read',
+                             fix='save them as safetensors, or take a copy that has them')
 
-# %% ../../nbs/core/03b_hub_client.ipynb #6487a79f
-def fetch_adapter(name: str, revision: str | None = None, argument: str = 'adapter', files: list[str] | None = None) -> Path:
+# %% ../../nbs/core/03b_hub_client.ipynb #c2764c8b
+def fetch_adapter(name: str, revision: str | None = None, argument: str = 'adapter', files: list[str]
+                  | None = None) -> Path:
     "The folder of an adapter of the Hub, in the cache"
     from huggingface_hub import snapshot_download
     there, kept = files_of(name, revision, argument) if files is None else (files, None)
-    if ADAPTER not in there: raise ModelError(f'{name} holds no adapter', where=f'argument {argument}', why=f'there is no {ADAPTER} in it', fix='name a repository that PEFT wrote')
+    if ADAPTER not in there: raise ModelError(f'{name} holds no adapter', where=f'argument {argument}',
+                                              why=f'there is no {ADAPTER} in it',
+                                              fix='name a repository that PEFT wrote')
     refuse_pickled(name, there, argument)
     if kept: return kept
     with from_hub(name, 'model', argument, revision):
-        return Path(snapshot_download(name, revision=revision, allow_patterns=['*.json', '*.safetensors', '*.jinja', '*.model', '*.txt'], ignore_patterns=['*/*']))
+        return Path(snapshot_download(name, revision=revision,
+                                      allow_patterns=['*.json', '*.safetensors', '*.jinja', '*.model',
+                                                      '*.txt'], ignore_patterns=['*/*']))
 
 def at_hand(name: str, argument: str = 'model_name') -> str:
     "A path as it is; a model of the Hub too, unless it is pickled; an adapter of the Hub as the folder that holds it"
@@ -275,7 +305,7 @@ def at_hand(name: str, argument: str = 'model_name') -> str:
     refuse_pickled(name, files, argument)
     return str(fetch_adapter(name, None, argument, files)) if is_adapter(files) else name
 
-# %% ../../nbs/core/03b_hub_client.ipynb #da2c4eaf
+# %% ../../nbs/core/03b_hub_client.ipynb #a04087ab
 def new_repo(
     repo_id: str,  # owner/name, or a name under your own account
     private: bool | None = None,  # None: private if it is new
@@ -285,23 +315,37 @@ def new_repo(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
     where = f'push_to_hub({repo_id!r})'
-    if hub_is_off(): raise ModelError('nothing can be uploaded', where=where, why='the Hub is switched off (HF_HUB_OFFLINE)', fix='unset HF_HUB_OFFLINE')
-    if not has_token(token): raise ModelError('there is no token to upload with', where=where, why='the Hub takes files from known users only', fix='set HF_TOKEN, give token=..., or run: hf auth login')
+    if hub_is_off(): raise ModelError('nothing can be uploaded', where=where,
+                                      why='the Hub is switched off (HF_HUB_OFFLINE)', fix='unset HF_HUB_OFFLINE')
+    if not has_token(token): raise ModelError('there is no token to upload with', where=where,
+                                              why='the Hub takes files from known users only',
+                                              fix='set HF_TOKEN, give token=..., or run: hf auth login')
     api = HfApi(token=token)
     try:
         with from_hub(repo_id, argument='repo_id', token=token):
             name = api.create_repo(repo_id, private=private is not False, exist_ok=True).repo_id
             public = not api.model_info(name).private
-    except HFValidationError as e: raise ModelError(f'{repo_id!r} is no name of a repository', where=where, why=str(e), fix="repo_id='owner/name'") from None
-    if public and private: raise ModelError(f'{name} is public', where=where, why='private=True was asked for, and who could see it before could see this too', fix='make it private on its page, name another, or private=False')
+    except HFValidationError as e: raise ModelError(f'{repo_id!r} is no name of a repository', where=where, why=str(e),
+                                                    fix="repo_id='owner/name'") from None
+    if public and private: raise ModelError(f'{name} is public', where=where,
+                                            why='private=True was asked for, and everybody could see it',
+                                            fix='make it private on its page, name another, or private=False')
     if public and private is None: log.warning('%s exists already and is public, so what is uploaded will be', name)
     return name
 
-_REPLACED = re.compile(r'model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|adapter_model\.safetensors|adapter_config\.json|config\.json')
+_REPLACED = re.compile(r'(model(-\d+-of-\d+)?|adapter_model)\.safetensors|model\.safetensors\.index\.json|(adapter_)?config\.json')
 
 def stale(there: list[str], new: list[str]) -> list[str]:
     "Files of an earlier model in a repository, which would be read in place of the new one"
     return sorted(f for f in there if _REPLACED.fullmatch(f) and f not in new)
+
+@contextmanager
+def plain_files() -> Iterator[None]:
+    "Without xet: mirrors and proxies often lack it, and the client has no way back by itself"
+    from huggingface_hub import constants
+    before, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True
+    try: yield
+    finally: constants.HF_HUB_DISABLE_XET = before
 
 def upload(
     folder: str | Path,  # what save_model wrote
@@ -315,5 +359,10 @@ def upload(
     with from_hub(name, argument='repo_id', token=token):
         gone = stale([f.rfilename for f in api.model_info(name, revision=how.get('revision')).siblings or []], new)
         if gone: log.info('%s: %s of an earlier model is replaced', name, ', '.join(gone))
-        api.upload_folder(repo_id=name, folder_path=str(folder), delete_patterns=gone or None, **how)
+        files = dict(repo_id=name, folder_path=str(folder), delete_patterns=gone or None)
+        try: api.upload_folder(**files, **how)
+        except ConnectionError as e:
+            if 'xet-write-token' not in str(e): raise
+            log.warning('%s: this Hub has no xet storage, so files are sent in the plain way', name)
+            with plain_files(): api.upload_folder(**files, **how)
     return page(name)

@@ -329,7 +329,7 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
             why='SFT would learn the bad ones too',
                         fix=f'processing_fn=lambda row: row if row[{known["label"]!r}] else None, to train on the good ones')
 
-# %% ../../nbs/data/01b_recognise.ipynb #a55aa328
+# %% ../../nbs/data/01b_recognise.ipynb #0b9c8b5e
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -376,7 +376,7 @@ def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
     if own and not source.streaming and slot == 'label' and {*source.rows.unique(column)} <= {-1, None}:
         raise DataError(f'{source.name}: nobody labelled these rows: {column} is -1 in all of them', where=source.name,
             fix='take a split that has labels: split="train"')
-    if names: return tuple(map(str, names)), bool(own)
+    if names: return tuple(map(str, names)), '-1' not in map(str, names)
     if own: return tuple(own), True
     seen, odd = _seen_labels(source, column)
     missing = slot == 'label' and _unlabelled(source, column, seen)

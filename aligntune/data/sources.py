@@ -411,7 +411,7 @@ class Wanted:
     role: str = 'train'   # or eval
     like: str = ''   # the training split that was named, which its evaluation split is like
 
-# %% ../../nbs/data/00_sources.ipynb #59f13a90
+# %% ../../nbs/data/00_sources.ipynb #d952152c
 _SPLIT_WORDS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test', 'validation': 'validation',
                 'valid': 'validation', 'val': 'validation', 'dev': 'validation', 'eval': 'eval', 'evaluation': 'eval'}
 _EVALS = ('validation', 'eval', 'test')   # looked for in this order where an evaluation set names no split
@@ -421,7 +421,9 @@ _RL = ('rl', 'grpo', 'ppo', 'prompts', 'gen', 'generation')
 #: the kinds of splits that suit a task, best first
 SPLIT_KINDS = dict(sft=_SFT, seq2seq=_SFT, preference=_PREFS, rl=(*_RL, *_PREFS, *_SFT))
 
-def split_words(name: str) -> list[str]: return [w for w in re.split(r'[^a-z0-9]+', name.lower()) if w]
+def split_words(name: str) -> list[str]:
+    "The words of a name, in lower case"
+    return [w for w in re.split(r'[^a-z0-9]+', name.lower()) if w]
 
 def split_role(name: str) -> str | None:
     "What a split is for, by its first word that says so: train, validation, eval or test"
@@ -434,12 +436,13 @@ def _of_kind(names: Sequence[str], kinds: Sequence[str]) -> str | None:
         if len(fits) == 1: return fits[0]
     return None
 
-# %% ../../nbs/data/00_sources.ipynb #ef153580
+# %% ../../nbs/data/00_sources.ipynb #10142893
 def _fitting(names: Sequence[str], wanted: Wanted, roles: Sequence[str]) -> tuple[str, str] | None:
     "The split of one of these roles that suits the task, and why; None if none does, or several"
     here = [n for n in names if split_role(n) in roles]
     kinds = SPLIT_KINDS.get(wanted.task, ())
-    if fits := _of_kind(here, [w for w in split_words(wanted.like) if w not in _SPLIT_WORDS]): return fits, f'like {wanted.like}'
+    if fits := _of_kind(here, [w for w in split_words(wanted.like)
+                               if w not in _SPLIT_WORDS]): return fits, f'like {wanted.like}'
     if fits := _of_kind(here, kinds): return fits, f'the one for {wanted.task}'
     return (here[0], '') if len(here) == 1 else None
 
@@ -462,15 +465,22 @@ def pick_split(
 ) -> tuple[str, str, str]:
     "The split that is meant, the slice of it, and why it is that one"
     m = _SPLIT.match(wanted.split) if wanted.split else None
-    if wanted.split and not m: raise SpecError(f'split={wanted.split!r} cannot be read', where='argument split', fix="split='train' or split='train[:10%]'")
-    want, part = (m['name'], m['part'] or '') if m else (None, '')
-    if want in names: return want, part, ''
+    if wanted.split and not m: raise SpecError(f'split={wanted.split!r} cannot be read', where='argument split',
+                                               fix="split='train' or split='train[:10%]'")
+    want, part = (str(m['name']), m['part'] or '') if m else (None, '')
+    if want is not None and want in names: return want, part, ''
     others = f'there are {", ".join(names)}'
-    found = _unnamed(names, wanted) if want is None else _fitting(names, wanted, [split_role(want) or '']) if wanted.role == 'eval' else None
-    if found: return found[0], part, '; '.join(w for w in (found[1], others) if w) if found[1] or found[0] != want and want else ''
-    if want is None: raise DataError(f'which split of {name}?', where='argument split', why=f'none is called train, and {others}', fix=f'name one: split={_nearest_split("train", names)!r}')
+    found = _unnamed(names, wanted) if want is None else _fitting(names, wanted,
+                                                                  [split_role(want)
+                                                                   or '']) if wanted.role == 'eval' else None
+    if found: return found[0], part, '; '.join(w for w in (found[1], others)
+                                               if w) if found[1] or found[0] != want and want else ''
+    if want is None: raise DataError(f'which split of {name}?', where='argument split',
+                                     why=f'none is called train, and {others}',
+                                     fix=f'name one: split={_nearest_split("train", names)!r}')
     meant = (_unnamed(names, wanted) or ('', ''))[0] if wanted.role == 'train' and split_role(want) == 'train' else ''
-    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}', fix=f'split={(meant or _nearest_split(want, names))!r}')
+    raise DataError(f'{name} has no split {want!r}', where='argument split', why=f'it has: {", ".join(names)}',
+                    fix=f'split={(meant or _nearest_split(want, names))!r}')
 
 def _nearest_split(want: str, names: Sequence[str]) -> str:
     "The name that was most likely meant"
@@ -485,8 +495,9 @@ def _sliced(rows: Any, part: str) -> Any:
     a, b = ((int(x[:-1])*len(rows)//100 if x.endswith('%') else int(x)) if x else None for x in part[1:-1].split(':'))
     return rows.select(range(*slice(a, b).indices(len(rows))))
 
-# %% ../../nbs/data/00_sources.ipynb #e91492b1
-_PIECE = re.compile(r'(part|shard|chunk|file|piece|of|data|dataset|set|split|rows|examples|samples|full|all)?\d*|(?=[a-f]*\d)[0-9a-f]{8,}')
+# %% ../../nbs/data/00_sources.ipynb #571aa141
+_PIECE = re.compile(r'(part|shard|chunk|file|piece|of|data|dataset|set|split|rows|examples|samples|full|all)?\d*'
+                    r'|(?=[a-f]*\d)[0-9a-f]{8,}')   # a number, or a hash
 _KIND_WORDS = {*_SFT, *_PREFS, *_RL}
 
 def split_of(path: str) -> str | None:
@@ -494,7 +505,8 @@ def split_of(path: str) -> str | None:
     for part in reversed(Path(path).parts):
         words = split_words(re.sub(r'(\.[a-z]+)+$', '', part))
         at = next((i for i, w in enumerate(words) if w in _SPLIT_WORDS), None)
-        if at is not None: return '_'.join([*(w for w in words[:at] if w in _KIND_WORDS), words[at], *(w for w in words[at+1:] if not _PIECE.fullmatch(w))])
+        if at is not None: return '_'.join([*(w for w in words[:at] if w in _KIND_WORDS), words[at],
+                                            *(w for w in words[at+1:] if not _PIECE.fullmatch(w))])
     return None
 
 def _own_name(path: str) -> str:
@@ -509,16 +521,18 @@ def splits_of(paths: Sequence[str]) -> dict[str, list[str]]:
     named = {p: split_of(p) for p in paths}
     sharded = all(re.search(r'-\d{5}-of-\d{5}', p) for p in paths)
     groups: dict[str, list[str]] = {}
-    for p in paths: groups.setdefault(named[p] or (_own_name(p) if sharded or any(named.values()) else 'train'), []).append(p)
+    for p in paths: groups.setdefault(named[p] or (_own_name(p) if sharded or any(named.values()) else 'train'),
+                                      []).append(p)
     return groups
 
-# %% ../../nbs/data/00_sources.ipynb #0748409e
+# %% ../../nbs/data/00_sources.ipynb #4761f319
 def subsets_of(paths: Sequence[str]) -> dict[str, list[str]]:
     "The files of each subset: folders beside each other that hold the same splits; empty where there is but one"
     groups: dict[str, list[str]] = {}
     for p in paths: groups.setdefault(Path(p).parts[0] if len(Path(p).parts) > 1 else 'default', []).append(p)
-    found = {g: f for g, f in groups.items() if not split_of(g) and (g == 'default' or any(split_of(str(Path(*Path(p).parts[1:]))) for p in f))}
-    return found if len(found) > 1 and len({*map(str, found)} - {'data'}) > 1 else {}
+    inside = lambda p: split_of(str(Path(*Path(p).parts[1:])))
+    found = {g: f for g, f in groups.items() if not split_of(g) and (g == 'default' or any(map(inside, f)))}
+    return found if len(set(found) - {'data'}) > 1 else {}
 
 def pick_subset(names: Sequence[str], subset: str | None, name: str) -> str:
     "The subset that is meant"
@@ -529,7 +543,8 @@ def pick_subset(names: Sequence[str], subset: str | None, name: str) -> str:
 def _which_subset(names: Sequence[str], subset: str | None, name: str) -> DataError:
     "The question which subset is meant"
     what = f'{name} has no subset {subset!r}' if subset else f'which subset of {name}?'
-    return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}', fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
+    return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}',
+                     fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
 
 # %% ../../nbs/data/00_sources.ipynb #4b9925c3
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
@@ -559,7 +574,7 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #96cf2fad
+# %% ../../nbs/data/00_sources.ipynb #d2eb7cc2
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
 
 def _data_files(folder: str) -> list[str]:
@@ -573,13 +588,14 @@ def _chosen(wanted: Wanted, name: str, why: str) -> str:
 
 def _no_subset(wanted: Wanted, name: str):
     "Say that a subset was named where there are none"
-    if wanted.subset: log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
+    if wanted.subset and wanted.role == 'train': log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
 
 def _open_folder(where: str, path: str, wanted: Wanted, by: str, streaming: bool, note: str) -> _Opened:
     "One split of the data files in a folder"
     files, what = [os.path.relpath(f, where) for f in _data_files(where)], f'the folder {path}'
     if not files: raise DataError(f'{what} holds no data files',
-            where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}', fix=f'put in files that end in {" ".join(ENDINGS)}')
+            where=path, why=f'it holds: {", ".join(sorted(os.listdir(where))[:8]) or "nothing"}',
+            fix=f'put in files that end in {" ".join(ENDINGS)}')
     if parts := subsets_of(files):
         subset = pick_subset(sorted(parts), wanted.subset, what)
         files, note = parts[subset], f'{note}, subset {subset}'
@@ -594,7 +610,8 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     where = os.path.expanduser(path)
     if os.path.isdir(where):
         saved = any((Path(where)/f).exists() for f in ('dataset_dict.json', 'state.json'))
-        if saved: return _open_object(datasets.load_from_disk(where), wanted, f'local folder {path}{note} (saved by datasets', path)
+        if saved: return _open_object(datasets.load_from_disk(where), wanted,
+                                      f'local folder {path}{note} (saved by datasets', path)
         return _open_folder(where, path, wanted, by, streaming, note)
     _no_subset(wanted, path)
     files = [where] if os.path.exists(where) else sorted(glob.glob(where))
@@ -602,7 +619,7 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #c3fa42d4
+# %% ../../nbs/data/00_sources.ipynb #5955d80e
 def _asked_again(name: str, revision: str | None) -> Exception | None:
     "What the Hub says to the question whether there is such a data set"
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -613,7 +630,8 @@ def _asked_again(name: str, revision: str | None) -> Exception | None:
     return None
 
 _SCRIPT = 'scripts are no longer supported'
-_CONFIGS = re.compile(r'(?:available configs|Available|configurations in the cache)( configs in the cache)?\W+(\w[^\n\]]*)')
+_CONFIGS = re.compile(r'(?:available configs|Available|configurations in the cache)( configs in the cache)?'
+                      r'\W+(\w[^\n\]]*)')
 
 def hub_refusal(
     name: str,  # the data set
@@ -626,18 +644,25 @@ def hub_refusal(
     offline = datasets.config.HF_HUB_OFFLINE
     if configs := _CONFIGS.search(str(e)):
         names = [c.strip(" '") for c in configs[2].split(',')]
-        if configs[1]: return DataError(f'the subset {subset!r} of {name} is not in the cache', where='argument subset', why=f'there is: {", ".join(names)}; the Hub cannot be asked',
+        if configs[1]: return DataError(f'the subset {subset!r} of {name} is not in the cache',
+                                        where='argument subset', 
+                                        why=f'there is: {", ".join(names)}; the Hub cannot be asked',
                                         fix='fetch it once while the Hub can be reached')
         return _which_subset(names, subset, name)
     if _SCRIPT in said: return DataError(f'{name} needs code of its own to be read, which is never run',
-            where='argument dataset_name', why=said, fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
+            where='argument dataset_name', why=said,
+            fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
     cause = e if trouble(e) or offline else _asked_again(name, revision) or e
     if offline and not trouble(e):
-        return DataError(f'{name!r} is no local path, and not among the data sets fetched before', where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
+        return DataError(f'{name!r} is no local path, and not among the data sets fetched before',
+                         where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
                          fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
-    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision, near=_similar(name))  # type: ignore[return-value]
+    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision,
+                                        near=_similar(name))  # type: ignore[return-value]
     inner = [o for o in causes(e) if str(o)][-1:] or [e]
-    return DataError(f'the data set {name} cannot be read', where='argument dataset_name', why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}', fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
+    return DataError(f'the data set {name} cannot be read', where='argument dataset_name',
+                     why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}',
+                     fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
 
 # %% ../../nbs/data/00_sources.ipynb #bfe992ff
 def _similar(path: str) -> str:
@@ -647,7 +672,7 @@ def _similar(path: str) -> str:
     near = [n for n in nearest(os.path.basename(path), names, 3) if n[:1] != '.' and SequenceMatcher(None, n, os.path.basename(path)).ratio() > .75]
     return f'; did you mean {", ".join(os.path.join(os.path.dirname(path), n) for n in near)}?' if near else ''
 
-# %% ../../nbs/data/00_sources.ipynb #f56dd7dd
+# %% ../../nbs/data/00_sources.ipynb #2f930e39
 _HUB_ERRORS = (OSError, ValueError, RuntimeError, ImportError, datasets.exceptions.DatasetsError)
 
 def _from_cache(builder: Any) -> bool:
@@ -660,21 +685,26 @@ def _of_revision(builder: Any, name: str, revision: str | None, subset: str | No
     commit = cached_commit(name, revision, 'dataset')
     if commit is None and revision is None or commit == builder.hash: return builder
     there = [p for p in Path(builder.cache_dir).parents[2].glob(f'{subset or "*"}/*/{commit}') if commit and p.is_dir()]
-    if not there: raise DataError(f'revision {revision or "main"!r} of {name} is not in the cache', where='argument dataset_name', why='the Hub cannot be asked, and other revisions are no substitute',
+    if not there: raise DataError(f'revision {revision or "main"!r} of {name} is not in the cache',
+                                  where='argument dataset_name', 
+                                  why='the Hub cannot be asked, and other revisions are no substitute',
                                   fix='fetch it once while the Hub can be reached')
-    config = pick_subset(sorted(p.parts[-3] for p in there), subset or (there[0].parts[-3] if len(there) == 1 else None), name)
+    config = pick_subset(sorted(p.parts[-3] for p in there), subset
+                         or (there[0].parts[-3] if len(there) == 1 else None), name)
     version = next(p.parts[-2] for p in there if p.parts[-3] == config)
-    return Cache(cache_dir=cache_dir, repo_id=name, dataset_name=name.split('/')[-1], config_name=config, version=version, hash=commit)
+    return Cache(cache_dir=cache_dir, repo_id=name, dataset_name=name.split('/')[-1], config_name=config,
+                 version=version, hash=commit)
 
 def _builder(name: str, subset: str | None, cache_dir: str | None, revision: str | None) -> Any:
     "What reads one subset of a data set; no rows are read yet"
     builder = datasets.load_dataset_builder(name, subset, cache_dir=cache_dir, revision=revision)
     if not _from_cache(builder): return builder
     builder = _of_revision(builder, name, revision, subset, cache_dir)
-    if not datasets.config.HF_HUB_OFFLINE: log.warning('%s: the Hub does not give it; the copy of revision %.8s in the cache is read', name, builder.hash)
+    if not datasets.config.HF_HUB_OFFLINE:
+        log.warning('%s: the Hub does not give it; the copy of revision %.8s in the cache is read', name, builder.hash)
     return builder
 
-# %% ../../nbs/data/00_sources.ipynb #9fc47887
+# %% ../../nbs/data/00_sources.ipynb #02012ce3
 def _open_hub(name: str, wanted: Wanted, streaming: bool, cache_dir: str | None, revision: str | None) -> _Opened:
     "A data set of the Hub, or of the cache of those fetched before"
     name, _, pinned = name.removeprefix('hf://datasets/').partition('@')
@@ -686,10 +716,12 @@ def _open_hub(name: str, wanted: Wanted, streaming: bool, cache_dir: str | None,
             rows = builder.as_streaming_dataset() if streaming else builder.as_dataset()
     except AligntuneError: raise
     except _HUB_ERRORS as e: raise hub_refusal(name, e, revision, wanted.subset) from None
-    told = [f'revision {revision}']*bool(revision) + [f'from the cache, commit {builder.hash[:8]}']*_from_cache(builder) + [f'subset {builder.config.name}']*(builder.config.name != 'default')
+    told = [f'revision {revision}'] if revision else []
+    if _from_cache(builder): told.append(f'from the cache, commit {builder.hash[:8]}')
+    if builder.config.name != 'default': told.append(f'subset {builder.config.name}')
     return _open_object(rows, wanted, f'hub data set {name} (' + ', '.join(told), name)
 
-# %% ../../nbs/data/00_sources.ipynb #182c27fa
+# %% ../../nbs/data/00_sources.ipynb #3ce387a0
 def _open_object(obj: Any, wanted: Wanted, origin: str | None, name: str | None = None) -> _Opened:
     "Data that is already in memory, or a function that makes it"
     if isinstance(obj, Mapping):
@@ -698,7 +730,8 @@ def _open_object(obj: Any, wanted: Wanted, origin: str | None, name: str | None 
                 where='argument dataset_name', fix='give a list of dicts, one for each row, or datasets.Dataset.from_dict(...)')
         base, part, why = pick_split(list(obj), wanted, name or f'the {type(obj).__name__}')
         start = (origin + ', '*(not origin.endswith('('))) if origin else f'a {type(obj).__name__} ('
-        return _Opened(name or 'the data set', f'{start}split {base}' + f' ({why})'*bool(why), rows=obj[base], part=part)
+        return _Opened(name or 'the data set', f'{start}split {base}' + f' ({why})'*bool(why), rows=obj[base],
+                       part=part)
     if isinstance(obj, (Dataset, IterableDataset)): return _Opened(name or 'the data set', origin or f'a{"n"*isinstance(obj, IterableDataset)} {type(obj).__name__} (', rows=obj)
     if type(obj).__module__.split('.')[0] == 'pandas' and hasattr(obj, 'to_dict'):
         return _Opened('the DataFrame', 'a DataFrame (', make=partial(_frame_items, obj))
@@ -808,10 +841,11 @@ def _with_numbers(rows: Any) -> Dataset | IterableDataset:
 
 def _with_number(row: dict, i: int) -> dict: return {**row, '_row': i}
 
-# %% ../../nbs/data/00_sources.ipynb #694b6a39
+# %% ../../nbs/data/00_sources.ipynb #b16e2b25
 _HUB_NAME = r'(hf://datasets/)?[\w.-]+(/[\w.-]+)?(@[\w./-]+)?'
 
-def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_dir: str | None, revision: str | None) -> _Opened:
+def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_dir: str | None, revision: str
+          | None) -> _Opened:
     "Find the data: a path that exists comes before a name on the Hub"
     if isinstance(dataset, os.PathLike): dataset = os.fspath(dataset)
     if not isinstance(dataset, str):
@@ -921,7 +955,7 @@ def split_rows(
                    for (r, c), what in zip(parts, ('training', 'evaluation')))
     return train, replace(held, dropped=())
 
-# %% ../../nbs/data/00_sources.ipynb #a92150b8
+# %% ../../nbs/data/00_sources.ipynb #cddbd424
 def read_pair(
     dataset: Any,  # the training data
     *,
@@ -940,7 +974,8 @@ def read_pair(
     same = eval_dataset is None or isinstance(dataset, str) and eval_dataset == dataset
     if not same: whole.pop('subset', None)
     like = (reading.get('split') or '').partition('[')[0] if same else ''
-    try: return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, role='eval', like=like, **whole)
+    try: return train, read(dataset if eval_dataset is None else eval_dataset, split=eval_split, role='eval',
+                            like=like, **whole)
     except AligntuneError as e: raise _of_evaluation(e, eval_split if eval_dataset is None else None) from e
 
 def _of_evaluation(e: AligntuneError, split: str | None) -> AligntuneError:

@@ -22,17 +22,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #300617dd
+# %% ../../nbs/emulation/00_hub_server.ipynb #12526796
 _TEXT = ('.json', '.md', '.txt', '.yaml', '.yml', '.jinja', '.py', '.gitattributes', '.jsonl')
 
 def is_large(path: str) -> bool:
     "Whether a file is kept apart from git, by its name"
     return not path.endswith(_TEXT)
 
-def git_hash(content: bytes) -> str: return hashlib.sha1(b'blob %d\0' % len(content) + content).hexdigest()
-def sha256(content: bytes) -> str: return hashlib.sha256(content).hexdigest()
+def git_hash(content: bytes) -> str:
+    "The name of a file in git"
+    return hashlib.sha1(b'blob %d\0' % len(content) + content).hexdigest()
+def sha256(content: bytes) -> str:
+    "The name of a large file"
+    return hashlib.sha256(content).hexdigest()
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #11a34541
+# %% ../../nbs/emulation/00_hub_server.ipynb #5b867e25
 @dataclass
 class Repo:
     "A model or a data set: its commits, and who may see it"
@@ -52,7 +56,8 @@ class Repo:
         "A new commit with these files on top of main, and the names that point to it"
         before = self.files if 'main' in self.refs else {}
         new = {**before, **files}
-        sha = hashlib.sha1(repr((self.name, len(self.commits), sorted((p, sha256(c)) for p, c in new.items()))).encode()).hexdigest()
+        sha = hashlib.sha1(repr((self.name, len(self.commits),
+                                 sorted((p, sha256(c)) for p, c in new.items()))).encode()).hexdigest()
         self.commits[sha] = new
         self.refs.update(dict.fromkeys(names or ('main',), sha))
         return sha
@@ -61,14 +66,16 @@ class Repo:
         "The commit that a branch, a tag or a hash means"
         return self.refs.get(revision, revision if revision in self.commits else None)
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #bb6a2a29
+# %% ../../nbs/emulation/00_hub_server.ipynb #2f9c0073
 def parquet(rows: list[dict]) -> bytes:
     "Rows as a Parquet file"
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), out)
     return out.getvalue()
 
-def jsonl(rows: list[dict]) -> bytes: return ''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows).encode()
+def jsonl(rows: list[dict]) -> bytes:
+    "Rows as JSON lines"
+    return ''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows).encode()
 
 _WRITERS: dict[str, Any] = dict(parquet=parquet, jsonl=jsonl)
 
@@ -83,11 +90,13 @@ def dataset_files(
     for config, splits in configs.items():
         folder = 'data' if config == 'default' else config
         for split, rows in splits.items(): files[f'{folder}/{split}-00000-of-00001.{ending}'] = _WRITERS[ending](rows)
-        told.append(dict(config_name=config, data_files=[dict(split=s, path=f'{folder}/{s}-*') for s in splits]) | (dict(default=True) if config == default else {}))
+        parts = [dict(split=s, path=f'{folder}/{s}-*') for s in splits]
+        told.append(dict(config_name=config, data_files=parts, **(dict(default=True) if config == default else {})))
     head = yaml.safe_dump(dict(license='mit', **(dict(configs=told) if card else {})), sort_keys=False)
-    return {'README.md': f'---\n{head}---\n# A data set\n'.encode(), '.gitattributes': b'*.parquet filter=lfs\n', **files}
+    return {'README.md': f'---\n{head}---\n# A data set\n'.encode(), '.gitattributes': b'*.parquet filter=lfs\n',
+            **files}
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #50203331
+# %% ../../nbs/emulation/00_hub_server.ipynb #60db40bc
 @dataclass(frozen=True)
 class Token:
     "Who asks, and what that person may do"
@@ -116,14 +125,20 @@ class Asked:
     answer: list  # status and bytes of the body that were sent; filled in when it ends
 
     @property
-    def token(self) -> str | None: return self.headers.get('authorization', '').removeprefix('Bearer ') or None
+    def token(self) -> str | None:
+        "The token that was sent"
+        return self.headers.get('authorization', '').removeprefix('Bearer ') or None
     @property
-    def status(self) -> int: return self.answer[0]
+    def status(self) -> int:
+        "The status of the answer"
+        return self.answer[0]
     @property
-    def sent(self) -> int: return self.answer[1]
+    def sent(self) -> int:
+        "Bytes of the body that went back"
+        return self.answer[1]
     def __str__(self): return f'{self.method} {self.path} -> {self.status}, {self.sent} bytes'
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #495d6d8e
+# %% ../../nbs/emulation/00_hub_server.ipynb #ab1afbe4
 @dataclass
 class Answer:
     "What goes back"
@@ -131,15 +146,16 @@ class Answer:
     body: bytes = b''
     headers: dict[str, str] = field(default_factory=dict)
 
-def as_json(value: Any, status: int = 200, **headers: str) -> Answer:
-    return Answer(status, json.dumps(value).encode(), {'Content-Type': 'application/json', **headers})
+def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    "A value as JSON"
+    return Answer(status, json.dumps(value).encode(), {'Content-Type': 'application/json', **(headers or {})})
 
 def refused(status: int, code: str = '', said: str = '') -> Answer:
     "An error as the Hub tells it"
     told = {k: v for k, v in {'X-Error-Code': code, 'X-Error-Message': said}.items() if v}
-    return as_json(dict(error=said or code), status, **told)
+    return as_json(dict(error=said or code), status, told)
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #7e542336
+# %% ../../nbs/emulation/00_hub_server.ipynb #47dcc23e
 def gate(repo: Repo | None, token: Token | None, read_files: bool) -> Answer | None:
     "The refusal that meets who may not see this repository or its files; None for who may"
     absent = refused(401 if token is None else 404, 'RepoNotFound', 'Repository not found')
@@ -147,10 +163,12 @@ def gate(repo: Repo | None, token: Token | None, read_files: bool) -> Answer | N
     own = token is not None and repo.name.split('/')[0] in token.writes
     if repo.private and not own and (token is None or repo.name not in token.reads): return absent
     if not (repo.gated and read_files) or own: return None
-    if token is None: return refused(401, 'GatedRepo', f'Access to {repo.kind[:-1]} {repo.name} is restricted. You must be authenticated to access it.')
-    return None if repo.name in token.accepted else refused(403, 'GatedRepo', f'Access to {repo.kind[:-1]} {repo.name} is restricted and you are not in the authorized list.')
+    said = f'Access to {repo.kind[:-1]} {repo.name} is restricted'
+    if token is None: return refused(401, 'GatedRepo', f'{said}. You must be authenticated to access it.')
+    return None if repo.name in token.accepted else refused(403, 'GatedRepo',
+                                                            f'{said} and you are not in the authorized list.')
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #7f1ef7cb
+# %% ../../nbs/emulation/00_hub_server.ipynb #f5c67efc
 def part_of(content: bytes, asked: str | None) -> Answer:
     "The whole of a file, or the range of bytes that was asked for"
     found = re.fullmatch(r'bytes=(\d*)-(\d*)', asked or '')
@@ -158,7 +176,8 @@ def part_of(content: bytes, asked: str | None) -> Answer:
     first = int(found[1]) if found[1] else len(content) - int(found[2])
     last = min(int(found[2]), len(content) - 1) if found[1] and found[2] else len(content) - 1
     if first > last: return Answer(416, b'', {'Content-Range': f'bytes */{len(content)}'})
-    return Answer(206, content[first:last + 1], {'Accept-Ranges': 'bytes', 'Content-Range': f'bytes {first}-{last}/{len(content)}'})
+    return Answer(206, content[first:last + 1], {'Accept-Ranges': 'bytes',
+                                                 'Content-Range': f'bytes {first}-{last}/{len(content)}'})
 
 def file_facts(path: str, content: bytes) -> dict[str, Any]:
     "A file as the API lists it"
@@ -166,9 +185,10 @@ def file_facts(path: str, content: bytes) -> dict[str, Any]:
     return dict(type='file', path=path, size=len(content), oid=git_hash(content), **large)
 
 def folders_of(files: Iterable[str]) -> list[str]:
+    "All folders around files"
     return sorted({str(p) for f in files for p in Path(f).parents if str(p) != '.'})
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #ed87def0
+# %% ../../nbs/emulation/00_hub_server.ipynb #eb4f0108
 class Reading:
     "Requests that read: files, trees, facts about repositories"
     def __init__(self) -> None:
@@ -178,7 +198,8 @@ class Reading:
         self.cdn_url = self.url = ''
         self.page = 1000   # entries of a tree in one answer
 
-    def resolve(self, kind: str, name: str, revision: str, path: str, token: Token | None, asked: Mapping[str, str]) -> Answer:
+    def resolve(self, kind: str, name: str, revision: str, path: str, token: Token | None,
+                asked: Mapping[str, str]) -> Answer:
         "A file, or where it lies"
         repo = self.repos.get((kind, name))
         if no := gate(repo, token, read_files=True): return no
@@ -194,12 +215,14 @@ class Reading:
             return Answer(found.status, found.body, found.headers | told | {'ETag': f'"{git_hash(content)}"'})
         oid = sha256(content)
         self.blobs[oid] = content
-        told |= {'X-Linked-Size': str(len(content)), 'X-Linked-ETag': f'"{oid}"', 'Location': f'{self.cdn_url}/blob/{oid}'}
+        told |= {'X-Linked-Size': str(len(content)), 'X-Linked-ETag': f'"{oid}"',
+                 'Location': f'{self.cdn_url}/blob/{oid}'}
         return Answer(302, b'', told)
 
     def facts(self, repo: Repo, commit: str) -> Answer:
         "What the API says about a repository"
-        told = dict(id=repo.name, modelId=repo.name, author=repo.name.split('/')[0], sha=commit, private=repo.private, gated='manual' if repo.gated else False, disabled=False,
+        told = dict(id=repo.name, modelId=repo.name, author=repo.name.split('/')[0], sha=commit, private=repo.private,
+                    gated='manual' if repo.gated else False, disabled=False,
                     tags=[], downloads=0, likes=0, siblings=[dict(rfilename=p) for p in repo.commits[commit]])
         return as_json(told)
 
@@ -207,22 +230,26 @@ class Reading:
         "The entries below a folder, a page at a time"
         files, deep = repo.commits[commit], query.get('recursive', ['false'])[0].lower() in ('true', '1')
         inside = f'{path}/' if path else ''
-        listed = [dict(type='directory', path=f, size=0, oid=git_hash(f.encode())) for f in folders_of(files)] + [file_facts(p, c) for p, c in files.items()]
+        folders = [dict(type='directory', path=f, size=0, oid=git_hash(f.encode())) for f in folders_of(files)]
+        listed = folders + [file_facts(p, c) for p, c in files.items()]
         shown = [e for e in listed if e['path'].startswith(inside) and (deep or '/' not in e['path'][len(inside):])]
         if path and not shown: return refused(404, 'EntryNotFound', f'{path} does not exist')
         start = int(query.get('cursor', ['0'])[0])
-        more = {'Link': f'<{self.url}/api/{repo.kind}/{repo.name}/tree/{commit}/{path}?recursive={deep}&cursor={start + self.page}>; rel="next"'} if start + self.page < len(shown) else {}
-        return as_json(shown[start:start + self.page], **more)
+        stop = start + self.page
+        following = f'{self.url}/api/{repo.kind}/{repo.name}/tree/{commit}/{path}?recursive={deep}&cursor={stop}'
+        more = {'Link': f'<{following}>; rel="next"'} if stop < len(shown) else {}
+        return as_json(shown[start:start + self.page], headers=more)
 
     def paths_info(self, repo: Repo, commit: str, body: bytes) -> Answer:
         "The facts about the paths that a form or a JSON body names"
         text = body.decode()
         paths = json.loads(text)['paths'] if text.startswith('{') else parse_qs(text).get('paths', [])
         files = repo.commits[commit]
-        return as_json([file_facts(p, files[p]) if p in files else dict(type='directory', path=p, oid=git_hash(p.encode()), size=0)
+        return as_json([file_facts(p, files[p]) if p in files
+                        else dict(type='directory', path=p, oid=git_hash(p.encode()), size=0)
                         for p in paths if p in files or p in folders_of(files)])
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #18e21d22
+# %% ../../nbs/emulation/00_hub_server.ipynb #4ba807a8
 class Writing(Reading):
     "Requests that write: a new repository, and commits"
     def create(self, token: Token | None, body: bytes) -> Answer:
@@ -231,10 +258,13 @@ class Writing(Reading):
         asked = json.loads(body)
         owner, kind = asked.get('organization') or token.user, asked.get('type', 'model') + 's'
         name = f'{owner}/{asked["name"]}'
-        if owner not in token.writes: return refused(403, said=f"You don't have the rights to create a {kind[:-1]} under the namespace \"{owner}\".")
+        if owner not in token.writes: return refused(403,
+                                                     said=f"You don't have the rights to create a {kind[:-1]} under {owner}.")
         address = f'{self.url}/{"" if kind == "models" else kind + "/"}{name}'
-        if (kind, name) in self.repos: return as_json(dict(error='You already created this model repo', url=address), 409)
-        repo = self.repos[kind, name] = Repo(name, kind, private=asked.get('visibility') == 'private' or bool(asked.get('private')))
+        if (kind, name) in self.repos: return as_json(dict(error='You already created this model repo', url=address),
+                                                      409)
+        repo = self.repos[kind, name] = Repo(name, kind, private=asked.get('visibility') == 'private'
+                                             or bool(asked.get('private')))
         repo.commit({'.gitattributes': b'*.safetensors filter=lfs\n'})
         return as_json(dict(url=address, name=name))
 
@@ -243,14 +273,17 @@ class Writing(Reading):
         files = json.loads(body)['files']
         have = repo.files
         modes = [dict(path=f['path'], uploadMode='lfs' if is_large(f['path']) else 'regular', shouldIgnore=False,
-                      oid=(sha256 if is_large(f['path']) else git_hash)(have[f['path']]) if f['path'] in have else None) for f in files]
+                      oid=(sha256 if is_large(f['path'])
+                           else git_hash)(have[f['path']]) if f['path'] in have else None) for f in files]
         return as_json(dict(files=modes))
 
     def large(self, body: bytes) -> Answer:
         "Where large files are to be sent"
-        objects = [dict(oid=o['oid'], size=o['size'], **({} if o['oid'] in self.blobs else dict(actions=dict(upload=dict(href=f'{self.cdn_url}/blob/{o["oid"]}')))))
-                   for o in json.loads(body)['objects']]
-        return Answer(200, json.dumps(dict(transfer='basic', objects=objects)).encode(), {'Content-Type': 'application/vnd.git-lfs+json'})
+        objects = [dict(oid=o['oid'], size=o['size']) for o in json.loads(body)['objects']]
+        for o in objects:
+            if o['oid'] not in self.blobs: o['actions'] = dict(upload=dict(href=f'{self.cdn_url}/blob/{o["oid"]}'))
+        return Answer(200, json.dumps(dict(transfer='basic', objects=objects)).encode(),
+                      {'Content-Type': 'application/vnd.git-lfs+json'})
 
     def commit(self, repo: Repo, body: bytes) -> Answer:
         "Take the files of a commit"
@@ -263,13 +296,16 @@ class Writing(Reading):
             elif entry['key'] == 'deletedFile': gone.append(value['path'])
         sha = repo.commit(new)
         for path in gone: repo.commits[sha].pop(path, None)
-        return as_json(dict(success=True, commitOid=sha, commitUrl=f'{self.url}/{repo.name}/commit/{sha}', hookOutput=''))
+        return as_json(dict(success=True, commitOid=sha, commitUrl=f'{self.url}/{repo.name}/commit/{sha}',
+                            hookOutput=''))
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #080e42d2
+# %% ../../nbs/emulation/00_hub_server.ipynb #40a54f75
 _NAME = r'(?P<name>[^/]+(?:/[^/]+)?)'
 _FILE = re.compile(rf'/(?P<kind>datasets/)?{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)')
 _LARGE = re.compile(rf'/(?P<kind>datasets/)?{_NAME}\.git/info/lfs/objects/batch')
-_API = re.compile(rf'/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<what>revision|tree|paths-info|refs|preupload|commit|discussions|auth-check)(?:/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?)?')
+_WHAT = 'revision|tree|paths-info|refs|preupload|commit|discussions|auth-check'
+_API = re.compile(r'/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)'
+                  rf'(?:/(?P<what>{_WHAT})(?:/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?)?')
 _WRITES = ('preupload', 'commit')
 
 class Routing(Writing):
@@ -279,11 +315,15 @@ class Routing(Writing):
         url = urlsplit(asked.path)
         path, query = unquote(url.path), parse_qs(url.query)
         if asked.host == 'cdn': return self.blob(asked.method, path, asked)
-        if asked.token and asked.token not in self.tokens: return refused(401, said='Invalid credentials in Authorization header')
+        if asked.token and asked.token not in self.tokens:
+            return refused(401, said='Invalid credentials in Authorization header')
         token = self.tokens.get(asked.token or '')
-        if m := _FILE.fullmatch(path): return self.resolve('datasets' if m['kind'] else 'models', m['name'], m['revision'], m['path'], token, asked.headers)
-        if m := _LARGE.fullmatch(path): return self.may_write('datasets' if m['kind'] else 'models', m['name'], token) or self.large(asked.body)
-        if m := _API.fullmatch(unquote(url.path)): return self.api(m, asked, query, token)
+        if m := _FILE.fullmatch(path):
+            return self.resolve('datasets' if m['kind'] else 'models', m['name'], m['revision'], m['path'], token,
+                                asked.headers)
+        if m := _LARGE.fullmatch(path):
+            return self.may_write('datasets' if m['kind'] else 'models', m['name'], token) or self.large(asked.body)
+        if m := _API.fullmatch(path): return self.api(m, asked, query, token)
         return self.general(path, query, asked, token)
 
     def may_write(self, kind: str, name: str, token: Token | None) -> Answer | None:
@@ -295,10 +335,13 @@ class Routing(Writing):
         "What concerns one repository"
         kind, name, what, path = m['kind'], m['name'], m['what'] or 'revision', m['path'] or ''
         if what in _WRITES and (no := self.may_write(kind, name, token)): return no
-        if no := gate(self.repos.get((kind, name)), token, read_files=what in ('tree', 'paths-info', 'auth-check')): return no
+        if no := gate(self.repos.get((kind, name)), token,
+                      read_files=what in ('tree', 'paths-info', 'auth-check')): return no
         repo = self.repos[kind, name]
         commit = repo.at(m['revision'] or 'main')
-        if what == 'refs': return as_json(dict(branches=[dict(name=n, ref=f'refs/heads/{n}', targetCommit=c) for n, c in repo.refs.items()], tags=[], converts=[]))
+        if what == 'refs':
+            branches = [dict(name=n, ref=f'refs/heads/{n}', targetCommit=c) for n, c in repo.refs.items()]
+            return as_json(dict(branches=branches, tags=[], converts=[]))
         if what in ('discussions', 'auth-check'): return as_json(dict(discussions=[], count=0, start=0))
         if commit is None: return refused(404, 'RevisionNotFound', f'Invalid rev id: {m["revision"]}')
         if what == 'tree': return self.tree(repo, commit, path, query)
@@ -310,10 +353,14 @@ class Routing(Writing):
         "What concerns no repository, or many"
         if path == '/api/repos/create': return self.create(token, asked.body)
         if path == '/api/validate-yaml': return as_json(dict(errors=[], warnings=[]))
-        if path == '/api/whoami-v2': return as_json(dict(type='user', name=token.user, orgs=[])) if token else refused(401, said='Invalid username or password.')
+        if path == '/api/whoami-v2':
+            return as_json(dict(type='user', name=token.user, orgs=[])) if token else refused(401,
+                                                                      said='Invalid username or password.')
         if path in ('/api/models', '/api/datasets'):
             owner = query.get('author', [''])[0]
-            return as_json([dict(id=r.name) for (k, n), r in self.repos.items() if path == f'/api/{k}' and (not owner or n.startswith(owner + '/')) and not gate(r, token, False)])
+            seen = [r for (k, _), r in self.repos.items() if path == f'/api/{k}'
+                    and not gate(r, token, read_files=False)]
+            return as_json([dict(id=r.name) for r in seen if not owner or r.name.startswith(owner + '/')])
         return refused(404, said=f'the loopback Hub does not know {path}')
 
     def blob(self, method: str, path: str, asked: Asked) -> Answer:
@@ -327,7 +374,7 @@ class Routing(Writing):
         found = part_of(self.blobs[oid], asked.headers.get('range'))
         return Answer(found.status, found.body, found.headers | {'ETag': f'"{oid}"'})
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #2781c874
+# %% ../../nbs/emulation/00_hub_server.ipynb #55bcc4e4
 class _Handler(BaseHTTPRequestHandler):
     "Reads a request, keeps it, and sends the answer, or what the fault says"
     protocol_version = 'HTTP/1.1'
@@ -335,17 +382,20 @@ class _Handler(BaseHTTPRequestHandler):
     host = 'hub'
 
     def handle_one(self) -> None:
-        asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.content(), self.host, [0, 0])
+        asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.content(),
+                      self.host, [0, 0])
         fault = self.hub.record(asked)
         if fault and fault.wait: self.hub.closing.wait(fault.wait)
-        answer = refused(fault.status, said='a fault, as asked for') if fault and fault.status else self.hub.answer(asked)
+        answer = refused(fault.status,
+                         said='a fault, as asked for') if fault and fault.status else self.hub.answer(asked)
         self.send(asked, answer, fault.cut if fault else -1)
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_one
 
     def content(self) -> bytes:
         "The body of the request, in one piece or in chunks"
-        if 'chunked' not in self.headers.get('Transfer-Encoding', ''): return self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        if 'chunked' not in self.headers.get('Transfer-Encoding',
+                                             ''): return self.rfile.read(int(self.headers.get('Content-Length') or 0))
         parts = []
         while size := int(self.rfile.readline().split(b';')[0], 16):
             parts.append(self.rfile.read(size))
@@ -369,9 +419,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    def handle_error(self, request: Any, client_address: Any) -> None: "A client that goes away is no error of the server"
+    def handle_error(self, request: Any,
+                     client_address: Any) -> None: "A client that goes away is no error of the server"
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #38052fdd
+# %% ../../nbs/emulation/00_hub_server.ipynb #1bb8da90
 class LoopbackHub(Routing):
     "A Hub on this machine, as a context"
     def __init__(self) -> None:
@@ -382,7 +433,8 @@ class LoopbackHub(Routing):
 
     def __enter__(self) -> LoopbackHub:
         self.servers = [self._start('hub'), self._start('cdn')]
-        self.url, self.cdn_url = f'http://127.0.0.1:{self.servers[0].server_port}', f'http://localhost:{self.servers[1].server_port}'
+        self.url = f'http://127.0.0.1:{self.servers[0].server_port}'
+        self.cdn_url = f'http://localhost:{self.servers[1].server_port}'
         return self
 
     def _start(self, host: str) -> _Server:
@@ -402,7 +454,8 @@ class LoopbackHub(Routing):
         "Keep a request; gives the fault that it meets"
         with self.lock:
             self.requests.append(asked)
-            fault = next((f for f in self.faults if f.times > 0 and re.search(f.match, f'{asked.method} {asked.path}')), None)
+            fault = next((f for f in self.faults if f.times > 0
+                          and re.search(f.match, f'{asked.method} {asked.path}')), None)
             if fault: fault.times -= 1
             return fault
 
@@ -417,19 +470,23 @@ class LoopbackHub(Routing):
 
     def bodies(self) -> int:
         "Bytes of files that were sent to clients so far"
-        return sum(a.sent for a in self.requests if a.method == 'GET' and a.status in (200, 206) and ('/resolve/' in a.path or a.host == 'cdn'))
+        files = [a for a in self.asked('GET') if '/resolve/' in a.path or a.host == 'cdn']
+        return sum(a.sent for a in files if a.status in (200, 206))
 
     def forget(self) -> None:
         "Empty the record, and switch all faults off"
         self.requests, self.faults = [], []
 
-    def add_dataset(self, name: str, configs: Mapping[str, Mapping[str, list[dict]]], private: bool = False, gated: bool = False, **how: Any) -> Repo:
+    def add_dataset(self, name: str, configs: Mapping[str, Mapping[str, list[dict]]], private: bool = False,
+                    gated: bool = False, **how: Any) -> Repo:
         "A data set from its rows"
         return self.add('datasets', name, dataset_files(configs, **how), private, gated)
 
     def add_model(self, name: str, folder: str | os.PathLike, private: bool = False, gated: bool = False) -> Repo:
         "A model, or whatever a folder holds"
-        return self.add('models', name, {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob('*')) if p.is_file()}, private, gated)
+        found = [p for p in sorted(Path(folder).rglob('*')) if p.is_file()]
+        return self.add('models', name, {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}, private,
+                        gated)
 
     def add(self, kind: str, name: str, files: Mapping[str, bytes], private: bool = False, gated: bool = False) -> Repo:
         "A repository from its files"
@@ -437,12 +494,13 @@ class LoopbackHub(Routing):
         repo.commit(files)
         return repo
 
-    def token(self, secret: str, user: str, reads: Iterable[str] = (), accepted: Iterable[str] = (), writes: Iterable[str] = ()) -> str:
+    def token(self, secret: str, user: str, reads: Iterable[str] = (), accepted: Iterable[str] = (),
+              writes: Iterable[str] = ()) -> str:
         "Let a token be known, with its rights"
         self.tokens[secret] = Token(user, frozenset(reads), frozenset(accepted), frozenset(writes))
         return secret
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #545dd5f0
+# %% ../../nbs/emulation/00_hub_server.ipynb #65ab6f7f
 def client_env(
     hub: LoopbackHub,  # where requests go
     home: str | os.PathLike,  # the folder of cache and token
@@ -450,7 +508,8 @@ def client_env(
 ) -> dict[str, str]:
     "The environment of a process whose clients talk to `hub`"
     mine = {k: v for k, v in os.environ.items() if not k.startswith(('HF_', 'HUGGING', 'TRANSFORMERS_', 'XDG_'))}
-    return mine | dict(HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY='1', HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_PROGRESS_BARS='1', NO_PROXY='*', no_proxy='*', **more)
+    quiet = dict.fromkeys(('HF_HUB_DISABLE_TELEMETRY', 'HF_HUB_DISABLE_XET', 'HF_HUB_DISABLE_PROGRESS_BARS'), '1')
+    return mine | quiet | dict(HF_ENDPOINT=hub.url, HF_HOME=str(home), NO_PROXY='*', no_proxy='*', **more)
 
 _LOOP = '''
 import ast, contextlib, io, json, logging, os, sys
@@ -469,7 +528,8 @@ def run(code):
 for line in sys.stdin:
     heard.clear()
     try: told = dict(value=run(json.loads(line)), error=None)
-    except Exception as e: told = dict(value=str(e), error=type(e).__name__, causes=[type(o).__name__ for o in (e.__cause__,) if o])
+    except Exception as e:
+        told = dict(value=str(e), error=type(e).__name__, causes=[type(o).__name__ for o in (e.__cause__,) if o])
     print(json.dumps(dict(told, heard=heard), default=str), file=out, flush=True)
 '''
 
@@ -481,7 +541,9 @@ class Reply:
     heard: list[str]  # warnings that the person saw
     causes: list[str] = field(default_factory=list)  # exceptions whose traceback would be shown too
 
-    def __str__(self): return '\n'.join([*(f'[warning] {h}' for h in self.heard), f'{self.error}: {self.value}' if self.error else str(self.value)])
+    def __str__(self):
+        told = f'{self.error}: {self.value}' if self.error else str(self.value)
+        return '\n'.join([*(f'[warning] {h}' for h in self.heard), told])
 
 class Client:
     "A program of somebody who uses the Hub: a process of its own that runs pieces of code"
@@ -491,8 +553,9 @@ class Client:
         folder: str | os.PathLike | None = None,  # where it runs
         **env: str  # further variables of its environment
     ):
-        how = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.process = subprocess.Popen([sys.executable, '-c', _LOOP], env=client_env(hub, home, **env), cwd=folder, **how)
+        self.process = subprocess.Popen([sys.executable, '-c', _LOOP], env=client_env(hub, home, **env), cwd=folder,
+                                        text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def __call__(self, code: str) -> Reply:
         "Run a piece of code; the value of its last line comes back as text or JSON"
