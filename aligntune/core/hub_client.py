@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 # %% auto #0
-__all__ = ['log', 'ADAPTER', 'hub_is_off', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page', 'has_token',
-           'near_names', 'alike', 'revisions', 'hub_error', 'patiently', 'from_hub', 'cache_folder', 'cached_commit',
-           'snapshot', 'files_of', 'is_adapter', 'pickled', 'lost_shards', 'refuse_pickled', 'fetch_adapter', 'at_hand',
-           'new_repo', 'stale', 'plain_files', 'upload']
+__all__ = ['log', 'MESSAGES', 'ADAPTER', 'hub_is_off', 'causes', 'status_of', 'first_cause', 'trouble', 'endpoint', 'page',
+           'has_token', 'near_names', 'alike', 'revisions', 'hub_error', 'patiently', 'from_hub', 'cache_folder',
+           'cached_commit', 'snapshot', 'files_of', 'is_adapter', 'pickled', 'lost_shards', 'refuse_pickled',
+           'fetch_adapter', 'at_hand', 'new_repo', 'stale', 'plain_files', 'upload']
 
 # %% ../../nbs/core/03b_hub_client.ipynb #65619f50
 from .errors import AligntuneError, DataError, ModelError, nearest
@@ -107,7 +107,7 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _asked(listed)
 
-# %% ../../nbs/core/03b_hub_client.ipynb #260aecbb
+# %% ../../nbs/core/03b_hub_client.ipynb #c050cd13
 _WORD = dict(model='model', dataset='data set')
 
 def hub_error(
@@ -135,7 +135,7 @@ def _first_line(e: BaseException) -> str:
     return f'{type(found).__name__}: {said[:200]}'
 
 #: cause -> what, why, fix; where it matters, a second one for requests that carried a token
-_MESSAGES: dict[str, tuple[str, str, str]] = {
+MESSAGES: dict[str, tuple[str, str, str]] = {
     'gated': ('{it} is gated', 'its owner wants conditions accepted first, and no token was sent',
               'accept them at {link}, then set HF_TOKEN'),
     'gated, token': ('{it} is gated',
@@ -176,7 +176,7 @@ def _message(cause: str, e: BaseException, name: str, kind: str, revision: str |
                  endpoint=endpoint(), revision=revision,
                  said=_first_line(e), near=f'did you mean {", ".join(near)}? ' if near else '',
                  has=f'it has: {", ".join(names)}' if names else 'the Hub knows no such branch, tag or commit')
-    told = _MESSAGES.get(f'{cause}, token' if token else cause) or _MESSAGES.get(cause) or _MESSAGES['refused']
+    told = MESSAGES.get(f'{cause}, token' if token else cause) or MESSAGES.get(cause) or MESSAGES['refused']
     return [text.format(**facts) for text in told]
 
 # %% ../../nbs/core/03b_hub_client.ipynb #360cf2f2

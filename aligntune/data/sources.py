@@ -574,7 +574,7 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #d2eb7cc2
+# %% ../../nbs/data/00_sources.ipynb #a7ea6036
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
 
 def _data_files(folder: str) -> list[str]:
@@ -588,7 +588,8 @@ def _chosen(wanted: Wanted, name: str, why: str) -> str:
 
 def _no_subset(wanted: Wanted, name: str):
     "Say that a subset was named where there are none"
-    if wanted.subset and wanted.role == 'train': log.warning('subset=%r has no effect: %s has no subsets', wanted.subset, name)
+    if wanted.subset and wanted.role == 'train': log.warning('subset=%r has no effect: %s has no subsets',
+                                                             wanted.subset, name)
 
 def _open_folder(where: str, path: str, wanted: Wanted, by: str, streaming: bool, note: str) -> _Opened:
     "One split of the data files in a folder"
@@ -619,7 +620,7 @@ def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str =
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
 
-# %% ../../nbs/data/00_sources.ipynb #5955d80e
+# %% ../../nbs/data/00_sources.ipynb #2cfe0ae0
 def _asked_again(name: str, revision: str | None) -> Exception | None:
     "What the Hub says to the question whether there is such a data set"
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -641,7 +642,6 @@ def hub_refusal(
 ) -> DataError:
     "What an error of reading a data set on the Hub means for the user"
     said = ' '.join(str(e).split()) or type(e).__name__
-    offline = datasets.config.HF_HUB_OFFLINE
     if configs := _CONFIGS.search(str(e)):
         names = [c.strip(" '") for c in configs[2].split(',')]
         if configs[1]: return DataError(f'the subset {subset!r} of {name} is not in the cache',
@@ -652,11 +652,7 @@ def hub_refusal(
     if _SCRIPT in said: return DataError(f'{name} needs code of its own to be read, which is never run',
             where='argument dataset_name', why=said,
             fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
-    cause = e if trouble(e) or offline else _asked_again(name, revision) or e
-    if offline and not trouble(e):
-        return DataError(f'{name!r} is no local path, and not among the data sets fetched before',
-                         where='argument dataset_name', why='offline mode is on (HF_HUB_OFFLINE=1)',
-                         fix='mend the path, or fetch it once with HF_HUB_OFFLINE=0' + _similar(name))
+    cause = e if trouble(e) or datasets.config.HF_HUB_OFFLINE else _asked_again(name, revision) or e
     if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision,
                                         near=_similar(name))  # type: ignore[return-value]
     inner = [o for o in causes(e) if str(o)][-1:] or [e]
