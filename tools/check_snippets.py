@@ -1,12 +1,13 @@
-"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns.
+"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns;
+what the walkthroughs read, which is trained on a GPU only, is read from such data sets too.
 
     python tools/check_snippets.py [--limit S] [--workers N] [NAME ...]
 
 Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must end
 as a finished run with a finite loss and changed weights; a refusal must say why."""
-import argparse, contextlib, json, math, os, shutil, signal, sys, tempfile, time, traceback
+import argparse, ast, contextlib, json, math, os, re, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
-from common import report, root, warm
+from common import cells, notebooks, report, root, warm
 
 os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
 ROWS = 12   # of each data set
@@ -104,6 +105,39 @@ def run(snippets, place, limit, workers):
             print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s  {name}', flush=True)
     return results
 
+def for_real(path):
+    "What a walkthrough sets where it is no test: its variables, and the tasks of its algorithms"
+    from aligntune.data.formats import task_of
+    code, space = [c['source'] for c in cells(path) if c['cell_type'] == 'code'], {}
+    for source in (c for c in code if 'if SMOKE:' in c):
+        branch = next(n for n in ast.parse(source).body if isinstance(n, ast.If) and ast.unparse(n.test) == 'SMOKE')
+        if branch.orelse: exec(compile(ast.Module(branch.orelse, []), str(path), 'exec'), space); break
+    text = '\n'.join(code)
+    named = [a or b for a, b in re.findall(r"algorithm='(\w+)'|ALGORITHMS = .*\['(\w+)'", text)]
+    kind = 'text_classification' if "task_type='text_classification'" in text else None
+    return space, {task_of(a, kind) for a in named or ['sft']}
+
+def walkthroughs(folder):
+    "{walkthrough: problems} of reading the data sets that they name"
+    from aligntune.core.errors import AligntuneError
+    from aligntune.data.recognise import recognise
+    from aligntune.data.sources import read
+    from aligntune.data.zoo import ZOO, save_zoo
+    results = {}
+    with contextlib.chdir(folder):
+        for path in (p for p in notebooks() if p.parts[1] == 'walkthroughs'):
+            space, tasks = for_real(path)
+            names = sorted({v for v in space.values() if isinstance(v, str) and '/' in v and v in ZOO})
+            unknown = [v for k, v in space.items() if k in ('DATA', 'NEW', 'OLD', 'PAIRS') and isinstance(v, str) and v not in ZOO]
+            results[path.stem] = [f'{path}: the zoo has no {v}, so nobody knows what is read from it' for v in unknown]
+            for name in [*save_zoo('.', *names)] if names else []:
+                subset = space.get('SETTINGS', {}).get('subset') if ZOO[name].config else None
+                for task in tasks:
+                    try: recognise(read(name, task=task, subset=subset), task)
+                    except AligntuneError as e: results[path.stem].append(f'{path}: {name} for {task}: {e}')
+            if names: print(f'read           {path.stem}: {", ".join(names)}')
+    return results
+
 if __name__ == '__main__':
     from documented import SNIPPETS
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,4 +150,5 @@ if __name__ == '__main__':
         (Path(d)/'world').mkdir()
         world(Path(d)/'world')
         results = run({n: SNIPPETS[n] for n in a.names or SNIPPETS}, Path(d), a.limit, a.workers)
-    report(results, f'{len(results)} blocks')
+        if not a.names: results |= walkthroughs(Path(d))
+    report(results, f'{len(results)} blocks and walkthroughs')
