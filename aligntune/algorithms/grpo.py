@@ -13,13 +13,15 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import _ForwardRedirection
 from trl.trainer import utils
 from trl.trainer.utils import RepeatSampler
+from .batches import check_padding, why_unpadded
 from .answers import end_ids
 from .common import OwnTrainer, named_fields, training_args
 from ..core.errors import GuardError, SpecError
 from .dpo import frozen, is_fresh
 from .head import why_at_once
-from .rollout import Way, told, way, write
-from .shared import answer_logps, sharing, why_rows
+from .router import router_args
+from .rollout import Way, like_lengths, told, way, write
+from .shared import answer_logps, padded_logps, sharing, why_rows
 from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 from ..run.guards import which
 
@@ -44,7 +46,7 @@ SETTINGS: dict[str, tuple[Any, str]] = dict(
     use_bias_correction_kl=(False, 'DeepSeekMath eq. 4: the KL term carries no ratio'),
     disable_dropout=(True, 'the ratio of eq. 3 compares policies, not dropout masks'))
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #d3eff6a1
+# %% ../../nbs/algorithms/03_grpo.ipynb #2d698413
 GROUP_FIELDS = {n: n for n in ('loss_type', 'beta', 'epsilon', 'epsilon_high', 'num_generations', 'num_iterations', 'steps_per_generation', 'temperature', 'top_p', 'top_k',
                                'max_completion_length', 'entropy_coef', 'scale_rewards', 'importance_sampling_level', 'mask_truncated_completions')} | dict(shuffle='shuffle_dataset')
 
@@ -55,7 +57,7 @@ def group_args(
 ) -> GRPOConfig:
     "The TRL config of an algorithm that compares groups of answers"
     spec = session.spec
-    own = {k: settings[k][0] for k in ('use_bias_correction_kl', 'disable_dropout')} | named_fields(spec, GROUP_FIELDS) | own
+    own = {k: settings[k][0] for k in ('use_bias_correction_kl', 'disable_dropout')} | named_fields(spec, GROUP_FIELDS) | router_args(spec, session.model) | own
     if own.get('steps_per_generation') and spec.origins['steps_per_generation'].startswith('default'):
         own['steps_per_generation'] *= spec['gradient_accumulation_steps'] or 1
     return training_args(spec, session.plan, GRPOConfig, session.eval_dataset is not None,
@@ -90,40 +92,46 @@ def keep_start(model: Any) -> None:
     for name, p in list(model.named_parameters()):
         if '.default.' in name: model.get_parameter(name.replace('.default.', '.ref.')).data.copy_(p.data)
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #efff35b3
+# %% ../../nbs/algorithms/03_grpo.ipynb #393dff37
 class RewardGuard(TrainerCallback):
     "Stops a run whose rewards no longer tell answers apart"
     def __init__(self,
         warn: int = 10,  # generations in a row without any difference, then a warning
-        stop: int = 50  # then the end
+        stop: int = 50,  # then the end
+        grouped: bool = True  # answers are compared within a group; else also with the generation before
     ):
         self.warn, self.stop, self.flat, self.seen, self.ever = warn, stop, 0, 0, False
+        self.grouped, self.last = grouped, None
+        self.what = 'all rewards of a group' if grouped else 'all rewards'
 
     def see(self, totals: torch.Tensor, groups: int, step: int) -> None:
         "Look at the rewards of one generation, `groups` answers to each prompt"
         if not torch.isfinite(totals).all(): raise GuardError('a reward is not a number', where=f'step {step}', why='NaN or infinite rewards make every weight NaN', fix='mend the reward function')
         r = totals.view(-1, groups)
         flat = bool((r.amax(1) - r.amin(1) < 1e-8).all())
+        if not self.grouped:   # one answer alone differs from nothing; from those before it may
+            first, before, self.last = r[0, 0].item(), self.last, r[-1, -1].item()
+            flat = flat and (before is None or abs(first - before) < 1e-8)
         self.flat, self.seen, self.ever = self.flat + 1 if flat else 0, self.seen + 1, self.ever or not flat
-        if self.flat == self.warn: logger.warning('no group of answers had differing rewards in the last %d generations (all about %.3g): nothing is learned from them', self.flat, r.mean())
+        if self.flat == self.warn: logger.warning('%s were equal in the last %d generations (about %.3g): nothing is learned from them', self.what, self.flat, r.mean())
         if self.flat >= self.stop: self._end(f'in the last {self.flat} generations', r.mean(), f'step {step}')
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that had nothing to learn from"
         if self.ever or not self.seen: return
         if self.seen >= self.warn: self._end('in the whole run', None, f'step {state.global_step}')
-        logger.warning('no group of answers had differing rewards in the %d generations of this run: nothing was learned', self.seen)
+        logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, self.seen)
 
     def state_dict(self) -> dict[str, Any]:
         "What a checkpoint keeps"
-        return dict(flat=self.flat, seen=self.seen, ever=self.ever)
+        return dict(flat=self.flat, seen=self.seen, ever=self.ever, last=self.last)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Go on counting where a checkpoint stood"
-        self.flat, self.seen, self.ever = state['flat'], state['seen'], state['ever']
+        self.flat, self.seen, self.ever, self.last = state['flat'], state['seen'], state['ever'], state.get('last')
 
     def _end(self, when: str, value: Any, where: str) -> None:
-        raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
+        raise GuardError(f'{self.what} were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
 # %% ../../nbs/algorithms/03_grpo.ipynb #aece6361
@@ -135,7 +143,7 @@ def evaluating(model: Any) -> Iterator[None]:
     try: yield
     finally: model.train(was)
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #c5cb9044
+# %% ../../nbs/algorithms/03_grpo.ipynb #34e156de
 class Rollouts:
     "The prompts of a GRPOTrainer, their tokens and their answers"
     args: Any; model: Any; accelerator: Any; generation_kwargs: dict[str, Any]
@@ -157,7 +165,8 @@ class Rollouts:
         with evaluating(self.model):
             if not isinstance(how, Way):
                 told(self.model, how)
-                return super()._generate_single_turn(prompt_ids, images, fields or {}, *args, **kwargs)  # type: ignore[misc]
+                ask = lambda some: super(Rollouts, self)._generate_single_turn(some, images, fields or {}, *args, **kwargs)  # type: ignore[misc]
+                return ask(prompt_ids) if images or fields or self._elsewhere() else like_lengths(self.model, prompt_ids, ask)
             ends = self.generation_kwargs['eos_token_id']
             with self.accelerator.autocast(): return write(self.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw, how.longest, how.shortest), None
 
@@ -183,12 +192,13 @@ def together(
         out += [p | {k: v[i] for k, v in rows.items()} for i, p in enumerate(some)]
     return out
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #300fbdfe
+# %% ../../nbs/algorithms/03_grpo.ipynb #b8a42a8e
 class SharedPrompts:
     "The log-probabilities of a GRPOTrainer's answers, each prompt computed once"
     args: Any; model: Any; accelerator: Any; temperature: float; loss_type: str
     is_deepspeed_enabled: bool; is_fsdp_enabled: bool; _buffered_inputs: Any; _step: int; trained_tokens: int
     in_pieces = False  # logits are computed piece by piece
+    behind = False  # rows are padded behind, since padding before them would change what the model computes
     _forward_redirection: Any = _ForwardRedirection()  # a model that is wrapped for several processes has to be called as a whole
 
     def _shares(self) -> bool:
@@ -201,14 +211,21 @@ class SharedPrompts:
 
     def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, keep: int, batch_size: int | None = None, compute_entropy: bool = False, compute_aux_loss: bool = False, **more: Any) -> Any:
         bare = self.accelerator.unwrap_model(model)
+        entropy = None if not compute_entropy else 'gradient' if getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef) else 'value'
+        if self.behind and not any(v is not None for v in more.values()): return self._padded_logps(model, ids, mask, keep, batch_size or len(ids), entropy, compute_aux_loss)
         if not self._shares() or why_rows(bare) or compute_aux_loss or any(v is not None for v in more.values()) or not mask[:, -keep:].any():
             return super()._get_per_token_logps_and_entropies(model, ids, mask, keep, batch_size=batch_size, compute_entropy=compute_entropy, compute_aux_loss=compute_aux_loss, **more)  # type: ignore[misc]
-        entropy = None if not compute_entropy else 'gradient' if getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef) else 'value'
         asked, size = (bare if self.in_pieces else model), batch_size or len(ids)
         read = functools.partial(self._forward_redirection, model, bare, answer_logps) if asked is not model else answer_logps
         with sharing(bare), self.accelerator.autocast(): parts = [read(asked, i, m, keep, self.temperature, entropy, self.in_pieces) for i, m in zip(ids.split(size), mask.split(size))]
         logps, entropies = zip(*parts)
         return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
+
+    def _padded_logps(self, model: Any, ids: Any, mask: Any, keep: int, size: int, entropy: str | None, balance: bool) -> Any:
+        "The same from rows that are padded behind"
+        with self.accelerator.autocast(): parts = [padded_logps(model, i, m, keep, self.temperature, entropy, balance) for i, m in zip(ids.split(size), mask.split(size))]
+        logps, entropies, aux = zip(*parts)
+        return torch.cat(logps), torch.cat(entropies) if entropy else None, torch.stack(aux).mean() if balance else None
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         before = self._buffered_inputs
@@ -224,7 +241,7 @@ class SharedPrompts:
         "Whether the answers of a step may change places: all of a step are there, and the loss is their sum"
         return self._shares() and self.args.steps_per_generation % self.args.gradient_accumulation_steps == 0 and self.loss_type != 'bnpo' and 'pixel_values' not in self._buffered_inputs[0]
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #9fbb482f
+# %% ../../nbs/algorithms/03_grpo.ipynb #912f3abf
 class GroupTrainer(Rollouts, SharedPrompts, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with the reference, the sampler, the rollouts and the guard of this notebook"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -244,12 +261,15 @@ class GroupTrainer(Rollouts, SharedPrompts, OwnTrainer, GRPOTrainer):
         beta, args.beta = args.beta, 0.0   # with beta, TRL would load a reference by name
         args.reward_weights, self.rewards = list(rewards.weights), rewards
         super().__init__(model=model, reward_funcs=list(rewards.functions), args=args, **kwargs)
+        self.steady = args.disable_dropout
         self.beta = self.args.beta = beta
         if ref is not None:
             if hasattr(utils, 'add_fused_lm_head'): utils.add_fused_lm_head(ref, temperature=self.temperature)   # TRL 1.16 asks models for log-probabilities in words of its own
             self.ref_model = self.accelerator.prepare_model(ref, evaluation_mode=True)
         if guard is not None: self.add_callback(guard)
-        if why := why_rows(self.model): logger.info('a prompt is computed for each of its answers: %s', why)
+        why = why_rows(self.model) or ('the experts are balanced over padded batches' if self.aux_loss_enabled else None)
+        if why: logger.info('a prompt is computed for each of its answers: %s', why)
+        self.behind = bool(why) and why_unpadded(self.model, left=True) is not None
 
     def take_pieces(self, spec: Any) -> None:
         "Compute logits piece by piece, or say why not"
@@ -311,6 +331,7 @@ def group_trainer(
     "The trainer of an algorithm that compares groups of answers"
     if session.spec['ref_model_name'] and not session.spec['beta']:
         raise SpecError('ref_model_name has no effect with beta=0', where='argument ref_model_name', why='without the KL term no reference is asked', fix='beta=0.04, or no ref_model_name')
+    check_padding(session.model)
     spec, args, (encode, stops) = session.spec, group_args(session, settings), asking(session)
     if stops: session.model.generation_config.eos_token_id = end_ids(session.model, stops)
     if spec['lora_dropout']: logger.warning('lora_dropout is switched off: a ratio of policies cannot be taken under dropout')

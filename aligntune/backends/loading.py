@@ -14,6 +14,8 @@ from transformers import AutoConfig, AutoTokenizer, set_seed
 from ..core.errors import MissingPackageError, ModelError, SpecError, UnsupportedError, nearest
 from ..algorithms.common import quiet
 from ..algorithms.lean import make_lean
+from ..core.hub_client import ADAPTER, fetch_adapter, files_of, from_hub
+from ..core.hub_client import is_adapter, lost_shards, refuse_pickled
 from ..core.estimate import WHOLE, human, is_lean
 from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, lora_targets, put_adapter
 
@@ -25,13 +27,14 @@ __all__ = ['logger', 'CLASSES', 'TASKS', 'DTYPES', 'Source', 'find_model', 'read
 # %% ../../nbs/backends/00_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/00_loading.ipynb #e0c1e304
+# %% ../../nbs/backends/00_loading.ipynb #8c591615
 @dataclass(frozen=True)
 class Source:
     "Where the parts of a model are read from"
     model: str  # folder or Hub name of the weights
     adapter: str | None = None  # folder or Hub name of an adapter on top
     tokenizer: str | None = None  # folder or Hub name of the tokenizer
+    revision: str | None = None  # version of the weights on the Hub
 
 def _is_path(name: str) -> bool:
     "Whether `name` can only mean a path"
@@ -46,7 +49,7 @@ def _folder(name: str, what: str) -> Path:
         raise ModelError(f'{what} does not exist', where=f'{what} {name}', fix=f"in {p.parent} there is {', '.join(near)}" if near else 'check the path')
     return p
 
-# %% ../../nbs/backends/00_loading.ipynb #6eb666fe
+# %% ../../nbs/backends/00_loading.ipynb #e1ffcf3a
 def _check_weights(p: Path):
     "Refuse a model folder whose weights are missing, incomplete or pickled"
     index = p/'model.safetensors.index.json'
@@ -62,45 +65,96 @@ def _check_weights(p: Path):
 def find_model(
     name: str,  # path or Hub name of a model or an adapter
     adapter: str | None = None,  # path or Hub name of an adapter to continue
-    tokenizer: str | None = None  # path or Hub name of another tokenizer
+    tokenizer: str | None = None,  # path or Hub name of another tokenizer
+    revision: str | None = None  # version of what is named, on the Hub
 ) -> Source:
     "Where the parts of the model are, refused if they can't be there"
-    if adapter and _is_path(adapter): adapter = str(_folder(adapter, 'adapter'))
-    if not _is_path(name): return Source(name, adapter, tokenizer or name)
+    if adapter: adapter = str(_folder(adapter, 'adapter') if _is_path(adapter) else fetch_adapter(adapter))
+    if not _is_path(name): return _on_hub(name, adapter, tokenizer, revision)
     p = _folder(name, 'model_name')
-    if not (p/'config.json').exists() and (p/'adapter_config.json').exists():
-        inner = json.loads((p/'adapter_config.json').read_text())['base_model_name_or_path']
-        own = str(p) if (p/'tokenizer_config.json').exists() else None
-        return Source(find_model(inner).model, adapter or str(p), tokenizer or own or inner)
-    if not (p/'config.json').exists():
+    files = [f.name for f in p.iterdir()]
+    if is_adapter(files): return _on_base(p, name, adapter, tokenizer)
+    if 'config.json' not in files:
         raise ModelError('the folder holds no model', where=f'model_name {name}', why='there is no config.json in it', fix='give the folder that save_model or save_pretrained wrote')
     _check_weights(p)
     return Source(str(p), adapter, tokenizer or str(p))
 
-# %% ../../nbs/backends/00_loading.ipynb #f99e19cc
+def _on_hub(name: str, adapter: str | None, tokenizer: str | None, revision: str | None) -> Source:
+    "A model or an adapter of the Hub, from the list of its files"
+    files, kept = files_of(name, revision)
+    if is_adapter(files): return _on_base(fetch_adapter(name, revision, 'model_name', None if kept else files), name,
+                                          adapter, tokenizer)
+    if 'config.json' not in files: raise ModelError(f'{name} holds no model', where='argument model_name',
+                                                    why='there is no config.json in it',
+                                                    fix='name a repository that save_pretrained wrote')
+    refuse_pickled(name, files)
+    if lost := lost_shards(files):
+        raise ModelError(f'{len(lost)} weight files of {name} are missing: {", ".join(lost[:3])}',
+                         where='argument model_name', why='the others say how many there are',
+                         fix='ask its owner, or take a copy that is whole')
+    if not any(f.endswith('.safetensors') for f in files):
+        raise ModelError(f'{name} holds no weights' + ' in the cache'*bool(kept), where='argument model_name',
+                         why='it needs model.safetensors' + ('; the Hub cannot be asked' if kept else ''),
+                         fix='fetch it once while the Hub can be reached' if kept else 'name a repository that has it')
+    if kept: _check_weights(kept)
+    return Source(name, adapter, tokenizer or name, revision)
+
+def _on_base(p: Path, name: str, adapter: str | None, tokenizer: str | None) -> Source:
+    "The model that the adapter in the folder `p` stands on"
+    refuse_pickled(name, [f.name for f in p.iterdir()])
+    told = json.loads((p/ADAPTER).read_text())
+    inner = told['base_model_name_or_path']
+    own = str(p) if (p/'tokenizer_config.json').exists() else None
+    try: base = find_model(inner, revision=told.get('revision'))
+    except ModelError as e:
+        raise ModelError(f'{name} is an adapter, and its base cannot be had: {e.what}',
+                         where=f'base_model_name_or_path {inner} in {ADAPTER}', why=e.why,
+                         fix=f'model_name=<the base>, adapter={name!r}' + f'; or {e.fix}'*bool(e.fix)) from None
+    return Source(base.model, adapter or str(p), tokenizer or own or inner, base.revision)
+
+# %% ../../nbs/backends/00_loading.ipynb #b0818d9d
+def _own_code(e: BaseException, name: str) -> None:
+    "Refuse a model that brings its own code"
+    if 'trust_remote_code' in str(e):
+        raise ModelError('the model brings its own code', where=f'model_name {name}',
+                         why='code from elsewhere runs only when you say so',
+                         fix='trust_remote_code=True, after reading that code') from None
+
 def read_config(
     source: Source,  # where the model is
-    revision: str | None = None,  # version on the Hub
+    revision: str | None = None,  # version on the Hub, where the source tells none
     trust_remote_code: bool = False  # whether code from the Hub may run
 ):
     "The model's config, without its weights"
-    try: return AutoConfig.from_pretrained(source.model, revision=revision, trust_remote_code=trust_remote_code)
+    name, version = source.model, source.revision or revision
+    try:
+        with from_hub(name, revision=version): return AutoConfig.from_pretrained(name, revision=version,
+                                                                      trust_remote_code=trust_remote_code)
+    except ModelError: raise
     except (OSError, ValueError, KeyError) as e:
-        if 'trust_remote_code' in str(e): raise ModelError('the model brings its own code', where=f'model_name {source.model}', why='code from elsewhere runs only when you say so', fix='trust_remote_code=True, after reading that code') from e
-        if _is_path(source.model): raise ModelError('config.json cannot be read as a model config', where=f'model_name {source.model}', why=' '.join(str(e).split())[:200]) from e
-        raise ModelError('the model is neither a local folder nor reachable on the Hub', where=f'model_name {source.model}', why=type(e).__name__ + ': ' + str(e).strip().split('\n')[0],
-                         fix='check the name, the connection, HF_HUB_OFFLINE, and for a private model HF_TOKEN') from e
+        _own_code(e, name)
+        raise ModelError('config.json cannot be read as a model config', where=f'model_name {name}',
+                         why=' '.join(str(e).split())[:200]) from e
 
 def load_tokenizer(
     source: Source,  # where the tokenizer is
-    revision: str | None = None,  # version on the Hub
+    revision: str | None = None,  # version on the Hub, where the source tells none
     trust_remote_code: bool = False  # whether code from the Hub may run
 ):
     "The tokenizer, with a token to pad with"
     name = source.tokenizer or source.model
-    try: tok = AutoTokenizer.from_pretrained(name, revision=revision if name == source.model else None, trust_remote_code=trust_remote_code)
+    version = (source.revision or revision) if name == source.model else None
+    argument = 'model_name' if name == source.model else 'tokenizer_name'
+    try:
+        with from_hub(name, argument=argument, revision=version):
+            tok = AutoTokenizer.from_pretrained(name, revision=version, trust_remote_code=trust_remote_code)
+    except ModelError: raise
     except (OSError, ValueError, KeyError) as e:
+        _own_code(e, name)
         raise ModelError('there is no tokenizer beside the model', where=f'tokenizer {name}', why=str(e).strip().split('\n')[0], fix='tokenizer_name="..."') from e
+    if len(tok) - len(tok.all_special_tokens) < 2:   # transformers makes an empty one where the files are missing
+        raise ModelError('there is no tokenizer beside the model', where=f'tokenizer {name}',
+                         why=f'it would know {len(tok)} tokens: its files are missing', fix='tokenizer_name="..."')
     if tok.pad_token is None:
         if tok.eos_token is None: raise ModelError('the tokenizer has neither a padding nor an end token', where=f'tokenizer {name}', fix='set tok.pad_token and save it again')
         tok.pad_token = tok.eos_token
@@ -209,7 +263,7 @@ def _embedding_names(model: Any) -> list[str]:
     ends = [model.get_input_embeddings(), None if model.config.tie_word_embeddings else model.get_output_embeddings()]
     return [n.split('.')[-1] for n, m in model.named_modules() if any(m is e for e in ends)]
 
-# %% ../../nbs/backends/00_loading.ipynb #8f627cc2
+# %% ../../nbs/backends/00_loading.ipynb #566113d6
 def check_complete(
     drawn: set[str],  # weights that transformers drew at random
     name: str,  # of the model
@@ -227,8 +281,12 @@ def _made_up(info: dict) -> set[str]:
 def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     "The model of class `cls`, refused if weights are missing or have another shape"
     set_seed(spec['seed'])   # a new head is the same in every run
+    how = dict(revision=source.revision, trust_remote_code=spec['trust_remote_code'], use_safetensors=True,
+               output_loading_info=True, ignore_mismatched_sizes=True)
     try:
-        with quiet(): model, info = cls.from_pretrained(source.model, revision=spec['revision'], trust_remote_code=spec['trust_remote_code'], use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **kw)
+        with quiet(), from_hub(source.model, revision=source.revision): model, info = cls.from_pretrained(source.model,
+                                                                      **how, **kw)
+    except ModelError: raise
     except (OSError, RuntimeError, ValueError, ImportError) as e:
         raise ModelError('the weights cannot be loaded', where=f'model_name {source.model}', why=' '.join(str(e).split())[:300]) from e
     check_complete(_made_up(info), source.model, kind)
@@ -249,6 +307,8 @@ def load_model(
     "The model, with adapters where `spec` wants them, ready for its trainer"
     model, why = load_base(spec, plan, source, config, tokenizer, kind, label_names)
     model = _with_adapter(model, spec, source, kind, grow(model, tokenizer))
+    for c in getattr(model, 'peft_config',
+                     {}).values(): c.revision = source.revision   # the base is that version and no other
     logger.info('%s', describe(model, plan, why))
     return model
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from datasets import IterableDataset
 from ..core.errors import DataError, ModelError, SpecError
+from ..core.hub_client import ADAPTER, new_repo, page, upload
 from ..core.registry import MAKERS, load
 from ..core.spec import POLICY
 from ..core.trainer import Result, SessionBackend
@@ -32,7 +33,7 @@ __all__ = ['logger', 'Reading', 'is_conversation', 'Asking', 'Judging', 'result_
 # %% ../../nbs/backends/01_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/01_trl.ipynb #3a1c57ea
+# %% ../../nbs/backends/01_trl.ipynb #5ce54874
 _DATA_KIND = dict(text_classification='classification', reward='causal')
 
 class Reading:
@@ -43,10 +44,10 @@ class Reading:
     ):
         if not spec['model_name']: raise SpecError('which model?', where='model_name', fix='model_name="Qwen/Qwen3-0.6B", or a folder')
         self.spec = spec
-        self.source = find_model(spec['model_name'], spec['adapter'], spec['tokenizer_name'])
-        self.config = read_config(self.source, spec['revision'], spec['trust_remote_code'])
+        self.source = find_model(spec['model_name'], spec['adapter'], spec['tokenizer_name'], spec['revision'])
+        self.config = read_config(self.source, trust_remote_code=spec['trust_remote_code'])
         self.kind = model_kind(self.config, spec['algorithm'], spec['task_type'], spec['model_type'])
-        self.tokenizer = load_tokenizer(self.source, spec['revision'], spec['trust_remote_code'])
+        self.tokenizer = load_tokenizer(self.source, trust_remote_code=spec['trust_remote_code'])
         self.prepared = self.read(spec)
         self.train_dataset, self.eval_dataset = self.prepared.train, self.prepared.eval
         self.label_names = self.prepared.label_names or self._own_labels()
@@ -284,29 +285,31 @@ class Keeping(Measuring):
 
     def _read_base(self, folder: str | None) -> Any:
         "The model without an adapter: its base, or what lies in a folder"
-        source = Source(folder) if folder else Source(self.source.model)
+        source = Source(folder) if folder else Source(self.source.model, revision=self.source.revision)
         model, _ = load_base(self.spec, self.plan, source, read_config(source, trust_remote_code=self.spec['trust_remote_code']), self.tokenizer, self.kind, self.label_names)
         return model
 
-# %% ../../nbs/backends/01_trl.ipynb #c67b3ca3
+# %% ../../nbs/backends/01_trl.ipynb #48c369ee
 class Session(Keeping):
     "One request on TRL: read and checked at once, loaded on demand"
     def push_to_hub(self,
         repo_id: str,  # user/name
-        private: bool = True,  # whether only you can see it
+        private: bool | None = None,  # a new repository is private unless this is False
         merged: bool = False,  # put the adapter into the weights first
-        token: str | None = None,  # otherwise the one you are logged in with
+        token: str | None = None,  # otherwise the one of the environment
         commit_message: str = 'Upload a fine-tuned model',  # the message of the upload
         **kwargs: Any  # further settings of huggingface_hub's upload_folder
     ) -> str:
         "Upload model, tokenizer and card; gives the address"
-        from huggingface_hub import HfApi
-        api = HfApi(token=token)
+        name = new_repo(repo_id, private, token)
         with tempfile.TemporaryDirectory() as home:
-            folder = self.save_model(str(Path(home, repo_id.split('/')[-1])), merged=merged)
-            url = api.create_repo(repo_id, private=private, exist_ok=True)
-            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message, **kwargs)
-        return str(url)
+            folder = Path(self.save_model(str(Path(home, name.split('/')[-1])), merged=merged))
+            if not folder.is_dir(): return page(name)   # another process saves, and uploads
+            base = self.source.model
+            if (folder/ADAPTER).exists() and Path(base).exists():
+                logger.warning('%s: the adapter names the folder %s as its base, which others do not have; merged=True uploads a '
+                               'whole model', name, base)
+            return upload(folder, name, token, commit_message=commit_message, **kwargs)
 
     def load_checkpoint(self,
         path: str  # a checkpoint, or a saved model or adapter
@@ -315,7 +318,7 @@ class Session(Keeping):
         if not Path(path).expanduser().is_dir(): raise ModelError('there is no such checkpoint', where=str(path), why='it is no folder')
         found, before = find_model(path), (self.source, self.model, self.trainer)
         if found.adapter: self.source = dataclasses.replace(self.source, adapter=found.adapter)
-        else: self.source = dataclasses.replace(self.source, model=found.model, adapter=None)
+        else: self.source = dataclasses.replace(self.source, model=found.model, adapter=None, revision=None)
         self.model = self.trainer = None
         try: self.load()
         except BaseException: self.source, self.model, self.trainer = before; raise   # what was trained is still there

@@ -129,7 +129,7 @@ class AlgoSpec:
     target_patterns: list | None = opt(None, 'patterns of the matrices that osft trains', only=('osft',))
     train_rest: bool = opt(False, 'osft trains embeddings, norms, biases and the head too', only=('osft',))
 
-# %% ../../nbs/core/02_spec.ipynb #deeb1274
+# %% ../../nbs/core/02_spec.ipynb #e6ffef96
 @dataclass(frozen=True)
 class PeftSpec:
     "Which weights are trained"
@@ -138,6 +138,8 @@ class PeftSpec:
     lora_alpha: float = opt(32, 'scale of the adapter, before division by the rank', above=0, hi=1e6, only=ADAPTERS)
     lora_dropout: float = opt(0.0, 'dropout before the adapter', lo=0, hi=0.99, only=ADAPTERS)
     target_modules: list | str | None = opt(None, 'layers that get an adapter; all linear ones when not given', aliases='lora_target_modules lora_target', only=ADAPTERS)
+    target_parameters: list | None = opt(None, 'weights outside of layers that get an adapter, as PEFT names them; the experts when not given', aliases='lora_target_parameters', only=ADAPTERS)
+    lora_r_experts: int | None = opt(None, 'rank of the adapter of each expert; lora_r over the experts of a token when not given', lo=1, hi=65536, only=ADAPTERS)
     modules_to_save: list | None = opt(None, 'further layers trained whole', only=ADAPTERS)
     use_rslora: bool = opt(False, 'divide by the square root of the rank', only=ADAPTERS)
     adapter: str | None = opt(None, 'existing adapter to go on training', aliases='adapter_path adapter_name_or_path', only=ADAPTERS)
@@ -596,6 +598,10 @@ def _judge(s: TrainSpec) -> Iterator[str]:
         raise SpecError('warmup_steps and warmup_ratio exclude each other', where=f"{s.origins['warmup_steps']}; {s.origins['warmup_ratio']}", fix='keep one of them')
     if s.algo.ref_model_name and algorithm in GROUPED and not s.algo.beta:
         raise SpecError('ref_model_name has no effect with beta=0', where=s.origins['ref_model_name'], why='without the KL term no reference is asked', fix='beta=0.04, or no ref_model_name')
+    if s.peft.target_parameters and (s.peft.lora_dropout or method == 'dora'):
+        what = 'method=dora' if method == 'dora' else f'lora_dropout={s.peft.lora_dropout:g}'
+        raise SpecError(f'target_parameters and {what} exclude each other', where=s.origins['target_parameters'],
+            why='PEFT adds the adapter of a parameter to the weight itself, where there is neither dropout nor a norm', fix="lora_dropout=0 and method='lora', or target_modules alone")
     yield from _judge_batch(s)
     yield from _judge_rewards(s)
 
