@@ -94,7 +94,7 @@ def run(snippets, place, limit, workers):
             running[pid] = name, folder, log, time.time()
         time.sleep(.05)
         for pid, (name, folder, log, start) in list(running.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, used = os.wait4(pid, os.WNOHANG)
             took = time.time() - start
             if not done and took < limit: continue
             if not done: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
@@ -102,7 +102,7 @@ def run(snippets, place, limit, workers):
             if (folder/'problem').exists(): problem = (folder/'problem').read_text()
             results[name] = [f'{name}: {problem}\n{log.read_text()[-2000:]}'] if problem else []
             del running[pid]
-            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s  {name}', flush=True)
+            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s, {used.ru_utime + used.ru_stime:4.1f} s of a core  {name}', flush=True)
     return results
 
 def for_real(path):
