@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # %% auto #0
-__all__ = ['TASKS', 'SHAPES', 'NAMES', 'ALIASES', 'FLAGS', 'READERS', 'RESERVED', 'MARKS', 'SIGNED', 'ANSWER_KEYS', 'RANK_KEYS',
-           'SCORE_KEYS', 'plain_name', 'value_at', 'known_columns', 'Shape', 'shapes_table', 'task_of', 'LeftOut',
-           'Format', 'first_of', 'final_answer', 'marks_of', 'side_of', 'ranked_keys', 'label_name', 'in_order']
+__all__ = ['TASKS', 'CHECKABLE', 'EACH_CHOICE', 'SHAPES', 'NAMES', 'ALIASES', 'FLAGS', 'READERS', 'RESERVED', 'MARKS', 'SIGNED',
+           'ANSWER_KEYS', 'RANK_KEYS', 'SCORE_KEYS', 'plain_name', 'value_at', 'known_columns', 'Shape', 'shapes_table',
+           'task_of', 'LeftOut', 'Format', 'first_of', 'final_answer', 'marks_of', 'number_of', 'side_of',
+           'ranked_keys', 'label_name', 'in_order']
 
-# %% ../../nbs/data/01_formats.ipynb #365641d9
+# %% ../../nbs/data/01_formats.ipynb #9568a38c
 from ..core.errors import DataError, did_you_mean
 from .sources import Fault
-from .turns import (bad, boxed_answer, conversation, is_transcript, json_value, kind_of_turns, listed, tool_call,
+from .turns import (bad, boxed_answer, conversation, is_transcript, json_value, kind_of_turns, listed,
+    tool_call,
                                   tools_of, transcript, turns_of)
 
 # %% ../../nbs/data/01_formats.ipynb #49b724b2
@@ -60,7 +62,7 @@ class Shape:
         return ', '.join([(n or (slot,))[0] for slot, n in self.needs.items()] + [f'[{n[0]}]'
             for n in self.may.values()])
 
-# %% ../../nbs/data/01_formats.ipynb #0a462ae3
+# %% ../../nbs/data/01_formats.ipynb #c1fa1e87
 TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models',
     rl='PPO and the GRPO family',
              text_classification='text classification', token_classification='token classification')
@@ -70,20 +72,24 @@ def _names(**slots: str) -> dict[str, tuple[str, ...]]: return {slot: tuple(name
     names in slots.items()}
 
 _SYSTEM = _names(system='system system_prompt system_message')
-_CHAT = _names(tools='tools functions') | _SYSTEM
-_INPUT = _names(input='input context passage')
+_CHAT = _names(tools='tools functions available_tools') | _SYSTEM
+_INPUT = _names(input='input context passage article document documents story paragraph passages contexts background '
+                      'body')
 _THOUGHTS = _names(thoughts='reasoning_content complex_cot cot chain_of_thought reasoning rationale thinking thoughts')
 _HISTORY = _names(history='history')
 _QUESTIONS = 'question query problem question.full_text question.text'
 # the answer that a reward compares with: checkable ones first, then worked solutions and texts
-_CHECKABLE = ('answer final_answer expected_answer correct_answer gold_answer ground_truth reward_model.ground_truth '
+_CHECKABLE = ('answer final_answer expected_answer correct_answer gold_answer reference_answer ground_truth '
+              'reward_model.ground_truth verification_info.answer '
               'verification_info.ground_truth '
               'extra_info.answer answers.text answer.value answer.text gold target')
 _REFERENCE = (f'{_CHECKABLE} answers solution gold_standard_solution generated_solution completion response output summary '
-              'highlights code canonical_solution')
+              'highlights code canonical_solution targets')
 _PROMPTS = ('prompt question instruction query problem input context history post question.full_text trajectory '
             'conversations conversation messages')
 _TURNS = 'messages conversations conversation dialogue dialog chat items turns utterances data'
+
+CHECKABLE = tuple(_CHECKABLE.split())
 
 def _into(*slots: str, **more: str) -> dict[str, str]:
     "Slots and what they become; the usual ones by name"
@@ -91,7 +97,7 @@ def _into(*slots: str, **more: str) -> dict[str, str]:
         thoughts='thoughts before the answer', answer='answer')
     return more | {s: usual[s] for s in slots}
 
-# %% ../../nbs/data/01_formats.ipynb #c8761596
+# %% ../../nbs/data/01_formats.ipynb #9d4b82ba
 _PAIR = _names() | _CHAT | _INPUT | _THOUGHTS | _HISTORY
 _PAIR_INTO = ('input', 'history', 'system', 'tools', 'thoughts')
 
@@ -110,17 +116,18 @@ def _chat(name: str, task: str, read: str, **may: tuple[str, ...]) -> Shape:
     return Shape(name, tasks, _names(messages=_TURNS), _into(*may, messages='messages' if task == 'sft' else 'prompt'),
         read, may)
 
-_CHOICE = 'answerkey answer_key answer_idx answer_index answer label'
+EACH_CHOICE = tuple(f'choice{i}' for i in range(8))   # slots of choices that stand in columns of their own
+_CHOICE = 'answerkey answer_key answer_idx answer_index answer label target'
 _REPLIES = 'completion response output outputs answer'
-_COMPARED = _names(prompt=_PROMPTS) | _CHAT
-_COMPARED_INTO = _into('system', 'tools', prompt='prompt', chosen='chosen', rejected='rejected')
+_COMPARED = _names(prompt=_PROMPTS) | _CHAT | _INPUT | _HISTORY
+_COMPARED_INTO = _into('input', 'history', 'system', 'tools', prompt='prompt', chosen='chosen', rejected='rejected')
 _CHOSEN = _names(chosen='chosen chosen_response response_j preferred',
     rejected='rejected rejected_response response_k dispreferred')
 
 SHAPES = (
     Shape('text', ('sft',), _names(text='text content chat conversation conversations dialogue'),
         _into('system', text='text'), 'text', _SYSTEM),
-    _pair('prompt_completion', 'prompt', 'prompt input inputs input_text context', 'completion',
+    _pair('prompt_completion', 'prompt', 'prompt input inputs input_text context messages', 'completion',
         f'{_REPLIES} target targets target_text code canonical_solution content', **_CHAT | _THOUGHTS),
     _pair('prompt_completion', 'prompt', 'source source_text', 'completion', 'target target_text', **_THOUGHTS),
     _pair('alpaca', 'instruction', 'instruction', 'output', _REPLIES,
@@ -129,9 +136,10 @@ SHAPES = (
           'answer response solution output completion generated_solution answers.text answer.value answer.text answers '
           'solutions best_answer correct_answer', **_INPUT | _CHAT | _THOUGHTS | _HISTORY),
     _pair('question_answer', 'question', 'text', 'answer', 'code', **_SYSTEM),
-    Shape('multiple_choice', _FINE, _names(question=_QUESTIONS, choices='choices options', answer=_CHOICE),
-        dict(question='prompt', choices='prompt', answer='completion'), 'choice', _INPUT),
-    _pair('summary', 'document', 'document article text dialogue', 'summary', 'summary highlights abstract'),
+    Shape('multiple_choice', _FINE, _names(question=f'{_QUESTIONS} input', choices='choices options', answer=_CHOICE),
+        dict(question='prompt', choices='prompt', **dict.fromkeys(EACH_CHOICE, 'prompt'),
+            answer='completion'), 'choice', _INPUT),
+    _pair('summary', 'document', 'document article text dialogue content', 'summary', 'summary highlights abstract'),
     *(_chat(name, 'sft', 'chat', **_CHAT) for name in ('messages', 'sharegpt', 'dialogue')),
     Shape('preference', ('preference',), _CHOSEN, _COMPARED_INTO, 'preference', _COMPARED),
     Shape('preference', _FINE, _CHOSEN, _into('system', 'tools', prompt='prompt', chosen='completion'), 'preference',
@@ -145,9 +153,11 @@ SHAPES = (
     Shape('ranked', ('preference',), dict(answers=()), _into('system', prompt='prompt',
         answers='best -> chosen, worst -> rejected'), 'ranked', _COMPARED),
     _asks('prompt', 'prompt', 'prompt', **_CHAT, answer=tuple(_REFERENCE.split())),
+    _asks('prompt', 'prompt', 'input inputs', **_CHAT, answer=tuple(_REFERENCE.split())),
     _asks('question_answer', 'question', _QUESTIONS, **_CHAT | _INPUT, answer=tuple(_REFERENCE.split())),
-    Shape('multiple_choice', ('rl',), _names(question=_QUESTIONS, choices='choices options', answer=_CHOICE),
-        dict(question='prompt', choices='prompt', answer='answer'), 'choice', _INPUT),
+    Shape('multiple_choice', ('rl',), _names(question=f'{_QUESTIONS} input', choices='choices options', answer=_CHOICE),
+        dict(question='prompt', choices='prompt', **dict.fromkeys(EACH_CHOICE, 'prompt'),
+            answer='answer'), 'choice', _INPUT),
     _asks('alpaca', 'instruction', 'instruction', **_CHAT | _INPUT, answer=tuple(_REFERENCE.split())),
     *(_chat(name, 'rl', 'prompt_chat', **_CHAT, answer=tuple(_CHECKABLE.split()))
         for name in ('messages', 'sharegpt', 'dialogue')),
@@ -186,13 +196,15 @@ def task_of(algorithm: str, task_type: str | None = None, model_type: str | None
     if model_type == 'classification': return 'text_classification'
     return 'seq2seq' if model_type in ('seq2seq', 'encoder-decoder') else 'sft'
 
-# %% ../../nbs/data/01_formats.ipynb #0e35c14f
+# %% ../../nbs/data/01_formats.ipynb #b388e74a
 _TALK, _TOLD = ('alpaca', 'question_answer', 'multiple_choice', 'summary'), {*_QUESTIONS.split(), 'instruction'}
 
 class LeftOut(DataError):
     "A row that is right as it is, and holds nothing to train on"
 
-FLAGS = dict(final='what follows #### -> answer', boxed='what \\boxed{} holds -> answer', short='',
+FLAGS = dict(final='what follows #### -> answer', boxed='what \\boxed{} holds -> answer',
+    from_one='choices are counted from 1', from_zero='0 is the first',
+    rendered="a chat template's tokens in the texts stay as they are",
     last='the last answer -> answer', transcript="speakers' marks split into turns",
              shared='their shared start -> prompt', repeats='the prompt they repeat is cut', first='the first of several answers is taken', unlabelled='label -1: nobody labelled the row',
              chosen='chosen is trained as the answer')
@@ -270,7 +282,7 @@ def _reader(f: Callable) -> Callable:
     READERS[f.__name__.removeprefix('_read_')] = f
     return f
 
-# %% ../../nbs/data/01_formats.ipynb #141b7df7
+# %% ../../nbs/data/01_formats.ipynb #3c89ac63
 def _has(row: Mapping[str, Any]) -> str: return ', '.join(c for c,
     v in row.items() if v is not None and c != '_row') or 'nothing'
 
@@ -289,10 +301,11 @@ def _need_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
     return value
 
 def _may_text(fmt: Format, row: Mapping[str, Any], slot: str) -> str:
-    "The text in an optional slot, or an empty one"
+    "The text in an optional slot, or an empty one; several texts are paragraphs"
     value = fmt.get(row, slot)
-    if value is not None and not isinstance(value,
-        str): bad(f'{fmt.columns[slot]} holds {type(value).__name__}, not text', 'write it as text')
+    if isinstance(value, list) and all(isinstance(v, str) for v in value): value = '\n\n'.join(value)
+    if value is not None and not isinstance(value, str):
+        bad(f'{fmt.columns[slot]} holds {type(value).__name__}, not text', 'write it as text')
     return (value or '') if (value or '').strip() else ''
 
 @_reader
@@ -306,7 +319,7 @@ def _spoken(turns: list[dict]) -> list[dict]:
     "The turns without a last one that is still empty"
     return turns if turns[-1]['content'] else turns[:-1]
 
-# %% ../../nbs/data/01_formats.ipynb #34f20422
+# %% ../../nbs/data/01_formats.ipynb #6c27b7b3
 def _with_system(fmt: Format, row: Mapping[str, Any], turns: list[dict]) -> list[dict]:
     "The turns after the row's own system text, or the setting, where they have no system turn"
     own = _may_text(fmt, row, 'system')
@@ -320,12 +333,13 @@ def _with_system(fmt: Format, row: Mapping[str, Any], turns: list[dict]) -> list
 def _asked(fmt: Format, row: Mapping[str, Any], value: Any, what: str) -> str | list[dict]:
     "A prompt: text, or turns that end where the assistant is to speak"
     if 'transcript' in fmt.flags and is_transcript(value): value = _spoken(transcript(value))
-    if isinstance(value, str):
+    if isinstance(value, str) and kind_of_turns(value) not in ('messages', 'sharegpt'):
         if not value.strip(): bad(f'{what} is empty', 'fill it, or take the row out')
         before = _earlier(fmt, row)
         system = _may_text(fmt, row, 'system') or fmt.system_prompt
         return _with_system(fmt, row, [*before, dict(role='user', content=value)]) if system or before else value
-    if not isinstance(value, (list, Mapping)): bad(f'{what} holds {type(value).__name__}, not text', 'write it as text')
+    if not isinstance(value, (str, list, Mapping)): bad(f'{what} holds {type(value).__name__}, not text',
+        'write it as text')
     turns = conversation(_with_system(fmt, row, turns_of(value, what)), answered=False)
     if turns[-1]['role'] == 'assistant': bad(f'{what} ends with an assistant turn',
         'end it with the question; the answer has a column of its own')
@@ -353,20 +367,28 @@ def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i,
         x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #2618b248
+# %% ../../nbs/data/01_formats.ipynb #19502bbe
 def first_of(value: Any) -> Any:
-    "The first of several answers, also where JSON text lists them; any other value as it is"
-    several = json_value(value)
-    texts = isinstance(several, list) and several and all(isinstance(x, (str, int, float)) for x in several)
-    return several[0] if texts else value
+    "The first of several answers, or the text of an object that holds one; any other value as it is"
+    several = isinstance(value, list) and value and (isinstance(value[0], (str, int, float)) or _text_of(value[0]))
+    value = value[0] if several else value
+    return _text_of(value) or value
 
-def _called(value: Any) -> list[dict] | None:
-    "The turn of an answer that is a list of tool calls"
+def _text_of(value: Any) -> str | None:
+    "The text of an object that is no turn"
+    turn = isinstance(value, Mapping) and ('role' in value or 'from' in value)
+    return value['text'] if isinstance(value, Mapping) and not turn and isinstance(value.get('text'), str) else None
+
+def _called(value: Any, tools: list[dict]) -> list[dict] | None:
+    "The turn of an answer that is a list of calls of the row's tools"
     calls = json_value(value)
     calls = [calls] if isinstance(calls, Mapping) else calls
-    named = isinstance(calls, list) and calls and all(isinstance(c, Mapping) and ('name' in c or 'function' in c)
-        and 'role' not in c for c in calls)
-    return [dict(role='assistant', content='', tool_calls=[tool_call(c) for c in calls])] if named else None
+    if not (isinstance(calls, list) and calls and all(isinstance(c, Mapping) and 'role' not in c
+        for c in calls)): return None
+    name = lambda x: (x['function'] if isinstance(x.get('function'), Mapping) else x).get('name')
+    known = {name(t) for t in tools if isinstance(t, Mapping)}
+    if not {name(c) for c in calls} <= known: return None
+    return [dict(role='assistant', content='', tool_calls=[tool_call(c) for c in calls])]
 
 def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
     "The tools of a row, if it has any; JSON text is read"
@@ -376,8 +398,11 @@ def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
 def _reply(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
     "The answer that is trained"
     value = _need(fmt, row, slot)
-    if fmt.get(row, 'tools') and (calls := _called(value)): return calls
-    value = first_of(value)
+    tools = _tools(fmt, row).get('tools')
+    if tools and (calls := _called(value, tools)): return calls
+    # JSON text in a column `answers` lists them; in a column `output` it is the answer itself
+    several = plain_name(fmt.columns[slot]).endswith('s')
+    value = first_of(json_value(value) if several else value)
     if isinstance(value, list) and not value: bad(f'{fmt.columns[slot]} lists no answer',
         'write one, or take the row out')
     answer, thoughts = _answered(value, fmt.columns[slot]), _may_text(fmt, row, 'thoughts').strip()
@@ -464,37 +489,44 @@ def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     _no_tools(fmt, row)
     return _to_question(fmt, row, turns)
 
-# %% ../../nbs/data/01_formats.ipynb #956b6e12
-def _choices(value: Any, column: str) -> list[tuple[str, str]]:
+# %% ../../nbs/data/01_formats.ipynb #45260739
+def _choices(fmt: Format, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     "Label and text of each choice"
-    value = json_value(value)
+    column, value = fmt.columns.get('choices', 'the choices'), json_value(fmt.get(row, 'choices'))
+    if 'choices' not in fmt.columns: value = [v for s in fmt.columns if s.startswith('choice')
+        and (v := fmt.get(row, s)) is not None]
+    if isinstance(value, list) and all(isinstance(v, Mapping) and 'text' in v for v in value):
+        value = {k: [v.get(k) for v in value] for k in ('text', 'label')}
+    labels, texts = [], value
+    if isinstance(value, Mapping): labels, texts = list(value), list(value.values())
     if isinstance(value, Mapping) and isinstance(value.get('text'),
         list): labels, texts = value.get('label') or [], value['text']
-    elif isinstance(value, Mapping): labels, texts = list(value), list(value.values())
-    else: labels, texts = [], value
-    if not (isinstance(texts, list) and texts and all(isinstance(t, str)
-        for t in texts)): bad(f'{column} holds no list of choices', 'write a list of texts')
-    return list(zip(map(str, labels) if labels else (chr(65 + i) for i in range(len(texts))), texts))
+    if not (isinstance(texts, list) and texts and all(isinstance(t, (str, int, float)) for t in texts)):
+        bad(f'{column} holds no list of choices', 'write a list of texts')
+    if not labels or None in labels: labels = [chr(65 + i) for i in range(len(texts))]
+    return [(str(l), re.sub(rf'^{re.escape(str(l))}[.)] ', '', str(t))) for l, t in zip(labels, texts)]
 
-def _right(value: Any, choices: list[tuple[str, str]], column: str) -> tuple[str, str]:
-    "The choice that an answer names"
-    word = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
-    if word in ('', '-1', 'None'): raise LeftOut('nobody answered the question')
-    for names in zip(*choices):
-        if word in names: return choices[names.index(word)]
-    if word.isdigit() and int(word) < len(choices): return choices[int(word)]
-    bad(f'{column} names none of the {len(choices)} choices: {word[:40]!r}',
+def _right(fmt: Format, value: Any, choices: list[tuple[str, str]]) -> tuple[str, str]:
+    "The choice that an answer names: by its label, by its text, or by its number"
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    word = '' if value is None else str(value).strip()
+    if word in ('', '-1'): raise LeftOut('nobody answered the question')
+    labels, texts = [l.lower() for l, _ in choices], [t.strip() for _, t in choices]
+    if word.lower() in labels: return choices[labels.index(word.lower())]
+    if word in texts and not isinstance(value, int): return choices[texts.index(word)]
+    at = int(word) - ('from_one' in fmt.flags) if word.isdigit() else -1
+    if 0 <= at < len(choices): return choices[at]
+    bad(f'{fmt.columns["answer"]} names none of the {len(choices)} choices: {word[:40]!r}',
         'write the letter, the number from 0, or the text of the right one')
 
 @_reader
 def _read_choice(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A question with its choices, and the right one"
-    choices = _choices(_need(fmt, row, 'choices'), fmt.columns['choices'])
-    letter, text = _right(fmt.get(row, 'answer'), choices, fmt.columns['answer'])
-    before = [t for slot in ('input', 'question') if slot in fmt.columns
-        and (t := _need_text(fmt, row, slot) if slot == 'question' else _may_text(fmt, row, slot))]
-    asked = _asked(fmt, row, '\n'.join(['\n\n'.join(before), *(f'{l}. {t}' for l, t in choices)]),
-        fmt.columns['question'])
+    choices = _choices(fmt, row)
+    letter, text = _right(fmt, fmt.get(row, 'answer'), choices)
+    before = [_may_text(fmt, row, 'input'), _need_text(fmt, row, 'question')]
+    lines = ['\n\n'.join(filter(None, before)), *(f'{l}. {t}' for l, t in choices)]
+    asked = _asked(fmt, row, '\n'.join(lines), fmt.columns['question'])
     if fmt.task == 'rl': return {c: row.get(c) for c in fmt.extras} | dict(prompt=asked, answer=letter)
     return dict(zip(('prompt', 'completion'), _alike(asked, f'{letter}. {text}')))
 
@@ -518,7 +550,7 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #ad5b722c
+# %% ../../nbs/data/01_formats.ipynb #1e91eb72
 def _pair_of_turns(prompt: Any, chosen: list[dict], rejected: list[dict]) -> tuple[Any, list[dict], list[dict]]:
     "Prompt and answers from two lists of turns, which may repeat the prompt"
     shared, a, b = _part_turns(chosen, rejected)
@@ -544,6 +576,8 @@ def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, 
     if type(chosen) is not type(rejected): bad(f'{names[0]} and {names[1]} are not of one kind',
         'write both as text, or both as turns')
     prompt: Any = _as_answer(_need(fmt, row, 'prompt')) if 'prompt' in fmt.columns else None
+    extra = _may_text(fmt, row, 'input') if isinstance(prompt, str) and 'input' in fmt.columns else ''
+    if extra: prompt = f'{prompt}\n\n{extra}'
     for name, x in zip(names, (chosen, rejected)):
         if isinstance(x, str) and not x.strip(): bad(f'{name} is empty', 'write the answer, or take the row out')
     if chosen == rejected or isinstance(chosen,
@@ -557,9 +591,8 @@ def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, 
         turns_of(rejected, names[1]))
     elif prompt is None: prompt, chosen, rejected = _part_text(chosen, rejected)
     elif 'repeats' in fmt.flags:
-        if not (chosen.startswith(prompt)
-            and rejected.startswith(prompt)): bad('chosen and rejected do not repeat the prompt, as the other rows do',
-            'write all rows in one way')
+        if not (chosen.startswith(prompt) and rejected.startswith(prompt)):
+            bad('chosen and rejected do not repeat the prompt, as the other rows do', 'write all rows in one way')
         chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
     prompt, chosen, rejected = _alike(_asked(fmt, row, prompt, fmt.columns.get('prompt', 'the shared prompt')),
         _answered(chosen, names[0]), _answered(rejected, names[1]))
@@ -575,10 +608,12 @@ def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     _no_tools(fmt, row)
     return _extra(fmt, row) | dict(prompt=out['prompt'])
 
-# %% ../../nbs/data/01_formats.ipynb #1a8c0cfc
+# %% ../../nbs/data/01_formats.ipynb #fac3708f
 MARKS = (('0', '1'), ('1', '2'), ('a', 'b'))   # what tells two columns of answers apart, at the end of their names
 SIGNED = ('overall_preference', 'preference_strength')   # negative: the first is better
-_TIES = re.compile(r'tie|both|neither|equal|same|none', re.I)
+_TIES = re.compile(r'^(tie|both|neither|equal|same|none|draw)|\b(tie|both)', re.I)
+_WRITERS = 'model|response|answer|assistant|completion|conversation|option|candidate'
+_NAMED = re.compile(rf'^\W*(?:{_WRITERS})?[\s_-]*(\w+?)\W*$', re.I)
 
 def marks_of(first: str, second: str) -> tuple[str, str] | None:
     "The marks that tell two columns apart, if their names are else the same"
@@ -586,24 +621,35 @@ def marks_of(first: str, second: str) -> tuple[str, str] | None:
     return next((m for m in MARKS if a.endswith(m[0]) and b.endswith(m[1]) and a[:-1] == b[:-1]
         and not (a[:-1] or '_')[-1].isdigit()), None)
 
+def number_of(value: Any) -> float | None:
+    "A number, also where it is written as text; None for anything else, and for NaN"
+    try: n = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
+    except ValueError: return None
+    return None if n is None or n != n else n
+
 def side_of(value: Any, marks: tuple[str, str], signed: bool = False) -> int | None:
     "0 or 1: which of two answers a verdict prefers; None for a tie; a DataError where it says neither"
-    if signed and isinstance(value, (int, float)): return None if value == 0 else int(value > 0)
-    if value is None or isinstance(value, str) and _TIES.search(value): return None
-    word = re.split(r'[^a-z0-9]+', str(int(value) if isinstance(value, float) and value.is_integer()
-        else value).strip().lower())[-1]
+    number = number_of(value)
+    if signed and number is not None: return None if number == 0 else int(number > 0)
+    if value is None or value != value or isinstance(value, str) and _TIES.search(value.strip()): return None
+    word = str(value).strip().lower() if number is None else f'{number:g}'
+    named = None if number is not None and number < 0 else _NAMED.match(word)
     for names in (marks, ('first', 'second'), ('left', 'right')):
-        if word in names: return names.index(word)
-    if word in '01' and marks == ('1', '2') and word == '0': return None   # 0 of 1 and 2: neither
-    bad(f'the verdict {value!r} names neither {marks[0]} nor {marks[1]}', 'write the mark of the better answer')
+        if named and named[1] in names: return names.index(named[1])
+    bad(f'the verdict {value!r} names neither {marks[0]} nor {marks[1]}',
+        'make columns chosen and rejected with processing_fn')
 
 def _better(fmt: Format, row: Mapping[str, Any]) -> int | None:
     "Which of the two answers of a row is better"
-    marks = marks_of(fmt.columns['first'], fmt.columns['second']) or ('', '')
-    if 'against' not in fmt.columns: return side_of(fmt.get(row, 'verdict'), marks,
-        plain_name(fmt.columns['verdict']) in SIGNED)
-    a, b = fmt.get(row, 'verdict'), fmt.get(row, 'against')   # a score, or a yes, for each
-    return None if a is None or b is None or a == b else int(b > a)
+    verdict = fmt.get(row, 'verdict')
+    if 'against' in fmt.columns:   # a score, or a yes, for each
+        a, b = (x if isinstance(x, bool) else number_of(x) for x in (verdict, fmt.get(row, 'against')))
+        return None if a is None or b is None or a == b else int(b > a)
+    models = [fmt.get(row, m) for m in ('first_model', 'second_model')]
+    if verdict is not None and verdict in models and models[0] != models[1]: return models.index(verdict)
+    marks = ('0', '1') if 'from_zero' in fmt.flags else marks_of(fmt.columns['first'], fmt.columns['second']) or ('',
+        '')
+    return side_of(verdict, marks, plain_name(fmt.columns['verdict']) in SIGNED)
 
 @_reader
 def _read_compared(fmt: Format, row: Mapping[str, Any]) -> dict:
@@ -639,7 +685,7 @@ def _read_ranked(fmt: Format, row: Mapping[str, Any]) -> dict:
     best, worst = (low, high) if number in RANK_KEYS else (high, low)
     return _preferred(fmt, row, best[1], worst[1], [f'the best of {column}', f'the worst of {column}'])
 
-# %% ../../nbs/data/01_formats.ipynb #66cb528a
+# %% ../../nbs/data/01_formats.ipynb #aeae082c
 def label_name(value: Any) -> str:
     "The name of a label, however it is written"
     if isinstance(value, str) and value.strip(): return value.strip()
@@ -664,7 +710,8 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
 def _read_label(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A text and the number of its label"
     value = fmt.get(row, 'label')
-    if 'unlabelled' in fmt.flags and value == -1: raise LeftOut('nobody labelled the row: its label is -1')
+    if 'unlabelled' in fmt.flags and value == -1 or value == '-':
+        raise LeftOut(f'nobody labelled the row: its label is {value}')
     texts = [_need_text(fmt, row, slot) for slot in ('text', 'second') if slot in fmt.columns]
     return dict(text='\n'.join(texts), label=_label_id(fmt.label_names, value))
 
@@ -677,6 +724,6 @@ def _read_tags(fmt: Format, row: Mapping[str, Any]) -> dict:
             'write one value for each token')
     if not tokens: bad(f'{fmt.columns["tokens"]} is empty', 'take the row out')
     if len(tokens) != len(tags): bad(f'{len(tokens)} tokens, but {len(tags)} tags', 'write one tag for each token')
-    if wrong := next((t for t in tokens if not isinstance(t, str) or not t),
-        None): bad(f'the token {wrong!r} is no text', 'write tokens as text')
+    wrong = [t for t in tokens if not isinstance(t, str) or not t]
+    if wrong: bad(f'the token {wrong[0]!r} is no text', 'write tokens as text')
     return dict(tokens=tokens, tags=[-100 if t == -100 else _label_id(fmt.label_names, t) for t in tags])

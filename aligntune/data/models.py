@@ -12,7 +12,7 @@ from ..core.errors import SpecError, did_you_mean
 # %% auto #0
 __all__ = ['MODELS', 'OpenModel', 'config_of', 'small_config']
 
-# %% ../../nbs/data/09_models.ipynb #7be39016
+# %% ../../nbs/data/09_models.ipynb #2c55dbef
 class OpenModel(NamedTuple):
     "A published model"
     name: str
@@ -25,55 +25,93 @@ class OpenModel(NamedTuple):
     system: str | None = None  # a system turn is written (own), has a default, goes into the question, or is refused
     template: str | None = None  # stem of the file among TRL's chat templates
 
-def _size(hidden: int, layers: int, heads: int, kv: int, mlp: int, vocab: int, context: int, tied: bool = False, **more: Any) -> dict[str, Any]:
+def _size(hidden: int, layers: int, heads: int, kv: int, mlp: int, vocab: int, context: int,
+          tied: bool = False, **more: Any) -> dict[str, Any]:
     "The usual names of a config"
-    return dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv, intermediate_size=mlp,
-                vocab_size=vocab, max_position_embeddings=context, tie_word_embeddings=tied) | more
+    return dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv,
+                intermediate_size=mlp, vocab_size=vocab, max_position_embeddings=context, tie_word_embeddings=tied) | more
 
 _LLAMA3, _QWEN = (128001, 128008, 128009), (151645, 151643)
-_LITE: dict[str, Any] = dict(q_lora_rank=None, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128, moe_intermediate_size=1408,
+_LITE: dict[str, Any] = dict(q_lora_rank=None, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128,
+                             moe_intermediate_size=1408,
              n_routed_experts=64, n_shared_experts=2, num_experts_per_tok=6, first_k_dense_replace=1)
-_EYE = dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, patch_size=14, image_size=896, vision_use_head=False)
+_EYE = dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16,
+            patch_size=14, image_size=896, vision_use_head=False)
 _GPT2 = dict(n_embd=768, n_layer=12, n_head=12, n_positions=1024, vocab_size=50257)
 
 MODELS: tuple[OpenModel, ...] = (
-    OpenModel('meta-llama/Llama-3.1-8B-Instruct', 'llama', 8_030_261_248, _size(4096, 32, 32, 8, 14336, 128256, 131072), _LLAMA3, 'both', 'missing', 'default', 'llama3_1'),
-    OpenModel('meta-llama/Llama-3.2-1B-Instruct', 'llama', 1_235_814_400, _size(2048, 16, 32, 8, 8192, 128256, 131072, True, head_dim=64), _LLAMA3, 'both', 'missing', 'default', 'llama3_2'),
-    OpenModel('meta-llama/Llama-3.3-70B-Instruct', 'llama', 70_553_706_496, _size(8192, 80, 64, 8, 28672, 128256, 131072), _LLAMA3, 'both', 'missing', 'default', 'llama3_1'),
-    OpenModel('Qwen/Qwen2.5-0.5B-Instruct', 'qwen2', 494_032_768, _size(896, 24, 14, 2, 4864, 151936, 32768, True), _QWEN, 'neither', 'own', 'default', 'qwen2_5'),
-    OpenModel('Qwen/Qwen2.5-7B-Instruct', 'qwen2', 7_615_616_512, _size(3584, 28, 28, 4, 18944, 152064, 32768), _QWEN, 'neither', 'own', 'default', 'qwen2_5'),
-    OpenModel('Qwen/Qwen3-0.6B', 'qwen3', 596_049_920, _size(1024, 28, 16, 8, 3072, 151936, 40960, True, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3'),
-    OpenModel('Qwen/Qwen3-8B', 'qwen3', 8_190_735_360, _size(4096, 36, 32, 8, 12288, 151936, 40960, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3'),
-    OpenModel('Qwen/Qwen3-4B-Instruct-2507', 'qwen3', 4_022_468_096, _size(2560, 36, 32, 8, 9728, 151936, 262144, True, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3_instruct_2507'),
-    OpenModel('Qwen/Qwen3-4B-Thinking-2507', 'qwen3', 4_022_468_096, _size(2560, 36, 32, 8, 9728, 151936, 262144, True, head_dim=128), _QWEN, 'neither', 'own', 'own'),
-    OpenModel('Qwen/Qwen3-30B-A3B', 'qwen3_moe', 30_532_122_624, _size(2048, 48, 32, 4, 6144, 151936, 40960, head_dim=128, moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8),
+    OpenModel('meta-llama/Llama-3.1-8B-Instruct', 'llama', 8_030_261_248,
+              _size(4096, 32, 32, 8, 14336, 128256, 131072), _LLAMA3, 'both', 'missing', 'default', 'llama3_1'),
+    OpenModel('meta-llama/Llama-3.2-1B-Instruct', 'llama', 1_235_814_400,
+              _size(2048, 16, 32, 8, 8192, 128256, 131072, True, head_dim=64), _LLAMA3, 'both', 'missing', 'default', 'llama3_2'),
+    OpenModel('meta-llama/Llama-3.3-70B-Instruct', 'llama', 70_553_706_496,
+              _size(8192, 80, 64, 8, 28672, 128256, 131072), _LLAMA3, 'both', 'missing', 'default', 'llama3_1'),
+    OpenModel('Qwen/Qwen2.5-0.5B-Instruct', 'qwen2', 494_032_768,
+              _size(896, 24, 14, 2, 4864, 151936, 32768, True), _QWEN, 'neither', 'own', 'default', 'qwen2_5'),
+    OpenModel('Qwen/Qwen2.5-7B-Instruct', 'qwen2', 7_615_616_512,
+              _size(3584, 28, 28, 4, 18944, 152064, 32768), _QWEN, 'neither', 'own', 'default', 'qwen2_5'),
+    OpenModel('Qwen/Qwen3-0.6B', 'qwen3', 596_049_920,
+              _size(1024, 28, 16, 8, 3072, 151936, 40960, True, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3'),
+    OpenModel('Qwen/Qwen3-8B', 'qwen3', 8_190_735_360,
+              _size(4096, 36, 32, 8, 12288, 151936, 40960, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3'),
+    OpenModel('Qwen/Qwen3-4B-Instruct-2507', 'qwen3', 4_022_468_096,
+              _size(2560, 36, 32, 8, 9728, 151936, 262144, True, head_dim=128), _QWEN, 'neither', 'own', 'own', 'qwen3_instruct_2507'),
+    OpenModel('Qwen/Qwen3-4B-Thinking-2507', 'qwen3', 4_022_468_096,
+              _size(2560, 36, 32, 8, 9728, 151936, 262144, True, head_dim=128), _QWEN, 'neither', 'own', 'own'),
+    OpenModel('Qwen/Qwen3-30B-A3B', 'qwen3_moe', 30_532_122_624,
+              _size(2048, 48, 32, 4, 6144, 151936, 40960, head_dim=128, moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8),
               _QWEN, 'neither', 'own', 'own', 'qwen3'),
-    OpenModel('google/gemma-2-2b-it', 'gemma2', 2_614_341_888, _size(2304, 26, 8, 4, 9216, 256000, 8192, True, head_dim=256), (1, 107), 'both', 'own', 'refused', 'gemma'),
-    OpenModel('google/gemma-3-1b-it', 'gemma3_text', 999_885_952, _size(1152, 26, 4, 1, 6912, 262144, 32768, True, head_dim=256), (1, 106), 'both', 'own', 'question', 'gemma3'),
-    OpenModel('google/gemma-3-4b-it', 'gemma3', 4_300_079_472, dict(text_config=_size(2560, 34, 8, 4, 10240, 262208, 131072, True, head_dim=256), vision_config=_EYE), (1, 106), 'both', 'own', 'question', 'gemma3'),
-    OpenModel('mistralai/Mistral-7B-Instruct-v0.3', 'mistral', 7_248_023_552, _size(4096, 32, 32, 8, 14336, 32768, 32768), (2,), 'both', 'missing', 'question'),
-    OpenModel('mistralai/Mistral-Small-24B-Instruct-2501', 'mistral', 23_572_403_200, _size(5120, 40, 32, 8, 32768, 131072, 32768, head_dim=128), (2,), 'both', None, 'default'),
-    OpenModel('mistralai/Mixtral-8x7B-Instruct-v0.1', 'mixtral', 46_702_792_704, _size(4096, 32, 32, 8, 14336, 32000, 32768, num_local_experts=8, num_experts_per_tok=2), (2,), 'both', 'missing'),
-    OpenModel('microsoft/Phi-3.5-mini-instruct', 'phi3', 3_821_079_552, _size(3072, 32, 32, 32, 8192, 32064, 131072), (32007, 32001, 32000), 'neither', 'eos', 'own', 'phi3_5'),
-    OpenModel('microsoft/Phi-4-mini-instruct', 'phi3', 3_836_021_760, _size(3072, 32, 24, 8, 8192, 200064, 131072, True, partial_rotary_factor=.75), (200020, 199999), 'neither', 'eos', 'own'),
-    OpenModel('microsoft/phi-4', 'phi3', 14_659_507_200, _size(5120, 40, 40, 10, 17920, 100352, 16384), None, 'neither', 'own', 'own'),
-    OpenModel('HuggingFaceTB/SmolLM2-135M-Instruct', 'llama', 134_515_008, _size(576, 30, 9, 3, 1536, 49152, 8192, True), (2,), 'neither', 'eos', 'default'),
-    OpenModel('HuggingFaceTB/SmolLM2-1.7B-Instruct', 'llama', 1_711_376_384, _size(2048, 24, 32, 32, 8192, 49152, 8192, True), (2,), 'neither', 'eos', 'default'),
-    OpenModel('HuggingFaceTB/SmolLM3-3B', 'smollm3', 3_075_098_624, _size(2048, 36, 16, 4, 11008, 128256, 65536, True), (128012,), 'neither', None, 'default'),
-    OpenModel('deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B', 'qwen2', 1_777_088_000, _size(1536, 28, 12, 2, 8960, 151936, 131072), (151643,), 'both', 'eos', 'own', 'deepseek_r1_distill'),
-    OpenModel('deepseek-ai/DeepSeek-R1-Distill-Llama-8B', 'llama', 8_030_261_248, _size(4096, 32, 32, 8, 14336, 128256, 131072), (128001,), 'both', 'eos', 'own', 'deepseek_r1_distill'),
-    OpenModel('deepseek-ai/DeepSeek-V2-Lite-Chat', 'deepseek_v2', 15_706_484_224, _size(2048, 27, 16, 16, 10944, 102400, 163840, **_LITE), (100001,), 'both', 'eos', 'own'),
-    OpenModel('allenai/OLMo-2-0425-1B-Instruct', 'olmo2', 1_484_916_736, _size(2048, 16, 16, 16, 8192, 100352, 4096), (100257,), 'template', 'own', 'own'),
-    OpenModel('allenai/OLMo-2-1124-7B-Instruct', 'olmo2', 7_298_617_344, _size(4096, 32, 32, 32, 11008, 100352, 4096), (100257,), 'template', 'own', 'own'),
-    OpenModel('allenai/OLMoE-1B-7B-0924-Instruct', 'olmoe', 6_919_161_856, _size(2048, 16, 16, 16, 1024, 50304, 4096, num_experts=64, num_experts_per_tok=8), (50279,), 'template', 'own', 'own'),
-    OpenModel('ibm-granite/granite-3.3-2b-instruct', 'granite', 2_533_539_840, _size(2048, 40, 32, 8, 8192, 49159, 131072, True), (0,), 'neither', 'eos', 'default'),
-    OpenModel('ibm-granite/granite-3.3-8b-instruct', 'granite', 8_170_864_640, _size(4096, 40, 32, 8, 12800, 49159, 131072, True), (0,), 'neither', 'eos', 'default'),
-    OpenModel('openai/gpt-oss-20b', 'gpt_oss', 20_914_757_184, _size(2880, 24, 64, 8, 2880, 201088, 131072, head_dim=64, num_local_experts=32, num_experts_per_tok=4),
+    OpenModel('google/gemma-2-2b-it', 'gemma2', 2_614_341_888,
+              _size(2304, 26, 8, 4, 9216, 256000, 8192, True, head_dim=256), (1, 107), 'both', 'own', 'refused', 'gemma'),
+    OpenModel('google/gemma-3-1b-it', 'gemma3_text', 999_885_952,
+              _size(1152, 26, 4, 1, 6912, 262144, 32768, True, head_dim=256), (1, 106), 'both', 'own', 'question', 'gemma3'),
+    OpenModel('google/gemma-3-4b-it', 'gemma3', 4_300_079_472,
+              dict(text_config=_size(2560, 34, 8, 4, 10240, 262208, 131072, True, head_dim=256), vision_config=_EYE), (1, 106), 'both', 'own', 'question', 'gemma3'),
+    OpenModel('mistralai/Mistral-7B-Instruct-v0.3', 'mistral', 7_248_023_552,
+              _size(4096, 32, 32, 8, 14336, 32768, 32768), (2,), 'both', 'missing', 'question'),
+    OpenModel('mistralai/Mistral-Small-24B-Instruct-2501', 'mistral', 23_572_403_200,
+              _size(5120, 40, 32, 8, 32768, 131072, 32768, head_dim=128), (2,), 'both', None, 'default'),
+    OpenModel('mistralai/Mixtral-8x7B-Instruct-v0.1', 'mixtral', 46_702_792_704,
+              _size(4096, 32, 32, 8, 14336, 32000, 32768, num_local_experts=8, num_experts_per_tok=2), (2,), 'both', 'missing'),
+    OpenModel('microsoft/Phi-3.5-mini-instruct', 'phi3', 3_821_079_552,
+              _size(3072, 32, 32, 32, 8192, 32064, 131072), (32007, 32001, 32000), 'neither', 'eos', 'own', 'phi3_5'),
+    OpenModel('microsoft/Phi-4-mini-instruct', 'phi3', 3_836_021_760,
+              _size(3072, 32, 24, 8, 8192, 200064, 131072, True, partial_rotary_factor=.75), (200020, 199999), 'neither', 'eos', 'own'),
+    OpenModel('microsoft/phi-4', 'phi3', 14_659_507_200,
+              _size(5120, 40, 40, 10, 17920, 100352, 16384), None, 'neither', 'own', 'own'),
+    OpenModel('HuggingFaceTB/SmolLM2-135M-Instruct', 'llama', 134_515_008,
+              _size(576, 30, 9, 3, 1536, 49152, 8192, True), (2,), 'neither', 'eos', 'default'),
+    OpenModel('HuggingFaceTB/SmolLM2-1.7B-Instruct', 'llama', 1_711_376_384,
+              _size(2048, 24, 32, 32, 8192, 49152, 8192, True), (2,), 'neither', 'eos', 'default'),
+    OpenModel('HuggingFaceTB/SmolLM3-3B', 'smollm3', 3_075_098_624,
+              _size(2048, 36, 16, 4, 11008, 128256, 65536, True), (128012,), 'neither', None, 'default'),
+    OpenModel('deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B', 'qwen2', 1_777_088_000,
+              _size(1536, 28, 12, 2, 8960, 151936, 131072), (151643,), 'both', 'eos', 'own', 'deepseek_r1_distill'),
+    OpenModel('deepseek-ai/DeepSeek-R1-Distill-Llama-8B', 'llama', 8_030_261_248,
+              _size(4096, 32, 32, 8, 14336, 128256, 131072), (128001,), 'both', 'eos', 'own', 'deepseek_r1_distill'),
+    OpenModel('deepseek-ai/DeepSeek-V2-Lite-Chat', 'deepseek_v2', 15_706_484_224,
+              _size(2048, 27, 16, 16, 10944, 102400, 163840, **_LITE), (100001,), 'both', 'eos', 'own'),
+    OpenModel('allenai/OLMo-2-0425-1B-Instruct', 'olmo2', 1_484_916_736,
+              _size(2048, 16, 16, 16, 8192, 100352, 4096), (100257,), 'template', 'own', 'own'),
+    OpenModel('allenai/OLMo-2-1124-7B-Instruct', 'olmo2', 7_298_617_344,
+              _size(4096, 32, 32, 32, 11008, 100352, 4096), (100257,), 'template', 'own', 'own'),
+    OpenModel('allenai/OLMoE-1B-7B-0924-Instruct', 'olmoe', 6_919_161_856,
+              _size(2048, 16, 16, 16, 1024, 50304, 4096, num_experts=64, num_experts_per_tok=8), (50279,), 'template', 'own', 'own'),
+    OpenModel('ibm-granite/granite-3.3-2b-instruct', 'granite', 2_533_539_840,
+              _size(2048, 40, 32, 8, 8192, 49159, 131072, True), (0,), 'neither', 'eos', 'default'),
+    OpenModel('ibm-granite/granite-3.3-8b-instruct', 'granite', 8_170_864_640,
+              _size(4096, 40, 32, 8, 12800, 49159, 131072, True), (0,), 'neither', 'eos', 'default'),
+    OpenModel('openai/gpt-oss-20b', 'gpt_oss', 20_914_757_184,
+              _size(2880, 24, 64, 8, 2880, 201088, 131072, head_dim=64, num_local_experts=32, num_experts_per_tok=4),
               (200002, 199999, 200012), 'neither', 'own', 'default', 'gptoss'),
-    OpenModel('TinyLlama/TinyLlama-1.1B-Chat-v1.0', 'llama', 1_100_048_384, _size(2048, 22, 32, 4, 5632, 32000, 2048), (2,), 'tokenizer', 'eos', 'own'),
-    OpenModel('tiiuae/Falcon3-1B-Instruct', 'llama', 1_669_408_768, _size(2048, 18, 8, 4, 8192, 131072, 8192, head_dim=256), (11,), 'neither', 'own', 'own'),
-    OpenModel('tiiuae/Falcon3-7B-Instruct', 'llama', 7_455_550_464, _size(3072, 28, 12, 4, 23040, 131072, 32768, head_dim=256), (11,), 'neither', 'own', 'own'),
-    OpenModel('zai-org/GLM-4-9B-0414', 'glm4', 9_400_279_040, _size(4096, 40, 32, 2, 13696, 151552, 32768, head_dim=128, attention_bias=True, partial_rotary_factor=.5),
+    OpenModel('TinyLlama/TinyLlama-1.1B-Chat-v1.0', 'llama', 1_100_048_384,
+              _size(2048, 22, 32, 4, 5632, 32000, 2048), (2,), 'tokenizer', 'eos', 'own'),
+    OpenModel('tiiuae/Falcon3-1B-Instruct', 'llama', 1_669_408_768,
+              _size(2048, 18, 8, 4, 8192, 131072, 8192, head_dim=256), (11,), 'neither', 'own', 'own'),
+    OpenModel('tiiuae/Falcon3-7B-Instruct', 'llama', 7_455_550_464,
+              _size(3072, 28, 12, 4, 23040, 131072, 32768, head_dim=256), (11,), 'neither', 'own', 'own'),
+    OpenModel('zai-org/GLM-4-9B-0414', 'glm4', 9_400_279_040,
+              _size(4096, 40, 32, 2, 13696, 151552, 32768, head_dim=128, attention_bias=True, partial_rotary_factor=.5),
               (151329, 151336, 151338), 'template', None, 'own'),
     OpenModel('openai-community/gpt2', 'gpt2', 124_439_808, _GPT2, (50256,), 'neither', 'missing'),
     OpenModel('microsoft/DialoGPT-small', 'gpt2', 124_439_808, _GPT2, (50256,), 'neither', 'missing', 'own'),
@@ -84,12 +122,14 @@ def config_of(
 ) -> Any:
     "The config of a published model, from the class that transformers has for it"
     found = next((m for m in MODELS if m.name == name), None)
-    if not found: raise SpecError(f'no model named {name!r} in the table', where='argument name', fix=did_you_mean(name, [m.name for m in MODELS]))
+    if not found:
+        raise SpecError(f'no model named {name!r} in the table', where='argument name',
+                        fix=did_you_mean(name, [m.name for m in MODELS]))
     return AutoConfig.for_model(found.kind, **found.config)
 
-# %% ../../nbs/data/09_models.ipynb #de4edcf0
-_CUT = dict(num_experts=4, num_local_experts=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, kv_lora_rank=16, qk_nope_head_dim=16,
-            qk_rope_head_dim=8, v_head_dim=16, head_dim=16, pad_token_id=None, bos_token_id=None, eos_token_id=None)
+# %% ../../nbs/data/09_models.ipynb #1739b83b
+_CUT = dict(num_experts=4, num_local_experts=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
+            kv_lora_rank=16, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=16, head_dim=16)
 _ALWAYS = 'pad_token_id', 'bos_token_id', 'eos_token_id'
 
 def small_config(
@@ -100,8 +140,11 @@ def small_config(
     context: int = 256  # longest row
 ) -> Any:
     "A config of the model's class with small numbers; the language model's alone where it also sees"
-    if model.kind == 'gpt2': return AutoConfig.for_model('gpt2', n_embd=hidden, n_layer=layers, n_head=4, n_positions=context, vocab_size=vocab, **dict.fromkeys(_ALWAYS))
+    none = dict.fromkeys(_ALWAYS)
+    if model.kind == 'gpt2':
+        return AutoConfig.for_model('gpt2', n_embd=hidden, n_layer=layers, n_head=4, n_positions=context, vocab_size=vocab, **none)
     text = model.config.get('text_config', model.config)
     kv = max(4*text['num_key_value_heads']//text['num_attention_heads'], 1)
     cut = _size(hidden, layers, 4, kv, 2*hidden, vocab, context, text['tie_word_embeddings'])
-    return AutoConfig.for_model('gemma3_text' if model.kind == 'gemma3' else model.kind, **text | cut | {k: v for k, v in _CUT.items() if k in text or k in _ALWAYS})
+    kind = 'gemma3_text' if model.kind == 'gemma3' else model.kind
+    return AutoConfig.for_model(kind, **text | cut | none | {k: v for k, v in _CUT.items() if k in text})

@@ -22,9 +22,9 @@ log = logging.getLogger('aligntune')
 IGNORE = -100  # the label of a token that is read but not trained
 
 # %% auto #0
-__all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'THOUGHTS', 'WAYS', 'ensure_template', 'Turn', 'Rendering', 'ChatTemplate', 'Shape',
-           'Run', 'ShapeFinder', 'FittingTemplate', 'TurnFinder', 'Spelling', 'control_tokens', 'strings_of', 'Text',
-           'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair', 'align_tags', 'cut']
+__all__ = ['log', 'IGNORE', 'PLAIN_TEMPLATE', 'THOUGHTS', 'WAYS', 'Places', 'ensure_template', 'Turn', 'Rendering',
+           'ChatTemplate', 'Shape', 'Run', 'ShapeFinder', 'FittingTemplate', 'TurnFinder', 'Spelling', 'control_tokens',
+           'strings_of', 'Text', 'labels_of', 'Encoder', 'Chats', 'Tokens', 'split_pair', 'align_tags', 'cut']
 
 # %% ../../nbs/data/02_tokens.ipynb #ac3b2271
 PLAIN_TEMPLATE = """{{ bos_token }}{% if tools %}{{ '### tools\\n' + tools | tojson + '\\n\\n' }}{% endif %}{% for m in messages %}{{ '### ' + m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}
@@ -49,8 +49,8 @@ def ensure_template(
     log.info(note)
     return note
 
-# %% ../../nbs/data/02_tokens.ipynb #d0c9f055
-_OPEN, _CLOSE = '\U0010FFFC', '\U0010FFFD'  # the last private characters of Unicode: those at U+E0A0 are drawn by terminals, and stand in contents
+# %% ../../nbs/data/02_tokens.ipynb #be6e9c5d
+_OPEN, _CLOSE = '\U0010FFFC', '\U0010FFFD'  # the last private characters: those at U+E0A0 are drawn by terminals
 
 def _show_marks(template: str) -> str:
     "The template with its generation marks written into the text, white-space control kept"
@@ -71,7 +71,7 @@ def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
             at += len(piece)
     return ''.join(out), spans
 
-# %% ../../nbs/data/02_tokens.ipynb #361f9297
+# %% ../../nbs/data/02_tokens.ipynb #4702ad10
 _PROBES = '\ue001', '\ue002', '\ue003'  # a question, an answer, another question: private characters that no template touches
 
 def _says(role: str, content: str) -> dict[str, Any]: return dict(role=role, content=content)
@@ -83,11 +83,13 @@ class Turn(NamedTuple):
     rest: str = ''  # what asking for an answer writes behind the opening, such as <think>
     asks: frozenset[str] = frozenset()  # control tokens that stand before a question and not after it
 
-_REFUSALS = (TemplateError, TypeError, KeyError, AttributeError, IndexError, ValueError)  # what a template raises over rows it wasn't made for
+#: what a template raises over rows it was not made for
+_REFUSALS = (TemplateError, TypeError, KeyError, AttributeError, IndexError, ValueError)
 
 def _in_parts(messages: list[dict]) -> list[dict]:
     "Contents that are text as lists of one part"
-    return [m | dict(content=[dict(type='text', text=m['content'])]) if isinstance(m.get('content'), str) else m for m in messages]
+    part = lambda text: dict(content=[dict(type='text', text=text)])
+    return [m | part(m['content']) if isinstance(m.get('content'), str) else m for m in messages]
 
 class Rendering:
     "A tokenizer's chat template, which renders conversations"
@@ -99,7 +101,7 @@ class Rendering:
 
     @cached_property
     def wants_parts(self) -> bool:
-        "Whether the template writes a content's words only where they stand in a list of parts, as those of vision models do"
+        "Whether the template writes words only where they stand in a list of parts, as those of vision models do"
         def shown(messages: list[dict]) -> bool:
             try: return all(m in self._apply(messages, None) for m in _PROBES[:2])
             except _REFUSALS: return False
@@ -108,8 +110,9 @@ class Rendering:
 
     def _apply(self, messages: list[dict], tools: list | None, **kwargs: Any) -> str:
         "The template, applied to messages as they are"
-        return self.tokenizer.apply_chat_template(messages, tools=tools or None, tokenize=False,  # type: ignore[return-value]
-                                                  **dict(chat_template=self.source) | self.kwargs | kwargs)
+        settings = dict(chat_template=self.source) | self.kwargs | kwargs
+        return self.tokenizer.apply_chat_template(  # type: ignore[return-value]
+            messages, tools=tools or None, tokenize=False, **settings)
 
     def raw(self, messages: list[dict], tools: list | None = None, ask: bool = False, marks: bool = False) -> str:
         "One rendering; errors are Jinja's"
@@ -135,7 +138,7 @@ class Rendering:
         names = sorted({t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
         return re.compile('|'.join(map(re.escape, names)) if names else r'(?!)')
 
-# %% ../../nbs/data/02_tokens.ipynb #19fa09ec
+# %% ../../nbs/data/02_tokens.ipynb #1c3e9d7c
 class ChatTemplate(Rendering):
     "A chat template that knows what it writes around an answer"
     @cached_property
@@ -143,12 +146,13 @@ class ChatTemplate(Rendering):
         "What the template writes around an answer, learnt from probes; None where the probes show nothing"
         q, a, q2 = _PROBES
         chat = [_says('user', q), _says('assistant', a), _says('user', q2)]
-        asked, only, one, two = self._try(chat[:1], None, True), self._try(chat[:1], None), self._try(chat[:2], None), self._try(chat, None)
+        asked, (only, one, two) = self._try(chat[:1], None, True), (self._try(chat[:n], None) for n in (1, 2, 3))
         if not (asked and only and one and two) or not asked.count(q) == one.count(a) == two.count(a) == 1: return None
         before_q, after_q = asked.split(q)
         opening = os.path.commonprefix([after_q, two.split(q)[1]])
         rest = after_q[len(opening):]
-        end_of_q = only.split(q)[1] if asked.startswith(only) else self._whole_tokens(os.path.commonprefix([only.split(q)[1], opening]))
+        end_of_q = only.split(q)[1]
+        if not asked.startswith(only): end_of_q = self._whole_tokens(os.path.commonprefix([end_of_q, opening]))
         if len(end_of_q) < len(opening): opening = opening[len(end_of_q):]
         asks = frozenset(self.control.findall(before_q)) - frozenset(self.control.findall(after_q))
         closing = one.split(a)[1] if two.startswith(one) else self._closing(one.split(a)[1], two.split(a)[1], asks)
@@ -161,10 +165,10 @@ class ChatTemplate(Rendering):
         return text is not None and _PROBES[1] not in text  # where it refuses, the rendering itself will say what is wrong
 
     def _closing(self, last: str, inner: str, asks: frozenset[str]) -> str:
-        "What closes an inner turn, where the last turn is closed in another way: up to the last control token that both write, or else the first, unless a question begins with it"
+        "What closes an inner turn where the last is closed otherwise: up to the last control token of both, or the first"
         both = self._whole_tokens(os.path.commonprefix([last, inner]))
         first = self.control.search(inner)
-        return both or (inner[:first.end()] if first and first.group() not in asks else '')
+        return both or (inner[:first.end()] if first and first.group() not in asks else '')  # a question begins with those
 
     def _whole_tokens(self, text: str) -> str:
         "`text` up to its last control token and the white space after it"
@@ -190,8 +194,9 @@ def _scan(text: str, turn: Turn, to_end: bool) -> list[tuple[int, int]]:
 
 def _in_order(spans: list[tuple[int, int]]) -> bool: return all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
 
-# %% ../../nbs/data/02_tokens.ipynb #6d908564
-_WORDS = 'content', 'reasoning_content', 'thinking', 'reasoning', 'arguments', 'text'  # fields of a message that hold words
+# %% ../../nbs/data/02_tokens.ipynb #3d257d9d
+#: fields of a message that hold words
+_WORDS = 'content', 'reasoning_content', 'thinking', 'reasoning', 'arguments', 'text'
 _TAG = re.compile(r'(\s*</?think(?:ing)?>\s*)')
 _MASK = re.compile('[\U00100000-\U0010FFFD]')
 
@@ -199,11 +204,13 @@ class Shape:
     "A conversation with private characters in the place of its words"
     def __init__(self, messages: list[dict], roles: Sequence[str] | None = None):
         self.words, self.owner = list[str](), list[int]()  # for each character the words it stands for, and the message
-        self.calls = dict[str, tuple[int, str]]()  # characters that stand in calls, with the message and the function's name
-        self.messages = [self._message(i, m) if roles is None or m['role'] in roles else m for i, m in enumerate(messages)]
+        self.calls = dict[str, tuple[int, str]]()  # characters in calls, with the message and the function's name
+        chosen = lambda m: roles is None or m['role'] in roles
+        self.messages = [self._message(i, m) if chosen(m) else m for i, m in enumerate(messages)]
 
     def _mask(self, i: int, words: str) -> str:
-        if len(self.words) >= 65_000: raise DataError('a conversation has more than 65,000 strings', where=f'turn {i+1}', fix='write its arguments as text')
+        if len(self.words) >= 65_000:
+            raise DataError('a conversation has more than 65,000 strings', where=f'turn {i+1}', fix='write its arguments as text')
         self.words.append(words)
         self.owner.append(i)
         return chr(0x100000 + len(self.words) - 1)
@@ -233,7 +240,7 @@ class Shape:
         self.calls |= {chr(0x100000 + k): (i, f['name']) for k in range(before, len(self.words))}
         return call | dict(function=inner) if 'function' in call else inner
 
-# %% ../../nbs/data/02_tokens.ipynb #0077ceb0
+# %% ../../nbs/data/02_tokens.ipynb #8076baab
 def _places(shape: str, text: str, words: Sequence[str]) -> list[int] | None:
     "For each place in a rendered shape the place in the rendered text; None where the two differ in more than words"
     out, at = list[int](), 0
@@ -244,13 +251,14 @@ def _places(shape: str, text: str, words: Sequence[str]) -> list[int] | None:
         at += len(piece)
         if k == len(pieces) - 1: break
         said = words[ord(shape[len(out)]) - 0x100000]
-        wanted = next((w for w in (said, json.dumps(said, ensure_ascii=False)[1:-1], json.dumps(said)[1:-1]) if text.startswith(w + pieces[k+1], at)), None)
+        ways = said, json.dumps(said, ensure_ascii=False)[1:-1], json.dumps(said)[1:-1]
+        wanted = next((w for w in ways if text.startswith(w + pieces[k+1], at)), None)
         if wanted is None: return None
         out.append(at)
         at += len(wanted)
     return [*out, len(text)] if at == len(text) else None
 
-# %% ../../nbs/data/02_tokens.ipynb #a0be3d8e
+# %% ../../nbs/data/02_tokens.ipynb #e9e285fb
 class Run(NamedTuple):
     "Words of one message that stand together in a rendered shape"
     owner: int
@@ -282,7 +290,7 @@ class ShapeFinder(ChatTemplate):
         if text is None: return None
         runs = _runs(text, shape.owner)
         order = list(dict.fromkeys(r.owner for r in runs if shape.messages[r.owner]['role'] != 'system'))
-        if order != sorted(order): return None  # an answer before its question: nothing of what precedes it could be told
+        if order != sorted(order): return None  # an answer before its question
         out = [(r.owner, self._start(shape, tools, text, runs, k), self._end(shape, tools, text, runs, k))
                for k, r in enumerate(runs) if shape.messages[r.owner]['role'] == 'assistant']
         return text, out
@@ -305,13 +313,15 @@ class ShapeFinder(ChatTemplate):
         r, following = runs[k], runs[k+1] if k + 1 < len(runs) else None
         gap = text[r.end:following.start if following else len(text)]
         if r.owner == len(shape.messages) - 1 and not following: return len(text)
-        if following and self.turn and shape.messages[following.owner]['role'] == 'assistant': gap = gap.partition(self.turn.opening)[0]
+        if following and self.turn and shape.messages[following.owner]['role'] == 'assistant':
+            gap = gap.partition(self.turn.opening)[0]
         done = shape.messages[:max(r.owner, runs[k-1].owner if k else 0) + 1]
         done[r.owner] = _without(done[r.owner], ''.join(text[x.start:x.end] for x in runs[k+1:] if x.owner == r.owner))
         last = (self._try(done, tools) or '').partition(text[r.end-1])[2]
-        closing = last if gap.startswith(last) else self._closing(last, gap, self.turn.asks if self.turn else frozenset())
-        if not self.control.search(last) and (m := re.compile(r'\s*(?:' + self.control.pattern + ')').match(gap, len(closing))): return r.end + m.end()
-        return r.end + len(closing)
+        asks = self.turn.asks if self.turn else frozenset()
+        closing = last if gap.startswith(last) else self._closing(last, gap, asks)
+        following_token = re.compile(rf'\s*(?:{self.control.pattern})').match(gap, len(closing))
+        return r.end + (following_token.end() if following_token and not self.control.search(last) else len(closing))
 
 # %% ../../nbs/data/02_tokens.ipynb #ec5cf8f0
 THOUGHTS = 'reasoning_content', 'thinking', 'reasoning'  # fields that hold an answer's thoughts
@@ -350,13 +360,13 @@ WAYS: dict[str, Callable[[list[dict]], list[dict]]] = {  # of writing a turn tha
     'content None and arguments as JSON text': lambda m: _AS_TEXT(_content(None)(m)),
     'identifiers of nine characters': lambda m: _numbered(_content('')(m))}
 
-# %% ../../nbs/data/02_tokens.ipynb #c07835fd
+# %% ../../nbs/data/02_tokens.ipynb #e2da052a
 class FittingTemplate(ShapeFinder):
     "A chat template to which rows are fitted"
     @cached_property
     def _known(self) -> dict[str, Any]: return {}  # what shapes that came before have shown
 
-    def _remembered(self, key: str, shape: Shape, tools: list | None, compute: Callable[[Shape, list | None], Any]) -> Any:
+    def _remembered(self, key: str, shape: Shape, tools: list | None, compute: Callable) -> Any:
         "`compute(shape, tools)`, once for rows of one shape"
         if len(self._known) > 1000: self._known.clear()
         name = json.dumps([key, shape.messages, tools], default=str)
@@ -371,7 +381,8 @@ class FittingTemplate(ShapeFinder):
 
     def fitted(self, messages: list[dict], tools: list | None = None) -> list[dict]:
         "The conversation in the way of writing it that this template shows whole"
-        messages = [self._with_thoughts(m) if m['role'] == 'assistant' and any(m.get(k) for k in THOUGHTS) else m for m in messages]
+        thinks = lambda m: m['role'] == 'assistant' and any(m.get(k) for k in THOUGHTS)
+        messages = [self._with_thoughts(m) if thinks(m) else m for m in messages]
         if not any(m.get('tool_calls') for m in messages): return messages
         lost = list[tuple[int, str]]()
         for way, change in WAYS.items():
@@ -385,16 +396,18 @@ class FittingTemplate(ShapeFinder):
             lost = lost or missing
         if not lost: return messages  # no way renders: the rendering itself will say why
         i, name = lost[0]
-        raise DataError(f'the chat template leaves out the call of {name!r} in turn {i+1}', why='the answer would be trained without it',
-                        fix='pass a chat_template that writes tool_calls, or write the calls into the content')
+        raise DataError(f'the chat template leaves out the call of {name!r} in turn {i+1}',
+                        why='the answer would be trained without it', fix='pass a chat_template that writes tool_calls, or write the calls into the content')
 
     @cached_property
     def thoughts(self) -> str | None:
-        "The field in which the template looks for an answer's thoughts: content where between tags, None where it shows none"
+        "The field in which the template looks for thoughts: content for those between tags, None where it shows none"
         q, a, t = _PROBES
-        for field, said in [(k, {k: t}) for k in THOUGHTS] + [('content', dict(content=f'<think>\n{t}\n</think>\n\n{a}'))]:
-            if field == 'content' and '</think>' not in self.source + ''.join(self.tokenizer.get_added_vocab()): continue
-            for more in ({}, dict(tool_calls=[dict(type='function', function=dict(name='f', arguments={}))])):  # some write them only beside a call
+        ways = {k: {k: t} for k in THOUGHTS}
+        if '</think>' in self.source + ''.join(self.tokenizer.get_added_vocab()): ways['content'] = dict(content=f'<think>\n{t}\n</think>\n\n{a}')
+        call = dict(type='function', function=dict(name='f', arguments={}))
+        for field, said in ways.items():
+            for more in ({}, dict(tool_calls=[call])):  # some write thoughts only beside a call
                 text = self._try([_says('user', q), _says('assistant', a) | said | more], None)
                 if text and t in text: return field
         return None
@@ -408,31 +421,36 @@ class FittingTemplate(ShapeFinder):
         if self.thoughts != 'content': return out | {self.thoughts: m[field]}
         return out | dict(content=f"<think>\n{m[field]}\n</think>\n\n{m.get('content') or ''}")
 
-# %% ../../nbs/data/02_tokens.ipynb #f4944176
+# %% ../../nbs/data/02_tokens.ipynb #4e4bb736
+Places = list[tuple[int, int, int]]  # (message, start, end) of stretches in a text
+
 class TurnFinder(FittingTemplate):
     "A chat template that knows which characters each assistant turn has in a rendering"
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[tuple[int, int, int]]]:
-        "The rendered conversation, and (message, start, end) for each assistant turn; two where words of others stand in a turn"
+        "The rendered conversation, and (message, start, end) of its answers; of one answer two where others speak in it"
         turns = [i for i, m in enumerate(messages) if m['role'] == 'assistant']
-        if turns and self.drops_text: raise DataError('the chat template leaves out contents that are plain text', why='not one word of an answer is in its rendering', fix='pass a chat_template that writes plain text')
+        if turns and self.drops_text:
+            raise DataError('the chat template leaves out contents that are plain text', why='not one word of an answer is in its rendering',
+                            fix='pass a chat_template that writes plain text')
         marked = list[tuple[int, int]]()
         if self.marked: text, marked = _read_marks(self.render(messages, tools, marks=True))
         else: text = self.render(messages, tools)
         found = self._by_opening(messages, tools, text, turns)
-        if not found or any(_TAG.match(text, start) for _, start, _ in found): found = self._by_shape(messages, tools, text) or found  # a flag in a question may decide who writes the tag
+        if not found or any(_TAG.match(text, start) for _, start, _ in found):  # a flag in a question may decide who writes the tag
+            found = self._by_shape(messages, tools, text) or found
         if {i for i, _, _ in found or ()} != set(turns): found = None
         if self.marked: return text, self._by_marks(messages, turns, text, marked, found)
-        if found is None: raise self._impossible(messages, 'neither openings nor the shape show where its turns begin and end')
+        if found is None: raise self._impossible(messages, 'neither openings nor the shape show where turns begin and end')
         return text, found
 
-    def _by_opening(self, messages: list[dict], tools: list | None, text: str, turns: list[int]) -> list[tuple[int, int, int]] | None:
+    def _by_opening(self, messages: list[dict], tools: list | None, text: str, turns: list[int]) -> Places | None:
         "The answers of a plain conversation: from each opening to the next closing"
         if not self.turn or not self.control.search(self.turn.closing) or tools or not _plain(messages): return None
         found = _scan(text, self.turn, to_end=messages[-1]['role'] == 'assistant')
         return [(i, *s) for i, s in zip(turns, found)] if len(found) == len(turns) and _in_order(found) else None
 
-    def _by_shape(self, messages: list[dict], tools: list | None, text: str) -> list[tuple[int, int, int]] | None:
-        "The answers by the conversation's shape; where a template looks at a question's words, only answers and results are masked"
+    def _by_shape(self, messages: list[dict], tools: list | None, text: str) -> Places | None:
+        "The answers by the conversation's shape; of answers and results alone where a template reads the questions"
         for roles in (None, ('assistant', 'tool')):
             shape = Shape(messages, roles)
             shown = self._remembered('answers', shape, tools, self.in_shape)
@@ -442,7 +460,8 @@ class TurnFinder(FittingTemplate):
             if places: return [(i, places[a], places[b]) for i, a, b in found if places[b] > places[a]]
         return None
 
-    def _by_marks(self, messages: list[dict], turns: list[int], text: str, marked: list[tuple[int, int]], found: list[tuple[int, int, int]] | None) -> list[tuple[int, int, int]]:
+    def _by_marks(self, messages: list[dict], turns: list[int], text: str, marked: list[tuple[int, int]],
+                  found: Places | None) -> Places:
         "The answers by the template's own marks: never more than the answers, and each with its end"
         if found is None:
             if len(marked) != len(turns): raise self._impossible(messages, f'it marks {len(marked)} stretches for {len(turns)} assistant turns')
@@ -452,19 +471,22 @@ class TurnFinder(FittingTemplate):
             inner = [(max(a, start), min(b, end)) for a, b in marked if a < end and b > start]
             if inner and not self.control.sub('', text[inner[-1][1]:end]).strip(): inner[-1] = (inner[-1][0], end)
             out += [(i, a, b) for a, b in inner]
-        if missing := set(turns) - {i for i, _, _ in out}: raise self._impossible(messages, f'it marks nothing in turn {min(missing) + 1}')
-        if out != [(i, a, b) for (i, *_), (a, b) in zip(found, marked)]: self._say_once('its generation marks are not taken as they are: the opening of an answer is not trained, its end is')
+        missing = set(turns) - {i for i, _, _ in out}
+        if missing: raise self._impossible(messages, f'it marks nothing in turn {min(missing) + 1}')
+        if out != [(i, a, b) for (i, *_), (a, b) in zip(found, marked)]:
+            self._say_once('its generation marks are not taken as they are: the opening of an answer is not trained, its end is')
         return out
 
     @cached_property
     def ends(self) -> list[str]:
-        "The control tokens that end an answer, before a question, before a tool's result and at the end; none that stands inside an answer as well"
+        "The control tokens that end an answer, and do not stand inside one as well"
         q, a, t = _PROBES
         call = dict(type='function', id='call00000', function=dict(name='f', arguments=dict(x=a)))
         result = _says('tool', q) | dict(name='f', tool_call_id='call00000')
         inner, last = set[str](), list[str]()
-        for chat in ([_says('user', q), _says('assistant', a)]*2, [_says('user', q), _says('assistant', a) | dict(reasoning_content=t)],
-                     [_says('user', q), dict(role='assistant', content='', tool_calls=[call]), result, _says('assistant', a)]):
+        ask, answer = _says('user', q), _says('assistant', a)
+        for chat in ([ask, answer]*2, [ask, answer | dict(reasoning_content=t)],
+                     [ask, answer | dict(content='', tool_calls=[call]), result, answer]):
             try: text, spans = self.spans(self.fitted(chat))
             except DataError: continue  # a template without tools, or one that cannot be told: its rows will say so
             for x in (text[start:end] for _, start, end in spans):
@@ -620,7 +642,7 @@ class Encoder:
             ids = [*ids, self.eos]
         return ids, ranges
 
-# %% ../../nbs/data/02_tokens.ipynb #fb07355c
+# %% ../../nbs/data/02_tokens.ipynb #a333ad9b
 def _neighbours_joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     "Stretches of which one begins where another ends as one, so that a token across both is counted once"
     out = spans[:1]
@@ -633,8 +655,8 @@ def _begun(template: TurnFinder, messages: list[dict], tools: list | None) -> st
     said, (_, start, end) = messages[-1].get('content') or '', spans[-1]
     for words in (said, said.strip()):
         if words and (at := text.rfind(words, start, end)) >= 0: return text[:at + len(words)]
-    raise DataError('the last turn is an answer that cannot be continued', where=f'turn {len(messages)}', why='its words are not in what the chat template writes',
-                    fix='end the conversation with a question')
+    raise DataError('the last turn is an answer that cannot be continued', where=f'turn {len(messages)}',
+                    why='its words are not in what the chat template writes', fix='end the conversation with a question')
 
 class Chats:
     "A tokenizer, its template and what is trained: turns conversations and string pairs into texts with trained characters"
@@ -645,14 +667,16 @@ class Chats:
     ):
         self.tokenizer, self.train_on, self.system_prompt = tokenizer, train_on, system_prompt
         self.template = TurnFinder(tokenizer) if tokenizer.chat_template else None
-        self.for_tools = TurnFinder(tokenizer, 'tool_use') if isinstance(tokenizer.chat_template, dict) and 'tool_use' in tokenizer.chat_template else self.template
+        named = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {}
+        self.for_tools = TurnFinder(tokenizer, 'tool_use') if 'tool_use' in named else self.template
         self.spell = Spelling(tokenizer, control_tokens(tokenizer, self.template))
         self.encoder = Encoder(tokenizer, self.spell)
 
     @cached_property
     def stop_ids(self) -> list[int]:
         "The tokens that end an answer: the EOS, and the control tokens that the template ends one with"
-        ids = [self.tokenizer.eos_token_id, *(self.tokenizer.convert_tokens_to_ids(n) for t in (self.template, self.for_tools) if t for n in t.ends)]
+        names = [n for t in (self.template, self.for_tools) if t for n in t.ends]
+        ids = [self.tokenizer.eos_token_id, *(self.tokenizer.convert_tokens_to_ids(n) for n in names)]
         return list(dict.fromkeys(i for i in ids if i is not None))
 
     def messages(self, prompt: str | list[dict], completion: str | list[dict] | None = None) -> list[dict] | None:

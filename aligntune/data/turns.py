@@ -17,8 +17,9 @@ __all__ = ['WHO', 'SAID', 'SPEAKERS', 'ROLES', 'ASKS', 'REPLIES', 'TRANSCRIPTS',
 # %% ../../nbs/data/00b_turns.ipynb #afb57620
 from ..core.errors import DataError, nearest
 
-# %% ../../nbs/data/00b_turns.ipynb #21989a1a
-WHO, SAID = ('role', 'from', 'speaker'), ('content', 'value', 'text')   # keys of a turn's speaker and of its words
+# %% ../../nbs/data/00b_turns.ipynb #f9bd1731
+WHO, SAID = ('role', 'from', 'speaker', 'author', 'sender'), ('content', 'value', 'text',
+    'message')   # keys of a turn's speaker and of its words
 SPEAKERS = dict(
     user='user human prompter customer instruction question patient', system='system developer',
     assistant='assistant gpt chatgpt bing bard model bot ai function_call response answer doctor',
@@ -29,9 +30,11 @@ def bad(what: str, fix: str = '') -> NoReturn:
     "Refuse a row"
     raise DataError(what, fix=fix)
 
+def _plain(word: Any) -> str: return re.sub(r'[\s-]+', '_', str(word).strip().lower())
+
 def role_of(word: Any, turn: int) -> str:
     "The role that a word means"
-    name = re.sub(r'[\s-]+', '_', str(word).strip().lower())
+    name = _plain(word)
     if isinstance(word, str) and name in ROLES: return ROLES[name]
     bad(f'turn {turn} has the unknown role {word!r}', f'did you mean {nearest(name, SPEAKERS, 1)[0]}?')
 
@@ -74,7 +77,7 @@ def _loads(text: str | None, turn: int) -> Any:
     except ValueError: bad(f'turn {turn} is a function call that is not JSON',
         'write {"name": ..., "arguments": {...}}')
 
-# %% ../../nbs/data/00b_turns.ipynb #9c7b51ae
+# %% ../../nbs/data/00b_turns.ipynb #d6213a07
 def _keys(m: Mapping) -> tuple[str, str]:
     "The keys of a turn's speaker and of its words"
     who = next((k for k in WHO if m.get(k) is not None), WHO[0])
@@ -89,8 +92,9 @@ def turn_of(m: Any, turn: int) -> dict:
     who, said = _keys(m)
     if m.get(who) is None: bad(f'turn {turn} has no {who!r}; it has: {", ".join(map(str, m)) or "nothing"}',
         f'write {{"{who}": ..., "{said}": ...}}')
-    role, text, calls = role_of(m[who], turn), _words(m.get(said), turn), json_value(m.get('tool_calls'))
-    if m[who] == 'function_call': text, calls = '', _loads(text, turn)
+    role, text = role_of(m[who], turn), _words(m.get(said), turn)
+    calls = json_value(m.get('tool_calls') or m.get('function_call'))
+    if _plain(m[who]) == 'function_call': text, calls = '', _loads(text, turn)
     if calls: calls = _calls(calls, turn)
     if calls and role != 'assistant': bad(f'turn {turn} is by the {role} and calls tools',
         'only the assistant calls tools')
@@ -98,10 +102,10 @@ def turn_of(m: Any, turn: int) -> dict:
         'write the text, or take the turn out')
     if not calls and role != 'tool' and not (text or '').strip(): bad(f'turn {turn} ({role}) has empty content',
         'write the text, or take the turn out')
-    rest = {k: v for k, v in m.items() if v is not None and k not in (who, said, 'tool_calls')}
+    rest = {k: v for k, v in m.items() if v is not None and k not in (who, said, 'tool_calls', 'function_call')}
     return dict(role=role, content=text or '') | (dict(tool_calls=calls) if calls else {}) | rest
 
-# %% ../../nbs/data/00b_turns.ipynb #044e045e
+# %% ../../nbs/data/00b_turns.ipynb #59e8b325
 ASKS = ('user', 'human', 'input', 'prompt', 'question', 'instruction',
     'query')   # keys of a question, where one object holds both
 REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completion')
@@ -109,7 +113,15 @@ REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completio
 def listed(value: Any) -> Any:
     "A list that stands in a table's cell as JSON text, read; one turn alone as a list; anything else as it is"
     value = json_value(value)
-    return [value] if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping): return _rows_of(value) or [dict(value)]
+    texts = isinstance(value, list) and value and all(isinstance(v, str) and v.lstrip()[:1] == '{' for v in value)
+    return [json_value(v) for v in value] if texts else value
+
+def _rows_of(columns: Mapping) -> list[dict] | None:
+    "The turns of an object that holds one list for each of their keys, as Arrow gives them"
+    lists = [v for v in columns.values() if isinstance(v, list)]
+    if len(lists) < len(columns) or len({*map(len, lists)}) != 1 or not {*WHO, *ASKS} & {*columns}: return None
+    return [dict(zip(columns, values)) for values in zip(*lists)]
 
 def _exchange(m: Mapping) -> tuple[str, str] | None:
     "The keys of the question and of the answer, in an object that holds both"
@@ -149,7 +161,13 @@ def turns_of(value: Any, what: str = 'messages') -> list[dict]:
     if kind == 'pairs': return [t for i, m in enumerate(value, 1) for t in _of_pair(m, i)]
     if kind == 'texts': return [turn_of(dict(role=('user', 'assistant')[i % 2], content=t), i + 1) for i,
         t in enumerate(value)]
-    return [turn_of(m, i) for i, m in enumerate(value, 1)]
+    return [turn_of(m, i) for i, m in enumerate(value, 1) if not _says_nothing(m)]
+
+def _says_nothing(m: Any) -> bool:
+    "Whether a turn is a system turn without words, as many sets have it in every row"
+    if not isinstance(m, Mapping): return False
+    who, said = _keys(m)
+    return _plain(m.get(who)) == 'system' and isinstance(m.get(said), str) and not m[said].strip()
 
 # %% ../../nbs/data/00b_turns.ipynb #c919a9cb
 def conversation(turns: list[dict], answered: bool = True) -> list[dict]:
@@ -171,7 +189,7 @@ def ends_answered(value: Any) -> bool:
     last = value[-1] if kind else {}
     return isinstance(last, Mapping) and ROLES.get(str(last.get(_keys(last)[0])).lower()) == 'assistant'
 
-# %% ../../nbs/data/00b_turns.ipynb #efb12e77
+# %% ../../nbs/data/00b_turns.ipynb #6150896a
 @dataclass(frozen=True)
 class Marks:
     "How a transcript shows who speaks"
@@ -192,7 +210,8 @@ TRANSCRIPTS = (
     _marks('### Human: ... ### Assistant: ...', r'(?:^|\s*)###\s*(%s): ?', user='Human User Instruction Question',
         assistant='Assistant Response Answer Bot GPT',
            system='System'),
-    _marks('USER: ... ASSISTANT: ...', r'(?:^|\s+)(%s): ?', user='USER HUMAN', assistant='ASSISTANT GPT',
+    _marks('USER: ... ASSISTANT: ...', r'(?:^|\n\s*|</s>\s*|(?<=[.!?]) +)(%s): ?', user='USER HUMAN',
+        assistant='ASSISTANT GPT',
         system='SYSTEM', tool='FUNCTION_RESPONSE'),
     _marks('<human>: ... <bot>: ...', r'(?:^|\s*)<(%s)>:? ?', user='human user', assistant='bot assistant',
         system='system'),
@@ -219,7 +238,7 @@ def transcript(text: str) -> list[dict]:
     "The turns of a transcript; the last one may be empty"
     found = _speakers(text)
     if found is None: bad('the text is no transcript: no speaker\'s mark stands at its start',
-        f'start it with "{TRANSCRIPTS[0].example}"')
+        f"start it with '{TRANSCRIPTS[0].example}'; data_format='text' keeps texts whole")
     marks, words = found
     _, *bits = marks.find(words).split(text.lstrip())
     return [dict(role=marks.roles[w], content=t.strip()) for w, t in zip(bits[::2], bits[1::2])]
@@ -245,12 +264,13 @@ def texts_in(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [t for v in value for t in texts_in(v)] if isinstance(value,
         (list, tuple)) else []
 
-# %% ../../nbs/data/00b_turns.ipynb #d2274e92
+# %% ../../nbs/data/00b_turns.ipynb #b0482d86
 def boxed_answer(text: str) -> str | None:
     r"What the last \boxed{} of a text holds, braces balanced; None where there is none"
-    i, depth = text.rfind(r'\boxed{'), 0
-    if i < 0: return None
-    for j in range(i + 6, len(text)):
-        depth += (text[j] == '{') - (text[j] == '}')
-        if depth == 0: return text[i + 7:j].strip()
+    marks = [*re.finditer(r'\\(?:boxed|fbox)(?:\s*\{|\s+(\w+))', text)]
+    if not marks or marks[-1][1]: return marks[-1][1] if marks else None
+    depth, start = 1, marks[-1].end()
+    for i in range(start, len(text)):
+        depth += (text[i] == '{') - (text[i] == '}')
+        if not depth: return text[start:i].strip()
     return None
