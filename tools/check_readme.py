@@ -3,14 +3,10 @@ import os, re, subprocess, sys, tempfile
 from common import report, root
 
 STAND_INS = '''
-import json
-from pathlib import Path
 from aligntune.data.tiny import save_tiny
+from aligntune.data.zoo import save_zoo
 save_tiny('Qwen/Qwen3-0.6B', 'qwen3', 'chatml', hidden=32, layers=1)
-rows = [dict(instruction=f'Add {a} and {b}.', input='', output=str(a+b)) for a in range(4) for b in range(4)]
-Path('tatsu-lab/alpaca').mkdir(parents=True)
-Path('tatsu-lab/alpaca/train.jsonl').write_text(''.join(json.dumps(r) + chr(10) for r in rows))
-Path('sums.jsonl').write_text(''.join(json.dumps(dict(prompt=f'{a}+{b}=', answer=str(a+b))) + chr(10) for a in range(3) for b in range(4)))
+assert [*save_zoo('.', 'tatsu-lab/alpaca', 'openai/gsm8k')]
 '''
 
 def run(code, folder):

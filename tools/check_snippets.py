@@ -1,12 +1,13 @@
-"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns.
+"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns;
+what the walkthroughs read, which is trained on a GPU only, is read from such data sets too.
 
     python tools/check_snippets.py [--limit S] [--workers N] [NAME ...]
 
 Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must end
 as a finished run with a finite loss and changed weights; a refusal must say why."""
-import argparse, contextlib, json, math, os, shutil, signal, sys, tempfile, time
+import argparse, ast, contextlib, json, math, os, re, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
-from common import report, root, warm
+from common import cells, notebooks, report, root, warm
 
 os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
 ROWS = 12   # of each data set
@@ -14,14 +15,15 @@ ROWS = 12   # of each data set
 def world(folder):
     """Tiny models and data sets under the names that the blocks use. Random weights of one layer with a few hundred tokens, so
     nothing is said of what is learned; a model called bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
-    from aligntune.data.tiny import save_tiny, tiny_model, tiny_tokenizer
+    from aligntune.data.tiny import _no_bars, save_tiny, tiny_model, tiny_tokenizer
     from aligntune.data.zoo import chat, numbered, save_zoo
     small = dict(hidden=32, layers=1, context=1024)
     with contextlib.chdir(folder):
         tokenizer = tiny_tokenizer('base', context=1024)
         model = tiny_model('gpt2', tokenizer, **small)
         tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None   # as DialoGPT: no pad token, no chat template
-        for saved in (model, tokenizer): saved.save_pretrained('microsoft/DialoGPT-small')
+        with _no_bars(): model.save_pretrained('microsoft/DialoGPT-small')
+        tokenizer.save_pretrained('microsoft/DialoGPT-small')
         for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'): save_tiny(name, 'llama', **small)
         save_tiny('your-reward-model', 'llama', task='classify', num_labels=1, **small)
         assert [*save_zoo('.', 'tatsu-lab/alpaca', 'Anthropic/hh-rlhf', n=ROWS)]
@@ -74,11 +76,9 @@ def child(snippet, folder, log):
     os.chdir(folder)
     os.environ |= dict(ALIGNTUNE_CACHE=str(folder/'rows'), TMPDIR=str(folder))
     try: problem = attempt(snippet)
-    except BaseException:
-        import traceback
-        problem = traceback.format_exc()
-    if problem: print(problem, file=sys.__stderr__, flush=True)
-    os._exit(bool(problem))
+    except BaseException: problem = traceback.format_exc()
+    if problem: (folder/'problem').write_text(problem)
+    sys.stdout.flush(); os._exit(bool(problem))
 
 def run(snippets, place, limit, workers):
     "Run blocks, some at a time; {name: problems}"
@@ -88,22 +88,54 @@ def run(snippets, place, limit, workers):
             name = next(iter(todo)); snippet = todo.pop(name)
             folder = place/f'run{len(results) + len(running)}'
             shutil.copytree(place/'world', folder)
-            log = folder/'log'
+            log = folder/'log'; log.touch()
             pid = os.fork()
             if not pid: child(snippet, folder, log)
             running[pid] = name, folder, log, time.time()
         time.sleep(.05)
         for pid, (name, folder, log, start) in list(running.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, used = os.wait4(pid, os.WNOHANG)
             took = time.time() - start
             if not done and took < limit: continue
-            said = log.read_text()[-3000:] if log.exists() else ''
-            if not done:
-                os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
-                results[name] = [f'{name}: stopped after {limit} s\n{said}']
-            else: results[name] = [f'{name}: {said or f"died with status {status}"}'] if status else []
+            if not done: os.killpg(pid, signal.SIGKILL); os.waitpid(pid, 0)
+            problem = f'stopped after {limit} s' if not done else f'died with status {status}' if status else ''
+            if (folder/'problem').exists(): problem = (folder/'problem').read_text()
+            results[name] = [f'{name}: {problem}\n{log.read_text()[-2000:]}'] if problem else []
             del running[pid]
-            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s  {name}', flush=True)
+            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s, {used.ru_utime + used.ru_stime:4.1f} s of a core  {name}', flush=True)
+    return results
+
+def for_real(path):
+    "What a walkthrough sets where it is no test: its variables, and the tasks of its algorithms"
+    from aligntune.data.formats import task_of
+    code, space = [c['source'] for c in cells(path) if c['cell_type'] == 'code'], {}
+    for source in (c for c in code if 'if SMOKE:' in c):
+        branch = next(n for n in ast.parse(source).body if isinstance(n, ast.If) and ast.unparse(n.test) == 'SMOKE')
+        if branch.orelse: exec(compile(ast.Module(branch.orelse, []), str(path), 'exec'), space); break
+    text = '\n'.join(code)
+    named = [a or b for a, b in re.findall(r"algorithm='(\w+)'|ALGORITHMS = .*\['(\w+)'", text)]
+    kind = 'text_classification' if "task_type='text_classification'" in text else None
+    return space, {task_of(a, kind) for a in named or ['sft']}
+
+def walkthroughs(folder):
+    "{walkthrough: problems} of reading the data sets that they name"
+    from aligntune.core.errors import AligntuneError
+    from aligntune.data.recognise import recognise
+    from aligntune.data.sources import read
+    from aligntune.data.zoo import ZOO, save_zoo
+    results = {}
+    with contextlib.chdir(folder):
+        for path in (p for p in notebooks() if p.parts[1] == 'walkthroughs'):
+            space, tasks = for_real(path)
+            names = sorted({v for v in space.values() if isinstance(v, str) and '/' in v and v in ZOO})
+            unknown = [v for k, v in space.items() if k in ('DATA', 'NEW', 'OLD', 'PAIRS') and isinstance(v, str) and v not in ZOO]
+            results[path.stem] = [f'{path}: the zoo has no {v}, so nobody knows what is read from it' for v in unknown]
+            for name in [*save_zoo('.', *names)] if names else []:
+                subset = space.get('SETTINGS', {}).get('subset') if ZOO[name].config else None
+                for task in tasks:
+                    try: recognise(read(name, task=task, subset=subset), task)
+                    except AligntuneError as e: results[path.stem].append(f'{path}: {name} for {task}: {e}')
+            if names: print(f'read           {path.stem}: {", ".join(names)}')
     return results
 
 if __name__ == '__main__':
@@ -118,4 +150,5 @@ if __name__ == '__main__':
         (Path(d)/'world').mkdir()
         world(Path(d)/'world')
         results = run({n: SNIPPETS[n] for n in a.names or SNIPPETS}, Path(d), a.limit, a.workers)
-    report(results, f'{len(results)} blocks')
+        if not a.names: results |= walkthroughs(Path(d))
+    report(results, f'{len(results)} blocks and walkthroughs')

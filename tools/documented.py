@@ -142,7 +142,7 @@ trainer = create_rl_trainer(
     learning_rate=1e-6
 )
 trainer.train()
-''', LLAMA, steps=12)
+''', LLAMA, steps=48)   # each batch is used in four epochs
 
 # Support matrix
 
@@ -229,7 +229,7 @@ from aligntune import create_algorithm
 
 algorithm = create_algorithm("sft", backend_name="instructlab-training")
 result = algorithm.train(model_path="./model", data_path="./data.jsonl", ckpt_output_dir="./output")
-''', 'model', steps=1)
+''', 'model', steps=3)
 
 _add('hub: osft', '''
 from aligntune import osft

@@ -11,6 +11,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'types': ('mypy on the exported package', [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),
     'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
+    'snippets': ('the code of the documentation that this project implements runs as it stands', [py, 'tools/check_snippets.py']),
     'lessons': ('notebooks run as they stand (the long ones: below)', [py, 'tools/run_notebooks.py']),
     'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
     'browser': ('widgets in a real browser', [py, 'tools/browser.py']),

@@ -36,6 +36,7 @@ from aligntune.core.capability import matrix_markdown
 Markdown(matrix_markdown(('trl', 'unsloth')))
 '''
 TINY = "# %% [markdown]\n# Tiny\n\n> Stands in for the maker of tiny models\n\n# %%\n#| default_exp data.tiny\n\n# %%\n#| export\ndef save_tiny(path: str, *args: str, **kwargs: int) -> str:\n    \"Nothing\"\n    return path\n\n# %%\nassert save_tiny('x') == 'x'\n"
+ZOO = TINY.replace('Tiny', 'Zoo').replace('tiny models', 'data sets').replace('tiny', 'zoo')
 INIT = "# %% [markdown]\n# Package\n\n> Small\n\n# %%\n#| default_exp __init__\n\n# %%\n#| export\n__version__ = '0'\n\n# %%\nassert __version__\n"
 
 def python(tree, *args, **env):
@@ -51,7 +52,7 @@ def small(tree):
     for part in ('_quarto.yml', 'styles', 'core/00_errors.ipynb', 'core/01_capability.ipynb'):
         (tree/'nbs'/part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (root/'nbs'/part).is_dir() else shutil.copy)(root/'nbs'/part, tree/'nbs'/part)
-    make(tree/INDEX, FRONT); make(tree/'nbs/00_package.ipynb', INIT); make(tree/'nbs/data/06_tiny.ipynb', TINY)
+    make(tree/INDEX, FRONT); make(tree/'nbs/00_package.ipynb', INIT); make(tree/'nbs/data/06_tiny.ipynb', TINY); make(tree/'nbs/data/08_zoo.ipynb', ZOO)
     ok = [python(tree, '-c', 'from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; nbdev_export(); nbdev_clean()'),
           python(tree, 'tools/nb.py', INDEX), python(tree, 'tools/website.py', '--sidebar'), python(tree, 'tools/check_site.py', '--readme')]
     assert not any(rc for rc, _ in ok), '\n'.join(out for _, out in ok)
@@ -119,6 +120,11 @@ def readme(t):
     edit(t, 'README.md', "print('two')", "from aligntune.core.errors import SpecErrror"); edit(t, 'README.md', 'GSPO', 'GSP0')
     return ['Python block 2: .*\n*(?s:.*)SpecErrror', 'the support matrix lacks .*GSPO']
 
+def snippets(t):
+    edit(t, 'aligntune/core/trainer.py', 'self.result = self.session.train(resume_from_checkpoint, allow_changes)', 'pass')
+    edit(t, 'aligntune/core/capability.py', "(cell.asked == 'refuse' or not f.allow_fallback): raise", 'False: raise')
+    return ['selection: BackendType: it left no run in output', 'matrix: GSPO with Unsloth: it is refused without the word GSPO: model_name is missing']
+
 def lessons(t):
     own = '\n# %%\n#| export\nONE = 1\n'   # as a page that defines something
     make(t/'nbs/core/09_hang.ipynb', '# %% [markdown]\n# Hang\n\n> Sleeps\n\n# %%\nimport time\n\n# %%\ntime.sleep(1000)\n' + own)
@@ -131,15 +137,21 @@ def package(t):
     (t/'aligntune/core/idle.py').write_text('def idle():\n' + '    idle()\n'*400)
     return [rf'{ERRORS} cell \d+:', r'line coverage \d+\.\d % is under 90 %']
 
-PLANTS = dict(export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, documented=documented, types=types, site=site, readme=readme, lessons=lessons, package=package)
+PLANTS = dict(export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, documented=documented, types=types, site=site, readme=readme, snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
+
+WHOLE = ('snippets',)   # checks that need the whole package
 
 def command(name, planted):
     "The command line of a check, without the interpreter"
-    return CHECKS[CHECK_OF.get(name, name)][1][1:] + (['--limit', '20'] if planted and name == 'lessons' else [])
+    return CHECKS[CHECK_OF.get(name, name)][1][1:] + (['--limit', '20'] if planted and name == 'lessons' else []) + \
+        (['selection: BackendType', 'matrix: GSPO with Unsloth'] if name == 'snippets' else [])
 
 def attempt(name, scratch, base):
     "Problems of one check: it must pass on the small project and name each planted fault"
+    if name in WHOLE:
+        base = shutil.copytree(base, scratch/f'{name}-base')
+        shutil.copytree(root/'aligntune', base/'aligntune', dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
     rc, out = python(base, *command(name, False)) if name not in CHECK_OF else (0, '')
     if rc: return [f'tools/test_checks.py: {name} fails without a fault:\n{out[-1500:]}']
     tree = scratch/name
