@@ -500,7 +500,7 @@ def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
                         why='they are texts, not classes', fix=f'name the column of the classes: column_mapping={{"yours": "{slot}"}}')
     return in_order(seen), missing
 
-# %% ../../nbs/data/01b_recognise.ipynb #3904849e
+# %% ../../nbs/data/01b_recognise.ipynb #be8a8d15
 def _last_answers(shape: Shape, slots: Mapping[str, str], head: Rows) -> list[str]:
     "The answers that end the conversations, where a conversation is asked from"
     ask = next(iter(shape.needs))
@@ -526,7 +526,7 @@ def _pair_flags(slots: Mapping[str, str], head: Rows) -> set[str]:
     sides = [slots.get(a) or slots.get(b) for a, b in (('chosen', 'first'), ('rejected', 'second'))]
     rows = [(value_at(r, slots.get('prompt')), *(value_at(r, c) for c in sides)) for r in head]
     texts = [r for r in rows if isinstance(r[1], str) and isinstance(r[2], str)]
-    if _mostly(lambda r: is_transcript(r[1]) or is_transcript(r[0]), rows): return {'transcript'}
+    if _mostly(lambda r: is_transcript(r[1]) or is_transcript(r[0]), rows): return {'transcript'} if 'prompt' in slots else {'transcript', 'shared'}
     if 'prompt' not in slots: return {'shared'}
     starts = lambda p, x: isinstance(p, str) and p.strip() and x.startswith(p) and x.strip() != p.strip()
     return {'repeats'} if _mostly(lambda r: starts(r[0], r[1]) and starts(r[0], r[2]), texts, _SHARE - .01) else set()
@@ -560,7 +560,7 @@ def _structured(feature: Any) -> bool:
     return isinstance(feature, dict) or isinstance(feature, list) or hasattr(feature,
         'feature') and _structured(feature.feature)
 
-# %% ../../nbs/data/01b_recognise.ipynb #117a3994
+# %% ../../nbs/data/01b_recognise.ipynb #520c0582
 def _format_name(data_format: str | None, task: str) -> str | None:
     "The shape that the user named, if any"
     name = None if data_format in (None, 'auto') else ALIASES.get(str(data_format).lower(), str(data_format).lower())
@@ -618,7 +618,7 @@ def recognise(
     if system_prompt and (shape.read in ('label', 'tags') or shape.read == 'text' and 'transcript' not in flags):
         raise SpecError(f'system_prompt has no place in rows of the format {shape.name}',
                 where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
-    if 'shared' in flags and (others := _fillers(source, 'text',
+    if 'shared' in flags and 'transcript' not in flags and (others := _fillers(source, 'text',
         [plain_name(c) for c in slots.values()])) and not any(kind_of_turns(v)
         for v in _values(source.head, slots.get('chosen'))):
         raise DataError(f'{source.name}: which column is the prompt?', where=source.name,
