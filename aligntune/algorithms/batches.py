@@ -115,7 +115,7 @@ def why_padded(
     except (TypeError, ValueError): return f'{model.config.model_type} takes no position numbers'
     return None
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #626ffe1a
+# %% ../../nbs/algorithms/00c_batches.ipynb #41b38c89
 @torch.no_grad()
 def padding_gap(
     model: Any,  # a causal language model
@@ -162,9 +162,11 @@ def check_causal(
     x = (torch.arange(9, device=bare.device)[None]*7 + 3) % min(bare.config.get_text_config().vocab_size, 1000)
     other = torch.cat([x[:, :-1], x[:, :1]], 1)   # another last token
     was = bare.training
-    bare.eval()
-    try: a, b = (bare(input_ids=i, use_cache=False).logits[0, :-1].float() for i in (x, other))
-    except (RuntimeError, ValueError) as e: raise UnsupportedError('the model cannot be asked a short row', where='model_name', why=f'{bare.config.model_type}: {" ".join(str(e).split())[:150]}') from e
+    try:
+        with no_dropout(bare): bare.train()(input_ids=x, use_cache=False)
+        bare.eval()
+        a, b = (bare(input_ids=i, use_cache=False).logits[0, :-1].float() for i in (x, other))
+    except (RuntimeError, ValueError) as e: raise UnsupportedError('the model does not take a row of nine tokens in training', where='model_name', why=f'{bare.config.model_type}: {" ".join(str(e).split())[:150]}') from e
     finally: bare.train(was)
     if (a - b).abs().max() > (1e-4 if bare.dtype in (torch.float32, torch.float64) else 5e-2)*a.abs().max():
         raise UnsupportedError('the model sees the tokens that it should predict', where='model_name', why=f'the attention of {bare.config.model_type} is not causal, as it is configured', fix='a causal model; for an encoder, is_decoder=true in its config.json')
