@@ -10,9 +10,9 @@ from transformers import PrinterCallback, TrainerCallback
 from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISE', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps',
-           'check_extra', 'training_args', 'no_noise', 'LastStepLogged', 'OwnTrainer', 'inner_model', 'own_copy',
-           'quiet', 'progress_line', 'ProgressLine']
+__all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
+           'training_args', 'no_dropout', 'LastStepLogged', 'OwnTrainer', 'inner_model', 'own_copy', 'quiet',
+           'progress_line', 'ProgressLine']
 
 # %% ../../nbs/algorithms/00_common.ipynb #3815c60a
 logger = logging.getLogger('aligntune')
@@ -94,22 +94,20 @@ def training_args(
     except (ValueError, ImportError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings', why=' '.join(str(e).split())) from e
 
-# %% ../../nbs/algorithms/00_common.ipynb #db43a501
-NOISE = ('drop', 'jitter')   # in the names of such numbers
-
+# %% ../../nbs/algorithms/00_common.ipynb #872ac0d9
 @contextlib.contextmanager
-def no_noise(model: Any):
-    "The dropout and jitter of `model` at 0, for a while"
+def no_dropout(model: Any):
+    "The dropout of `model` at 0, for a while"
     modules = list(model.modules())
     configs = {id(c): c for m in modules for c in [m.__dict__.get('config')] if c is not None}
-    named = [(o, k) for o in (*modules, *configs.values()) for k, v in vars(o).items() if isinstance(v, float) and v and any(n in k for n in NOISE)]
+    named = [(o, k) for o in (*modules, *configs.values()) for k, v in vars(o).items() if isinstance(v, float) and v and 'drop' in k]
     was = [(o, k, getattr(o, k)) for o, k in named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']]
     for o, k, _ in was: setattr(o, k, 0.)
     try: yield
     finally:
         for o, k, v in was: setattr(o, k, v)
 
-# %% ../../nbs/algorithms/00_common.ipynb #0db6f588
+# %% ../../nbs/algorithms/00_common.ipynb #42c8279b
 class LastStepLogged(TrainerCallback):
     "Logs the last step whatever the rhythm, so that the loss at the end is known"
     def on_step_end(self, args, state, control, **kwargs):
@@ -131,7 +129,7 @@ class OwnTrainer:
 
     def training_step(self, *args, **kwargs):
         "Forward and backward"
-        with no_noise(self.model) if self.steady else contextlib.nullcontext(): return super().training_step(*args, **kwargs)  # type: ignore[misc]
+        with no_dropout(self.model) if self.steady else contextlib.nullcontext(): return super().training_step(*args, **kwargs)  # type: ignore[misc]
 
     def get_batch_samples(self, *args, **kwargs):
         "The batches of one optimizer step, their labels counted"

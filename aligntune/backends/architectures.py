@@ -25,13 +25,13 @@ from ..core.errors import AligntuneError
 from ..data.tiny import tiny_tokenizer
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEADS', 'HEAD', 'SHORT', 'CONTEXT', 'SMALL', 'DEPTH', 'SPECIAL', 'ROUNDING', 'TEXTS', 'COMMON', 'RUNS',
-           'one_of_each', 'small_config', 'noisy', 'set_noise', 'stock', 'save_small', 'row_logps', 'router_alone',
-           'grad_norm', 'how_sft', 'run_sft', 'run_dpo', 'shorter', 'run_grpo', 'run_predict', 'tried', 'passed',
-           'sweep', 'read_sweep', 'complete', 'row_of', 'as_table']
+__all__ = ['WIDTH', 'HEADS', 'HEAD', 'SHORT', 'CONTEXT', 'WORDS', 'SMALL', 'DEPTH', 'SPECIAL', 'ROUNDING', 'TEXTS', 'COMMON',
+           'RUNS', 'one_of_each', 'small_config', 'noisy', 'set_noise', 'stock', 'save_small', 'row_logps',
+           'router_alone', 'grad_norm', 'how_sft', 'run_sft', 'run_dpo', 'shorter', 'run_grpo', 'run_predict', 'tried',
+           'passed', 'sweep', 'read_sweep', 'complete', 'row_of', 'as_table']
 
-# %% ../../nbs/backends/12_architectures.ipynb #8f8eed8b
-WIDTH, HEADS, HEAD, SHORT, CONTEXT = 32, 4, 8, 8, 512
+# %% ../../nbs/backends/12_architectures.ipynb #5556c948
+WIDTH, HEADS, HEAD, SHORT, CONTEXT, WORDS = 32, 4, 8, 8, 512, 272   # words: more than the tokenizer has, some classes add tokens of their own
 def _named(names: str, value: int) -> dict[str, int]: return dict.fromkeys(names.split(), value)
 SMALL: dict[str, int] = (
     _named('hidden_size d_model n_embd embedding_size emb_dim embedding_dim lru_width word_embed_proj_dim input_embedding_size output_embedding_size attention_hidden_size mamba_d_ssm pronunciation_embed_dim shape_embed_dim '
@@ -55,8 +55,8 @@ SPECIAL: dict[str, dict[str, Any]] = dict(   # what does not follow from a name
     cohere_compass_text=dict(rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=1e4, mrope_section=[2, 1, 1]))), xmod=dict(default_language='en_XX'),
     dbrx=dict(attn_config=dict(kv_n_heads=2, rope_theta=1e4, clip_qkv=8.), ffn_config=dict(ffn_hidden_size=64, moe_num_experts=4, moe_top_k=2, hidden_size=32)),
     deepseek_v2=dict(num_experts_per_tok=2, topk_method='greedy', n_group=1, topk_group=1), dots1=dict(n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, first_k_dense_replace=1),
-    gemma3n_text=dict(num_hidden_layers=4, layer_types=['sliding_attention', 'full_attention']*2, num_kv_shared_layers=2, intermediate_size=[64]*4, activation_sparsity_pattern=[.5, 0., 0., 0.], vocab_size_per_layer_input=259),
-    gemma4_text=dict(num_kv_shared_layers=0, vocab_size_per_layer_input=259), gpt_neo=dict(attention_types=[[['global', 'local'], 1]]),
+    gemma3n_text=dict(num_hidden_layers=4, layer_types=['sliding_attention', 'full_attention']*2, num_kv_shared_layers=2, intermediate_size=[64]*4, activation_sparsity_pattern=[.5, 0., 0., 0.], vocab_size_per_layer_input=WORDS),
+    gemma4_text=dict(num_kv_shared_layers=0, vocab_size_per_layer_input=WORDS), gpt_neo=dict(attention_types=[[['global', 'local'], 1]]),
     hunyuan_v1_dense=dict(head_dim=8), hunyuan_v1_moe=dict(head_dim=8), ministral=dict(head_dim=8), nemotron=dict(num_key_value_heads=2, head_dim=8),
     lfm2_moe=dict(layer_types=['conv', 'full_attention', 'conv'], num_hidden_layers=3, num_dense_layers=1), longcat_flash=dict(head_dim=4, qk_head_dim=12), mamba2=dict(num_heads=8, head_dim=8),
     qwen4_exp_text=dict(indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=8, indexer_budget=8, indexer_compress_ratio=2, ple_layer_ids=[1], hc_lowrank=8, heads_per_ngram=2, ngram_vocab_size_base=64,
@@ -101,7 +101,7 @@ def small_config(
     if 'is_decoder' in names: given['is_decoder'] = True
     return cls(**given | SPECIAL.get(cls.model_type, {}))
 
-# %% ../../nbs/backends/12_architectures.ipynb #c10941a2
+# %% ../../nbs/backends/12_architectures.ipynb #38479abc
 @torch.no_grad()
 def noisy(model: Any, by: float = .2) -> Any:
     "`model` with noise on all weights, the same each time"
@@ -111,11 +111,11 @@ def noisy(model: Any, by: float = .2) -> Any:
 
 def set_noise(
     folder: str,  # of a saved model
-    value: float  # of dropout and jitter
+    value: float  # of dropout
 ) -> None:
-    "Change dropout and jitter in a saved config, wherever they stand in it"
+    "Change dropout in a saved config, wherever it stands in it; a router's jitter, which is chance too, becomes 0"
     def walk(c: dict) -> dict:
-        return {k: walk(v) if isinstance(v, dict) else value if isinstance(v, float) and ('drop' in k or 'jitter' in k) else v for k, v in c.items()}
+        return {k: walk(v) if isinstance(v, dict) else value if isinstance(v, float) and 'drop' in k else 0. if isinstance(v, float) and 'jitter' in k else v for k, v in c.items()}
     path = Path(folder)/'config.json'
     path.write_text(json.dumps(walk(json.loads(path.read_text()))))
 
@@ -127,9 +127,9 @@ def save_small(
     name: str,  # the model type
     folder: str  # where to write
 ) -> float:
-    "Write a small model with a tokenizer, loadable by its folder; the dropout and jitter that it bears"
+    "Write a small model with a tokenizer, loadable by its folder; the dropout that it bears"
     tok = tiny_tokenizer('base', context=256)
-    tokens = dict(vocab_size=len(tok), pad_token_id=tok.pad_token_id, eos_token_id=tok.eos_token_id, bos_token_id=tok.bos_token_id)
+    tokens = dict(vocab_size=WORDS, pad_token_id=tok.pad_token_id, eos_token_id=tok.eos_token_id, bos_token_id=tok.bos_token_id)
     set_seed(0)
     with quiet(): noisy(AutoModelForCausalLM.from_config(small_config(CONFIG_MAPPING[name], tokens))).save_pretrained(folder)
     tok.save_pretrained(folder)
