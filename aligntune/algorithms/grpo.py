@@ -13,6 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import _ForwardRedirection
 from trl.trainer import utils
 from trl.trainer.utils import RepeatSampler
+from .answers import end_ids
 from .batches import check_padding, check_steady, why_unpadded
 from .common import OwnTrainer, named_fields, training_args
 from ..core.errors import GuardError, SpecError
@@ -91,40 +92,46 @@ def keep_start(model: Any) -> None:
     for name, p in list(model.named_parameters()):
         if '.default.' in name: model.get_parameter(name.replace('.default.', '.ref.')).data.copy_(p.data)
 
-# %% ../../nbs/algorithms/03_grpo.ipynb #efff35b3
+# %% ../../nbs/algorithms/03_grpo.ipynb #393dff37
 class RewardGuard(TrainerCallback):
     "Stops a run whose rewards no longer tell answers apart"
     def __init__(self,
         warn: int = 10,  # generations in a row without any difference, then a warning
-        stop: int = 50  # then the end
+        stop: int = 50,  # then the end
+        grouped: bool = True  # answers are compared within a group; else also with the generation before
     ):
         self.warn, self.stop, self.flat, self.seen, self.ever = warn, stop, 0, 0, False
+        self.grouped, self.last = grouped, None
+        self.what = 'all rewards of a group' if grouped else 'all rewards'
 
     def see(self, totals: torch.Tensor, groups: int, step: int) -> None:
         "Look at the rewards of one generation, `groups` answers to each prompt"
         if not torch.isfinite(totals).all(): raise GuardError('a reward is not a number', where=f'step {step}', why='NaN or infinite rewards make every weight NaN', fix='mend the reward function')
         r = totals.view(-1, groups)
         flat = bool((r.amax(1) - r.amin(1) < 1e-8).all())
+        if not self.grouped:   # one answer alone differs from nothing; from those before it may
+            first, before, self.last = r[0, 0].item(), self.last, r[-1, -1].item()
+            flat = flat and (before is None or abs(first - before) < 1e-8)
         self.flat, self.seen, self.ever = self.flat + 1 if flat else 0, self.seen + 1, self.ever or not flat
-        if self.flat == self.warn: logger.warning('no group of answers had differing rewards in the last %d generations (all about %.3g): nothing is learned from them', self.flat, r.mean())
+        if self.flat == self.warn: logger.warning('%s were equal in the last %d generations (about %.3g): nothing is learned from them', self.what, self.flat, r.mean())
         if self.flat >= self.stop: self._end(f'in the last {self.flat} generations', r.mean(), f'step {step}')
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that had nothing to learn from"
         if self.ever or not self.seen: return
         if self.seen >= self.warn: self._end('in the whole run', None, f'step {state.global_step}')
-        logger.warning('no group of answers had differing rewards in the %d generations of this run: nothing was learned', self.seen)
+        logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, self.seen)
 
     def state_dict(self) -> dict[str, Any]:
         "What a checkpoint keeps"
-        return dict(flat=self.flat, seen=self.seen, ever=self.ever)
+        return dict(flat=self.flat, seen=self.seen, ever=self.ever, last=self.last)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         "Go on counting where a checkpoint stood"
-        self.flat, self.seen, self.ever = state['flat'], state['seen'], state['ever']
+        self.flat, self.seen, self.ever, self.last = state['flat'], state['seen'], state['ever'], state.get('last')
 
     def _end(self, when: str, value: Any, where: str) -> None:
-        raise GuardError(f'all rewards of a group were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
+        raise GuardError(f'{self.what} were equal, {when}', where=where, why='equal rewards give zero advantages: nothing is learned' + ('' if value is None else f' (they were about {value:.3g})'),
                          fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, more num_generations, or a higher temperature')
 
 # %% ../../nbs/algorithms/03_grpo.ipynb #aece6361
@@ -327,7 +334,7 @@ def group_trainer(
     check_padding(session.model)
     check_steady(session.model)
     spec, args, (encode, stops) = session.spec, group_args(session, settings), asking(session)
-    if stops: session.model.generation_config.eos_token_id = stops
+    if stops: session.model.generation_config.eos_token_id = end_ids(session.model, stops)
     if spec['lora_dropout']: logger.warning('lora_dropout is switched off: a ratio of policies cannot be taken under dropout')
     trial = RewardTrial()
     trial.trainer = trainer = cls(session.model, rewards or make_rewards(spec), args, reference=getattr(session, 'reference', None), encode=encode,

@@ -14,12 +14,14 @@ from datasets import IterableDataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from .answers import end_ids
 from .common import OwnTrainer, training_args
 from .dpo import frozen, is_fresh
 from .batches import check_padding, check_steady, pad
 from .grpo import EveryPrompt, RewardGuard, RewardTrial, asking, evaluating, keep_start, try_rewards
 from ..core.estimate import piece_rows
 from ..core.errors import ModelError, UnsupportedError
+from ..core.hub_client import at_hand
 from .head import plain_head, told_logps, why_at_once
 from .rollout import written
 from .shared import Line, chosen_logps, entropies, sharing, why_rows
@@ -234,7 +236,7 @@ class PPOTrainer(OwnTrainer, Trainer):
         self.stopped, self.position, self.trial = False, 0, None
         self.seen: list[dict[str, float]] = []
         self.encode = encode or (lambda prompts: [prompt_ids(self.processing_class, p) for p in prompts])
-        self.ends = _ends(model, self.processing_class, ends)
+        self.ends = end_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
         self.start = None if self.reference is None else PolicyAndValue(self.reference.to(self.accelerator.device))
         if guard is not None: self.add_callback(guard)
 
@@ -476,17 +478,12 @@ class WholeTrainer(Evaluating):
         self.rollout = kept or None
 
 # %% ../../nbs/algorithms/07_ppo.ipynb #615b5520
-def _ends(model: Any, tokenizer: Any, more: Sequence[int]) -> list[int]:
-    "All tokens that end an answer"
-    own = model.generation_config.eos_token_id
-    return sorted({*more, *(own if isinstance(own, list) else [own]), tokenizer.eos_token_id} - {None})
-
 def _value_model(session: Any) -> Any:
     "The separate value model that was asked for"
     name = session.spec['reward_value_model']
     if not name: return None
     from transformers import AutoModelForSequenceClassification
-    model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=1, use_safetensors=True)
+    model = AutoModelForSequenceClassification.from_pretrained(at_hand(name, 'reward_value_model'), num_labels=1, use_safetensors=True)
     _score_head(model)
     return model.to(session.model.device)
 
@@ -501,7 +498,7 @@ def make_trainer(session: Any) -> WholeTrainer:
     args, (encode, stops) = training_args(spec, session.plan, TrainingArguments, session.eval_dataset is not None, remove_unused_columns=False), asking(session)
     trial = RewardTrial()
     trial.trainer = trainer = WholeTrainer(session.model, make_rewards(spec), args, spec.algo, getattr(session, 'reference', None), _value_model(session),
-        RewardGuard() if 'rewards' in which(spec['guards']) else None, encode, stops or (),
+        RewardGuard(grouped=False) if 'rewards' in which(spec['guards']) else None, encode, stops or (),
         train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=tok, callbacks=[trial])
     if why := why_at_once(session.model, spec, trainer.accelerator):
         trainer.model.in_pieces = False
