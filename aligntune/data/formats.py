@@ -97,7 +97,7 @@ def _into(*slots: str, **more: str) -> dict[str, str]:
         thoughts='thoughts before the answer', answer='answer')
     return more | {s: usual[s] for s in slots}
 
-# %% ../../nbs/data/01_formats.ipynb #9d4b82ba
+# %% ../../nbs/data/01_formats.ipynb #b712b7be
 _PAIR = _names() | _CHAT | _INPUT | _THOUGHTS | _HISTORY
 _PAIR_INTO = ('input', 'history', 'system', 'tools', 'thoughts')
 
@@ -124,6 +124,7 @@ _COMPARED_INTO = _into('input', 'history', 'system', 'tools', prompt='prompt', c
 _CHOSEN = _names(chosen='chosen chosen_response response_j preferred',
     rejected='rejected rejected_response response_k dispreferred')
 
+# %% ../../nbs/data/01_formats.ipynb #e2be1d52
 SHAPES = (
     Shape('text', ('sft',), _names(text='text content chat conversation conversations dialogue'),
         _into('system', text='text'), 'text', _SYSTEM),
@@ -196,7 +197,7 @@ def task_of(algorithm: str, task_type: str | None = None, model_type: str | None
     if model_type == 'classification': return 'text_classification'
     return 'seq2seq' if model_type in ('seq2seq', 'encoder-decoder') else 'sft'
 
-# %% ../../nbs/data/01_formats.ipynb #b388e74a
+# %% ../../nbs/data/01_formats.ipynb #3eaaad43
 _TALK, _TOLD = ('alpaca', 'question_answer', 'multiple_choice', 'summary'), {*_QUESTIONS.split(), 'instruction'}
 
 class LeftOut(DataError):
@@ -209,6 +210,7 @@ FLAGS = dict(final='what follows #### -> answer', boxed='what \\boxed{} holds ->
              shared='their shared start -> prompt', repeats='the prompt they repeat is cut', first='the first of several answers is taken', unlabelled='label -1: nobody labelled the row',
              chosen='chosen is trained as the answer')
 
+# %% ../../nbs/data/01_formats.ipynb #cddba179
 @dataclass(frozen=True)
 class Format:
     "What the columns of a source mean, and how its rows become canonical"
@@ -271,6 +273,7 @@ class Format:
 
     def __str__(self): return self.describe()
 
+# %% ../../nbs/data/01_formats.ipynb #4729e0ec
 READERS: dict[str, Callable[[Format, Mapping[str, Any]], dict]] = {}   # how each kind of shape is read, filled in below
 
 def _unpadded(value: Any) -> Any:
@@ -319,7 +322,7 @@ def _spoken(turns: list[dict]) -> list[dict]:
     "The turns without a last one that is still empty"
     return turns if turns[-1]['content'] else turns[:-1]
 
-# %% ../../nbs/data/01_formats.ipynb #6c27b7b3
+# %% ../../nbs/data/01_formats.ipynb #d10ddb68
 def _with_system(fmt: Format, row: Mapping[str, Any], turns: list[dict]) -> list[dict]:
     "The turns after the row's own system text, or the setting, where they have no system turn"
     own = _may_text(fmt, row, 'system')
@@ -350,6 +353,7 @@ def _earlier(fmt: Format, row: Mapping[str, Any]) -> list[dict]:
     value = listed(fmt.get(row, 'history'))
     return turns_of(value, fmt.columns['history']) if value else []
 
+# %% ../../nbs/data/01_formats.ipynb #dee51a72
 def _answered(value: Any, what: str) -> str | list[dict]:
     "An answer: text, or turns that the assistant starts"
     if isinstance(value, str):
@@ -367,7 +371,7 @@ def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i,
         x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #19502bbe
+# %% ../../nbs/data/01_formats.ipynb #3f858b8d
 def first_of(value: Any) -> Any:
     "The first of several answers, or the text of an object that holds one; any other value as it is"
     several = isinstance(value, list) and value and (isinstance(value[0], (str, int, float)) or _text_of(value[0]))
@@ -395,6 +399,7 @@ def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
     tools = tools_of(fmt.get(row, 'tools'), fmt.columns.get('tools', 'tools'))
     return dict(tools=tools) if tools else {}
 
+# %% ../../nbs/data/01_formats.ipynb #d2752cc1
 def _reply(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
     "The answer that is trained"
     value = _need(fmt, row, slot)
@@ -423,6 +428,7 @@ def _read_pair(fmt: Format, row: Mapping[str, Any]) -> dict:
     prompt, completion = _alike(_question(fmt, row, ask), _reply(fmt, row, answer))
     return dict(prompt=prompt, completion=completion) | _tools(fmt, row)
 
+# %% ../../nbs/data/01_formats.ipynb #95baa1dc
 @_reader
 def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Messages; for a sequence-to-sequence model, the last answer and all before it"
@@ -432,7 +438,7 @@ def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
         return dict(prompt=turns[:last], completion=turns[last:last+1])
     return dict(messages=turns) | _tools(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #1eb53671
+# %% ../../nbs/data/01_formats.ipynb #2edf49c3
 RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra',
     'log_metric')   # names that reward functions are given anyway
 
@@ -465,6 +471,7 @@ def _no_tools(fmt: Format, row: Mapping[str, Any]) -> None:
     if _tools(fmt, row): bad(f'{fmt.columns["tools"]} describes tools, which rollouts do not show to the model',
         'write them into the system turn, and take the column away')
 
+# %% ../../nbs/data/01_formats.ipynb #387d7361
 @_reader
 def _read_prompt(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A prompt and everything that rewards may want"
@@ -489,7 +496,7 @@ def _read_prompt_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     _no_tools(fmt, row)
     return _to_question(fmt, row, turns)
 
-# %% ../../nbs/data/01_formats.ipynb #45260739
+# %% ../../nbs/data/01_formats.ipynb #8292c73d
 def _choices(fmt: Format, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     "Label and text of each choice"
     column, value = fmt.columns.get('choices', 'the choices'), json_value(fmt.get(row, 'choices'))
@@ -519,6 +526,7 @@ def _right(fmt: Format, value: Any, choices: list[tuple[str, str]]) -> tuple[str
     bad(f'{fmt.columns["answer"]} names none of the {len(choices)} choices: {word[:40]!r}',
         'write the letter, the number from 0, or the text of the right one')
 
+# %% ../../nbs/data/01_formats.ipynb #de79b7c8
 @_reader
 def _read_choice(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A question with its choices, and the right one"
@@ -550,7 +558,7 @@ def _part_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     if not n: bad('chosen and rejected share no prompt', 'add a prompt column, or start both texts with the prompt')
     return chosen[:n], chosen[n:], rejected[n:]
 
-# %% ../../nbs/data/01_formats.ipynb #1e91eb72
+# %% ../../nbs/data/01_formats.ipynb #d81b5465
 def _pair_of_turns(prompt: Any, chosen: list[dict], rejected: list[dict]) -> tuple[Any, list[dict], list[dict]]:
     "Prompt and answers from two lists of turns, which may repeat the prompt"
     shared, a, b = _part_turns(chosen, rejected)
@@ -570,6 +578,7 @@ def _as_answer(value: Any) -> Any:
     value = json_value(value) if kind_of_turns(value) else value
     return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) else value
 
+# %% ../../nbs/data/01_formats.ipynb #83b8eb13
 def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, names: Sequence[str]) -> dict:
     "A prompt and two different answers to it"
     chosen, rejected = _as_answer(chosen), _as_answer(rejected)
@@ -598,6 +607,7 @@ def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, 
         _answered(chosen, names[0]), _answered(rejected, names[1]))
     return dict(prompt=prompt, chosen=chosen, rejected=rejected) | _tools(fmt, row)
 
+# %% ../../nbs/data/01_formats.ipynb #3dbe280a
 @_reader
 def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     "A pair; for SFT its prompt and the chosen answer, for RL its prompt"
@@ -608,7 +618,7 @@ def _read_preference(fmt: Format, row: Mapping[str, Any]) -> dict:
     _no_tools(fmt, row)
     return _extra(fmt, row) | dict(prompt=out['prompt'])
 
-# %% ../../nbs/data/01_formats.ipynb #fac3708f
+# %% ../../nbs/data/01_formats.ipynb #51c1d6cb
 MARKS = (('0', '1'), ('1', '2'), ('a', 'b'))   # what tells two columns of answers apart, at the end of their names
 SIGNED = ('overall_preference', 'preference_strength')   # negative: the first is better
 _TIES = re.compile(r'^(tie|both|neither|equal|same|none|draw)|\b(tie|both)', re.I)
@@ -639,6 +649,7 @@ def side_of(value: Any, marks: tuple[str, str], signed: bool = False) -> int | N
     bad(f'the verdict {value!r} names neither {marks[0]} nor {marks[1]}',
         'make columns chosen and rejected with processing_fn')
 
+# %% ../../nbs/data/01_formats.ipynb #a42d4fb6
 def _better(fmt: Format, row: Mapping[str, Any]) -> int | None:
     "Which of the two answers of a row is better"
     verdict = fmt.get(row, 'verdict')
@@ -685,7 +696,7 @@ def _read_ranked(fmt: Format, row: Mapping[str, Any]) -> dict:
     best, worst = (low, high) if number in RANK_KEYS else (high, low)
     return _preferred(fmt, row, best[1], worst[1], [f'the best of {column}', f'the worst of {column}'])
 
-# %% ../../nbs/data/01_formats.ipynb #aeae082c
+# %% ../../nbs/data/01_formats.ipynb #d99c3031
 def label_name(value: Any) -> str:
     "The name of a label, however it is written"
     if isinstance(value, str) and value.strip(): return value.strip()
@@ -715,6 +726,7 @@ def _read_label(fmt: Format, row: Mapping[str, Any]) -> dict:
     texts = [_need_text(fmt, row, slot) for slot in ('text', 'second') if slot in fmt.columns]
     return dict(text='\n'.join(texts), label=_label_id(fmt.label_names, value))
 
+# %% ../../nbs/data/01_formats.ipynb #ce97e73f
 @_reader
 def _read_tags(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Tokens and the number of each one's tag; -100 stays, and is not trained"

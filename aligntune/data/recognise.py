@@ -28,7 +28,7 @@ log = logging.getLogger('aligntune')
 Rows = Sequence[Mapping[str, Any]]
 Candidate = tuple[Shape, dict[str, str]]   # a shape, and the column of each slot
 
-# %% ../../nbs/data/01b_recognise.ipynb #2c4c5338
+# %% ../../nbs/data/01b_recognise.ipynb #71970c4f
 _KINDS = dict(messages=('messages',), sharegpt=('sharegpt',),
     dialogue=('pairs', 'texts'))   # chat shape -> kinds of turns
 
@@ -60,6 +60,7 @@ _is_given = lambda values: all(isinstance(v, str) or isinstance(v, list) and all
 _OPTIONAL = dict(input=_is_given, system=_is_text, thoughts=_is_thought, prompt=_is_prompt,
     history=lambda v: any(isinstance(listed(x), list) for x in v))
 
+# %% ../../nbs/data/01b_recognise.ipynb #26f89766
 def _speaks(value: Any) -> bool:
     "Whether the assistant has a turn, or the turns cannot be read (then the row says why)"
     try: return any(t['role'] == 'assistant' for t in turns_of(value))
@@ -115,7 +116,7 @@ def _ranked(known: Mapping[str, str], head: Rows) -> list[dict[str, str]]:
     "Columns of ranked or scored answers"
     return [dict(answers=c) for c in known.values() if any(ranked_keys(v) for v in _values(head, c, 10))]
 
-# %% ../../nbs/data/01b_recognise.ipynb #64b388e5
+# %% ../../nbs/data/01b_recognise.ipynb #5593a4f3
 _LETTERS = ('', 'option_', 'choice_', 'option', 'op')   # before a, b, c ..., where each choice has a column of its own
 
 def _own_choices(known: Mapping[str, str], asks: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
@@ -151,6 +152,7 @@ def _is_short(values: list) -> bool:
     "Whether values can be compared with: short, or with a short answer at their end"
     return bool(values) and all(len(str(v)) <= 64 or '####' in str(v) for v in values)
 
+# %% ../../nbs/data/01b_recognise.ipynb #fe20fd5a
 def _with_optional(shape: Shape, slots: dict[str, str], known: Mapping[str, str], head: Rows) -> dict[str, str]:
     "The slots, and those that a shape may use"
     for slot, names in shape.may.items():
@@ -215,7 +217,7 @@ def _repeats(text: Candidate, other: Candidate, row: Mapping[str, Any]) -> bool:
     ends = bool(answers) and whole[0].endswith(answers[-1]) and len(whole[0]) > len(answers[-1])
     return ends or all(t in whole[0] for t in asks + answers)
 
-# %% ../../nbs/data/01b_recognise.ipynb #cef9c1a2
+# %% ../../nbs/data/01b_recognise.ipynb #6284664a
 def _often(test: Any, a: Candidate, b: Candidate, head: Rows) -> bool:
     "Whether a test holds in nine of ten rows that have both readings"
     both = [r for r in head if all(value_at(r, c[1][s]) is not None for c in (a, b) for s in c[0].needs if s in c[1])]
@@ -248,6 +250,7 @@ def _why_taken(a: Candidate, b: Candidate, head: Rows) -> str | None:
     answers = _column(a) == _column(b)   # the same question: it is the answer that stands there twice
     return f'{_column(b, answers)} repeats {_column(a, answers)}'
 
+# %% ../../nbs/data/01b_recognise.ipynb #f7f8e34e
 def settled(found: list[Candidate], head: Rows) -> tuple[list[Candidate], tuple[str, ...]]:
     "The candidates that are left when the rows have had their say, and the reasons"
     left, why = list(found), []
@@ -271,7 +274,7 @@ def _without_chats(found: list[Candidate]) -> list[Candidate]:
 
 def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found if _is_named_prompt(f)] or found
 
-# %% ../../nbs/data/01b_recognise.ipynb #3bf0ea1d
+# %% ../../nbs/data/01b_recognise.ipynb #c3b766dd
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
 
 def _fillers(source: Source, slot: str, taken: Iterable[str]) -> list[str]:
@@ -298,6 +301,7 @@ def _lacking(source: Source, task: str) -> str | None:
         if ways: return f'which column is the {missing[0]}? column_mapping=' + ' or '.join(ways)
     return _of_pair(source, task) or _of_texts(source, task)
 
+# %% ../../nbs/data/01b_recognise.ipynb #42edb767
 def _of_pair(source: Source, task: str) -> str | None:
     "The question which of two texts in an object is the source"
     for c in source.columns if task in ('sft', 'seq2seq') else ():
@@ -329,6 +333,7 @@ def _misspelt(source: Source, wanted: Sequence[Shape]) -> dict[str, str]:
     alike = lambda a, b: SequenceMatcher(None, a, b).ratio() > .85 and a not in (b + 's', b[:-1])
     return {c: n for c in odd for n in names if n not in source.columns and alike(n, plain_name(c))}
 
+# %% ../../nbs/data/01b_recognise.ipynb #cfebf1b6
 def _looks_like(source: Source, task: str) -> str:
     "What the columns could be used for instead"
     for other in TASKS:
@@ -364,6 +369,7 @@ def _which(found: Sequence[Candidate], columns: Sequence[str]) -> str:
     slot = next(k for k in shape.needs if len({slots[k] for _, slots in found}) > 1)
     return 'column_mapping=' + ' or '.join(str({slots[slot]: _free(shape, slot, columns)}) for _, slots in found)
 
+# %% ../../nbs/data/01b_recognise.ipynb #614571cf
 def _refuse_many(source: Source, found: list[Candidate]) -> NoReturn:
     "Name the candidates and the one argument that settles it"
     first = _first_rows(source, found)
@@ -383,7 +389,7 @@ def _mapped(source: Source, found: list[Candidate]) -> list[Candidate]:
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #c6a62c53
+# %% ../../nbs/data/01b_recognise.ipynb #4e15abe4
 _VERDICT_NAMES = ('label', 'correct', 'is_correct', 'is_safe', 'is_good', 'passed')
 _RENDERED = re.compile(r'<\|im_start\|>|\[INST\]|<\|start_header_id\|>|<start_of_turn>')   # what chat templates write
 
@@ -419,6 +425,7 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
         raise DataError(f'{source.name}: {texts[0]} holds whole conversations, with their answers', where=source.name,
                         why="a chat template's tokens stand in the texts", fix='build a column prompt with processing_fn')
 
+# %% ../../nbs/data/01b_recognise.ipynb #11036c29
 def _refuse_twins(source: Source, slots: Mapping[str, str]) -> None:
     "Refuse a column that has a twin whose name differs in capitals alone"
     for c in slots.values():
@@ -428,7 +435,7 @@ def _refuse_twins(source: Source, slots: Mapping[str, str]) -> None:
                 where=source.name,
                             fix=f'column_mapping={dict([(c, plain_name(c))])}')
 
-# %% ../../nbs/data/01b_recognise.ipynb #20f7f42d
+# %% ../../nbs/data/01b_recognise.ipynb #77ab7710
 def _named(feature: Any) -> list[str] | None:
     "The names that a ClassLabel, or a list of them, carries"
     return getattr(feature, 'names', None) or (_named(feature.feature) if hasattr(feature, 'feature') else None)
@@ -460,6 +467,7 @@ def _unlabelled(source: Source, column: str, seen: Mapping[str, Any]) -> bool:
                     fix='write classes as words, or leave those rows out: '
                         f'processing_fn=lambda row: row if row[{column!r}] >= 0 else None')
 
+# %% ../../nbs/data/01b_recognise.ipynb #646c3faf
 def _texts_of_labels(source: Source, column: str, names: str | None) -> tuple[str, ...] | None:
     "The names of numbered labels from a column beside them, if each number from 0 has one"
     if names is None: return None
@@ -468,6 +476,7 @@ def _texts_of_labels(source: Source, column: str, names: str | None) -> tuple[st
     whole = len(by) > 1 and set(by) == {*range(len(by))} and len({*by.values()}) == len(by)
     return tuple(by[i] for i in range(len(by))) if whole else None
 
+# %% ../../nbs/data/01b_recognise.ipynb #e65711a6
 def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
     names: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
     "The label names of a source, and whether -1 means that there is no label"
@@ -500,7 +509,7 @@ def _all_labels(source: Source, slots: Mapping[str, str], slot: str,
                         why='they are texts, not classes', fix=f'name the column of the classes: column_mapping={{"yours": "{slot}"}}')
     return in_order(seen), missing
 
-# %% ../../nbs/data/01b_recognise.ipynb #be8a8d15
+# %% ../../nbs/data/01b_recognise.ipynb #37e276b2
 def _last_answers(shape: Shape, slots: Mapping[str, str], head: Rows) -> list[str]:
     "The answers that end the conversations, where a conversation is asked from"
     ask = next(iter(shape.needs))
@@ -531,6 +540,7 @@ def _pair_flags(slots: Mapping[str, str], head: Rows) -> set[str]:
     starts = lambda p, x: isinstance(p, str) and p.strip() and x.startswith(p) and x.strip() != p.strip()
     return {'repeats'} if _mostly(lambda r: starts(r[0], r[1]) and starts(r[0], r[2]), texts, _SHARE - .01) else set()
 
+# %% ../../nbs/data/01b_recognise.ipynb #f7ed335d
 def _counting(shape: Shape, slots: Mapping[str, str], head: Rows) -> set[str]:
     "Whether the numbers of a verdict begin at 0, or those of choices at 1"
     values = [v for v in _values(head, slots.get('verdict') or slots.get('answer')) if isinstance(v, int)
@@ -560,7 +570,7 @@ def _structured(feature: Any) -> bool:
     return isinstance(feature, dict) or isinstance(feature, list) or hasattr(feature,
         'feature') and _structured(feature.feature)
 
-# %% ../../nbs/data/01b_recognise.ipynb #520c0582
+# %% ../../nbs/data/01b_recognise.ipynb #b5206031
 def _format_name(data_format: str | None, task: str) -> str | None:
     "The shape that the user named, if any"
     name = None if data_format in (None, 'auto') else ALIASES.get(str(data_format).lower(), str(data_format).lower())
@@ -587,6 +597,7 @@ def _chosen(source: Source, task: str, name: str | None) -> tuple[Candidate, tup
     if why: log.info('%s: read as %s, since %s', source.name, _line(*found[0]), '; '.join(why))
     return found[0], why
 
+# %% ../../nbs/data/01b_recognise.ipynb #51520cc6
 def _extras(columns: Sequence[str], task: str, slots: Mapping[str, str], flags: set[str]) -> tuple[str, ...]:
     "The columns that are not read: in RL they are passed to rewards"
     answer = slots.get('answer') if task == 'rl' else None
@@ -599,6 +610,7 @@ def _extras(columns: Sequence[str], task: str, slots: Mapping[str, str], flags: 
             fix=f'column_mapping={{{clash[0]!r}: "my_{clash[0]}"}}')
     return extras
 
+# %% ../../nbs/data/01b_recognise.ipynb #7e83d203
 def recognise(
     source: Source,  # rows that have been read
     task: str = 'sft',  # what the rows are for, see TASKS

@@ -105,7 +105,7 @@ def turn_of(m: Any, turn: int) -> dict:
     rest = {k: v for k, v in m.items() if v is not None and k not in (who, said, 'tool_calls', 'function_call')}
     return dict(role=role, content=text or '') | (dict(tool_calls=calls) if calls else {}) | rest
 
-# %% ../../nbs/data/00b_turns.ipynb #59e8b325
+# %% ../../nbs/data/00b_turns.ipynb #aabb2d7e
 ASKS = ('user', 'human', 'input', 'prompt', 'question', 'instruction',
     'query')   # keys of a question, where one object holds both
 REPLIES = ('assistant', 'gpt', 'bot', 'output', 'response', 'answer', 'completion')
@@ -140,6 +140,7 @@ def kind_of_turns(value: Any) -> str | None:
     if any(first.get(k) is not None for k in WHO): return 'sharegpt' if first.get('role') is None else 'messages'
     return 'pairs' if _exchange(first) else None
 
+# %% ../../nbs/data/00b_turns.ipynb #0afc2d62
 def _of_pair(m: Any, i: int) -> list[dict]:
     "The two turns of an exchange"
     if isinstance(m, Mapping):
@@ -189,7 +190,7 @@ def ends_answered(value: Any) -> bool:
     last = value[-1] if kind else {}
     return isinstance(last, Mapping) and ROLES.get(str(last.get(_keys(last)[0])).lower()) == 'assistant'
 
-# %% ../../nbs/data/00b_turns.ipynb #6150896a
+# %% ../../nbs/data/00b_turns.ipynb #c979d5b8
 @dataclass(frozen=True)
 class Marks:
     "How a transcript shows who speaks"
@@ -217,6 +218,7 @@ TRANSCRIPTS = (
         system='system'),
 )
 
+# %% ../../nbs/data/00b_turns.ipynb #07aaa54c
 def _speakers(text: Any) -> tuple[Marks, list[str]] | None:
     "How `text` shows who speaks, and the words that it uses for them; None if it is no transcript"
     if not isinstance(text, str): return None
