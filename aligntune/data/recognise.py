@@ -60,7 +60,7 @@ _is_given = lambda values: all(isinstance(v, str) or isinstance(v, list) and all
 _OPTIONAL = dict(input=_is_given, system=_is_text, thoughts=_is_thought, prompt=_is_prompt,
     history=lambda v: any(isinstance(listed(x), list) for x in v))
 
-# %% ../../nbs/data/01b_recognise.ipynb #26f89766
+# %% ../../nbs/data/01b_recognise.ipynb #4a38c11f
 def _speaks(value: Any) -> bool:
     "Whether the assistant has a turn, or the turns cannot be read (then the row says why)"
     try: return any(t['role'] == 'assistant' for t in turns_of(value))
@@ -73,8 +73,9 @@ def _suits(shape: Shape, slots: Mapping[str, str], head: Rows) -> bool:
         if not kinds: return shape.name != 'dialogue'
         talks = shape.read != 'chat' or any(ends_answered(v) or _speaks(v) for v in _values(head, slots['messages']))
         return bool(kinds & {*_KINDS[shape.name]}) and talks
-    if shape.read == 'text': return _is_text(values := _values(head,
-        slots['text'])) and (plain_name(slots['text']) in ('text', 'content') or _mostly(is_transcript, values))
+    if shape.read == 'text':
+        values, usual = _values(head, slots['text']), plain_name(slots['text']) in ('text', 'content')
+        return _is_text(values) and (usual or _mostly(is_transcript, values))
     if shape.read == 'tags':
         pairs = [(listed(value_at(row, slots['tokens'])), listed(value_at(row, slots['tags']))) for row in head]
         return not pairs or any(isinstance(a, list) and isinstance(b, list) and len(a) == len(b) for a, b in pairs)
@@ -83,13 +84,13 @@ def _suits(shape: Shape, slots: Mapping[str, str], head: Rows) -> bool:
     ask, answer = (_values(head, slots[s]) for s in shape.needs)
     return _is_prompt(ask) and _is_answer(answer)
 
-# %% ../../nbs/data/01b_recognise.ipynb #45adef26
+# %% ../../nbs/data/01b_recognise.ipynb #79f959be
 _STEMS = ('response', 'answer', 'completion', 'conversation', 'output', 'human_ref', 'summary', 'candidate',
     'generation', 'messages', 'text')
 _VERDICTS = ('better_response_id', 'better_id', 'preferred_id', 'chosen_id', 'winner', 'preferred', 'preference',
     'better', 'choice', 'verdict', *SIGNED, 'safer_response_id')
-_EACH = ('winner', 'winner_model', 'score', 'rating', 'reward',
-    'overall_score')   # a verdict in two columns, one for each answer
+# a verdict in two columns, one for each answer
+_EACH = ('winner', 'winner_model', 'score', 'rating', 'reward', 'overall_score')
 
 def _verdict(known: Mapping[str, str], marks: tuple[str, str], joint: str) -> dict[str, str] | None:
     "The columns that say which of two answers is better"
@@ -116,25 +117,22 @@ def _ranked(known: Mapping[str, str], head: Rows) -> list[dict[str, str]]:
     "Columns of ranked or scored answers"
     return [dict(answers=c) for c in known.values() if any(ranked_keys(v) for v in _values(head, c, 10))]
 
-# %% ../../nbs/data/01b_recognise.ipynb #5593a4f3
+# %% ../../nbs/data/01b_recognise.ipynb #f075c3a8
 _LETTERS = ('', 'option_', 'choice_', 'option', 'op')   # before a, b, c ..., where each choice has a column of its own
 
 def _own_choices(known: Mapping[str, str], asks: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
     "Questions whose choices stand in columns of their own"
     for start in _LETTERS:
         columns = [known[start + l] for l in 'abcdefgh' if start + l in known]
-        if len(columns) > 1: return [dict(question=q, answer=a) | dict(zip(EACH_CHOICE, columns)) for q,
-            a in zip(asks, answers)]
+        own = dict(zip(EACH_CHOICE, columns))
+        if len(columns) > 1: return [dict(question=q, answer=a) | own for q, a in zip(asks, answers)]
     return []
 
 def _filled(shape: Shape, known: Mapping[str, str], head: Rows, by_value: bool = False) -> list[dict[str, str]]:
     "The ways in which columns fill the slots that a shape needs"
     if shape.read == 'compared': return _compared(known)
     if shape.read == 'ranked': return _ranked(known, head)
-    empty = {c for c in known.values() if head and all(value_at(r, c) is None
-        for r in head)}   # nothing in them to read
-    choices = [list(dict.fromkeys(known[n] for n in names if n in known and known[n] not in empty))
-        for names in shape.needs.values()]
+    choices = [list(dict.fromkeys(known[n] for n in names if n in known)) for names in shape.needs.values()]
     if shape.read == 'choice' and not choices[1]: return _own_choices(known, *choices[::2])
     if shape.read == 'choice': choices[-1] = choices[-1][:1]   # the letter, where the text stands beside it
     if shape.name in _KINDS and by_value:   # turns in a column of another name
@@ -142,35 +140,40 @@ def _filled(shape: Shape, known: Mapping[str, str], head: Rows, by_value: bool =
                       and any(_is_talk(v, shape.read == 'chat') for v in _values(head, c, 10))]
     return [dict(zip(shape.needs, picked)) for picked in product(*choices) if len(set(picked)) == len(picked)]
 
-_OTHERS = {n for s in SHAPES for slot, names in (*s.needs.items(), *s.may.items()) if slot in ('prompt', 'completion',
-    'chosen', 'rejected', 'answer', 'input', 'history') and s.read not in ('preference', 'compared', 'ranked')
-    or slot in ('chosen', 'rejected') for n in names}
+def _other_names() -> set[str]:
+    "Names whose columns are no conversations of their own, whatever they hold"
+    slots = {'prompt', 'completion', 'chosen', 'rejected', 'answer', 'input', 'history'}
+    pairs = [s for s in SHAPES if s.read not in ('preference', 'compared', 'ranked')]
+    return {n for s in pairs for slot, names in (*s.needs.items(), *s.may.items()) if slot in slots for n in names} | {
+        n for s in SHAPES for slot in ('chosen', 'rejected') for n in s.needs.get(slot, ())}
 
+_OTHERS = _other_names()
 _CHECKS = {n for n in CHECKABLE if n != 'target'}
 
 def _is_short(values: list) -> bool:
     "Whether values can be compared with: short, or with a short answer at their end"
     return bool(values) and all(len(str(v)) <= 64 or '####' in str(v) for v in values)
 
-# %% ../../nbs/data/01b_recognise.ipynb #fe20fd5a
+# %% ../../nbs/data/01b_recognise.ipynb #3edf8c45
 def _with_optional(shape: Shape, slots: dict[str, str], known: Mapping[str, str], head: Rows) -> dict[str, str]:
     "The slots, and those that a shape may use"
     for slot, names in shape.may.items():
         fits = _OPTIONAL.get(slot, lambda values: True)
-        there = [known[n] for n in names if n in known and known[n] not in slots.values()
-            and fits(_values(head, known[n]))]
-        if slot == 'answer': there = [c for c in there if plain_name(c) in _CHECKS
-            and _is_short(_values(head, c))] or there
+        there = [known[n] for n in names if n in known and known[n] not in slots.values()]
+        there = [c for c in there if fits(_values(head, c))]
+        short = [c for c in there if plain_name(c) in _CHECKS and _is_short(_values(head, c))] if slot == 'answer' else []
+        there = short or there
         if there: slots[slot] = there[0]
     return slots
 
 def candidates(columns: Sequence[str], task: str, head: Rows = (), name: str | None = None) -> list[Candidate]:
     "The shapes of a task that the columns allow, each with the column of every slot"
     known = known_columns(columns, head[:20])
+    if head: known = {n: c for n, c in known.items() if _values(head, c)}   # an empty column says nothing
     shapes = [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
     found: list[Candidate] = []
-    for by_value, last_resort in ((False, False), (True, False),
-        (False, True)):   # by name, by what columns hold, and what is left
+    # by name, then by what columns hold, then what is left
+    for by_value, last_resort in ((False, False), (True, False), (False, True)):
         if found: break
         for shape in shapes:
             if shape.last_resort != last_resort: continue
@@ -178,10 +181,10 @@ def candidates(columns: Sequence[str], task: str, head: Rows = (), name: str | N
             found += [(shape, _with_optional(shape, s, known, head)) for s in filled]
     if any(s.read == 'preference' for s, _ in found): found = [f for f in found if f[0].read == 'preference']
     used = [set(slots.values()) for _, slots in found]
-    return [f for i, f in enumerate(found) if not any(used[i] < u or used[i] == u and j < i for j,
-        u in enumerate(used))]
+    explained = lambda i: any(used[i] < u or used[i] == u and j < i for j, u in enumerate(used))   # by another, better
+    return [f for i, f in enumerate(found) if not explained(i)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #7c4b5ac1
+# %% ../../nbs/data/01b_recognise.ipynb #5b9c5569
 _SHARE = .9   # of the rows that were looked at
 
 def _flat(texts: Iterable[str]) -> list[str]: return [' '.join(t.split()) for t in texts if t.strip()]
@@ -189,8 +192,8 @@ def _flat(texts: Iterable[str]) -> list[str]: return [' '.join(t.split()) for t 
 def _is_chat(candidate: Candidate, head: Rows) -> bool:
     "Whether what is asked stands in a conversation"
     shape, slots = candidate
-    return shape.name in _KINDS or any(kind_of_turns(v) in ('messages', 'sharegpt')
-        for v in _values(head, slots[next(iter(shape.needs))], 10))
+    asked = _values(head, slots[next(iter(shape.needs))], 10)
+    return shape.name in _KINDS or any(kind_of_turns(v) in ('messages', 'sharegpt') for v in asked)
 
 def _parts(candidate: Candidate, row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     "What is asked and what is answered, as texts"
@@ -217,7 +220,7 @@ def _repeats(text: Candidate, other: Candidate, row: Mapping[str, Any]) -> bool:
     ends = bool(answers) and whole[0].endswith(answers[-1]) and len(whole[0]) > len(answers[-1])
     return ends or all(t in whole[0] for t in asks + answers)
 
-# %% ../../nbs/data/01b_recognise.ipynb #6284664a
+# %% ../../nbs/data/01b_recognise.ipynb #df4f9e93
 def _often(test: Any, a: Candidate, b: Candidate, head: Rows) -> bool:
     "Whether a test holds in nine of ten rows that have both readings"
     both = [r for r in head if all(value_at(r, c[1][s]) is not None for c in (a, b) for s in c[0].needs if s in c[1])]
@@ -234,28 +237,29 @@ def _column(candidate: Candidate, last: bool = False) -> str:
 def _why_taken(a: Candidate, b: Candidate, head: Rows) -> str | None:
     "Why candidate `a` is taken and `b` is left aside; None where the rows don't say so"
     if a[0].read in ('label', 'tags'): return None
-    if a[0].read == 'choice': return f'{a[1]["choices"]} belong to {_column(a)}' if _column(a) == _column(b) else None
+    if a[0].read == 'choice': return f'{a[1].get("choices", "the choices")} belong to {_column(a)}' if _column(a) == _column(b) else None
     text, chat, chat_b = b[0].name == 'text', _is_chat(a, head), _is_chat(b, head)
     if a[0].name == 'text' or chat_b and not chat: return None
     if text:
         if _often(lambda r: _repeats(b, a, r), a, b, head): return f'{_column(b)} repeats {_column(a, True)}'
-        return f'{_column(b)} is the same in all rows' if len(head) > 1 and _varies(a, head) and not _varies(b,
-            head) else None
+        constant = len(head) > 1 and _varies(a, head) and not _varies(b, head)
+        return f'{_column(b)} is the same in all rows' if constant else None
     if not _often(lambda r: _related(_parts(a, r)[0], _parts(b, r)[0]), a, b, head): return None
     same = _often(lambda r: _related(_parts(a, r)[1], _parts(b, r)[1]) if b[0].read == 'pair' else True, a, b, head)
-    if chat and not chat_b: return f'{_column(a)} holds {_column(b)}' + ('' if b[0].read != 'pair'
-        else f' and {_column(b, True)}' if same else f', and another answer than {_column(b, True)}')
+    if chat and not chat_b:
+        more = f' and {_column(b, True)}' if same else f', and another answer than {_column(b, True)}'
+        return f'{_column(a)} holds {_column(b)}' + more*(b[0].read == 'pair')
     equal = _often(lambda r: _parts(a, r)[1] == _parts(b, r)[1], a, b, head)
     if not equal: return None
     answers = _column(a) == _column(b)   # the same question: it is the answer that stands there twice
     return f'{_column(b, answers)} repeats {_column(a, answers)}'
 
-# %% ../../nbs/data/01b_recognise.ipynb #f7f8e34e
+# %% ../../nbs/data/01b_recognise.ipynb #fe5f0a7d
 def settled(found: list[Candidate], head: Rows) -> tuple[list[Candidate], tuple[str, ...]]:
     "The candidates that are left when the rows have had their say, and the reasons"
     left, why = list(found), []
-    order = sorted(range(len(found)), key=lambda i: (not _is_chat(found[i], head), -len(found[i][1]),
-        i))   # the most structured first
+    # the most structured first
+    order = sorted(range(len(found)), key=lambda i: (not _is_chat(found[i], head), -len(found[i][1]), i))
     for n, i in enumerate(order):
         for j in order[n + 1:]:
             if found[i] in left and found[j] in left and (reason := _why_taken(found[i], found[j], head)):
@@ -274,15 +278,15 @@ def _without_chats(found: list[Candidate]) -> list[Candidate]:
 
 def _prompt_first(found: list[Candidate]) -> list[Candidate]: return [f for f in found if _is_named_prompt(f)] or found
 
-# %% ../../nbs/data/01b_recognise.ipynb #c3b766dd
+# %% ../../nbs/data/01b_recognise.ipynb #ab7039f2
 def _line(shape: Shape, slots: Mapping[str, str]) -> str: return f'{shape.name} ({", ".join(slots.values())})'
 
 def _fillers(source: Source, slot: str, taken: Iterable[str]) -> list[str]:
     "Columns of other names whose values would suit a slot"
     others = {c: _values(source.head, c) for c in source.columns if plain_name(c) not in taken}
     whole = lambda v: all(isinstance(x, (int, str)) for x in v)
-    if slot == 'label': return [c for c, v in others.items() if v and whole(v) and not {'id',
-        'text'} & {*plain_name(c).split('_')}]
+    no_label = lambda c: {'id', 'text'} & {*plain_name(c).split('_')}
+    if slot == 'label': return [c for c, v in others.items() if v and whole(v) and not no_label(c)]
     return [c for c, v in others.items() if v and _is_text(v) and any(' ' in str(x).strip() for x in v)]
 
 def _pairs_of(columns: Sequence[str], *slots: str) -> str:
@@ -301,7 +305,7 @@ def _lacking(source: Source, task: str) -> str | None:
         if ways: return f'which column is the {missing[0]}? column_mapping=' + ' or '.join(ways)
     return _of_pair(source, task) or _of_texts(source, task)
 
-# %% ../../nbs/data/01b_recognise.ipynb #42edb767
+# %% ../../nbs/data/01b_recognise.ipynb #e8cbf788
 def _of_pair(source: Source, task: str) -> str | None:
     "The question which of two texts in an object is the source"
     for c in source.columns if task in ('sft', 'seq2seq') else ():
@@ -317,10 +321,10 @@ def _of_texts(source: Source, task: str) -> str | None:
     "The question what the columns of texts mean, none of which has a usual name"
     texts = _fillers(source, 'text', ())
     if not texts: return None
-    if task == 'preference': return 'which columns are the answers? ' + _pairs_of([*texts, *source.columns][-2:],
-        'chosen', 'rejected')
-    if task == 'rl': return 'which column is the prompt? column_mapping=' + ' or '.join(str({c: 'prompt'})
-        for c in texts[:8])
+    answers = (texts if len(texts) > 1 else source.columns)[-2:]
+    if task == 'preference': return f'which columns are the answers? {_pairs_of(answers, "chosen", "rejected")}'
+    ways = ' or '.join(str({c: 'prompt'}) for c in texts[:8])
+    if task == 'rl': return f'which column is the prompt? column_mapping={ways}'
     if task == 'text_classification': return None
     if len(texts) == 1: return f'is this the text? {_pairs_of(texts, "text")}'
     some = ', '.join(texts[:8])
