@@ -143,7 +143,7 @@ def save_small(
         return noise
     return 0.
 
-# %% ../../nbs/backends/12_architectures.ipynb #68623b8d
+# %% ../../nbs/backends/12_architectures.ipynb #f8188622
 ROUNDING = 2**10*2**-23
 
 def row_logps(
@@ -152,7 +152,7 @@ def row_logps(
     answer: int | None = None  # only of that many tokens at the end
 ) -> Tensor:
     "Log-probability of each token of a row but the first, asked alone"
-    z = model(input_ids=torch.tensor([list(ids)])).logits[0].double().log_softmax(-1)
+    z = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0].double().log_softmax(-1)
     out = z[:-1].gather(1, torch.tensor(list(ids)[1:])[:, None]).squeeze(1)
     return out if answer is None else out[len(out) - answer:]
 
@@ -161,7 +161,7 @@ def router_alone(
     rows: Sequence[Sequence[int]]  # token ids
 ) -> Tensor:
     "The loss of the router by the family's own function, over the tokens of all rows"
-    each = [model(input_ids=torch.tensor([list(r)]), output_router_logits=True).router_logits for r in rows]
+    each = [model(input_ids=torch.tensor([list(r)]), use_cache=False, output_router_logits=True).router_logits for r in rows]
     config = model.config.get_text_config()
     k, experts = (getattr(model, n, None) or getattr(config, n, None) for n in ('num_experts_per_tok', 'num_experts'))
     loss = sys.modules[type(model).__module__].load_balancing_loss_func
