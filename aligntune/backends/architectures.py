@@ -171,7 +171,7 @@ def grad_norm(model: Any) -> float:
     "The norm of all gradients"
     return math.sqrt(sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None))
 
-# %% ../../nbs/backends/12_architectures.ipynb #a59461ed
+# %% ../../nbs/backends/12_architectures.ipynb #7445a91e
 TEXTS = (('sort 52913370=', '01233579'), ('a', 'the quick brown fox jumps over the lazy dog'), ('What is the capital of France?', ' Paris.'), ('2+2=', '4'))
 COMMON = dict(backend='trl', precision='fp32', max_steps=2, logging_steps=1, seed=1)
 
@@ -224,7 +224,7 @@ def run_dpo(folder: str, out: str) -> dict[str, Any]:
 
 def shorter(completions: list[str], **kwargs: Any) -> list[float]:
     "A reward that differs from answer to answer"
-    return [-len(c) + sum(map(ord, c))%7/7 for c in completions]
+    return [i/len(completions) - len(c) for i, c in enumerate(completions)]
 
 def run_grpo(folder: str, out: str) -> dict[str, Any]:
     "Two steps of GRPO, the log-probabilities of its first answers against the rows alone"
