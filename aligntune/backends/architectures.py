@@ -143,7 +143,7 @@ def save_small(
         return noise
     return 0.
 
-# %% ../../nbs/backends/12_architectures.ipynb #68623b8d
+# %% ../../nbs/backends/12_architectures.ipynb #f8188622
 ROUNDING = 2**10*2**-23
 
 def row_logps(
@@ -152,7 +152,7 @@ def row_logps(
     answer: int | None = None  # only of that many tokens at the end
 ) -> Tensor:
     "Log-probability of each token of a row but the first, asked alone"
-    z = model(input_ids=torch.tensor([list(ids)])).logits[0].double().log_softmax(-1)
+    z = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0].double().log_softmax(-1)
     out = z[:-1].gather(1, torch.tensor(list(ids)[1:])[:, None]).squeeze(1)
     return out if answer is None else out[len(out) - answer:]
 
@@ -161,7 +161,7 @@ def router_alone(
     rows: Sequence[Sequence[int]]  # token ids
 ) -> Tensor:
     "The loss of the router by the family's own function, over the tokens of all rows"
-    each = [model(input_ids=torch.tensor([list(r)]), output_router_logits=True).router_logits for r in rows]
+    each = [model(input_ids=torch.tensor([list(r)]), use_cache=False, output_router_logits=True).router_logits for r in rows]
     config = model.config.get_text_config()
     k, experts = (getattr(model, n, None) or getattr(config, n, None) for n in ('num_experts_per_tok', 'num_experts'))
     loss = sys.modules[type(model).__module__].load_balancing_loss_func
@@ -171,7 +171,7 @@ def grad_norm(model: Any) -> float:
     "The norm of all gradients"
     return math.sqrt(sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None))
 
-# %% ../../nbs/backends/12_architectures.ipynb #a59461ed
+# %% ../../nbs/backends/12_architectures.ipynb #7445a91e
 TEXTS = (('sort 52913370=', '01233579'), ('a', 'the quick brown fox jumps over the lazy dog'), ('What is the capital of France?', ' Paris.'), ('2+2=', '4'))
 COMMON = dict(backend='trl', precision='fp32', max_steps=2, logging_steps=1, seed=1)
 
@@ -224,7 +224,7 @@ def run_dpo(folder: str, out: str) -> dict[str, Any]:
 
 def shorter(completions: list[str], **kwargs: Any) -> list[float]:
     "A reward that differs from answer to answer"
-    return [-len(c) + sum(map(ord, c))%7/7 for c in completions]
+    return [i/len(completions) - len(c) for i, c in enumerate(completions)]
 
 def run_grpo(folder: str, out: str) -> dict[str, Any]:
     "Two steps of GRPO, the log-probabilities of its first answers against the rows alone"
