@@ -115,7 +115,7 @@ def why_padded(
     except (TypeError, ValueError): return f'{model.config.model_type} takes no position numbers'
     return None
 
-# %% ../../nbs/algorithms/00c_batches.ipynb #41b38c89
+# %% ../../nbs/algorithms/00c_batches.ipynb #9a0ac293
 @torch.no_grad()
 def padding_gap(
     model: Any,  # a causal language model
@@ -147,6 +147,7 @@ def why_unpadded(
     if (left, positions) not in tried:
         kind = bare.config.get_text_config().model_type
         try: gap = padding_gap(bare, left, positions)
+        except torch.OutOfMemoryError: raise   # says nothing about the model
         except (RuntimeError, TypeError, ValueError) as e: tried[left, positions] = f'{kind} does not take padded rows ({type(e).__name__})'
         else: tried[left, positions] = None if gap < (1e-4 if bare.dtype in (torch.float32, torch.float64) else 5e-2) else f"padding {'before' if left else 'behind'} a row changes what {kind} computes (by {gap:.0%})"
     return tried[left, positions]
@@ -166,6 +167,7 @@ def check_causal(
         with no_dropout(bare): bare.train()(input_ids=x, use_cache=False)
         bare.eval()
         a, b = (bare(input_ids=i, use_cache=False).logits[0, :-1].float() for i in (x, other))
+    except torch.OutOfMemoryError: raise   # says nothing about the model
     except (RuntimeError, ValueError) as e: raise UnsupportedError('the model does not take a row of nine tokens in training', where='model_name', why=f'{bare.config.model_type}: {" ".join(str(e).split())[:150]}') from e
     finally: bare.train(was)
     if (a - b).abs().max() > (1e-4 if bare.dtype in (torch.float32, torch.float64) else 5e-2)*a.abs().max():

@@ -314,6 +314,7 @@ def gap_of(
         was = bare.training
         bare.eval()
         try: gap = measure(bare)
+        except torch.OutOfMemoryError: raise   # says nothing about the model
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as e: tried[measure] = type(e).__name__
         else: tried[measure] = None if gap < (1e-4 if bare.dtype in (torch.float32, torch.float64) else 5e-2) else f'by {gap:.0%}'
         finally: bare.train(was)

@@ -64,6 +64,7 @@ def why_not_ours(
     was, ask = inner.training, dict(input_ids=x, use_cache=False, output_router_logits=True)
     inner.eval()
     try: theirs = type(inner).forward(inner, **ask).aux_loss
+    except torch.OutOfMemoryError: raise   # says nothing about the model
     except (AttributeError, TypeError, ValueError, RuntimeError): return SILENT   # transformers has the switch and not what it switches
     finally: inner.train(was)
     if not isinstance(theirs, Tensor): return SILENT

@@ -393,7 +393,7 @@ def _mapped(source: Source, found: list[Candidate]) -> list[Candidate]:
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #4e15abe4
+# %% ../../nbs/data/01b_recognise.ipynb #9138a7ca
 _VERDICT_NAMES = ('label', 'correct', 'is_correct', 'is_safe', 'is_good', 'passed')
 _RENDERED = re.compile(r'<\|im_start\|>|\[INST\]|<\|start_header_id\|>|<start_of_turn>')   # what chat templates write
 
@@ -403,6 +403,12 @@ def _marks_bad_answers(source: Source, column: str, chat: bool) -> bool:
     truth = bool(marks) and all(isinstance(v, bool) or not chat and plain_name(column) == 'label' and v in (0, 1)
         for v in marks)
     return truth and not all(r.get(column) for r in _label_rows(source, [column]))
+
+def _is_article(row: Mapping[str, Any], text: str, asked: Candidate) -> bool:
+    "Whether a text holds an answer in its midst: what a question is about, and no rendering of both"
+    whole, (asks, answers) = _flat(texts_in(row.get(text))), _parts(asked, row)
+    held = bool(whole and answers) and all(t in whole[0] for t in answers)
+    return held and not whole[0].endswith(answers[-1]) and not all(t in whole[0] for t in asks)
 
 def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None:
     "Refuse rows that would be trained as what they are not"
@@ -418,6 +424,11 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
             raise DataError(f'{source.name}: the column {column} marks answers as good or bad', where=source.name,
                             why='SFT would learn the bad ones too',
                             fix=f'processing_fn=lambda row: row if row[{column!r}] else None, to train on the good ones')
+    asked = [c for c in found if c[0].name == 'question_answer' and c[0].read == 'pair' and 'text' in known]
+    if asked and _mostly(lambda r: _is_article(r, known['text'], asked[0]), source.head, _SHARE - .01):
+        raise DataError(f'{source.name}: {known["text"]} holds the answers: is it what the questions are about?', where=source.name,
+                        why='without it the questions could not be answered',
+                        fix=f"column_mapping={dict([(known['text'], 'context')])}, or data_format='question_answer' to leave it out")
     images = next((known[n] for n in ('image', 'images') if n in known
         and any(v for v in _values(source.head, known[n]))), None)
     if images and task in ('sft', 'preference', 'rl'):
