@@ -393,7 +393,7 @@ def _mapped(source: Source, found: list[Candidate]) -> list[Candidate]:
     n = [len(set(slots.values()) & set(source.mapped)) for _, slots in found]
     return [f for f, k in zip(found, n) if k == max(n)]
 
-# %% ../../nbs/data/01b_recognise.ipynb #9138a7ca
+# %% ../../nbs/data/01b_recognise.ipynb #2deb29f4
 _VERDICT_NAMES = ('label', 'correct', 'is_correct', 'is_safe', 'is_good', 'passed')
 _RENDERED = re.compile(r'<\|im_start\|>|\[INST\]|<\|start_header_id\|>|<start_of_turn>')   # what chat templates write
 
@@ -425,7 +425,7 @@ def _refuse_wrong(source: Source, task: str, found: Sequence[Candidate]) -> None
                             why='SFT would learn the bad ones too',
                             fix=f'processing_fn=lambda row: row if row[{column!r}] else None, to train on the good ones')
     asked = [c for c in found if c[0].name == 'question_answer' and c[0].read == 'pair' and 'text' in known]
-    if asked and _mostly(lambda r: _is_article(r, known['text'], asked[0]), source.head, _SHARE - .01):
+    if asked and _mostly(lambda r: _is_article(r, known['text'], asked[0]), [*source.head], _SHARE - .01):
         raise DataError(f'{source.name}: {known["text"]} holds the answers: is it what the questions are about?', where=source.name,
                         why='without it the questions could not be answered',
                         fix=f"column_mapping={dict([(known['text'], 'context')])}, or data_format='question_answer' to leave it out")
