@@ -5,7 +5,7 @@
 With `--package` the exported cells are left out and their names come from the exported package instead, under line
 coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
 export nothing are the same both ways, and the LONG ones would cost minutes, so only `--all` runs those here too."""
-import argparse, faulthandler, json, os, re, shutil, signal, sys, tempfile, time
+import argparse, faulthandler, json, os, re, resource, shutil, signal, sys, tempfile, time
 from importlib.util import find_spec
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
@@ -48,8 +48,14 @@ def lessons(path, package, run_flags, at):
     os.chdir((root/path).parent)
     for i, source in sources(path, package, run_flags):
         shell._cell_idx = i; at.write_text(str(i))
+        before = used()
         shell.run(source)
+        with open(root/'.cache/cells.jsonl', 'a') as f: f.write(json.dumps([str(path), i, round(used() - before, 2), source[:150]]) + '\n')
         if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
+
+def used():
+    "CPU seconds of this process and of its children that have ended"
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 def child(path, package, run_flags, log):
     "The forked process of one notebook: run it, save its coverage, leave"
@@ -85,7 +91,7 @@ def run(paths, package, limit, workers, run_flags):
             running[pid] = path, time.time(), log
         time.sleep(.02)
         for pid, (path, start, log) in list(running.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, cpu = os.wait4(pid, os.WNOHANG)
             took = time.time() - start
             if not done and took < limit: continue
             if not done:
@@ -95,7 +101,7 @@ def run(paths, package, limit, workers, run_flags):
             elif status: problems[path] = log.read_text()[-4000:] or f'{path}: died with status {status}'
             del running[pid]
             seconds[str(path)] = round(took, 1)
-            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s  {path}', flush=True)
+            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} cpu {path}', flush=True)
     TIMES.write_text(json.dumps(seconds, indent=0))
     return problems
 

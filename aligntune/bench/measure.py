@@ -17,7 +17,7 @@ from ..core.errors import RunError
 from ..core.status import hardware
 
 # %% auto #0
-__all__ = ['PACKAGES', 'peak_memory', 'Meter', 'lap_callback', 'child', 'Entry', 'Child', 'Outcome', 'race', 'sleeper',
+__all__ = ['PACKAGES', 'peak_memory', 'Meter', 'calls', 'lap_callback', 'child', 'Entry', 'Child', 'Outcome', 'race', 'sleeper',
            'speed_ratio', 'memory_ratio', 'loss_gap', 'model_flops', 'matmul_peak', 'in_child', 'versions', 'machine']
 
 # %% ../../nbs/bench/00_measure.ipynb #367b22fb
@@ -49,6 +49,21 @@ class Meter:
         self.say(dict(seconds=time.perf_counter() - self.start, tokens=self.tokens, rows=self.rows, places=self.places))
         self.wait()
         self.start, self.tokens, self.rows, self.places = time.perf_counter(), 0, 0, 0
+
+# %% ../../nbs/bench/00_measure.ipynb #c0un7a02
+def calls(
+    f: Callable[[], Any]  # is called once
+) -> int:
+    "How many function calls `f` makes, those of C included"
+    made = 0
+    def count(frame, event, arg):
+        nonlocal made
+        made += event in ('call', 'c_call')
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try: f()
+    finally: sys.setprofile(before)
+    return made
 
 # %% ../../nbs/bench/00_measure.ipynb #9cded3d1
 def lap_callback(
