@@ -1,11 +1,11 @@
 "Nobody imports upward, and the light parts of the package stay light."
-import ast, subprocess, sys, time
+import ast, subprocess, sys
 from common import modules, report, root
 
 ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo recipes commands cli emulation'.split()   # from the ground up; nobody imports emulation
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
 NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them
-IMPORT_S, HELP_S = .15, .5
+IMPORT, HELP = 90, 180   # modules
 
 def room(module): return (module.split('.') + [''])[1]
 
@@ -41,21 +41,18 @@ def light(module):
     if r.returncode: return [f'{module} cannot be imported: {r.stderr.strip().splitlines()[-1]}']
     return [f'`import {module}` loads {r.stdout.strip().replace(" ", ", ")}'] if r.stdout.strip() else []
 
-def quick(what, argv, limit, n=5):
-    "The best of `n` fresh processes against the limit, both printed"
-    times = []
-    for _ in range(n):
-        t = time.perf_counter()
-        r = subprocess.run([sys.executable, *argv], capture_output=True, text=True, cwd=root)
-        times.append(time.perf_counter() - t)
-        if r.returncode: return [f'{what} fails: {r.stderr.strip().splitlines()[-1]}']
-    print(f'{what}: {min(times):.3f} s with the start of Python (limit {limit} s)')
-    return [f'{what} takes {min(times):.2f} s, over {limit} s'] if min(times) > limit else []
+def few(what, code, limit):
+    "A fresh interpreter loads few modules: what takes long to start is what it imports"
+    r = python(code + '; import sys; print(len(sys.modules))')
+    if r.returncode: return [f'{what} fails: {r.stderr.strip().splitlines()[-1]}']
+    n = int(r.stdout.split()[-1])
+    print(f'{what}: {n} modules, those of Python included (limit {limit})')
+    return [f'{what} loads {n} modules, over {limit}'] if n > limit else []
 
 if __name__ == '__main__':
     mods = modules()
     results = {f'layer {m}': upward(m, p) for m, p in mods.items()}
     results |= {f'light {m}': light(m) for m in mods if m == 'aligntune' or room(m) in ('core', 'cli')}
-    results['import time'] = quick('import aligntune', ['-c', 'import aligntune'], IMPORT_S)
-    if 'aligntune.cli' in mods: results['help time'] = quick('aligntune --help', ['-m', 'aligntune.cli', '--help'], HELP_S)
+    results['import'] = few('import aligntune', 'import aligntune', IMPORT)
+    if 'aligntune.cli' in mods: results['help'] = few('aligntune --help', 'from aligntune.cli import main; main(["--help"])', HELP)
     report(results)

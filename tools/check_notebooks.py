@@ -4,6 +4,7 @@ from collections import Counter
 from common import cells, exports, flags, notebooks, report
 
 MACHINE = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|Users|work|content|mnt)/\w[^\s\'"]*|\bat 0x[0-9a-f]{6,}')
+MAGIC = re.compile(r'(?m)^(\s*)[%!].*$')
 MERGE = re.compile(r'(?m)^`?(<{7}|={7}|>{7})(?: .*)?`?$')
 taken: dict = {}   # module -> notebook
 
@@ -20,9 +21,11 @@ def module(path, name):
     if name not in (want, '__init__'): yield f'default_exp {name}, but the notebook is called {want}'
     taken[name] = path
 
+def parsed(c): return ast.parse(MAGIC.sub(r'\1pass', c['source']))
+
 def imports(c):
     "The docs build runs every cell that holds an import, flags or not: imports stand alone"
-    try: tree = ast.parse(re.sub(r'(?m)^\s*[%!].*$', '', c['source']))
+    try: tree = parsed(c)
     except SyntaxError as e: return [f'syntax error: {e.msg}']
     found = [isinstance(o, (ast.Import, ast.ImportFrom)) for o in ast.walk(tree)]
     alone = all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in tree.body)
@@ -36,6 +39,32 @@ def outputs(c):
     if m := MACHINE.search(text): yield f'the saved output names this machine: {m[0][:60]}'
     if sum(len(str(o)) for o in outs) > 300_000: yield 'a saved output over 300 kB'
 
+CLOCKS = set('perf_counter perf_counter_ns monotonic monotonic_ns process_time thread_time time_ns'.split())
+STEPS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.FunctionDef)
+
+def called(n): return getattr(n.func, 'attr', getattr(n.func, 'id', '')) if isinstance(n, ast.Call) else ''
+
+def timed(tree, names):
+    "Whether an expression reads a clock, or a name that holds such a reading"
+    reads = lambda n: called(n) in CLOCKS or called(n) == 'time' and ast.unparse(n.func) == 'time.time'
+    return any(reads(n) or isinstance(n, ast.Name) and n.id in names for n in ast.walk(tree))
+
+def clocks(cs):
+    "A lesson asserts no seconds and no ratio of two: the next machine is another one, and busy"
+    names = set()
+    for i, c in enumerate(cs):
+        if c['cell_type'] != 'code' or exports(c): continue
+        try: nodes = list(ast.walk(parsed(c)))
+        except SyntaxError: continue   # told above
+        for n in (n for n in nodes if isinstance(n, STEPS) and timed(n, names)):
+            holders = [n.name] if isinstance(n, ast.FunctionDef) else [m.id for t in getattr(n, 'targets', None) or [n.target]
+                       for m in getattr(t, 'elts', [t]) if isinstance(m, ast.Name)]
+            names |= set(holders)
+        for n in nodes:
+            if called(n) == 'append' and any(timed(a, names) for a in n.args): names |= {ast.unparse(n.func.value)}
+        claims = [n.test for n in nodes if isinstance(n, ast.Assert)] + [n for n in nodes if re.fullmatch('test(_eq|_close|_ne|_is)?', called(n))]
+        if any(timed(n, names) for n in claims): yield i, 'it asserts a time; count calls, bytes, tokens or files instead (aligntune.bench.measure.calls)'
+
 def check(path):
     "All problems of one notebook"
     cs, problems = cells(path), []
@@ -47,6 +76,7 @@ def check(path):
             found += outputs(c)
             if any(map(exports, cs)) and not exports(c) and f.get('eval') != 'false': found += imports(c)
         problems += [f'{path} cell {i}: {o}' for o in found]
+    problems += [f'{path} cell {i}: {o}' for i, o in clocks(cs)]
     for k, n in Counter(c.get('id') for c in cs).items():
         if k is None or n > 1: problems.append(f'{path}: ' + ('a cell without id; run `make export`' if k is None else f'cell id {k} stands {n} times'))
     lessons = [c['source'] for c in cs if c['cell_type'] == 'code' and not exports(c)]
