@@ -4,7 +4,7 @@
 
 # %% ../../nbs/backends/07_launch.ipynb #aad4736f
 from __future__ import annotations
-import io, json, logging, os, signal, subprocess, sys, tempfile, threading, time, traceback
+import gc, io, json, logging, os, signal, subprocess, sys, tempfile, threading, time, traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +86,10 @@ def work(
     home, rank = Path(request).parent, int(os.environ.get('RANK', 0))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper): stream.reconfigure(line_buffering=True, write_through=False)
-    try: out = load(target)(json.loads(Path(request).read_text()))
+    try:
+        run = load(target)
+        gc.freeze()   # training libraries collect garbage often; the modules, millions of objects, need not be looked at each time
+        out = run(json.loads(Path(request).read_text()))
     except Interrupted as e: _write(home/f'stopped-{rank}.json', dict(code=e.code, message=str(e))); return 0
     except BaseException as e:
         parts = {k: getattr(e, k, '') for k in ('what', 'where', 'why', 'fix')}
