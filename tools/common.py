@@ -1,5 +1,5 @@
 "What the checks share: where the project is, its notebooks, and one form of report."
-import json, logging, re, sys
+import gc, json, logging, re, sys
 from pathlib import Path
 
 root = Path.cwd()   # every check runs from the project's root, so that a copy with a planted fault is checked the same way
@@ -34,6 +34,7 @@ def warm():
         logging.disable(logging.WARNING)
         import accelerate, datasets, peft, torch, transformers, trl  # noqa: F401
         logging.disable(logging.NOTSET)
+    gc.freeze()   # what is here stays: collections in the forks need not walk it, nor copy its pages
 
 def report(results, note=''):
     "Print what failed and where, then the summary that ends every check; `results` is {item: [problems]}"

@@ -1,6 +1,6 @@
 """Run the lessons of all notebooks, each in a process of its own with a time limit, two at a time.
 
-    python tools/run_notebooks.py [--package] [--all] [--limit S] [--workers N] [--flags slow] [NOTEBOOK ...]
+    python tools/run_notebooks.py [--package] [--all] [--limit S] [--workers N] [--flags slow] [--processor avx2] [--threads N] [NOTEBOOK ...]
 
 With `--package` the exported cells are left out and their names come from the exported package instead, under line
 coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
@@ -12,13 +12,18 @@ from common import exports, flags, notebooks, report, root, warm
 
 tempfile.tempdir = tempfile.mkdtemp(prefix='lessons-')   # removed at the end: a forked notebook cannot tidy up after itself
 os.chmod(tempfile.tempdir, 0o1777)   # as /tmp is
-os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', OMP_NUM_THREADS='1', PYTHONPATH=str(root),
+os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', MPLBACKEND='agg', PYTHONPATH=str(root),
+                   NUMBA_DISABLE_JIT='1',   # InstructLab-training and mini-trainer pack batches with it: compiling costs each of their processes 7 s, and tiny batches nothing
                    ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows-'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/04_gspo algorithms/05_dapo algorithms/06_dr_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
     backends/05_instructlab backends/06_mini_trainer run/06_faults bench/04_scaling commands hub""".split()
 UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
-WARM = ('data', 'rewards', 'run', 'algorithms', 'evaluate', 'show', 'guides', 'walkthroughs', 'bench')   # rooms whose notebooks import torch and transformers anyway
+COLD = ('00_package', 'cli', 'core/', 'backends/02_unsloth', 'backends/03_isolation', 'backends/04_parity')   # not forked from a process that has imported torch and transformers: they look at what is imported
+
+# A lesser processor than this one: what PyTorch, oneDNN and MKL are told before they start
+PROCESSORS = dict(native={}, avx2=dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
+                  default=dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_ENABLE_INSTRUCTIONS='SSE4_2'))
 
 def sources(path, package, run_flags):
     "(cell number, source) of the cells to run"
@@ -77,7 +82,7 @@ def run(paths, package, limit, workers, run_flags):
     "Run all; {notebook: problem}"
     logs = root/'.cache/logs'; logs.mkdir(parents=True, exist_ok=True)
     seconds = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-    cold = [p for p in paths if p.parts[1] not in WARM]
+    cold = [p for p in paths if name(p).startswith(COLD)]
     todo = sorted(paths, key=lambda p: (p not in cold, -seconds.get(str(p), 30)))
     running, problems, warmed = {}, {}, False
     while todo or running:
@@ -101,7 +106,7 @@ def run(paths, package, limit, workers, run_flags):
             elif status: problems[path] = log.read_text()[-4000:] or f'{path}: died with status {status}'
             del running[pid]
             seconds[str(path)] = round(took, 1)
-            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} cpu {path}', flush=True)
+            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} cpu  {path}', flush=True)
     TIMES.write_text(json.dumps(seconds, indent=0))
     return problems
 
@@ -120,7 +125,9 @@ if __name__ == '__main__':
     ap.add_argument('notebooks', nargs='*', type=Path)
     ap.add_argument('--package', action='store_true'); ap.add_argument('--all', action='store_true'); ap.add_argument('--flags', default='')
     ap.add_argument('--limit', type=int, default=1200); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
+    ap.add_argument('--processor', choices=PROCESSORS, default='native'); ap.add_argument('--threads', type=int, default=1)
     a = ap.parse_args()
+    os.environ |= PROCESSORS[a.processor] | dict(OMP_NUM_THREADS=str(a.threads))
     if not a.notebooks:
         for old in (root/'.cache').glob('coverage*'): old.unlink()
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()

@@ -14,9 +14,13 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'snippets': ('the code of the documentation that this project implements runs as it stands', [py, 'tools/check_snippets.py']),
     'lessons': ('notebooks run as they stand (the long ones: below)', [py, 'tools/run_notebooks.py']),
     'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
+    'processors': ('numbers as lesser processors and more threads compute them', [py, 'tools/check_processors.py']),
     'browser': ('widgets in a real browser', [py, 'tools/browser.py']),
     'checks': ('each check catches its fault', [py, 'tools/test_checks.py']),
 }
+
+TOOK = re.compile(r'(?:ok|FAILED) +([\d.]+) s\b.*?  (\S.*)')   # as the checks print it, of a notebook or a block
+slow: list = []
 
 def run(name):
     "One check, its output shown as it comes: (passed, failed)"
@@ -27,6 +31,7 @@ def run(name):
     p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
     for line in p.stdout or ():
         last = line.strip() or last
+        if t := TOOK.fullmatch(last): slow.append((float(t[1]), f'{name}: {t[2]}'))
         if not re.fullmatch(r'\d+ passed, \d+ failed', last): print('   ', line, end='', flush=True)
     rc, m = p.wait(), re.fullmatch(r'(\d+) passed, (\d+) failed', last)
     passed, failed = map(int, m.groups()) if m else (int(not rc), int(bool(rc)))
@@ -39,6 +44,7 @@ def main(names):
     if unknown := set(names) - set(CHECKS): sys.exit(f'no check called {", ".join(unknown)}; there are: {", ".join(CHECKS)}')
     start, results = time.time(), {n: run(n) for n in names or CHECKS}
     bad = [n for n, (_, f) in results.items() if f]
+    if len(slow) > 10: print('\nthe ten slowest:', *(f'{t:6.1f} s  {what}' for t, what in sorted(slow, reverse=True)[:10]), sep='\n')
     print(f'\n{time.time()-start:.0f} s' + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
     print(f'{sum(p for p, _ in results.values())} passed, {sum(f for _, f in results.values())} failed')
     return int(bool(bad))

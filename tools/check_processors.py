@@ -1,0 +1,21 @@
+"""The lessons that compare numbers, as a lesser processor and several threads compute them: sums in another order, other kernels.
+`python tools/check_processors.py all` runs every lesson so (hours)."""
+import subprocess, sys
+from common import report
+from run_notebooks import PROCESSORS
+
+LESSONS = [f'nbs/algorithms/{n}.ipynb' for n in ('00e_shared', '00g_head', '00h_lean')]
+WAYS = [('default', 4), ('avx2', 2)]   # processor, threads
+
+def run(processor, threads, lessons):
+    "Problems of the lessons, run so"
+    words = ['tools/run_notebooks.py', '--package', '--processor', processor, '--threads', str(threads), *lessons]
+    r = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = r.stdout.strip().splitlines()
+    for line in said[:-1]: print(f'{line} ({processor}, {threads} threads)' if line[:2] == 'ok' else line)
+    return [f'with {processor} and {threads} threads: {said[-1]}'] if r.returncode else []
+
+if __name__ == '__main__':
+    every = sys.argv[1:] == ['all']
+    ways = [(p, t) for p in PROCESSORS for t in (1, 2, 4)] if every else WAYS
+    report({f'{p}, {t} threads': run(p, t, [] if every else LESSONS) for p, t in ways})
