@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 PY     := $(BIN)/python
-PIP    := $(PY) -m pip --disable-pip-version-check -qq
+# compiled when first imported: most modules never are
+PIPS   := -m pip --disable-pip-version-check -qq install --no-compile
+PIP    := $(PY) $(PIPS)
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 # The PyTorch to install: `make TORCH=2.13.0` for the build of the default index (on Linux: CUDA, several GB).
@@ -70,21 +72,21 @@ $(PY):
 	@echo 'creating .venv'; $(PYTHON) -m venv .venv
 
 # $(call torch,PYTHON): the pinned build if an index or a folder known to pip has it, else from PyTorch's own index
-torch = $(1) -m pip --disable-pip-version-check -qq install 'torch==$(TORCH)' 2>/dev/null || \
-        $(1) -m pip --disable-pip-version-check -qq install 'torch==$(TORCH)' --index-url $(TORCH_INDEX) 2>/dev/null || \
-        $(1) -m pip --disable-pip-version-check -qq install 'torch==$(firstword $(subst +, ,$(TORCH)))'
+torch = $(1) $(PIPS) 'torch==$(TORCH)' 2>/dev/null || \
+        $(1) $(PIPS) 'torch==$(TORCH)' --index-url $(TORCH_INDEX) 2>/dev/null || \
+        $(1) $(PIPS) 'torch==$(firstword $(subst +, ,$(TORCH)))'
 
 $(BASE): | $(PY)
 	@echo 'installing PyTorch $(TORCH)'; $(call torch,$(PY))
-	@echo 'installing aligntune and what it needs'; $(PIP) install -e . -c constraints.txt
+	@echo 'installing aligntune and what it needs'; $(PIP) -e . -c constraints.txt
 	@rm -f .venv/base-*; touch $@
 
 $(DEV): $(BASE)
-	@echo 'installing the tools of development'; $(PIP) install -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
-	@$(PIP) install --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
+	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
+	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
-	@.venv-newest/bin/python -m pip --disable-pip-version-check -qq install -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
+	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
 	@touch $@
