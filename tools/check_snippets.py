@@ -9,7 +9,7 @@ import argparse, ast, contextlib, json, math, os, re, shutil, signal, sys, tempf
 from pathlib import Path
 from common import cells, notebooks, report, root, warm
 
-os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
+os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', NUMBA_DISABLE_JIT='1', PYTHONPATH=str(root))
 ROWS = 12   # of each data set
 
 def world(folder):

@@ -124,7 +124,7 @@ if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('notebooks', nargs='*', type=Path)
     ap.add_argument('--package', action='store_true'); ap.add_argument('--all', action='store_true'); ap.add_argument('--flags', default='')
-    ap.add_argument('--limit', type=int, default=1200); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
+    ap.add_argument('--limit', type=int, default=1800); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     ap.add_argument('--processor', choices=PROCESSORS, default='native'); ap.add_argument('--threads', type=int, default=1)
     a = ap.parse_args()
     os.environ |= PROCESSORS[a.processor] | dict(OMP_NUM_THREADS=str(a.threads))
