@@ -16,7 +16,7 @@ from ..core.errors import RunError
 # %% auto #0
 __all__ = ['START', 'serve', 'Lost', 'Child']
 
-# %% ../../nbs/rewards/01_child.ipynb #2db5affd
+# %% ../../nbs/rewards/01_child.ipynb #a922335c
 def _set_limits(memory_mb: int) -> None:
     "A cap on memory, where the system has one"
     import resource
@@ -34,15 +34,16 @@ def serve(target: str, timeout: float, memory_mb: int) -> None:
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_PROF, timeout)
         try: answer = {'value': fn(*json.loads(line))}
-        except Exception as e: answer = {'error': f'{type(e).__name__}: {e}'[:500]}
+        except Exception as e: answer = {'why': f'{type(e).__name__}: {e}'[:500], 'raised': not isinstance(e, (MemoryError, RecursionError))}
         signal.setitimer(signal.ITIMER_PROF, 0)
         out.write(json.dumps(answer) + '\n'); out.flush()
 
-# %% ../../nbs/rewards/01_child.ipynb #6bc2b299
+# %% ../../nbs/rewards/01_child.ipynb #5bb238ee
 @dataclass(frozen=True)
 class Lost:
     "A row without a value, and why"
     why: str
+    raised: bool = False  # by an exception, and not by a limit
 
 START = 'import sys, json; sys.path[:] = json.loads(sys.argv[1]); from aligntune.rewards.child import serve; serve(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))'
 
@@ -92,7 +93,7 @@ class Child:
         "The value for one row, from the second child where the first one was lost"
         got = self._try(row)
         if isinstance(got, int): got = self._try(row)
-        if isinstance(got, dict): return got['value'] if 'value' in got else Lost(got['error'])
+        if isinstance(got, dict): return got['value'] if 'value' in got else Lost(**got)
         return Lost(f'took longer than {self.timeout:g} s of computing' if got == -signal.SIGPROF else f'the process ended with {got}')
 
     def map(self, rows: Iterable[tuple | list]) -> Iterator[Any]:
