@@ -291,11 +291,12 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
 )
 _MACHINES = {'x86_64': 0xC000003E, 'aarch64': 0xC00000B7}  # names of the architectures in the filter
 
-# %% ../../nbs/rewards/04_jail.ipynb #dc71959c
+# %% ../../nbs/rewards/04_jail.ipynb #f4a6b302
 def _ruled(pid: int) -> dict[tuple[int, int], tuple[int, list[int]]]:
     "Calls, by their two numbers, that are allowed for some values of one argument: its place, and the values"
     own = 0, [0, pid]
     return {(62, 129): own, (234, 131): own, (302, 261): own,  # kill tgkill prlimit64
+            (53, 199): (0, [1]),  # socketpair: AF_UNIX
             (72, 25): (1, [0, 1, 2, 3, 4, 5, 6, 7, 1030]),  # fcntl: descriptors, their flags, locks
             (16, 29): (1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451])}  # ioctl: is it a terminal, how much can be read, flags
 
