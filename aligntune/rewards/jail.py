@@ -291,7 +291,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
 )
 _MACHINES = {'x86_64': 0xC000003E, 'aarch64': 0xC00000B7}  # names of the architectures in the filter
 
-# %% ../../nbs/rewards/04_jail.ipynb #f4a6b302
+# %% ../../nbs/rewards/04_jail.ipynb #0f05815d
 def _ruled(pid: int) -> dict[tuple[int, int], tuple[int, list[int]]]:
     "Calls, by their two numbers, that are allowed for some values of one argument: its place, and the values"
     own = 0, [0, pid]
@@ -307,7 +307,7 @@ def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     for call, (place, values) in _ruled(pid).items():
         n = len(values)
         ops += [(0x15, 0, n + 3, call[at]), (0x20, 0, 0, 16 + 8*place), *((0x15, n - i, 0, v) for i, v in enumerate(values)), refuse, allow]
-    numbers = [c[at] for c in _ALLOWED.values() if c[at] is not None]
+    numbers = [n for c in _ALLOWED.values() if (n := c[at]) is not None]
     return ops + [(0x15, len(numbers) - i, 0, k) for i, k in enumerate(numbers)] + [refuse, allow]
 
 def _filter_calls() -> None:
@@ -374,7 +374,7 @@ def lock_in(job: dict, mode: str, scratch: str, keep: set[int]) -> None:
     _limit(job['memory_mb'], job['total'])
     if mode == 'landlock' or platform.machine() in _MACHINES and sys.platform == 'linux': _filter_calls()
 
-# %% ../../nbs/rewards/04_jail.ipynb #18654ea5
+# %% ../../nbs/rewards/04_jail.ipynb #c95aa587
 _proc: list[int] = []  # the folder of the machine's processes, opened before the file tree goes
 
 def waited(
@@ -383,9 +383,10 @@ def waited(
     "Seconds that processes which could run had to wait for a processor"
     total = 0
     for p in processes:
-        try: fd = os.open(f'{p}/schedstat', os.O_RDONLY, dir_fd=_proc[0]) if _proc else os.open(f'/proc/{p}/schedstat', os.O_RDONLY)
+        try:
+            fd = os.open(f'{p}/schedstat', os.O_RDONLY, dir_fd=_proc[0]) if _proc else os.open(f'/proc/{p}/schedstat', os.O_RDONLY)
+            with os.fdopen(fd) as f: total += int(f.read().split()[1])
         except OSError: continue  # it has ended, or the system does not count
-        with os.fdopen(fd) as f: total += int(f.read().split()[1])
     return total/1e9
 
 def own_clock(processes: list[str]) -> Callable[[], float]:
