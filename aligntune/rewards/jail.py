@@ -291,7 +291,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
 )
 _MACHINES = {'x86_64': 0xC000003E, 'aarch64': 0xC00000B7}  # names of the architectures in the filter
 
-# %% ../../nbs/rewards/04_jail.ipynb #0f05815d
+# %% ../../nbs/rewards/04_jail.ipynb #3fd0e3ca
 def _ruled(pid: int) -> dict[tuple[int, int], tuple[int, list[int]]]:
     "Calls, by their two numbers, that are allowed for some values of one argument: its place, and the values"
     own = 0, [0, pid]
@@ -307,7 +307,7 @@ def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     for call, (place, values) in _ruled(pid).items():
         n = len(values)
         ops += [(0x15, 0, n + 3, call[at]), (0x20, 0, 0, 16 + 8*place), *((0x15, n - i, 0, v) for i, v in enumerate(values)), refuse, allow]
-    numbers = [n for c in _ALLOWED.values() if (n := c[at]) is not None]
+    numbers = [k for c in _ALLOWED.values() if (k := c[at]) is not None]
     return ops + [(0x15, len(numbers) - i, 0, k) for i, k in enumerate(numbers)] + [refuse, allow]
 
 def _filter_calls() -> None:
