@@ -77,7 +77,7 @@ class Scores:
         for n, v in self.parts.items(): out |= {f'rewards/{n}/mean': statistics.fmean(v), f'rewards/{n}/std': spread(v)}
         return out
 
-# %% ../../nbs/rewards/07_combine.ipynb #0c835b40
+# %% ../../nbs/rewards/07_combine.ipynb #992088be
 def _numbered(rewards: Iterable[Reward]) -> dict[str, Reward]:
     "Rewards by name; a name that returns gets a number"
     out: dict[str, Reward] = {}
@@ -115,6 +115,15 @@ class Rewards:
     def check_columns(self, names: Iterable[str]) -> None:
         "Refuse data without a column that a part reads, before any model is loaded"
         for f in self.functions: f.reward.check_columns(dict.fromkeys([*names, 'prompt', 'completion_ids']))
+
+    def fault(self, row: Mapping) -> str:
+        "What is wrong with a row of the data for a part, found before training; empty when nothing is"
+        return next((why for f in self.functions if (why := f.reward.fault(row))), '')
+
+    @property
+    def reads(self) -> str:
+        "What `fault` depends on"
+        return repr([(r.name, r.call.named, r.call.required, sorted(r.params), sorted(r.columns.items())) for r in (f.reward for f in self.functions)])
 
     def score(self, prompts, completions, completion_ids=None, **columns) -> Scores:
         "Every part of a batch"
