@@ -198,7 +198,7 @@ def run_tests(
     with ThreadPoolExecutor(n) as threads: first = list(threads.map(work, exams))
     return [work(e) if any(v.late for v in got) else got for e, got in zip(exams, first)]
 
-# %% ../../nbs/rewards/05_sandbox.ipynb #09ebfe32
+# %% ../../nbs/rewards/05_sandbox.ipynb #27df0dda
 def program_of(
     text: str  # a completion
 ) -> str:
@@ -206,12 +206,24 @@ def program_of(
     block = part_of(text, 'fence')
     return text if block is None else block
 
-def _as_tests(tests: Any, row: int) -> list:
-    "A row's tests as a list; none or an unknown kind is refused"
-    found = [tests] if isinstance(tests, (str, dict)) else list(tests or [])
+def _as_tests(tests: Any) -> list:
+    "A row's tests as a list; none, an unknown kind and one that is no Python is refused"
+    found = [tests] if isinstance(tests, (str, dict)) else list(tests) if isinstance(tests, (list, tuple)) else []
     good = all(isinstance(t, str) and t.strip() or isinstance(t, dict) and isinstance(t.get('input'), str) and isinstance(t.get('output'), str) for t in found)
-    if not found or not good: raise RewardError('the row has no tests that can be run', where=f'reward code_tests, row {row} of the batch', why='a test is code with asserts, or a dictionary with input and output', fix="columns={'tests': NAME}")
+    if not found or not good: raise RewardError('the row has no tests that can be run', why='a test is code with asserts, or a dictionary with input and output', fix="columns={'tests': NAME}")
+    for t in found: _as_code(t if isinstance(t, str) else '')
     return found
+
+def _as_code(code: str | None) -> str:
+    "Code of a row, which may be missing, but not be wrong"
+    try: compile(code or '', 'test', 'exec')
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as e: raise RewardError(f'the tests are no Python: {type(e).__name__}: {e}') from None
+    return code or ''
+
+def _as_name(name: str | None) -> str:
+    "A name, or none"
+    if name is not None and not isinstance(name, str): raise RewardError(f'a {type(name).__name__} is no name of a function')
+    return name or ''
 
 def code_tests(
     completions: list[str],  # the completions
@@ -227,9 +239,10 @@ def code_tests(
     workers: int = 0  # programs at a time; 0 is one a processor, at most 8
 ) -> list[float]:
     "1 when a program passes its unit tests, in a sandbox"
-    exams = [Examination(program_of(c), _as_tests(t, i), (test_setup[i] if test_setup else '') or '', [entry_point[i]] if entry_point and entry_point[i] else [], timeout, total, memory_mb, not partial)
-             for i, (c, t) in enumerate(zip(completions, tests, strict=True))]
+    rows = zip(completions, tests, test_setup or [None]*len(tests), entry_point or [None]*len(tests), strict=True)
+    exams = [Examination(program_of(c), _as_tests(t), _as_code(s), [n for n in [_as_name(e)] if n], timeout, total, memory_mb, not partial) for c, t, s, e in rows]
     shares = [sum(v.passed for v in got)/len(e.tests) for e, got in zip(exams, run_tests(exams, isolation, workers))]
     return shares if partial else [float(s == 1) for s in shares]
 
 code_tests.keeps_time = True  # type: ignore[attr-defined]
+code_tests.accepts = {'tests': _as_tests, 'test_setup': _as_code, 'entry_point': _as_name}  # type: ignore[attr-defined]
