@@ -331,13 +331,14 @@ def _landlock(scratch: str) -> None:
         os.close(fd)
     _system('syscall', 446, rules, 0)
 
-# %% ../../nbs/rewards/04_jail.ipynb #534ef106
+# %% ../../nbs/rewards/04_jail.ipynb #2aef8d0e
 NOBODY = 65534
+SPACE, FILES = 2**24, 4000  # what a program may write: bytes in all, and files
 
 def _limit(memory_mb: int, seconds: float) -> None:
     "Limits of the system for this process"
     import resource
-    for what, n in ((resource.RLIMIT_AS, memory_mb*2**20), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_FSIZE, 8*2**20), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_CORE, 0),
+    for what, n in ((resource.RLIMIT_AS, memory_mb*2**20), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_FSIZE, SPACE//8), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_CORE, 0),
                     (resource.RLIMIT_NPROC, 0)):
         hard = resource.getrlimit(what)[1]
         n = n if hard < 0 else min(n, hard)
@@ -459,9 +460,7 @@ def _lines(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
             *whole, left = (left + data).split(b'\n')
             yield from whole
 
-# %% ../../nbs/rewards/04_jail.ipynb #7ca65ff3
-SPACE, FILES = 2**24, 4000
-
+# %% ../../nbs/rewards/04_jail.ipynb #408d82ca
 def _full(mode: str, folder: str) -> bool:
     "Whether a program has written more than it may"
     if mode == 'namespaces': return False
@@ -481,6 +480,7 @@ def _full(mode: str, folder: str) -> bool:
 def clear(folder: str) -> None:
     "Delete all that is in `folder`, however deep, and whatever may not be read there"
     n = 0
+    os.chmod(folder, 0o700)
     while entries := [*os.scandir(folder)]:
         for e in entries:
             if not e.is_dir(follow_symlinks=False): os.unlink(e.path); continue
