@@ -460,7 +460,7 @@ def _lines(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
             *whole, left = (left + data).split(b'\n')
             yield from whole
 
-# %% ../../nbs/rewards/04_jail.ipynb #408d82ca
+# %% ../../nbs/rewards/04_jail.ipynb #5055ef6f
 def _full(mode: str, folder: str) -> bool:
     "Whether a program has written more than it may"
     if mode == 'namespaces': return False
@@ -480,6 +480,10 @@ def _full(mode: str, folder: str) -> bool:
 def clear(folder: str) -> None:
     "Delete all that is in `folder`, however deep, and whatever may not be read there"
     n = 0
+    if os.path.islink(folder) or not os.path.isdir(folder):  # the program took it away, and may have put something else there
+        if os.path.lexists(folder): os.unlink(folder)
+        os.mkdir(folder)
+        if os.getuid() == 0: os.chown(folder, NOBODY, NOBODY)
     os.chmod(folder, 0o700)
     while entries := [*os.scandir(folder)]:
         for e in entries:
