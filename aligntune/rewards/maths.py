@@ -46,12 +46,14 @@ def _is_words(plain: str) -> bool:
     words = set(re.findall(r'[^\W\d_]+', plain)) - _FUNCTIONS
     return any(len(w) > 2 or max(w) >= '\u0400' for w in words) or plain in words and len(plain) == 2 and not set('aeiou').isdisjoint(plain)
 
-# %% ../../nbs/rewards/03_maths.ipynb #44fe23b8
+# %% ../../nbs/rewards/03_maths.ipynb #2b12e019
 _SCIENTIFIC = re.compile(r'(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([-+]?\d{1,6})(?![\w^]|\.\d)')
 _MIXED = re.compile(r'(?<![\w./^])(\d+)\s+(\d+)/(\d+)(?![\w/^])')
 _SIGNS = {'−': '-', '–': '-', '×': r'\times ', '·': r'\cdot ', '÷': '/', '°': r'^\circ ', r'\degree': r'^\circ ', 'π': r'\pi ', '∞': r'\infty ', '√': r'\sqrt', '≤': r'\le ', '≥': r'\ge ', '≠': r'\ne ', '±': r'\pm ',
-          '∪': r'\cup ', '∅': r'\emptyset ', r'\varnothing': r'\emptyset ', '²': '^2', '³': '^3', '½': r'\frac{1}{2}', '¼': r'\frac{1}{4}', '¾': r'\frac{3}{4}'}
+          '∪': r'\cup ', '∅': r'\emptyset ', r'\varnothing': r'\emptyset ', '²': '^2', '³': '^3', '€': '', '£': '', '½': r'\frac{1}{2}', '¼': r'\frac{1}{4}', '¾': r'\frac{3}{4}'}
 _SIGN = re.compile('|'.join(map(re.escape, _SIGNS)))
+
+_COUNTED = re.compile(r'([-+]?[\d.,]*\d)((?:\s+[A-Za-z]{3,})+)')
 
 def _written_out(m: re.Match) -> str:
     "A number in scientific notation without its e"
@@ -65,7 +67,8 @@ def _numbers(text: str) -> str:
 
 def _latex(text: str) -> str:
     "An answer that stands alone, as the parser reads it"
-    text = _SIGN.sub(lambda m: _SIGNS[m[0]], _unframed(text))
+    text = re.sub(r'(\^\{?\\circ\}?)\s*[CF]$', r'\1', _SIGN.sub(lambda m: _SIGNS[m[0]], _unframed(text)))
+    if (m := _COUNTED.fullmatch(text)) and not {*m[2].split()} & (_FUNCTIONS | {'and', 'percent', 'percentage', 'pct'}): return m[1]
     text = re.sub(r'(?<![A-Za-z\\])pi(?![A-Za-z])', r'\\pi ', _numbers(text))
     return re.sub(r'(?<=\d)([A-Za-z]|ab|bc)$', r'{\1}', text)
 
