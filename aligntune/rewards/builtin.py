@@ -60,10 +60,11 @@ def part_of(
     if part not in PARTS: raise SpecError(f'part must be one of {", ".join(PARTS)}, not {part!r}', where='reward_functions')
     return PARTS[part](text)
 
-# %% ../../nbs/rewards/02_builtin.ipynb #e6e322e3
+# %% ../../nbs/rewards/02_builtin.ipynb #57fd8d47
 def _references(answer: Any) -> list[str]:
     "The accepted answers, as strings; none or an empty one is refused"
-    found = [a for a in (answer if isinstance(answer, (list, tuple)) else [answer]) if a is not None and a == a]  # NaN is how tables write nothing
+    # NaN is how tables write nothing
+    found = [a for a in (answer if isinstance(answer, (list, tuple)) else [answer]) if a is not None and a == a]
     wrong = next((a for a in found if not isinstance(a, (str, Number))), None)
     if wrong is not None: raise RewardError(f'the reference answer is a {type(wrong).__name__}, not a text or a number')
     refs = [str(a).strip() for a in found]
@@ -105,7 +106,7 @@ def numbers_in(
         elif Decimal(bottom) != 0: found.append(_WIDE.divide(Decimal(top), Decimal(bottom)))
     return found
 
-# %% ../../nbs/rewards/02_builtin.ipynb #a0e9fbdd
+# %% ../../nbs/rewards/02_builtin.ipynb #61927ffa
 def _near(a: Decimal, b: Decimal, tolerance: float) -> bool:
     "Whether two numbers differ by at most `tolerance`"
     return a == b or bool(tolerance) and _WIDE.abs(_WIDE.subtract(a, b)) <= Decimal(str(tolerance))
@@ -113,7 +114,8 @@ def _near(a: Decimal, b: Decimal, tolerance: float) -> bool:
 def _numbers_of(answer: Any) -> list[Decimal]:
     "The number of each reference; one without a number is refused"
     refs = [numbers_in(part_of(r, 'auto') or '')[-1:] for r in _references(answer)]
-    if not all(refs): raise RewardError(f'the reference {str(answer)[:100]!r} holds no number', fix='exact_match compares text')
+    if not all(refs):
+        raise RewardError(f'the reference {str(answer)[:100]!r} holds no number', fix='exact_match compares text')
     return [r[0] for r in refs]
 
 def numeric_match(
@@ -129,7 +131,7 @@ def numeric_match(
 
 numeric_match.accepts = {'answer': _numbers_of}  # type: ignore[attr-defined]
 
-# %% ../../nbs/rewards/02_builtin.ipynb #820c0fd8
+# %% ../../nbs/rewards/02_builtin.ipynb #f1039fa1
 @lru_cache(maxsize=8)
 def _child(target: str, seconds: float) -> Child: return Child(f'aligntune.rewards.builtin:{target}', seconds)
 
@@ -139,7 +141,9 @@ def in_child(name: str, target: str, rows: Sequence[tuple], seconds: float) -> l
     lost = [(i, v) for i, v in enumerate(out) if isinstance(v, Lost)]
     for i, v in lost:
         if v.raised: raise RewardError(f'reward {name!r} gave no value: {v.why}', where=f'row {i} of the batch')
-    if lost: log.warning('%s: %d of %d completions could not be decided and count as 0 (%s)', name, len(lost), len(out), lost[0][1].why)
+    if lost:
+        why = lost[0][1].why
+        log.warning('%s: %d of %d completions could not be decided and count as 0 (%s)', name, len(lost), len(out), why)
     return [0. if isinstance(v, Lost) else v for v in out]
 
 @lru_cache(maxsize=64)
@@ -236,18 +240,26 @@ def fits(
     if isinstance(value, dict): return _object(value, schema)
     return _array(value, schema) if isinstance(value, list) else True
 
-# %% ../../nbs/rewards/02_builtin.ipynb #6a7236bb
-_TAKES: dict[str, tuple[Any, str]] = dict.fromkeys(('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'), ((int, float), 'a number')) | dict.fromkeys(  # what a keyword takes
-    ('minLength', 'maxLength', 'minItems', 'maxItems'), (int, 'a whole number')) | dict.fromkeys(('enum', 'required', 'anyOf', 'allOf', 'oneOf'), (list, 'a list')) | dict(
-    type=((str, list), 'a name or a list of names'), pattern=(str, 'a regular expression'), properties=(dict, 'a dictionary'), uniqueItems=(bool, 'true or false'))
+# %% ../../nbs/rewards/02_builtin.ipynb #947fa7a2
+_NUMBER, _COUNT, _LIST = ((int, float), 'a number'), (int, 'a whole number'), (list, 'a list')
+_TAKES: dict[str, tuple[Any, str]] = dict(  # what a keyword takes
+    minimum=_NUMBER, maximum=_NUMBER, exclusiveMinimum=_NUMBER, exclusiveMaximum=_NUMBER, minLength=_COUNT,
+    maxLength=_COUNT, minItems=_COUNT, maxItems=_COUNT, enum=_LIST, required=_LIST, anyOf=_LIST, allOf=_LIST, oneOf=_LIST,
+    type=((str, list), 'a name or a list of names'), pattern=(str, 'a regular expression'),
+    properties=(dict, 'a dictionary'), uniqueItems=(bool, 'true or false'))
 
 def _check_keyword(k: str, x: Any, at: str) -> None:
     "Refuse a keyword that the validator does not know, or a value that it cannot have"
     kinds, takes = _TAKES.get(k, (object, ''))
-    if k not in CHECKS and k not in INSIDE + NOTES: raise SpecError(f'{at} uses the keyword {k!r}, which is not checked here', where='reward json_schema', fix=f'one of {", ".join([*CHECKS, *INSIDE])}')
-    if not isinstance(x, kinds) or (isinstance(x, bool) and kinds not in (bool, object)): raise SpecError(f'{at}.{k} must be {takes}, not {x!r}', where='reward json_schema')
-    if k == 'type' and (wrong := [t for t in ([x] if isinstance(x, str) else x) if t not in [*TYPES]]): raise SpecError(f'{at} has an unknown type {wrong[0]!r}', where='reward json_schema', fix=f'one of {", ".join(TYPES)}')
-    if k == 'required' and not all(isinstance(n, str) for n in x): raise SpecError(f'{at}.required must hold names', where='reward json_schema')
+    def refuse(what: str, fix: str = '') -> SpecError: return SpecError(what, where='reward json_schema', fix=fix)
+    if k not in CHECKS and k not in INSIDE + NOTES:
+        raise refuse(f'{at} uses the keyword {k!r}, which is not checked here',
+                     f'one of {", ".join([*CHECKS, *INSIDE])}')
+    if not isinstance(x, kinds) or (isinstance(x, bool) and kinds not in (bool, object)):
+        raise refuse(f'{at}.{k} must be {takes}, not {x!r}')
+    if k == 'type' and (wrong := [t for t in ([x] if isinstance(x, str) else x) if t not in [*TYPES]]):
+        raise refuse(f'{at} has an unknown type {wrong[0]!r}', f'one of {", ".join(TYPES)}')
+    if k == 'required' and not all(isinstance(n, str) for n in x): raise refuse(f'{at}.required must hold names')
     if k == 'pattern': _compiled(x, False)
 
 def _check_schema(schema: Any, at: str = 'schema') -> None:
@@ -335,7 +347,7 @@ def soft_overlong(
     over = len(completion_ids) - (max_completion_length - soft_overlong_cache)
     return max(-over/soft_overlong_cache, -1.) if over > 0 else 0.
 
-# %% ../../nbs/rewards/02_builtin.ipynb #688daf9e
+# %% ../../nbs/rewards/02_builtin.ipynb #546fcfd4
 @lru_cache(maxsize=4)
 def _scorer(metric: str) -> Callable[[str, list[str]], float]:
     "The function that scores a text against references"
@@ -364,7 +376,8 @@ def overlap(
     "BLEU or ROUGE against the reference (sacrebleu, rouge-score)"
     if metric not in ('bleu', 'rouge1', 'rouge2', 'rougeL'): raise SpecError(f'metric must be bleu, rouge1, rouge2 or rougeL, not {metric!r}', where='reward overlap')
     _scorer(metric)
-    return in_child('overlap', '_overlap', [(c, _references(a), metric) for c, a in zip(completions, answer, strict=True)], seconds)
+    rows = [(c, _references(a), metric) for c, a in zip(completions, answer, strict=True)]
+    return in_child('overlap', '_overlap', rows, seconds)
 
 overlap.keeps_time = True  # type: ignore[attr-defined]
 overlap.accepts = {'answer': _references}  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from ..core.errors import RunError
 # %% auto #0
 __all__ = ['START', 'serve', 'Lost', 'Child']
 
-# %% ../../nbs/rewards/01_child.ipynb #a922335c
+# %% ../../nbs/rewards/01_child.ipynb #e0d3ba80
 def _set_limits(memory_mb: int) -> None:
     "A cap on memory, where the system has one"
     import resource
@@ -34,11 +34,12 @@ def serve(target: str, timeout: float, memory_mb: int) -> None:
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_PROF, timeout)
         try: answer = {'value': fn(*json.loads(line))}
-        except Exception as e: answer = {'why': f'{type(e).__name__}: {e}'[:500], 'raised': not isinstance(e, (MemoryError, RecursionError))}
+        except Exception as e: answer = {'why': f'{type(e).__name__}: {e}'[:500],
+            'raised': not isinstance(e, (MemoryError, RecursionError))}
         signal.setitimer(signal.ITIMER_PROF, 0)
         out.write(json.dumps(answer) + '\n'); out.flush()
 
-# %% ../../nbs/rewards/01_child.ipynb #5bb238ee
+# %% ../../nbs/rewards/01_child.ipynb #0aa64489
 @dataclass(frozen=True)
 class Lost:
     "A row without a value, and why"
@@ -94,7 +95,8 @@ class Child:
         got = self._try(row)
         if isinstance(got, int): got = self._try(row)
         if isinstance(got, dict): return got['value'] if 'value' in got else Lost(**got)
-        return Lost(f'took longer than {self.timeout:g} s of computing' if got == -signal.SIGPROF else f'the process ended with {got}')
+        return Lost(f'took longer than {self.timeout:g} s of computing' if got == -signal.SIGPROF
+            else f'the process ended with {got}')
 
     def map(self, rows: Iterable[tuple | list]) -> Iterator[Any]:
         "The value of each row, or Lost"

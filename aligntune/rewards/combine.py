@@ -77,7 +77,7 @@ class Scores:
         for n, v in self.parts.items(): out |= {f'rewards/{n}/mean': statistics.fmean(v), f'rewards/{n}/std': spread(v)}
         return out
 
-# %% ../../nbs/rewards/07_combine.ipynb #992088be
+# %% ../../nbs/rewards/07_combine.ipynb #505c38ef
 def _numbered(rewards: Iterable[Reward]) -> dict[str, Reward]:
     "Rewards by name; a name that returns gets a number"
     out: dict[str, Reward] = {}
@@ -123,7 +123,8 @@ class Rewards:
     @property
     def reads(self) -> str:
         "What `fault` depends on"
-        return repr([(r.name, r.call.named, r.call.required, sorted(r.params), sorted(r.columns.items())) for r in (f.reward for f in self.functions)])
+        return repr([(r.name, r.call.named, r.call.required, sorted(r.params), sorted(r.columns.items()))
+            for r in (f.reward for f in self.functions)])
 
     def score(self, prompts, completions, completion_ids=None, **columns) -> Scores:
         "Every part of a batch"

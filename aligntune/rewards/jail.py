@@ -291,14 +291,15 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
 )
 _MACHINES = {'x86_64': 0xC000003E, 'aarch64': 0xC00000B7}  # names of the architectures in the filter
 
-# %% ../../nbs/rewards/04_jail.ipynb #3fd0e3ca
+# %% ../../nbs/rewards/04_jail.ipynb #790c1df8
 def _ruled(pid: int) -> dict[tuple[int, int], tuple[int, list[int]]]:
     "Calls, by their two numbers, that are allowed for some values of one argument: its place, and the values"
     own = 0, [0, pid]
     return {(62, 129): own, (234, 131): own, (302, 261): own,  # kill tgkill prlimit64
             (53, 199): (0, [1]),  # socketpair: AF_UNIX
             (72, 25): (1, [0, 1, 2, 3, 4, 5, 6, 7, 1030]),  # fcntl: descriptors, their flags, locks
-            (16, 29): (1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451])}  # ioctl: is it a terminal, how much can be read, flags
+            # ioctl: is it a terminal, how much can be read, flags
+            (16, 29): (1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451])}
 
 def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     "The filter's instructions: what is not allowed fails, calls of another architecture end the process"
@@ -306,7 +307,8 @@ def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     ops = [(0x20, 0, 0, 4), (0x15, 1, 0, _MACHINES[machine]), (0x06, 0, 0, 0x80000000), (0x20, 0, 0, 0)]
     for call, (place, values) in _ruled(pid).items():
         n = len(values)
-        ops += [(0x15, 0, n + 3, call[at]), (0x20, 0, 0, 16 + 8*place), *((0x15, n - i, 0, v) for i, v in enumerate(values)), refuse, allow]
+        ops += [(0x15, 0, n + 3, call[at]), (0x20, 0, 0, 16 + 8*place),
+            *((0x15, n - i, 0, v) for i, v in enumerate(values)), refuse, allow]
     numbers = [k for c in _ALLOWED.values() if (k := c[at]) is not None]
     return ops + [(0x15, len(numbers) - i, 0, k) for i, k in enumerate(numbers)] + [refuse, allow]
 
@@ -331,14 +333,15 @@ def _landlock(scratch: str) -> None:
         os.close(fd)
     _system('syscall', 446, rules, 0)
 
-# %% ../../nbs/rewards/04_jail.ipynb #2aef8d0e
+# %% ../../nbs/rewards/04_jail.ipynb #be3c9dd1
 NOBODY = 65534
 SPACE, FILES = 2**24, 4000  # what a program may write: bytes in all, and files
 
 def _limit(memory_mb: int, seconds: float) -> None:
     "Limits of the system for this process"
     import resource
-    for what, n in ((resource.RLIMIT_AS, memory_mb*2**20), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_FSIZE, SPACE//8), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_CORE, 0),
+    for what, n in ((resource.RLIMIT_AS, memory_mb*2**20), (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_FSIZE, SPACE//8), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_CORE, 0),
                     (resource.RLIMIT_NPROC, 0)):
         hard = resource.getrlimit(what)[1]
         n = n if hard < 0 else min(n, hard)
@@ -357,7 +360,8 @@ def _disarm() -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY); os.setresuid(NOBODY, NOBODY, NOBODY)
     if sys.platform != 'linux': return
     _system('prctl', 38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    _system('capset', ctypes.create_string_buffer(struct.pack('=Ii', 0x20080522, 0)), ctypes.create_string_buffer(struct.pack('=IIIIII', kept, kept, 0, 0, 0, 0)))
+    _system('capset', ctypes.create_string_buffer(struct.pack('=Ii', 0x20080522, 0)),
+        ctypes.create_string_buffer(struct.pack('=IIIIII', kept, kept, 0, 0, 0, 0)))
     _system('prctl', 4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 def lock_in(job: dict, mode: str, scratch: str, keep: set[int]) -> None:
@@ -375,7 +379,7 @@ def lock_in(job: dict, mode: str, scratch: str, keep: set[int]) -> None:
     _limit(job['memory_mb'], job['total'])
     if mode == 'landlock' or platform.machine() in _MACHINES and sys.platform == 'linux': _filter_calls()
 
-# %% ../../nbs/rewards/04_jail.ipynb #c95aa587
+# %% ../../nbs/rewards/04_jail.ipynb #2af5424c
 _proc: list[int] = []  # the folder of the machine's processes, opened before the file tree goes
 
 def waited(
@@ -385,7 +389,8 @@ def waited(
     total = 0
     for p in processes:
         try:
-            fd = os.open(f'{p}/schedstat', os.O_RDONLY, dir_fd=_proc[0]) if _proc else os.open(f'/proc/{p}/schedstat', os.O_RDONLY)
+            place = f'{p}/schedstat'
+            fd = os.open(place, os.O_RDONLY, dir_fd=_proc[0]) if _proc else os.open(f'/proc/{place}', os.O_RDONLY)
             with os.fdopen(fd) as f: total += int(f.read().split()[1])
         except OSError: continue  # it has ended, or the system does not count
     return total/1e9
@@ -411,7 +416,7 @@ def read_block(fd: int) -> Any:
         return data
     return json.loads(exactly(struct.unpack('>Q', exactly(8))[0]))
 
-# %% ../../nbs/rewards/04_jail.ipynb #9a6120b8
+# %% ../../nbs/rewards/04_jail.ipynb #4eaf14c2
 def _sweep(children: list[int], mode: str) -> None:
     "Kill every process of this program, also those that tried to hide, and wait until they are gone"
     if mode == 'namespaces' and os.getpid() == 1:
@@ -439,7 +444,12 @@ def _fork(work: Callable[[], Any]) -> tuple[int, str]:
     os.close(tells)
     with os.fdopen(told) as f: return pid, f.read()
 
-def _chunks(fd: int, clock: Callable[[], float], deadline: Callable[[], float], full: Callable[[], bool]) -> Iterator[bytes | None]:
+def _chunks(
+    fd: int,  # the pipe
+    clock: Callable[[], float],  # the time
+    deadline: Callable[[], float],  # when it is up
+    full: Callable[[], bool]  # whether the program wrote too much
+) -> Iterator[bytes | None]:
     "What comes out of a pipe; None when the time is up or the folder is full, the end when it closes"
     while True:
         wait = deadline() - clock()
@@ -460,7 +470,7 @@ def _lines(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
             *whole, left = (left + data).split(b'\n')
             yield from whole
 
-# %% ../../nbs/rewards/04_jail.ipynb #5055ef6f
+# %% ../../nbs/rewards/04_jail.ipynb #9ffd19eb
 def _full(mode: str, folder: str) -> bool:
     "Whether a program has written more than it may"
     if mode == 'namespaces': return False
@@ -480,7 +490,8 @@ def _full(mode: str, folder: str) -> bool:
 def clear(folder: str) -> None:
     "Delete all that is in `folder`, however deep, and whatever may not be read there"
     n = 0
-    if os.path.islink(folder) or not os.path.isdir(folder):  # the program took it away, and may have put something else there
+    # the program took it away, and may have put something else there
+    if os.path.islink(folder) or not os.path.isdir(folder):
         if os.path.lexists(folder): os.unlink(folder)
         os.mkdir(folder)
         if os.getuid() == 0: os.chown(folder, NOBODY, NOBODY)
@@ -495,7 +506,7 @@ def clear(folder: str) -> None:
                 os.rename(inner.path, f'{folder}/{time.monotonic_ns()}-{n}')
             os.rmdir(e.path)
 
-# %% ../../nbs/rewards/04_jail.ipynb #1c0d45b6
+# %% ../../nbs/rewards/04_jail.ipynb #f6cdd4ae
 def _start_pair(job: dict, mode: str, scratch: str, jobs: int) -> tuple[list[tuple[int, str]], int]:
     "The judge, who reads the tests, then the program; and the pipe on which the judge reports"
     ours, theirs = socket.socketpair()
@@ -523,8 +534,11 @@ def attempt(job: dict, mode: str, scratch: str, jobs: int) -> dict:
     clock = own_clock([folder for _, folder in children])
     start = begin = clock()
     lost, late = 'the program ended', False
-    for line in _lines(_chunks(out, clock, lambda: min(begin + job['timeout'], start + job['total']), lambda: _full(mode, scratch))):
-        if line is None: lost, late = ('wrote too much', False) if _full(mode, scratch) else (f'took longer than {job["timeout"]:g} s', True)
+    deadline = lambda: min(begin + job['timeout'], start + job['total'])
+    for line in _lines(_chunks(out, clock, deadline, lambda: _full(mode, scratch))):
+        if line is None:
+            late = not _full(mode, scratch)
+            lost = f'took longer than {job["timeout"]:g} s' if late else 'wrote too much'
         elif line: verdicts.append(json.loads(line))
         begin = clock()
     spent = clock() - start
@@ -570,7 +584,7 @@ def run_whole(job: dict, mode: str, scratch: str) -> dict:
     os.close(out)
     return {'text': text[:LIMIT].decode(errors='replace'), 'late': late, 'failed': failed, 'spent': spent}
 
-# %% ../../nbs/rewards/04_jail.ipynb #a1835684
+# %% ../../nbs/rewards/04_jail.ipynb #562f72c3
 def _fresh(mode: str, scratch: str) -> None:
     "An empty scratch folder"
     if mode == 'namespaces':
@@ -582,7 +596,9 @@ def serve(mode: str, scratch: str) -> None:
     "Work on jobs until standard input closes"
     jobs, out = os.dup(0), os.fdopen(os.dup(1), 'w')
     os.dup2(os.open(os.devnull, os.O_RDWR), 0); os.dup2(0, 1)
-    import bisect, collections, datetime, functools, gc, heapq, itertools, math, re, resource, string, typing  # noqa: F401  the programs' usual imports, loaded once
+    # the programs' usual imports, loaded once
+    import bisect, collections, datetime, functools, gc, heapq, itertools  # noqa: F401
+    import math, re, resource, string, typing  # noqa: F401
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # the bare interpreter lacks them
     gc.freeze()  # the children share these pages
     trial, _ = _fork(lambda: lock_in({'memory_mb': 512, 'total': 1.}, mode, scratch, set()))

@@ -18,9 +18,10 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'math_answer']
 
-# %% ../../nbs/rewards/03_maths.ipynb #2125fabd
+# %% ../../nbs/rewards/03_maths.ipynb #a35ba90f
 _COMMAND = r'\\(?:text(?:bf|it|rm|sf|tt|sc|up|normal)?|math(?:rm|bf|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}'
-_FRAMES = [re.compile(p) for p in (r'\$\$?([^$]*)\$\$?', r'\\\(((?:[^\\]|\\(?!\)))*)\\\)', r'\\\[((?:[^\\]|\\(?!\]))*)\\\]', _COMMAND)]
+_FRAMES = [re.compile(p) for p in (r'\$\$?([^$]*)\$\$?', r'\\\(((?:[^\\]|\\(?!\)))*)\\\)',
+    r'\\\[((?:[^\\]|\\(?!\]))*)\\\]', _COMMAND)]
 
 def _unframed(text: str) -> str:
     "`text` without what encloses it as a whole, and without a full stop"
@@ -36,21 +37,26 @@ def _plain(text: str) -> str:
     for _ in range(4): text = re.sub(_COMMAND, r'\1', _unframed(text))
     return ' '.join(re.sub(r'\\[ ,;:!]|[$~]', ' ', text).split()).strip(' .').casefold()
 
-# %% ../../nbs/rewards/03_maths.ipynb #960a425f
+# %% ../../nbs/rewards/03_maths.ipynb #b76d883f
 _PROSE = re.compile(r"[^\W\d_][^\W_\s]*(?:[\s'’.,:;!?&]+[^\W_]+)*[\s'’.,:;!?&]*")
-_FUNCTIONS = frozenset('sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt max min gcd lcm det lim mod pi inf infinity'.split())
+_FUNCTIONS = frozenset(('sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt max min gcd lcm det '
+                        'lim mod pi inf infinity').split())
 
 def _is_words(plain: str) -> bool:
     "Whether a text, as `_plain` gives it, is words and not mathematics"
     if not _PROSE.fullmatch(plain): return False
     words = set(re.findall(r'[^\W\d_]+', plain)) - _FUNCTIONS
-    return any(len(w) > 2 or max(w) >= '\u0400' for w in words) or plain in words and len(plain) == 2 and not set('aeiou').isdisjoint(plain)
+    if any(len(w) > 2 or max(w) >= '\u0400' for w in words): return True
+    return plain in words and len(plain) == 2 and not set('aeiou').isdisjoint(plain)
 
-# %% ../../nbs/rewards/03_maths.ipynb #2b12e019
+# %% ../../nbs/rewards/03_maths.ipynb #d2eff504
 _SCIENTIFIC = re.compile(r'(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([-+]?\d{1,6})(?![\w^]|\.\d)')
 _MIXED = re.compile(r'(?<![\w./^])(\d+)\s+(\d+)/(\d+)(?![\w/^])')
-_SIGNS = {'−': '-', '–': '-', '×': r'\times ', '·': r'\cdot ', '÷': '/', '°': r'^\circ ', r'\degree': r'^\circ ', 'π': r'\pi ', '∞': r'\infty ', '√': r'\sqrt', '≤': r'\le ', '≥': r'\ge ', '≠': r'\ne ', '±': r'\pm ',
-          '∪': r'\cup ', '∅': r'\emptyset ', r'\varnothing': r'\emptyset ', '²': '^2', '³': '^3', '€': '', '£': '', '½': r'\frac{1}{2}', '¼': r'\frac{1}{4}', '¾': r'\frac{3}{4}'}
+_SIGNS = {
+    '−': '-', '–': '-', '×': r'\times ', '·': r'\cdot ', '÷': '/', '°': r'^\circ ', r'\degree': r'^\circ ', 'π': r'\pi ',
+    '∞': r'\infty ', '√': r'\sqrt', '≤': r'\le ', '≥': r'\ge ', '≠': r'\ne ', '±': r'\pm ', '∪': r'\cup ',
+    '∅': r'\emptyset ', r'\varnothing': r'\emptyset ', '²': '^2', '³': '^3', '€': '', '£': '',
+    '½': r'\frac{1}{2}', '¼': r'\frac{1}{4}', '¾': r'\frac{3}{4}'}
 _SIGN = re.compile('|'.join(map(re.escape, _SIGNS)))
 
 _COUNTED = re.compile(r'([-+]?[\d.,]*\d)((?:\s+[A-Za-z]{3,})+)')
@@ -68,7 +74,8 @@ def _numbers(text: str) -> str:
 def _latex(text: str) -> str:
     "An answer that stands alone, as the parser reads it"
     text = re.sub(r'(\^\{?\\circ\}?)\s*[CF]$', r'\1', _SIGN.sub(lambda m: _SIGNS[m[0]], _unframed(text)))
-    if (m := _COUNTED.fullmatch(text)) and not {*m[2].split()} & (_FUNCTIONS | {'and', 'percent', 'percentage', 'pct'}): return m[1]
+    m = _COUNTED.fullmatch(text)
+    if m and not {*m[2].split()} & (_FUNCTIONS | {'and', 'percent', 'percentage', 'pct'}): return m[1]
     text = re.sub(r'(?<![A-Za-z\\])pi(?![A-Za-z])', r'\\pi ', _numbers(text))
     return re.sub(r'(?<=\d)([A-Za-z]|ab|bc)$', r'{\1}', text)
 
@@ -80,7 +87,7 @@ def _expression(text: str) -> str:
     part = part_of(text, 'auto') or ''
     return _numbers(text) if part == text.strip() else _boxed(part)
 
-# %% ../../nbs/rewards/03_maths.ipynb #f5d03dc5
+# %% ../../nbs/rewards/03_maths.ipynb #58834d4a
 def _exact(e: Any) -> Any:
     "A parsed expression with fractions for its decimals, and the imaginary unit for i"
     from sympy import Basic, Float, I, Rational
@@ -92,7 +99,8 @@ def _same(wanted: Any, got: Any) -> bool:
     from math_verify import verify
     from sympy import Expr, UnevaluatedExpr
     a, b = _exact(wanted), _exact(got)
-    if all(isinstance(e, Expr) and not e.free_symbols and not e.has(UnevaluatedExpr) for e in (a, b)):  # UnevaluatedExpr is a percent sign
+    # UnevaluatedExpr is a percent sign
+    if all(isinstance(e, Expr) and not e.free_symbols and not e.has(UnevaluatedExpr) for e in (a, b)):
         a, b = a.doit(), b.doit()
         if a.is_Rational and b.is_Rational: return bool(a == b)
     return verify(a, b, allow_set_relation_comp=True, timeout_seconds=None)

@@ -150,7 +150,7 @@ def check_values(
         if isinstance(v, str): raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns), why='each completion gets one finite number')
     return [float(v) for v in out]
 
-# %% ../../nbs/rewards/00_registry.ipynb #f8990c55
+# %% ../../nbs/rewards/00_registry.ipynb #7543f9be
 class Described:
     "A reward function with its settings, and what it reads"
     def __init__(self,
@@ -189,7 +189,8 @@ class Described:
         for k in self.call.named:
             c = self.columns.get(k, k)
             if k in self.params or c not in row or c == 'prompt' or k in TRAINER_NAMES: continue
-            if row[c] is None and k in self.call.required: return f'{c} has no value, and the reward {self.name!r} reads it'
+            if row[c] is None and k in self.call.required:
+                return f'{c} has no value, and the reward {self.name!r} reads it'
             try: accepts.get(k, lambda v: v)(row[c])
             except AligntuneError as e: return f'{c} does not suit the reward {self.name!r}: {e.what}'
         return ''

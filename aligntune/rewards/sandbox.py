@@ -72,7 +72,7 @@ class Jail:
         clear(self.folder)
         os.rmdir(self.folder)
 
-# %% ../../nbs/rewards/05_sandbox.ipynb #6b54abdb
+# %% ../../nbs/rewards/05_sandbox.ipynb #d1fbf0d6
 @lru_cache(maxsize=1)
 def _strongest() -> str:
     "The strongest lock that works on this machine"
@@ -89,10 +89,12 @@ def isolation_of(
 ) -> str:
     "The lock that will be used"
     if asked not in ('auto', 'limits', *STRONG): raise SpecError(f'isolation must be auto, {", ".join(STRONG)} or limits, not {asked!r}', where='reward code_tests')
-    if asked == 'limits' and asked not in _jails: log.warning("code_tests runs with isolation='limits': programs can read files, and use the network where the system has no filter for calls")
+    if asked == 'limits' and asked not in _jails:
+        log.warning("code_tests runs with isolation='limits': programs can read files, and use the network where the "
+                    'system has no filter for calls')
     return _strongest() if asked == 'auto' else asked
 
-# %% ../../nbs/rewards/05_sandbox.ipynb #6f4f01e2
+# %% ../../nbs/rewards/05_sandbox.ipynb #4042b090
 @dataclass(frozen=True)
 class Verdict:
     "Whether one test passed, and why not"
@@ -123,7 +125,8 @@ class Examination:
         got = jail.ask(self.timeout, dict(code=self.code, input=test['input'], **self._limits(spent)))
         if got is None: return [Verdict(False, 'the sandbox ended')], 0.
         same = not got['late'] and not got['failed'] and _same_lines(got['text'], test['output'])
-        why = f'took longer than {self.timeout:g} s' if got['late'] else 'it ended with an error' if got['failed'] else f'wrote {got["text"][:60]!r}'
+        why = 'it ended with an error' if got['failed'] else f'wrote {got["text"][:60]!r}'
+        if got['late']: why = f'took longer than {self.timeout:g} s'
         return [Verdict(same, '' if same else why, got['late'])], got['spent']
 
     def _calls(self, jail: Jail, tests: list, spent: float) -> tuple[list[Verdict], float]:
@@ -139,7 +142,7 @@ class Examination:
         lost = len(out) < len(tests) and not (out and out[-1].why.startswith('the program'))
         return [*out, *[Verdict(False, got['lost'], got['late'])]*lost], got['spent']
 
-# %% ../../nbs/rewards/05_sandbox.ipynb #68c8e2e7
+# %% ../../nbs/rewards/05_sandbox.ipynb #8dc3443c
 def examine(
     e: Examination,  # the program and its tests
     jail: Jail  # where it runs
@@ -149,7 +152,8 @@ def examine(
     spent = 0.
     while len(out) < len(e.tests) and not (e.stop and not all(v.passed for v in out)):
         left = e.tests[len(out):]
-        if spent > e.total: return out + [Verdict(False, f'no time left: all tests may take {e.total:g} s', True)]*len(left)
+        if spent > e.total:
+            return out + [Verdict(False, f'no time left: all tests may take {e.total:g} s', True)]*len(left)
         calls = left[:next((i for i, t in enumerate(left) if isinstance(t, dict)), len(left))]
         got, more = e._calls(jail, calls, spent) if calls else e._whole(jail, left[0], spent)
         out, spent = out + got, spent + more
@@ -198,7 +202,7 @@ def run_tests(
     with ThreadPoolExecutor(n) as threads: first = list(threads.map(work, exams))
     return [work(e) if any(v.late for v in got) else got for e, got in zip(exams, first)]
 
-# %% ../../nbs/rewards/05_sandbox.ipynb #27df0dda
+# %% ../../nbs/rewards/05_sandbox.ipynb #d7a09b24
 def program_of(
     text: str  # a completion
 ) -> str:
@@ -210,19 +214,22 @@ def _as_tests(tests: Any) -> list:
     "A row's tests as a list; none, an unknown kind and one that is no Python is refused"
     found = [tests] if isinstance(tests, (str, dict)) else list(tests) if isinstance(tests, (list, tuple)) else []
     good = all(isinstance(t, str) and t.strip() or isinstance(t, dict) and isinstance(t.get('input'), str) and isinstance(t.get('output'), str) for t in found)
-    if not found or not good: raise RewardError('the row has no tests that can be run', why='a test is code with asserts, or a dictionary with input and output', fix="columns={'tests': NAME}")
+    if not found or not good:
+        raise RewardError('the row has no tests that can be run', fix="columns={'tests': NAME}",
+                          why='a test is code with asserts, or a dictionary with input and output')
     for t in found: _as_code(t if isinstance(t, str) else '')
     return found
 
 def _as_code(code: str | None) -> str:
     "Code of a row, which may be missing, but not be wrong"
     try: compile(code or '', 'test', 'exec')
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as e: raise RewardError(f'the tests are no Python: {type(e).__name__}: {e}') from None
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as e:
+        raise RewardError(f'the tests are no Python: {type(e).__name__}: {e}') from None
     return code or ''
 
 def _as_name(name: str | None) -> str:
     "A name, or none"
-    if name is not None and not isinstance(name, str): raise RewardError(f'a {type(name).__name__} is no name of a function')
+    if not isinstance(name, str | None): raise RewardError(f'a {type(name).__name__} is no name of a function')
     return name or ''
 
 def code_tests(
@@ -240,7 +247,9 @@ def code_tests(
 ) -> list[float]:
     "1 when a program passes its unit tests, in a sandbox"
     rows = zip(completions, tests, test_setup or [None]*len(tests), entry_point or [None]*len(tests), strict=True)
-    exams = [Examination(program_of(c), _as_tests(t), _as_code(s), [n for n in [_as_name(e)] if n], timeout, total, memory_mb, not partial) for c, t, s, e in rows]
+    limits = timeout, total, memory_mb, not partial
+    exams = [Examination(program_of(c), _as_tests(t), _as_code(s), [_as_name(e)]*bool(e), *limits)
+             for c, t, s, e in rows]
     shares = [sum(v.passed for v in got)/len(e.tests) for e, got in zip(exams, run_tests(exams, isolation, workers))]
     return shares if partial else [float(s == 1) for s in shares]
 
