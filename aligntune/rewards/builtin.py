@@ -240,11 +240,12 @@ def fits(
     if isinstance(value, dict): return _object(value, schema)
     return _array(value, schema) if isinstance(value, list) else True
 
-# %% ../../nbs/rewards/02_builtin.ipynb #947fa7a2
+# %% ../../nbs/rewards/02_builtin.ipynb #13e0f39c
 _NUMBER, _COUNT, _LIST = ((int, float), 'a number'), (int, 'a whole number'), (list, 'a list')
 _TAKES: dict[str, tuple[Any, str]] = dict(  # what a keyword takes
     minimum=_NUMBER, maximum=_NUMBER, exclusiveMinimum=_NUMBER, exclusiveMaximum=_NUMBER, minLength=_COUNT,
-    maxLength=_COUNT, minItems=_COUNT, maxItems=_COUNT, enum=_LIST, required=_LIST, anyOf=_LIST, allOf=_LIST, oneOf=_LIST,
+    maxLength=_COUNT, minItems=_COUNT, maxItems=_COUNT, enum=_LIST, required=_LIST, anyOf=_LIST, allOf=_LIST,
+    oneOf=_LIST,
     type=((str, list), 'a name or a list of names'), pattern=(str, 'a regular expression'),
     properties=(dict, 'a dictionary'), uniqueItems=(bool, 'true or false'))
 

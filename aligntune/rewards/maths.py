@@ -49,12 +49,12 @@ def _is_words(plain: str) -> bool:
     if any(len(w) > 2 or max(w) >= '\u0400' for w in words): return True
     return plain in words and len(plain) == 2 and not set('aeiou').isdisjoint(plain)
 
-# %% ../../nbs/rewards/03_maths.ipynb #d2eff504
+# %% ../../nbs/rewards/03_maths.ipynb #c679e5d6
 _SCIENTIFIC = re.compile(r'(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([-+]?\d{1,6})(?![\w^]|\.\d)')
 _MIXED = re.compile(r'(?<![\w./^])(\d+)\s+(\d+)/(\d+)(?![\w/^])')
 _SIGNS = {
-    '−': '-', '–': '-', '×': r'\times ', '·': r'\cdot ', '÷': '/', '°': r'^\circ ', r'\degree': r'^\circ ', 'π': r'\pi ',
-    '∞': r'\infty ', '√': r'\sqrt', '≤': r'\le ', '≥': r'\ge ', '≠': r'\ne ', '±': r'\pm ', '∪': r'\cup ',
+    '−': '-', '–': '-', '×': r'\times ', '·': r'\cdot ', '÷': '/', '°': r'^\circ ', r'\degree': r'^\circ ',
+    'π': r'\pi ', '∞': r'\infty ', '√': r'\sqrt', '≤': r'\le ', '≥': r'\ge ', '≠': r'\ne ', '±': r'\pm ', '∪': r'\cup ',
     '∅': r'\emptyset ', r'\varnothing': r'\emptyset ', '²': '^2', '³': '^3', '€': '', '£': '',
     '½': r'\frac{1}{2}', '¼': r'\frac{1}{4}', '¾': r'\frac{3}{4}'}
 _SIGN = re.compile('|'.join(map(re.escape, _SIGNS)))
