@@ -33,7 +33,7 @@ __all__ = ['logger', 'Reading', 'is_conversation', 'Asking', 'Judging', 'result_
 # %% ../../nbs/backends/01_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/01_trl.ipynb #5ce54874
+# %% ../../nbs/backends/01_trl.ipynb #abd26722
 _DATA_KIND = dict(text_classification='classification', reward='causal')
 
 class Reading:
@@ -59,7 +59,10 @@ class Reading:
     def read(self, spec: Any) -> Prepared:
         "The rows of `spec`, as tokens"
         if spec['algorithm'] == 'reward_model' and spec['reward_functions']: return load('aligntune.algorithms.reward_model:compared')(spec, self.read)
-        with quiet(): return prepare(spec, self.tokenizer, context_length(self.config, self.tokenizer), _DATA_KIND.get(self.kind, self.kind))
+        asked = spec['reward_functions'] if spec['algorithm'] in POLICY else None
+        rewards = None if asked is None else Rewards(asked)
+        with quiet(): return prepare(spec, self.tokenizer, context_length(self.config, self.tokenizer),
+            _DATA_KIND.get(self.kind, self.kind), rewards=rewards)
 
     def _check_rewards(self) -> None:
         "Refuse rewards that nobody knows, and columns that they read and the rows lack, before weights load"

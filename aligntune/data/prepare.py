@@ -31,7 +31,7 @@ __all__ = ['log', 'LONG', 'BAD', 'EMPTY', 'OUT', 'Settings', 'task_for', 'kind_o
            'Done', 'Encode', 'Encoding', 'tally_columns', 'refuse', 'content_hash', 'fingerprint', 'cache_folder',
            'encode_rows', 'StreamEncoding', 'Prepared', 'encode_split', 'read_sources', 'prepare']
 
-# %% ../../nbs/data/05_prepare.ipynb #dd168926
+# %% ../../nbs/data/05_prepare.ipynb #6a784451
 @dataclass(frozen=True)
 class Settings:
     "The choices that decide which tokens a row becomes"
@@ -42,6 +42,7 @@ class Settings:
     on_bad: str = 'error'
     max_length: int | None = None  # tokens in a row
     max_prompt_length: int | None = None  # tokens in a prompt, of preference and rl
+    reads: str = ''  # what the rewards want of a row
 
 _KIND = dict(text_classification='classify', token_classification='tag')
 
@@ -103,11 +104,12 @@ class Done:
     untold: bool = False  # the template left its tools out
     total: int | None = None  # tokens of both sides of a pair
 
-# %% ../../nbs/data/05_prepare.ipynb #5850605c
+# %% ../../nbs/data/05_prepare.ipynb #4cab3c8b
 class Encode:
     "Turns batches of rows into columns of tokens and counts"
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: Settings, format: Format | None = None):
-        self.settings, self.format = settings, format
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: Settings, format: Format | None = None,
+        fault: Callable[[dict], str] | None = None):
+        self.settings, self.format, self.fault = settings, format, fault
         self.talk = format is not None and format.talk and settings.kind in ('sft', 'preference', 'reward', 'rl')
         self.tokens = Tokens(tokenizer, settings.train_on if settings.kind in ('sft', 'seq2seq') else 'completion')
 
@@ -132,9 +134,11 @@ class Encode:
 
     def _read(self, row: dict) -> dict | str:
         "The canonical row, or why there is none"
-        try: return self.canonical(row)
+        try: out = self.canonical(row)
         except LeftOut as e: return f'{OUT}: {e.what}'
         except DataError as e: return f'{BAD}: {e.what}'
+        why = self.fault(out) if self.fault else ''
+        return f'{BAD}: {why}' if why else out
 
     def _blank(self, column: str) -> Any: return 0 if self.settings.kind == 'classify' and column == 'labels' else []
 
@@ -530,7 +534,7 @@ def _previewed(row: dict, n: int, p: Prepared) -> list[PreviewRow]:
     ids, labels = align_tags(t.encoder, [row['tokens']], [row['tags']])[0] or ([], [])
     return [PreviewRow(f'{title}: {len(row["tokens"])} words', row_pieces(t.tokenizer, ids, [(i, i + 1) for i, l in enumerate(labels) if l != -100]), ' '.join(map(name, row['tags'])))]
 
-# %% ../../nbs/data/05_prepare.ipynb #032db88c
+# %% ../../nbs/data/05_prepare.ipynb #bd2c9ea4
 def encode_split(
     part: Source,  # its rows
     encoding: Encode,  # what turns them into tokens
@@ -566,6 +570,10 @@ def _refuse_unusable(tally: Tally, encoding: Encode, part: Source) -> None:
     if not numbers: return
     at = {r['_row']: r for r in part.rows.select(_places(part.rows, numbers[:10]))}
     faults = encoding.format.apply_rows(at[r] for r in numbers[:10])[1]
+    known = {f.row for f in faults}   # the others do not suit a reward
+    unsuited = [r for r in numbers[:10] if r not in known]
+    faults += [Fault(r, str(encoding._read(at[r])).removeprefix(f'{BAD}: ')) for r in unsuited]
+    faults.sort(key=lambda f: f.row)
     faults += [Fault(r, 'unusable') for r in numbers[10:]]
     raise part.refusal(faults, tally.read)
 
@@ -596,21 +604,24 @@ def read_sources(spec: Any, task: str, n: int | None = None) -> tuple[Source, So
     format = recognise(train, task, data_format=get('data_format'), system_prompt=get('system_prompt'))
     return train, held, format, recognise(held, task, data_format=get('data_format'), system_prompt=get('system_prompt'), label_names=format.label_names or None) if held else None
 
-# %% ../../nbs/data/05_prepare.ipynb #403d582c
+# %% ../../nbs/data/05_prepare.ipynb #1aa7b93c
 def prepare(
     spec: Any,  # a TrainSpec, or any object with its data settings as attributes
     tokenizer: PreTrainedTokenizerBase,  # gets a chat template if it has none and the rows are conversations
     context_length: int | None = None,  # the longest row that the model can read
     model_kind: str = 'causal',  # causal, seq2seq, classification or token_classification
-    n: int | None = None  # only the first rows, for a preview
+    n: int | None = None,  # only the first rows, for a preview
+    rewards: Any = None  # what judges the answers: its fault() names what is wrong with a row, its reads the cause
 ) -> Prepared:
     "Read, recognise and encode the rows of a training"
-    settings = settings_of(spec, tokenizer, context_length, model_kind)
+    settings, fault = settings_of(spec, tokenizer, context_length, model_kind), rewards and rewards.fault
+    if rewards: settings = replace(settings, reads=rewards.reads)
     train, held, format, held_format = read_sources(spec, task_for(spec, model_kind), n)
     notes = [_template_note(spec, tokenizer, train, format, settings)]
-    encoding, where = Encoding(tokenizer, settings, format), (_get(spec, 'cache_dir'), _get(spec, 'num_proc'))
+    encoding, where = Encoding(tokenizer, settings, format, fault), (_get(spec, 'cache_dir'), _get(spec, 'num_proc'))
     rows, tally, key = encode_split(train, encoding, *where)
-    held_rows, held_tally, _ = encode_split(held, Encoding(tokenizer, settings, held_format), *where, before=tally) if held else (None, None, '')
+    held_encoding = Encoding(tokenizer, settings, held_format, fault)
+    held_rows, held_tally, _ = encode_split(held, held_encoding, *where, before=tally) if held else (None, None, '')
     report = DataReport(str(train), str(format) + ' (as a conversation)'*encoding.talk, settings.kind, settings.train_on if settings.kind == 'sft' else '', settings.max_prompt_length if settings.kind == 'rl' else settings.max_length,
                         settings.on_long, key, _with_dropped(tally.summary(), train), _with_dropped(held_tally.summary(), held) if held and held_tally else None,
                         held_tally.known.count if held_tally else 0, [x for x in notes if x] + _notes(tally, settings))

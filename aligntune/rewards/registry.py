@@ -150,7 +150,7 @@ def check_values(
         if isinstance(v, str): raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns), why='each completion gets one finite number')
     return [float(v) for v in out]
 
-# %% ../../nbs/rewards/00_registry.ipynb #6efee872
+# %% ../../nbs/rewards/00_registry.ipynb #7543f9be
 class Described:
     "A reward function with its settings, and what it reads"
     def __init__(self,
@@ -182,6 +182,18 @@ class Described:
         for k in {*self.needs, *self.columns.values()} - set(names):
             raise SpecError(f'reward {self.name!r} reads the column {k!r}, which the data lack', where='reward_functions', why=f'the columns are {", ".join(sorted(names)) or "none"}',
                             fix=f'columns={{{k!r}: NAME}} in the description of the reward, or its value in params')
+
+    def fault(self, row: Mapping) -> str:
+        "What is wrong with a row of the data for this reward, found before training; empty when nothing is"
+        accepts = getattr(self.fn, 'accepts', {})
+        for k in self.call.named:
+            c = self.columns.get(k, k)
+            if k in self.params or c not in row or c == 'prompt' or k in TRAINER_NAMES: continue
+            if row[c] is None and k in self.call.required:
+                return f'{c} has no value, and the reward {self.name!r} reads it'
+            try: accepts.get(k, lambda v: v)(row[c])
+            except AligntuneError as e: return f'{c} does not suit the reward {self.name!r}: {e.what}'
+        return ''
 
     def _arguments(self, given: Mapping) -> dict:
         "The keywords for the function, from what is there"
