@@ -17,7 +17,7 @@ from .spec import FIELDS, TrainSpec, applies
 __all__ = ['HUB_NAMES', 'Result', 'as_result', 'Session', 'SessionBackend', 'algorithm_params', 'CustomSession', 'Opened',
            'Asked', 'Trainer']
 
-# %% ../../nbs/core/07_trainer.ipynb #766cf6c2
+# %% ../../nbs/core/07_trainer.ipynb #f698fa5a
 @dataclass(frozen=True)
 class Result(Mapping):
     "What a training gives back; also a mapping of its fields and metrics"
@@ -33,6 +33,7 @@ class Result(Mapping):
     model_path: str | None = None
     run_dir: str | None = None
     why: str = ''  # who trained and why, in one line
+    stopped: bool = False  # it was asked to stop before its last step, and saved
     raw: Any = field(default=None, repr=False, compare=False)  # what a custom backend returned
 
     def __getitem__(self, name: str) -> Any:
@@ -43,8 +44,8 @@ class Result(Mapping):
 
     def __str__(self) -> str:
         facts = [f'{self.total_steps} steps' if self.total_steps is not None else '', f'{self.epochs:.3g} epochs' if self.epochs is not None else '',
-                 f'loss {self.final_loss:.4g}' if self.final_loss is not None else '', f'{self.training_time:.1f} s' if self.training_time is not None else '']
-        return f"{self.algorithm} on {self.backend}: {', '.join(f for f in facts if f) or 'done'}" + (f'; saved in {self.model_path}' if self.model_path else '')
+                 f"reward {self.metrics['reward']:.4g}" if isinstance(self.metrics.get('reward'), (int, float)) else '', f'loss {self.final_loss:.4g}' if self.final_loss is not None else '', f'{self.training_time:.1f} s' if self.training_time is not None else '']
+        return f"{self.algorithm} on {self.backend}: {', '.join(f for f in facts if f) or 'done'}" + ('; stopped' if self.stopped else '') + (f'; saved in {self.model_path}' if self.model_path else '')
 
     def _repr_html_(self) -> str:
         from html import escape
