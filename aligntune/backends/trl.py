@@ -184,7 +184,7 @@ def whole_adapter(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in kept: p.data = kept[n]
 
-# %% ../../nbs/backends/01_trl.ipynb #1223b656
+# %% ../../nbs/backends/01_trl.ipynb #2f87620e
 class Training(Judging):
     "The training of a session"
     trainer: Any = None
@@ -194,6 +194,7 @@ class Training(Judging):
         super().__init__(spec, plan)
         self.callbacks: list = []
         self.run = Run(spec, self.plan, self.report)
+        self.run.chat = self.speaks_chat if self.kind == 'causal' else None
 
     def load_weights(self) -> Any:
         "The model with its adapter; other backends load in their own way"

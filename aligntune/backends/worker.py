@@ -254,7 +254,7 @@ class LibrarySession(Session):
         if path is None or Path(path).expanduser() == self.folder: return str(self.folder)
         return super().save_model(path, merged)
 
-# %% ../../nbs/backends/08_worker.ipynb #c36aab92
+# %% ../../nbs/backends/08_worker.ipynb #7f9b25f6
 class WorkerSession(LibrarySession):
     "A training by a library with a program of its own"
     trackers: tuple[str, ...] = ('wandb', 'mlflow')   # those that it reports to
@@ -271,6 +271,7 @@ class WorkerSession(LibrarySession):
         make_folder(self.folder)
         with only_writer(self.folder):
             done = self.record.begin(resume_from_checkpoint, allow_changes)
+            self.record.manifest.data['chat'] = self.speaks_chat
             if done: return self._done(done)
             before, history = self._run(settings)
             self.model = self.trainer = None

@@ -323,7 +323,7 @@ def _settings(args: Any) -> dict[str, Any]:
     names = ('learning_rate', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_steps', 'num_train_epochs', 'seed', 'data_seed', 'weight_decay', 'warmup_steps', 'max_grad_norm', 'bf16', 'fp16')
     return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type), optimizer=str(args.optim))
 
-# %% ../../nbs/run/05_run.ipynb #d153c28d
+# %% ../../nbs/run/05_run.ipynb #77f16c84
 class Taking(Saving, Restoring, Ending):
     "What a run needs to know, and how it takes over a trainer"
     def _take_over(self, trainer: Any) -> None: raise NotImplementedError
@@ -354,7 +354,7 @@ class Taking(Saving, Restoring, Ending):
         self.limit, args.save_total_limit, args.logging_nan_inf_filter = args.save_total_limit, None, False
         watch = Watch().install(trainer)
         self.guards = trainer.run_guards = Guards(trainer, self.guarded, watch)
-        self.progress = Progress(None, place_for(spec.run.progress if spec else 'auto'), lambda: watch.total_tokens, getattr(getattr(self.plan, 'estimate', None), 'peak' if args.device.type == 'cuda' else 'total', None), args.device.type, lambda: answers_of(trainer))
+        self.progress = Progress(None, place_for(spec.run.progress if spec else 'auto'), lambda: watch.total_tokens, getattr(getattr(self.plan, 'estimate', None), 'peak' if args.device.type == 'cuda' else 'total', None), args.device.type, lambda: answers_of(trainer), capacity=getattr(self.plan, 'memory', None))
         for c in (Hooks(self), self.guards, self.progress): trainer.add_callback(c)
         shield(trainer)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled: self._seal_after(trainer)
@@ -391,10 +391,11 @@ class TakingOver(Taking):
             self.unproven = True
         trainer._save_checkpoint = save_checkpoint
 
-# %% ../../nbs/run/05_run.ipynb #7d0cb283
+# %% ../../nbs/run/05_run.ipynb #fab59b56
 class Course(TakingOver):
     "The course of a training"
     asked = 0
+    chat: bool | None = None   # whether the rows are conversations; None where nobody knows
 
     def _begin(self, resume: Any, allow: Sequence[str]) -> tuple[Path | None, dict]:
         "Where to begin, and what has changed; written to the manifest"
@@ -402,6 +403,7 @@ class Course(TakingOver):
         changed = same_run(point, self.matters, allow) if point else {}
         old = Manifest.read(self.folder) if resume else None
         self.manifest = Manifest.create(self.folder, self.spec, self.plan, self.facts, self.report)
+        self.manifest.data['chat'] = self.chat
         if old: self.manifest.data |= dict(history=old['history'], suspect=old['suspect'])
         if point and changed: self.manifest.data['suspect'] |= {mark(p): f'the run went back to {point.name} and on with other settings' for p in whole(self.folder) if step_of(p) > step_of(point)}
         before = read_metrics(self.folder)   # also where the manifest is gone

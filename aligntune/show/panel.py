@@ -40,7 +40,7 @@ class Budget:
         took = self.clock() - self.at
         self.spent += took; self.times += 1; self.cost = max(self.cost, took)
 
-# %% ../../nbs/show/04_panel.ipynb #59d67921
+# %% ../../nbs/show/04_panel.ipynb #dbc1e390
 _FONT = 'font:13px/1.5 system-ui,sans-serif'
 
 def bar(share: float, color: str) -> str:
@@ -58,7 +58,8 @@ def head(
     first = f'step {w.step:,}' + (f' of {w.steps:,}' if w.steps > 0 else '')
     cells = [(k.replace('_', ' '), f'{float(v):.4g}') for k, v in w.logs.items()]
     if w.tokens: cells.append(('tokens/s', short(w.tokens)))
-    if w.memory: cells.append(('memory' if ' of ' not in w.memory else 'memory of estimate', w.memory + (' ▲' if ' of ' in w.memory and (w.peak or 0) > (w.estimate or 0) else '')))
+    if w.memory: cells.append(('peak memory', w.memory))
+    if w.foreseen: cells.append(('estimate', w.foreseen + (' ▲' if (w.peak or 0) > (w.estimate or 0) else '')))
     numbers = ''.join(f'<span style="margin-right:1.6em;white-space:nowrap"><span style="opacity:.65">{escape(k)}</span> <b>{escape(v)}</b></span>' for k, v in cells)
     return (f'<div class="aligntune-panel" style="{_FONT};max-width:60em"><div style="display:flex;justify-content:space-between"><b>{first}</b><span style="opacity:.8">{escape(right)}</span></div>'
             f'{bar(w.share, color)}<div style="margin-top:4px">{numbers}</div></div>')
