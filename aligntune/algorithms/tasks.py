@@ -19,7 +19,7 @@ __all__ = ['Formula', 'held_out', 'sorting', 'warm_start', 'ask', 'right', 'sigm
            'gradient', 'flat', 'off', 'check_settings', 'advantages', 'random_rollout', 'policy_logps', 'loss_against',
            'step_against', 'prove']
 
-# %% ../../nbs/algorithms/00b_tasks.ipynb #cc637cfc
+# %% ../../nbs/algorithms/00b_tasks.ipynb #11957975
 def held_out(question: str) -> bool:
     "Is this question kept for the end?"
     return int(question.rstrip('=')) % 5 == 0
@@ -28,12 +28,14 @@ def sorting(
     n: int,  # how many questions
     seed: int = 0,  # the same seed asks the same questions
     test: bool = False,  # draw from the held-out fifth
-    digits: int = 4  # length of a question
+    digits: int = 4,  # length of a question
+    distinct: bool = False  # each question once, so that no row can be on both sides of a split
 ) -> list[dict[str, str]]:
     "Questions with their right answers"
     rng = random.Random(f'{seed} {test}')
     draws = iter(lambda: ''.join(rng.choices('0123456789', k=digits)) + '=', None)
-    asked = (q for q in draws if held_out(q) == test)
+    seen = set[str]()
+    asked = (q for q in draws if held_out(q) == test and not (distinct and (q in seen or seen.add(q))))   # type: ignore[func-returns-value]
     return [dict(prompt=q, answer=''.join(sorted(q.rstrip('=')))) for q, _ in zip(asked, range(n))]
 
 # %% ../../nbs/algorithms/00b_tasks.ipynb #75bc8618

@@ -427,7 +427,7 @@ class Course(TakingOver):
                 if error is e: raise
                 if error is not None: raise error from e
 
-# %% ../../nbs/run/05_run.ipynb #8d1d258c
+# %% ../../nbs/run/05_run.ipynb #8e64c22c
 class LastWords(Course):
     "What a training says when it is done, or was done already"
     stopped = False   # by the button of a notebook: it ended early, and nothing was raised
@@ -452,7 +452,7 @@ class LastWords(Course):
             self.rotate(state.global_step - 1)
             self.note('stop', state.global_step, signal=self.asked)
             message = f'stopped at step {state.global_step} of {state.max_steps}, saved; go on with: '
-            if in_notebook() and self.stop.by_file: log.warning('%strainer.train(resume_from_checkpoint=True)', message); self.stopped = True; return out
+            if in_notebook() and self.stop.by_file: log.info('%strainer.train(resume_from_checkpoint=True)', message); self.stopped = True; return out
             if in_notebook(): raise Stopped(f'{message}trainer.train(resume_from_checkpoint=True)')
             if self.trainer.args.process_index == 0: log.warning('%s%s', message, self.command)
             raise Interrupted(128 + self.asked, message + self.command)
