@@ -116,12 +116,17 @@ def _settings_page(name: str, all: bool) -> list[str]:
     "The settings of a training: the most used ones, or every one by its group"
     from aligntune.core.spec import FIELDS, GROUPS
     has = taken(name)
-    pages = [(g, cls, {n: _setting(f) for n, f in FIELDS.items() if f.group == g and n in has}) for g, cls in GROUPS.items()]
-    if all: return [line for g, cls, rows in pages if rows for line in (f'{g}: {cls.__doc__}', *_options(rows), '')] + ["Further keywords: any field of the algorithm's TRL config.", '']
+    pages = [(g, cls, {n: _setting(f) for n, f in FIELDS.items() if f.group == g and n in has}) for g,
+             cls in GROUPS.items()]
+    if all:
+        return [line for g, cls, rows in pages if rows for line in (f'{g}: {cls.__doc__}', *_options(rows),
+                                                                    '')] + ["Further keywords: any field of the algorithm's TRL config.", '']
     asked = [n for names in COMMON.values() for n in names.split() if n in has]
     return ['settings (key=value, or --key value)', *_options({n: _setting(FIELDS[n]) for n in asked}), f'  {len(has) - len(asked)} more: aligntune {name} --help all', '']
 
-TRAINS, STAYS = ('peft', 'optim', 'run'), ('eval_batch_size', 'batch_size', 'precision', 'adapter', 'seed', 'backend', 'allow_fallback')   # groups that only a training reads; and what of them others read
+# groups that only a training reads; and what of them others read
+TRAINS, STAYS = ('peft', 'optim', 'run'), ('eval_batch_size', 'batch_size', 'precision', 'adapter', 'seed', 'backend',
+                                           'allow_fallback')
 
 def taken(name: str) -> set[str]:
     "The settings of a training that a command takes"
@@ -175,11 +180,14 @@ def check_names(call: Call) -> None:
     "Refuse options that the command does not have"
     c = COMMANDS[call.command]
     if c.settings in ('spec', 'hub'): return
-    known = {**c.options, **(MODEL if c.settings == 'model' else {}), **(dict.fromkeys(taken(call.command)) if c.settings == 'rows' else {})}
+    known = {**c.options, **(MODEL if c.settings == 'model' else {}),
+             **(dict.fromkeys(taken(call.command)) if c.settings == 'rows' else {})}
     if c.settings == 'rows':
         from aligntune.core.spec import ALIASES, FIELDS
         of_training = [n for n in call.settings if ALIASES.get(n, n) in FIELDS and ALIASES.get(n, n) not in known]
-        if of_training: raise SpecError(f'{of_training[0]} has no effect on {call.command}', where='command line', why='it belongs to a training', fix='leave it out')
+        if of_training:
+            raise SpecError(f'{of_training[0]} has no effect on {call.command}', where='command line',
+                            why='it belongs to a training', fix='leave it out')
         return   # any other word is looked at where the request is read
     for n in call.settings:
         if n not in known: raise SpecError(f'{call.command} has no option {n!r}', where='command line', fix=did_you_mean(n, known) if known else f'aligntune {c.form}')

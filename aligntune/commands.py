@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
     "A value as JSON has it"
     return load('aligntune.run.manifest:plain')(value)
 
-# %% ../nbs/commands.ipynb #3a8d097d
+# %% ../nbs/commands.ipynb #cc3a78db
 CONFIGS = ('.yaml', '.yml', '.json')   # endings of files; a recipe may have a dot in its name
 
 def request(call: Call) -> tuple[str | None, dict[str, Any]]:
@@ -58,7 +58,9 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
     if config and not Path(config).is_file():
         names, name = load('aligntune.recipes:recipes')(), config.removesuffix('.yaml')
         if name in names: config = str(names[name].path)
-        elif Path(config).suffix.lower() not in CONFIGS: raise SpecError(f'there is neither a file nor a recipe {config}', where='command line', fix=did_you_mean(name, names))
+        elif Path(config).suffix.lower() not in CONFIGS:
+            raise SpecError(f'there is neither a file nor a recipe {config}', where='command line',
+                            fix=did_you_mean(name, names))
     return config, dict(call.settings)
 
 # %% ../nbs/commands.ipynb #ffb45b26
@@ -176,7 +178,7 @@ def _folder(call: Call) -> str:
     if not call.places: raise SpecError(f'{call.command} needs the folder of a run', where='command line', fix=f'aligntune {call.command} ./output')
     return call.places[0]
 
-# %% ../nbs/commands.ipynb #99df6631
+# %% ../nbs/commands.ipynb #82276e38
 def standing(m: Any) -> str:
     "How a run stands: finished, running, or how it ended"
     if m.finished: return 'finished'
@@ -189,7 +191,8 @@ def _held(folder: Path) -> bool:
     try: import fcntl
     except ImportError: return False   # Windows
     try:
-        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f: fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError: return True
     except OSError: return False
     return False
@@ -204,11 +207,15 @@ def _run_in(folder: Path) -> dict[str, Any]:
     try: m, metrics = Manifest.read(folder), read_metrics(folder)
     except RunError as e:
         log.warning('%s: %s', e.what, e.why)
-        return dict(folder=str(folder), state='damaged', algorithm=None, model=None, step=0, steps=None, loss=None, reward=None, resumable=False)
+        return dict(folder=str(folder), state='damaged', algorithm=None, model=None, step=0, steps=None, loss=None,
+                    reward=None, resumable=False)
     assert m is not None
     last = lambda name: next((e[name] for e in reversed(metrics) if name in e), None)
-    return dict(folder=str(folder), state=standing(m), algorithm=m.get('algorithm'), model=(m.get('spec') or {}).get('model_name'), step=max((e.get('step', 0) for e in metrics), default=0),
-                steps=(m.get('plan') or {}).get('steps'), loss=last('loss'), reward=last('reward'), resumable=m.resumable and not m.finished and any(folder.glob('checkpoint-*')))
+    spec, plan = m.get('spec') or {}, m.get('plan') or {}
+    goes_on = m.resumable and not m.finished and any(folder.glob('checkpoint-*'))
+    return dict(folder=str(folder), state=standing(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
+                step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
+                loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
 def runs(call: Call) -> Answer:
     "The runs in a folder"
@@ -217,7 +224,8 @@ def runs(call: Call) -> Answer:
     rows = found_runs(root)
     number = lambda x: '' if x is None else f'{x:.4g}'
     cells = [('run', 'state', 'step', 'loss', 'reward', 'algorithm', 'model')]
-    cells += [(r['folder'], r['state'] + (' (resume)' if r['resumable'] else ''), f"{r['step']}/{r['steps'] or '?'}", number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
+    cells += [(r['folder'], r['state'] + (' (resume)' if r['resumable'] else ''), f"{r['step']}/{r['steps'] or '?'}",
+               number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))
 
 def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
@@ -241,7 +249,8 @@ def opened(
 ) -> Any:
     "A trainer that holds a trained model, to ask or to save"
     m = load('aligntune.run.manifest:Manifest').read(name) if Path(name).is_dir() else None
-    if m and m.resumable and (rows or evaluate or _names_classes(m) and Path(name, 'adapter_config.json').exists()):   # an adapter does not know the names of the classes
+    # an adapter does not know the names of the classes
+    if m and m.resumable and (rows or evaluate or _names_classes(m) and Path(name, 'adapter_config.json').exists()):
         try: return door(_as_trained(name, m, settings, evaluate))
         except DataError as e:
             if evaluate: raise
@@ -251,7 +260,8 @@ def opened(
         trainer.session.load()
     return trainer
 
-def _names_classes(m: Any) -> bool: return (m.get('given') or {}).get('task_type') in ('text_classification', 'token_classification')
+def _names_classes(m: Any) -> bool:
+    return (m.get('given') or {}).get('task_type') in ('text_classification', 'token_classification')
 
 def _as_trained(name: str, m: Any, settings: Mapping[str, Any], evaluate: bool) -> dict[str, Any]:
     "The request of a run, with its weights in place of those that it began with"
@@ -277,22 +287,27 @@ def _weights(folder: str, m: Any) -> str:
     return str(points[-1])
 
 # %% ../nbs/commands.ipynb #b71ad050
-OF_RUN = ('tokenizer_name', 'chat_template', 'system_prompt', 'dtype', 'load_in_4bit', 'load_in_8bit', 'model_type')   # how the model of a run is loaded and asked
+# how the model of a run is loaded and asked
+OF_RUN = ('tokenizer_name', 'chat_template', 'system_prompt', 'dtype', 'load_in_4bit', 'load_in_8bit', 'model_type')
 
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
     facts = (m.get('given') or m.get('spec') or {}) if m else {}
-    base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none', output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
+    base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
+                                output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
     base |= {k: facts[k] for k in OF_RUN if facts.get(k) is not None}
     asked = base | dict(settings)
     source = find_model(name, asked.get('adapter'), asked.get('tokenizer_name'), asked.get('revision'))
     config = read_config(source, trust_remote_code=asked.get('trust_remote_code', False))
-    kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir() else 'sft')
+    kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
+                      else 'sft')
     if kind in ('text_classification', 'token_classification'): return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))
-    if kind == 'reward': return base | dict(algorithm='reward_model', dataset_name=[dict(prompt='?', chosen='!', rejected='.')])
+    if kind == 'reward':
+        return base | dict(algorithm='reward_model', dataset_name=[dict(prompt='?', chosen='!', rejected='.')])
     chat = m.get('chat') if m else None
-    speaks = kind == 'causal' and (bool(asked.get('chat_template') or load_tokenizer(source).chat_template) if chat is None else chat)
+    speaks = kind == 'causal' and (bool(asked.get('chat_template') or load_tokenizer(source).chat_template)
+                                   if chat is None else chat)
     return base | dict(dataset_name=[dict(messages=[dict(role='user', content='?'), dict(role='assistant', content='!')])] if speaks else [dict(prompt='?', completion='!')])
 
 def _labelled(kind: str, names: Mapping[int, str]) -> Any:
@@ -373,14 +388,16 @@ def evaluate(call: Call) -> Answer:
     rows, is_run = settings.pop('dataset_name', settings.pop('dataset', None)), Path(name, 'run.json').exists()
     if is_run:
         trainer = opened(name, settings, rows=True, evaluate=rows is None)
-        if rows is None and trainer.eval_dataset is None: raise DataError(f'{name} has set no rows aside', where='command line', fix=f'aligntune eval {name} dataset_name=test.jsonl')
+        if rows is None and trainer.eval_dataset is None:
+            raise DataError(f'{name} has set no rows aside', where='command line',
+                            fix=f'aligntune eval {name} dataset_name=test.jsonl')
         found = trainer.evaluate(rows)
     else:
         if rows is None: raise SpecError('on which rows?', where='command line', fix=f'aligntune eval {name} dataset_name=test.jsonl')
         found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings | dict(model_name=name)).evaluate(rows)
     return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]), dict(metrics=plain(found)))
 
-# %% ../nbs/commands.ipynb #841e46a9
+# %% ../nbs/commands.ipynb #4bc2d750
 def asked_in(row: Mapping[str, Any]) -> tuple[Any, str | None]:
     "The question in a canonical row, and its right answer where it has one"
     if 'messages' in row: return row['messages'][:-1], str(row['messages'][-1].get('content') or '')
@@ -395,7 +412,8 @@ def _said(answer: Any) -> str: return answer if isinstance(answer, str) else str
 def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     "Questions of a run, their right answers, and where they come from"
     held = _manifest(run)['given'].get('eval_dataset')
-    trainer = opened(run, dict(dataset_name=held, split=_manifest(run)['given'].get('eval_split') or 'train') if held else {}, rows=True)
+    split = _manifest(run)['given'].get('eval_split') or 'train'
+    trainer = opened(run, dict(dataset_name=held, split=split) if held else {}, rows=True)
     prepared = trainer.session.prepared
     pairs = [asked_in(prepared.encoding.canonical(r)) for r in prepared.source.head[:n]]
     right = [r for _, r in pairs if r is not None]
@@ -421,7 +439,8 @@ def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, 
     "The answers of one model; the base of a run is asked in the manner of the run"
     is_base = name != run and Path(run, 'run.json').exists() and not Path(name, 'run.json').exists()
     m = _manifest(run) if is_base else None
-    if m and _names_classes(m): trainer = door(_as_trained(run, m, {**settings, 'model_name': name, 'method': 'full'}, False))
+    if m and _names_classes(m):
+        trainer = door(_as_trained(run, m, {**settings, 'model_name': name, 'method': 'full'}, False))
     else: trainer = opened(name, settings, like=m)
     return [str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)] if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq') else [str(a) for a in trainer.predict(prompts, **generation)]
 
@@ -449,7 +468,8 @@ def _own_card(name: str, to: str) -> None:
     if not card.is_file(): return
     if not there.is_file(): card.unlink(); return
     text = re.sub('(?m)^# .*$', lambda _: f'# {Path(to).name}', there.read_text(encoding='utf-8'), count=1)
-    if not Path(to, 'adapter_config.json').exists(): text = text.replace('library_name: peft', 'library_name: transformers', 1)
+    if not Path(to, 'adapter_config.json').exists():
+        text = text.replace('library_name: peft', 'library_name: transformers', 1)
     load('aligntune.run.manifest:write_whole')(card, text)
 
 def export(call: Call) -> Answer:

@@ -184,4 +184,5 @@ def _clear(folder: Path) -> None:
     known = {'blank', 'rows', 'reload', 'report.html', *ALGORITHMS}
     other = sorted(p.name for p in folder.iterdir() if p.name not in known)
     if other: raise RunError(f'{folder} holds something else', where='folder', why=', '.join(other[:3]), fix='another folder')
-    for p in folder.iterdir(): load('aligntune.run.manifest:clear')(p)   # the folder itself may be a link to a larger disk
+    # the folder itself may be a link to a larger disk
+    for p in folder.iterdir(): load('aligntune.run.manifest:clear')(p)

@@ -35,7 +35,8 @@ def sorting(
     rng = random.Random(f'{seed} {test}')
     draws = iter(lambda: ''.join(rng.choices('0123456789', k=digits)) + '=', None)
     seen = set[str]()
-    asked = (q for q in draws if held_out(q) == test and not (distinct and (q in seen or seen.add(q))))   # type: ignore[func-returns-value]
+    # type: ignore[func-returns-value]
+    asked = (q for q in draws if held_out(q) == test and not (distinct and (q in seen or seen.add(q))))
     return [dict(prompt=q, answer=''.join(sorted(q.rstrip('=')))) for q, _ in zip(asked, range(n))]
 
 # %% ../../nbs/algorithms/00b_tasks.ipynb #75bc8618

@@ -182,7 +182,9 @@ class Record:
         old = Manifest.read(self.folder)
         if resume not in (None, False, True): raise UnsupportedError(f'a state cannot be chosen on {self.plan.backend}', where='resume_from_checkpoint', why='it goes on from its newest one', fix='resume_from_checkpoint=True')
         if old and not resume: raise RunError(f'there is a run in {self.folder}', where='output_dir', why=f"it is {'finished' if old.finished else 'not finished'}", fix='resume_from_checkpoint=True goes on with it; or another output_dir, or delete the folder')
-        if not old and holds_model(self.folder): raise RunError(f'there is a model in {self.folder}', where='output_dir', why='the training would overwrite it', fix='another output_dir')
+        if not old and holds_model(self.folder):
+            raise RunError(f'there is a model in {self.folder}', where='output_dir',
+                           why='the training would overwrite it', fix='another output_dir')
         if resume and not old: raise RunError(f'there is no run in {self.folder}', where='resume_from_checkpoint', fix='leave resume_from_checkpoint out to start one')
         changed = differences(old['matters'], what_matters(self.spec, self.plan, self.facts), allowed) if old else {}
         if changed: raise RunError(f'{self.folder.name} holds a run with other settings', where=', '.join(changed), why='; '.join(f'{n}: {a} -> {b}' for n, (a, b) in changed.items()), fix=f'the same settings and data as before; another output_dir; or allow_changes={list(changed)}, if this is meant')

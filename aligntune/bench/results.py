@@ -52,10 +52,12 @@ def _record_in(file: Path) -> dict[str, Any]:
     "A stored measurement; a file that holds none is left out, with a line that says so"
     try:
         r = json.loads(file.read_text(encoding='utf-8'))
-        if not isinstance(r, dict) or 'races' in r and not isinstance(r['machine']['date'], str): raise ValueError('it is no record')
+        if not isinstance(r, dict) or 'races' in r and not isinstance(r['machine']['date'], str):
+            raise ValueError('it is no record')
         return r
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as e:
-        log.warning('the measurement %s is left out: %s', file, getattr(e, 'strerror', None) or f'{type(e).__name__}: {e}')
+        log.warning('the measurement %s is left out: %s', file, getattr(e, 'strerror', None)
+                    or f'{type(e).__name__}: {e}')
         return {}
 
 # %% ../../nbs/bench/02_results.ipynb #1bebc60e
@@ -63,7 +65,8 @@ def identity() -> str:
     "A hash that stands for this machine; empty where the system has nothing that is its own"
     ids = [p.read_text().strip() for p in map(Path, ('/etc/machine-id', '/var/lib/dbus/machine-id')) if p.is_file()]
     card = uuid.getnode()
-    own = next((i for i in ids if i), '') or ('' if card >> 40 & 1 else str(card))   # this bit says that Python made the number up
+    # this bit says that Python made the number up
+    own = next((i for i in ids if i), '') or ('' if card >> 40 & 1 else str(card))
     if not own: return ''
     hw = hardware()
     parts = [own, platform.node(), hw.cpu, hw.cpu_count, round((hw.ram or 0)/2**30), hw.names, hw.memory]
@@ -188,7 +191,8 @@ def _covers(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     return (new['work'], new['size']) == (old['work'], old['size']) and there <= here
 
 # %% ../../nbs/bench/02_results.ipynb #f1d005e6
-LEAST, ALIKE = 1_000_000, 4   # weights of a model whose speed says something, and how many times larger or smaller the other may be
+# weights of a model whose speed says something, and how many times larger or smaller the other may be
+LEAST, ALIKE = 1_000_000, 4
 
 @lru_cache(maxsize=8)
 def _known(stamp: tuple) -> list[dict[str, Any]]:
@@ -210,8 +214,10 @@ def evidence(
     "What was measured on this machine for such a training, in one line"
     files = tuple((str(f), f.stat().st_mtime_ns) for d in (where or folders()) for f in sorted(Path(d).glob('*.json')))
     here = identity() if files else ''
-    records = [r for r in (read_results(where) if where else _known(files)) if r['machine'].get('identity') == here] if here else []
-    found = [(r, x) for r in records for x in r['races'] if _says(x, spec['algorithm'], spec['method'] != 'full', parameters)]
+    records = [r for r in (read_results(where) if where else _known(files))
+               if r['machine'].get('identity') == here] if here else []
+    found = [(r, x) for r in records for x in r['races'] if _says(x, spec['algorithm'], spec['method'] != 'full',
+                                                                  parameters)]
     if not found: return None
     record, race = found[-1]
     told = ', '.join(f"{c['name']} {c['tokens_per_second']:,.0f}" for c in race['contestants'])

@@ -46,11 +46,13 @@ class Result(Mapping):
         steps, reward = self.total_steps, self.metrics.get('reward')
         facts = ['' if steps is None else f'stopped at step {steps}' if self.stopped else f'{steps} steps',
                  f'{self.epochs:.3g} epochs' if self.epochs is not None else '',
-                 f'reward {reward:.4g}' if isinstance(reward, (int, float)) else '',   # what a training by reward is for
+                 # what a training by reward is for
+                 f'reward {reward:.4g}' if isinstance(reward, (int, float)) else '',
                  f'loss {self.final_loss:.4g}' if self.final_loss is not None else '',
                  f'{self.training_time:.1f} s' if self.training_time is not None else '']
         done = ', '.join(f for f in facts if f) or 'done'
-        return f'{self.algorithm} on {self.backend}: {done}' + (f'; saved in {self.model_path}' if self.model_path else '')
+        return f'{self.algorithm} on {self.backend}: {done}' + (f'; saved in {self.model_path}' if self.model_path
+                                                                else '')
 
     def _repr_html_(self) -> str:
         from html import escape

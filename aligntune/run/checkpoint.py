@@ -52,7 +52,7 @@ def seal(
     for d in {p.parent for p in _files(folder)}: sync_folder(d)
     write_whole(folder/SEAL, json.dumps(dict(seal=hashlib.sha256(body.encode()).hexdigest(), body=body)))
 
-# %% ../../nbs/run/01_checkpoint.ipynb #52b14177
+# %% ../../nbs/run/01_checkpoint.ipynb #56144c3c
 def read_seal(folder: str | Path) -> dict[str, Any]:
     "What the seal of a checkpoint says; a RunError if it cannot be trusted"
     path = Path(folder)/SEAL
@@ -62,7 +62,8 @@ def read_seal(folder: str | Path) -> dict[str, Any]:
         if hashlib.sha256(body.encode()).hexdigest() != outer['seal']: raise ValueError
         return _well_formed(json.loads(body))
     except FileNotFoundError: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is missing: the save was interrupted, or another program wrote it') from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError): raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged') from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged') from None
     except OSError as e: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why=f'its seal cannot be read: {e.strerror}') from None
 
 def _well_formed(said: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Pace:
         t, _, n = self._span()
         return n/t if n and t > 0 else None
 
-# %% ../../nbs/run/03_progress.ipynb #1f32b926
+# %% ../../nbs/run/03_progress.ipynb #60c1fa6c
 SHOWN = ('loss', 'reward', 'kl', 'eval_loss')
 
 @dataclass
@@ -119,7 +119,8 @@ class Where:
         parts = dict(step=f'step {self.step}/{self.steps}' if self.steps > 0 else f'step {self.step}')
         parts |= {k: f"{k.replace('_', ' ')} {float(self.logs[k]):.4g}" for k in SHOWN if k in self.logs}
         if self.tokens: parts['tokens'] = f'{short(self.tokens)} tokens/s'
-        if self.seconds and self.steps > self.step: parts['left'] = f'{clock(self.seconds*(self.steps - self.step))} left'
+        rest = self.steps - self.step
+        if self.seconds and rest > 0: parts['left'] = f'{clock(self.seconds*rest)} left'
         if self.memory: parts['memory'] = f'peak memory {self.memory}'
         if self.foreseen: parts['foreseen'] = f'estimate {self.foreseen}'
         for name in (*LEAST, 'step'):
@@ -130,7 +131,8 @@ class Where:
 
     def __str__(self) -> str: return self.line()
 
-LEAST = ('foreseen', 'memory', 'tokens', 'kl', 'eval_loss', 'left', 'loss', 'reward')   # what goes first where the line is too long
+# what goes first where the line is too long
+LEAST = ('foreseen', 'memory', 'tokens', 'kl', 'eval_loss', 'left', 'loss', 'reward')
 
 # %% ../../nbs/run/03_progress.ipynb #72db4cd8
 Place = Callable[[Where, bool], None]
@@ -268,7 +270,7 @@ class Keeping(Counting):
             keep_answers(self.metrics.path.parent, state.global_step, rows); self.kept = state.global_step
         return rows
 
-# %% ../../nbs/run/03_progress.ipynb #daa0a290
+# %% ../../nbs/run/03_progress.ipynb #de24ee8c
 class Showing(Keeping):
     "Where the run is, told to a place"
     place: Place | None = None
@@ -295,7 +297,9 @@ class Showing(Keeping):
         if isinstance(self.place, Live): self.place.end()
         elif self.place is to_terminal: sys.stderr.write('\n')
 
-    def _where(self, state: Any) -> Where: return Where(state.global_step, state.max_steps, dict(self.logs), estimate=self.estimate, capacity=self.capacity, **getattr(state, 'counted', {}))
+    def _where(self, state: Any) -> Where:
+        return Where(state.global_step, state.max_steps, dict(self.logs), estimate=self.estimate,
+                     capacity=self.capacity, **getattr(state, 'counted', {}))
 
     def _show(self, state: Any, entry: bool) -> None:
         "Tell the place where the run is; an entry without news is not a second line"
@@ -303,7 +307,7 @@ class Showing(Keeping):
         if self.open and self.place and news != self.shown: self.place(self._where(state), entry)
         self.shown = news
 
-# %% ../../nbs/run/03_progress.ipynb #3d5db2c9
+# %% ../../nbs/run/03_progress.ipynb #66de33ac
 class Progress(Showing):
     "Shows where a run is, and keeps each log entry"
     def __init__(self,
@@ -318,7 +322,8 @@ class Progress(Showing):
         capacity: int | None = None  # bytes of the device
     ):
         super().__init__(tokens, device, remote, clock)
-        self.metrics, self.answers, self.place, self.estimate, self.capacity = metrics, answers, place, estimate, capacity
+        self.metrics, self.answers, self.place = metrics, answers, place
+        self.estimate, self.capacity = estimate, capacity
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Start the clock; open the place, unless somebody shows already"
@@ -341,7 +346,8 @@ class Progress(Showing):
         if isinstance(self.place, Live) and self.open:
             self.place.entry(entry)
             if rows: self.place.answers(rows)
-        if state.global_step >= state.max_steps > 0: self.held = state   # its line is told once, with the evaluation that may follow
+        # its line is told once, with the evaluation that may follow
+        if state.global_step >= state.max_steps > 0: self.held = state
         self._show(state, self.held is None)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

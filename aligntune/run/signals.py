@@ -55,7 +55,10 @@ class Stop:
     def _unasked(self, file: Path) -> None:
         "Remove what asked an earlier run"
         try: file.unlink(missing_ok=True)
-        except OSError as e: raise RunError(f'{file} cannot be removed', where=str(file), why=f'a file of that name asks a run to stop; this one: {e.strerror}', fix='move it away') from None
+        except OSError as e:
+            raise RunError(f'{file} cannot be removed', where=str(file),
+                           why=f'a file of that name asks a run to stop; this one: {e.strerror}',
+                           fix='move it away') from None
 
     def __exit__(self, *error: object) -> None:
         for s, handler in self._before.items(): signal.signal(s, handler if handler is not None else signal.SIG_DFL)

@@ -106,7 +106,9 @@ def _sentences(method: str, plan: Plan, tried: list[tuple[str, int | None]]) -> 
     needs = [f'{_SAID[m]} {human(n)}' if n else f'{_SAID[m]}: unknown' for m, n in tried]
     fit = f"{'; '.join(needs)} (estimated), of {has}" + ('' if not plan.estimate or not plan.memory or plan.estimate.fits(plan.memory) else ': not enough, take a smaller model or shorter rows')
     four = 'yes: 16-bit weights do not fit' if method == 'qlora' and len(tried) > 1 else 'yes, as requested' if method == 'qlora' else 'no: the weights fit as they are'
-    return dict(backend=plan.why, device=because(plan.device, plan.reasons['device']), dtype=because(plan.precision, plan.reasons['precision']), trained=f'{_SAID[method]}. Memory: {fit}', **{'4-bit': four})
+    return dict(backend=plan.why, device=because(plan.device, plan.reasons['device']),
+                dtype=because(plan.precision, plan.reasons['precision']), trained=f'{_SAID[method]}. Memory: {fit}',
+                **{'4-bit': four})
 
 # %% ../../nbs/show/07_walkthrough.ipynb #fdd58448
 def refusal(
