@@ -178,7 +178,7 @@ def _folder(call: Call) -> str:
     if not call.places: raise SpecError(f'{call.command} needs the folder of a run', where='command line', fix=f'aligntune {call.command} ./output')
     return call.places[0]
 
-# %% ../nbs/commands.ipynb #82276e38
+# %% ../nbs/commands.ipynb #4bd4e22a
 def standing(m: Any) -> str:
     "How a run stands: finished, running, or how it ended"
     if m.finished: return 'finished'
@@ -223,7 +223,7 @@ def runs(call: Call) -> Answer:
     if not Path(root).is_dir(): raise RunError(f'there is no folder {root}', where='command line', fix='aligntune runs .')
     rows = found_runs(root)
     number = lambda x: '' if x is None else f'{x:.4g}'
-    cells = [('run', 'state', 'step', 'loss', 'reward', 'algorithm', 'model')]
+    cells: list[tuple[str, ...]] = [('run', 'state', 'step', 'loss', 'reward', 'algorithm', 'model')]
     cells += [(r['folder'], r['state'] + (' (resume)' if r['resumable'] else ''), f"{r['step']}/{r['steps'] or '?'}",
                number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))

@@ -339,7 +339,7 @@ class Starting:
         if self.process is not None and self.process.poll() is None: return
         paths = [p or os.getcwd() for p in sys.path]
         first = 'unsloth' if self.backend == 'unsloth' else ''
-        if first: cache_folder().mkdir(parents=True, exist_ok=True)
+        if first: importlib.import_module('aligntune.run.manifest').own_folder(cache_folder())
         command = [sys.executable, '-c', START, json.dumps(paths), first, str(logger.getEffectiveLevel())]
         inbox, said = queue.Queue(), deque(maxlen=30)   # type: ignore[var-annotated]
         p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(self.backend), start_new_session=True)

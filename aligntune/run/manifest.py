@@ -15,17 +15,17 @@ from ..core.spec import FIELDS, TrainSpec, applies
 from ..core.status import hardware
 
 # %% auto #0
-__all__ = ['log', 'PACKAGES', 'FREE', 'NAMED', 'ROWS', 'NO_NUMBERS', 'sync_folder', 'write_whole', 'clear', 'open_own', 'digest',
-           'plain', 'versions', 'git_state', 'machine', 'data_fingerprint', 'template_fingerprint', 'model_fingerprint',
-           'what_matters', 'differences', 'given', 'record', 'signature', 'sound', 'Manifest', 'only_writer', 'Metrics',
-           'append', 'read_lines', 'read_metrics']
+__all__ = ['log', 'PACKAGES', 'FREE', 'NAMED', 'ROWS', 'NO_NUMBERS', 'sync_folder', 'write_whole', 'clear', 'open_own',
+           'own_folder', 'digest', 'plain', 'versions', 'git_state', 'machine', 'data_fingerprint',
+           'template_fingerprint', 'model_fingerprint', 'what_matters', 'differences', 'given', 'record', 'signature',
+           'sound', 'Manifest', 'only_writer', 'Metrics', 'append', 'read_lines', 'read_metrics']
 
 # %% ../../nbs/run/00_manifest.ipynb #50c0e4d9
 log = logging.getLogger('aligntune')
 try: import fcntl
 except ImportError: fcntl = None  # type: ignore[assignment]   # Windows has no such lock
 
-# %% ../../nbs/run/00_manifest.ipynb #88c1a90c
+# %% ../../nbs/run/00_manifest.ipynb #85426179
 def sync_folder(folder: str | Path) -> None:
     "Force the names in a folder to the disk"
     if os.name == 'nt': return   # Windows opens no folders
@@ -67,6 +67,17 @@ def open_own(path: str | Path, flags: int) -> int:
     raise RunError(f"{path} is {'one file under two names' if stat.S_ISREG(about.st_mode) else 'no file'}",
                    where=str(path), why='what is written there would be written elsewhere too',
                    fix='replace it by a copy, or remove it')
+
+def own_folder(path: str | Path) -> Path:
+    "A folder for code that will be run: made here, or refused where somebody else may write in it"
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == 'nt': return path
+    about = path.lstat()
+    if stat.S_ISLNK(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o002:
+        raise RunError(f'{path} may be written by others', where=str(path), why='code from there would be run',
+                       fix='a cache of your own: ALIGNTUNE_CACHE=~/.cache/aligntune')
+    return path
 
 # %% ../../nbs/run/00_manifest.ipynb #e112a43b
 def digest(*parts: str | bytes) -> str:
@@ -209,7 +220,7 @@ def signature(data: Mapping[str, Any]) -> str:
 def sound(data: Any) -> dict[str, Any]:
     "What was read from a manifest, or a ValueError that says what is wrong with it"
     if not isinstance(data, dict): raise ValueError('it holds no mapping')
-    if data.get('format') != 1 and data.get('sha256') != signature(data):
+    if data.get('format', 1) != 1 and data.get('sha256') != signature(data):
         raise ValueError('it has changed since it was written')
     for name, kind in dict(history=list, suspect=dict, given=dict, spec=dict, plan=dict, matters=dict,
                            result=dict).items():
