@@ -78,7 +78,7 @@ def usage() -> str:
     return '\n'.join([*lines, '', 'flags    --help --version --json --quiet --verbose', 'exit     0 done, 1 the run failed, 2 a wrong word or setting,',
                       '         3 refused before training, 4 stopped by a guard, 130 or 143 interrupted'])
 
-# %% ../nbs/cli.ipynb #16b6154c
+# %% ../nbs/cli.ipynb #23e4cb3f
 COMMON = dict(model='model_name', data='dataset_name max_samples val_split_ratio max_seq_length system_prompt', algo='algorithm beta', peft='method lora_r load_in_4bit', rewards='reward_functions',
               optim='learning_rate num_epochs max_steps batch_size gradient_accumulation_steps', run='output_dir backend seed')
 
@@ -115,16 +115,17 @@ def help_for(
 def _settings_page(name: str, all: bool) -> list[str]:
     "The settings of a training: the most used ones, or every one by its group"
     from aligntune.core.spec import FIELDS, GROUPS
-    has = taken(name)
-    pages = [(g, cls, {n: _setting(f) for n, f in FIELDS.items() if f.group == g and n in has}) for g,
-             cls in GROUPS.items()]
-    if all:
-        return [line for g, cls, rows in pages if rows for line in (f'{g}: {cls.__doc__}', *_options(rows),
-                                                                    '')] + ["Further keywords: any field of the algorithm's TRL config.", '']
-    asked = [n for names in COMMON.values() for n in names.split() if n in has]
-    return ['settings (key=value, or --key value)', *_options({n: _setting(FIELDS[n]) for n in asked}), f'  {len(has) - len(asked)} more: aligntune {name} --help all', '']
+    has, more = taken(name), f'aligntune {name} --help all'
+    if not all:
+        asked = [n for names in COMMON.values() for n in names.split() if n in has]
+        lines = _options({n: _setting(FIELDS[n]) for n in asked})
+        return ['settings (key=value, or --key value)', *lines, f'  {len(has) - len(asked)} more: {more}', '']
+    lines = []
+    for group, cls in GROUPS.items():
+        rows = {n: _setting(f) for n, f in FIELDS.items() if f.group == group and n in has}
+        if rows: lines += [f'{group}: {cls.__doc__}', *_options(rows), '']
+    return [*lines, "Further keywords: any field of the algorithm's TRL config.", '']
 
-# groups that only a training reads; and what of them others read
 TRAINS, STAYS = ('peft', 'optim', 'run'), ('eval_batch_size', 'batch_size', 'precision', 'adapter', 'seed', 'backend',
                                            'allow_fallback')
 

@@ -190,7 +190,7 @@ def _covers(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     here, there = ({c['name'] for c in r['contestants']} for r in (new, old))
     return (new['work'], new['size']) == (old['work'], old['size']) and there <= here
 
-# %% ../../nbs/bench/02_results.ipynb #f1d005e6
+# %% ../../nbs/bench/02_results.ipynb #0a40aece
 # weights of a model whose speed says something, and how many times larger or smaller the other may be
 LEAST, ALIKE = 1_000_000, 4
 
@@ -221,4 +221,5 @@ def evidence(
     if not found: return None
     record, race = found[-1]
     told = ', '.join(f"{c['name']} {c['tokens_per_second']:,.0f}" for c in race['contestants'])
-    return f"on this machine on {record['machine']['date'][:10]}, {race['work']} of the bench's {race['size']} model ({race['parameters']/1e6:,.0f} M weights), trained tokens a second: {told}"
+    date, model = record['machine']['date'][:10], f"{race['size']} model ({race['parameters']/1e6:,.0f} M weights)"
+    return f"on this machine on {date}, {race['work']} of the bench's {model}, trained tokens a second: {told}"
