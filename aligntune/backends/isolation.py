@@ -525,7 +525,8 @@ class Isolated(Copied):
         "What shows progress here, where that is more than lines; those are written over there"
         p: Any = importlib.import_module('aligntune.run.progress')
         place, estimate = p.place_for(self.session.spec['progress']), getattr(self.session.plan, 'estimate', None)
-        return [p.Progress(None, place, estimate=getattr(estimate, 'total', None), remote=True)] if isinstance(place, p.Live) else []
+        facts = dict(estimate=getattr(estimate, 'total', None), capacity=getattr(self.session.plan, 'memory', None))
+        return [p.Progress(None, place, **facts, remote=True)] if isinstance(place, p.Live) else []
 
     def evaluate(self, dataset: Any = None) -> dict[str, Any]: "Metrics of the model as it is now"; return self.call('evaluate', dataset)
     def predict(self, inputs: Any, **generation: Any) -> Any: "Answers of the model"; return self.call('predict', inputs, **generation)

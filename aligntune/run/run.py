@@ -354,6 +354,7 @@ class Taking(Saving, Restoring, Ending):
         self.folder = Path(output_dir or (spec.run.output_dir if spec else './output')).expanduser()
         self.facts: dict[str, Any] = dict(facts or {})
         self.stop, self.manifest, self.trainer = Stop(self.folder), None, None
+        self.notebook = in_notebook()   # here, not in the process that may train
         self.writer = Writer(self.folder, lambda name: self.phase(name))
         self.asked, self.point, self.changed, self.matters, self.had = 0, None, {}, {}, 0   # had: tokens that were trained before this part
 
@@ -464,7 +465,7 @@ class LastWords(Course):
             self.rotate(state.global_step - 1)
             self.note('stop', state.global_step, signal=self.asked)
             message = f'stopped at step {state.global_step} of {state.max_steps}, saved; go on with: '
-            if in_notebook() and self.stop.by_file:
+            if self.notebook and self.stop.by_file:
                 log.info('%strainer.train(resume_from_checkpoint=True)', message); self.stopped = True; return out
             if in_notebook(): raise Stopped(f'{message}trainer.train(resume_from_checkpoint=True)')
             if self.trainer.args.process_index == 0: log.warning('%s%s', message, self.command)
