@@ -140,7 +140,7 @@ def _trained(name: str, trainer: Any, questions: Sequence[dict[str, str]]) -> St
     result = trainer.train()
     return answer(name, trainer, questions, result.history, time.perf_counter() - start)
 
-# %% ../nbs/demo.ipynb #179b954d
+# %% ../nbs/demo.ipynb #e9c36d56
 def main(
     algorithm: str = 'grpo',  # what to end with
     folder: str = 'output/demo',  # for models and report
@@ -180,9 +180,9 @@ def _only(*modules: str) -> Iterator[None]:
 
 def _clear(folder: Path) -> None:
     "Remove an earlier demonstration; nothing else is touched"
-    import shutil
     if not folder.exists(): return
     known = {'blank', 'rows', 'reload', 'report.html', *ALGORITHMS}
     other = sorted(p.name for p in folder.iterdir() if p.name not in known)
     if other: raise RunError(f'{folder} holds something else', where='folder', why=', '.join(other[:3]), fix='another folder')
-    shutil.rmtree(folder)
+    # the folder itself may be a link to a larger disk
+    for p in folder.iterdir(): load('aligntune.run.manifest:clear')(p)

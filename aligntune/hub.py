@@ -226,7 +226,7 @@ def _foreign(value: Any, algorithm: str, backend: str, given: Mapping[str, Any],
     "What a registered backend returned, as a Result"
     known = dict(value) if isinstance(value, Mapping) else {}
     fields = {k: known.pop(k) for k in ('steps', 'total_steps', 'epochs', 'final_loss', 'model_path', 'history') if k in known}
-    return Result(algorithm=algorithm, backend=backend, training_time=seconds, run_dir=given.get('ckpt_output_dir'), metrics=known, why=f'{backend}: asked for, a registered backend', raw=value, **fields)
+    return Result(algorithm=algorithm, backend=backend, training_time=seconds, run_dir=given.get('ckpt_output_dir'), metrics=known, why=f'{backend}, as requested, a registered backend', raw=value, **fields)
 
 # %% ../nbs/hub.ipynb #b92aaf16
 def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:

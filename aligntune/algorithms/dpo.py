@@ -78,7 +78,7 @@ def precompute(
     if rows is None:
         if asked: raise SpecError('the reference of a stream cannot be computed beforehand', where='precompute_ref_log_probs', fix='streaming=False, or leave it out')
         return False, 'the rows are a stream'
-    if asked is not None: return asked, 'asked for'
+    if asked is not None: return asked, 'as requested'
     seen = total_steps(rows, spec['batch_size'], spec['gradient_accumulation_steps'] or 1, spec['num_epochs'], spec['max_steps'], processes)*batch/rows
     if seen < 1: return False, f'only {seen:.0%} of the rows are seen'
     if seen >= 1.5: return True, f'each row is seen {seen:.1f} times'

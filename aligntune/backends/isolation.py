@@ -339,7 +339,7 @@ class Starting:
         if self.process is not None and self.process.poll() is None: return
         paths = [p or os.getcwd() for p in sys.path]
         first = 'unsloth' if self.backend == 'unsloth' else ''
-        if first: cache_folder().mkdir(parents=True, exist_ok=True)
+        if first: importlib.import_module('aligntune.run.manifest').own_folder(cache_folder())
         command = [sys.executable, '-c', START, json.dumps(paths), first, str(logger.getEffectiveLevel())]
         inbox, said = queue.Queue(), deque(maxlen=30)   # type: ignore[var-annotated]
         p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(self.backend), start_new_session=True)
@@ -525,7 +525,8 @@ class Isolated(Copied):
         "What shows progress here, where that is more than lines; those are written over there"
         p: Any = importlib.import_module('aligntune.run.progress')
         place, estimate = p.place_for(self.session.spec['progress']), getattr(self.session.plan, 'estimate', None)
-        return [p.Progress(None, place, estimate=getattr(estimate, 'total', None), remote=True)] if isinstance(place, p.Live) else []
+        facts = dict(estimate=getattr(estimate, 'total', None), capacity=getattr(self.session.plan, 'memory', None))
+        return [p.Progress(None, place, **facts, remote=True)] if isinstance(place, p.Live) else []
 
     def evaluate(self, dataset: Any = None) -> dict[str, Any]: "Metrics of the model as it is now"; return self.call('evaluate', dataset)
     def predict(self, inputs: Any, **generation: Any) -> Any: "Answers of the model"; return self.call('predict', inputs, **generation)

@@ -215,7 +215,7 @@ def choose_attention(
     flash: bool  # whether the model and the machine have FlashAttention 2
 ) -> tuple[str | None, str]:
     "The attention implementation (None: transformers decides) and why"
-    if asked != 'auto': return asked, 'asked for'
+    if asked != 'auto': return asked, 'as requested'
     if device != 'cuda': return None, f'FlashAttention runs on CUDA, not on {device}'
     if precision == 'fp32': return None, 'FlashAttention has no fp32'
     if not flash: return None, 'FlashAttention 2 is not installed, or the model has none'

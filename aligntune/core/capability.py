@@ -392,14 +392,14 @@ def refuse_impossible(f: Facts  # the request
 
 def _asked_for(f: Facts, b: str) -> Decision:
     "The decision where the user named a backend"
-    if b not in BACKENDS: return Decision(b, 'asked for, a registered backend')
+    if b not in BACKENDS: return Decision(b, 'as requested, a registered backend')
     cell, st = f.cell(b), f.status.get(b, {})
     if not cell: return Decision('trl', cell.reason, warn=True, rejected={b: cell.reason})
     if not st.get('available', b == 'trl'):
         if b == 'trl' or not f.allow_fallback: raise _missing(f, b)
         reason = st.get('reason') or f'{b} is not available here'
         return Decision('trl', reason, warn=True, rejected={b: reason}, fix=st.get('fix', ''))
-    return Decision(b, f'asked for; {cell.reason}' if cell.reason else 'asked for')
+    return Decision(b, f'as requested; {cell.reason}' if cell.reason else 'as requested')
 
 # %% ../../nbs/core/01_capability.ipynb #a0225957
 def decide(f: Facts  # the request, the machine, the wish

@@ -927,7 +927,7 @@ def needs_checkpointing(
 ) -> tuple[bool, str]:
     "Whether to compute activations twice, and why: only where memory needs it"
     asked = spec['gradient_checkpointing']
-    if asked != 'auto': return asked, 'asked for'
+    if asked != 'auto': return asked, 'as requested'
     plain, saving = (estimate(spec, facts, checkpointing=c, **kwargs) for c in (False, True))
     if memory is None: return False, f'{human(plain.total)} without; the memory of the device is not known'
     if plain.fits(memory): return False, f'{human(plain.total)} of {human(memory)} are enough without'

@@ -20,7 +20,7 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
-           'check_output', 'data_source', 'make_plan', 'show_log']
+           'check_output', 'data_source', 'make_plan', 'because', 'show_log']
 
 # %% ../../nbs/core/05_plan.ipynb #2faac6d6
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def choose_device(
     if asked == 'auto': return best, f'{hw.names[0]}' if best != 'cpu' and hw.names else 'no GPU that torch can drive'
     if asked not in (best, 'cpu'):
         raise UnsupportedError(f'there is no {asked} device here', where=f'argument device={asked}', why=str(hw), fix=f"device='auto' (here: {best})")
-    return asked, 'asked for'
+    return asked, 'as requested'
 
 # %% ../../nbs/core/05_plan.ipynb #9956972b
 BF16_PAYS = 4_000_000   # weights from which bf16 was measured to be much faster on a CPU; below, the digits are worth more
@@ -113,7 +113,7 @@ def choose_precision(
         raise UnsupportedError(f'{name} does not compute in bf16', where='argument precision=bf16', why='it would be emulated, slower than fp32', fix="precision='fp16'" if device == 'cuda' else "precision='fp32'")
     if asked == 'fp16' and device == 'cpu':
         raise UnsupportedError('fp16 training needs a GPU', where='argument precision=fp16', why='there is no loss scaling on a CPU', fix="precision='bf16'" if has else "precision='fp32'")
-    if asked != 'auto': return asked, 'asked for'
+    if asked != 'auto': return asked, 'as requested'
     if device in ('cuda', 'xpu'): return ('bf16', f'{name} computes in bf16') if has else ('fp16', f'{name} has no bf16')
     if device == 'cpu' and has and parameters >= BF16_PAYS: return 'bf16', f'{name} computes in bf16, and a model of {parameters/1e6:,.0f} M weights gains from it'
     return 'fp32', 'exact, and the same on every CPU' if device == 'cpu' else 'the format that every Apple GPU computes in'
@@ -180,7 +180,7 @@ def data_source(name: Any) -> str:
         raise DataError(f'there is no file or folder {text}', where='dataset_name', why='' if path.parent.is_dir() else f'the folder {path.parent} does not exist either', fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/05_plan.ipynb #af32e6a8
+# %% ../../nbs/core/05_plan.ipynb #b1b3e2c0
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -202,16 +202,16 @@ def make_plan(
     batch, acc, batch_why = choose_batch(spec, processes)
     plan = Plan(spec.algo.algorithm, chosen.backend, _why(spec, chosen), device, precision, batch, acc, processes, False, model_type, spec.data.task_type,
         data_source(spec.data.dataset_name) if spec.data.dataset_name is not None and known else '', chosen.rejected,
-        dict(backend=chosen.reason, device=device_why, precision=precision_why, batch=batch_why, measured=_measured(spec, probe),
+        dict(backend=chosen.reason, device=device_why, precision=precision_why, batch=batch_why, measured=_measured(spec, probe, facts),
              experts=about_experts(spec, facts, precision) if facts else ''), spec.notes, spec.optim.max_steps, facts, memory=_memory(device, hw))
     return _announce(_with_memory(plan, spec), chosen)
 
-# %% ../../nbs/core/05_plan.ipynb #ff2bda9b
-def _measured(spec: TrainSpec, probe: Probe | None) -> str:
-    "What the bench has measured on this machine for this algorithm"
-    return (load('aligntune.bench.results:evidence')(spec) or '') if probe is None else ''
+# %% ../../nbs/core/05_plan.ipynb #fc485439
+def _measured(spec: TrainSpec, probe: Probe | None, facts: ModelFacts | None) -> str:
+    "What the bench has measured on this machine for this algorithm and a model of this size"
+    return (load('aligntune.bench.results:evidence')(spec, facts.parameters) or '') if probe is None and facts else ''
 
-# %% ../../nbs/core/05_plan.ipynb #1892c7ad
+# %% ../../nbs/core/05_plan.ipynb #1f2504a6
 def _machine(probe: Probe | None) -> Hardware:
     "The hardware; a GPU whose driver is slow to wake is asked again with patience"
     hw = hardware(probe)
@@ -235,7 +235,11 @@ def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
 def _why(spec: TrainSpec, chosen: Decision) -> str:
     "The choice in one line: the backend, by whom it was chosen, and why"
     how = '' if chosen.backend == spec.run.backend else ' (auto)' if spec.run.backend == 'auto' else f' (instead of {spec.run.backend})'
-    return f'{chosen.backend}{how}: {chosen.reason}'
+    return because(f'{chosen.backend}{how}', chosen.reason)
+
+def because(what: Any, reason: str) -> str:
+    "A decision with its reason: `cpu: no GPU that torch can drive`, or `cpu, as requested`"
+    return f"{what}{',' if reason.startswith('as requested') else ':'} {reason}" if reason else str(what)
 
 # %% ../../nbs/core/05_plan.ipynb #4ee44144
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
@@ -270,10 +274,10 @@ def _announce(plan: Plan, chosen: Decision) -> Plan:
     for n in plan.notes: log.warning('%s', n)
     return plan
 
-# %% ../../nbs/core/05_plan.ipynb #d0d09443
+# %% ../../nbs/core/05_plan.ipynb #ed66da91
 def _lines(p: Plan) -> list[tuple[str, str]]:
     "(decision, what and why), line by line"
-    def and_why(value: Any, key: str) -> str: return f'{value}: {p.reasons[key]}' if p.reasons.get(key) else str(value)
+    def and_why(value: Any, key: str) -> str: return because(value, p.reasons.get(key, ''))
     batch = f'{p.effective_batch} = {p.batch_size} x {p.accumulation} micro-steps x {p.processes} devices'
     rows = [('backend', p.why), ('  measured', p.reasons.get('measured', '')), *((f'  not {b}', r) for b, r in p.rejected.items()), ('device', and_why(p.device, 'device')), ('precision', and_why(p.precision, 'precision')),
             ('effective batch', and_why(batch, 'batch')), ('steps', f'{p.steps:,}' if p.steps is not None else 'once the rows are counted'),

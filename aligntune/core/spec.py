@@ -288,7 +288,7 @@ def in_range(f: Field, x: float) -> bool:
     "Does `x` lie in the range of `f`?"
     return (f.lo is None or x >= f.lo) and (f.hi is None or x <= f.hi) and (f.above is None or x > f.above)
 
-# %% ../../nbs/core/02_spec.ipynb #a8fe337d
+# %% ../../nbs/core/02_spec.ipynb #e36c4054
 SWITCHES: dict[str, tuple[str, Any, Any]] = {   # their name: (our setting, its value when true, its value when false)
     **{k: ('method', m, 'full') for k, m in dict(use_peft='lora', peft_enabled='lora', use_lora='lora', use_qlora='qlora', use_dora='dora').items()},
     'bf16': ('precision', 'bf16', 'fp32'), 'fp16': ('precision', 'fp16', 'fp32'), 'use_flash_attention_2': ('attn_implementation', 'flash_attention_2', 'auto')}
@@ -298,7 +298,7 @@ INSTEAD = dict(
     model_init_kwargs='the model settings (dtype, attn_implementation, device_map, revision)', dataset_kwargs='the data settings', truncation_mode='on_long',
     use_cpu="device='cpu'", no_cuda="device='cpu'", logging_nan_inf_filter='guards (NaN is never filtered here)', do_train='trainer.train()', do_eval='trainer.evaluate()',
     resume_from_checkpoint='trainer.train(resume_from_checkpoint=...)', disable_tqdm="progress='none'", generation_batch_size='batch_size, gradient_accumulation_steps and steps_per_generation',
-    push_to_hub='trainer.push_to_hub(...)', label_names='column_mapping', log_level='logging.getLogger("aligntune").setLevel(...)')
+    push_to_hub='trainer.push_to_hub(...) after the training, which uploads nothing', label_names='column_mapping', log_level='logging.getLogger("aligntune").setLevel(...)')
 
 def _switches(given: dict[str, tuple[Any, str]]) -> None:
     "Replace foreign switches in `given` by the settings they mean; a switch that is on wins over those that are off"
@@ -345,7 +345,7 @@ def config_fields(
         if path and path.exists(): out |= _class_fields(path)[0]
     return frozenset(out)
 
-# %% ../../nbs/core/02_spec.ipynb #c0479a5a
+# %% ../../nbs/core/02_spec.ipynb #55c3073e
 def names_for(algorithm: str = 'sft') -> list[str]:
     "Every keyword that a trainer of `algorithm` knows"
     return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', *(config_fields(algorithm) - INSTEAD.keys())})
@@ -356,7 +356,7 @@ def _enter(given: dict, extra: dict, name: str, value: Any, where: str, algorith
     "Find the place of one keyword, or refuse it"
     if name in FIELDS or name in SWITCHES: _put(given, name, None if name == 'max_steps' and value in (-1, '-1') else value, where)
     elif name in ALIASES: _enter(given, extra, ALIASES[name], value, where, algorithm)
-    elif name in INSTEAD: raise SpecError(f'{name} is not set by hand', where=where, why='aligntune does this step itself', fix=f'use {INSTEAD[name]}')
+    elif name in INSTEAD: raise SpecError(f'{name} is not set by hand', where=where, why='another setting or call of aligntune does this', fix=f'use {INSTEAD[name]}')
     elif name == 'bnb_4bit_compute_dtype': _put(given, 'precision', _COMPUTE.get(str(value).removeprefix('torch.'), value), where)
     elif name == 'quantization' and isinstance(value, Mapping):
         for k, x in value.items(): _enter(given, extra, k, x, f'{where}[{k!r}]', algorithm)

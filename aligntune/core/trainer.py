@@ -17,7 +17,7 @@ from .spec import FIELDS, TrainSpec, applies
 __all__ = ['HUB_NAMES', 'Result', 'as_result', 'Session', 'SessionBackend', 'algorithm_params', 'CustomSession', 'Opened',
            'Asked', 'Trainer']
 
-# %% ../../nbs/core/07_trainer.ipynb #766cf6c2
+# %% ../../nbs/core/07_trainer.ipynb #5aee0363
 @dataclass(frozen=True)
 class Result(Mapping):
     "What a training gives back; also a mapping of its fields and metrics"
@@ -33,6 +33,7 @@ class Result(Mapping):
     model_path: str | None = None
     run_dir: str | None = None
     why: str = ''  # who trained and why, in one line
+    stopped: bool = False  # it was asked to stop before its last step, and saved
     raw: Any = field(default=None, repr=False, compare=False)  # what a custom backend returned
 
     def __getitem__(self, name: str) -> Any:
@@ -42,13 +43,21 @@ class Result(Mapping):
     def __len__(self) -> int: return sum(1 for _ in self)
 
     def __str__(self) -> str:
-        facts = [f'{self.total_steps} steps' if self.total_steps is not None else '', f'{self.epochs:.3g} epochs' if self.epochs is not None else '',
-                 f'loss {self.final_loss:.4g}' if self.final_loss is not None else '', f'{self.training_time:.1f} s' if self.training_time is not None else '']
-        return f"{self.algorithm} on {self.backend}: {', '.join(f for f in facts if f) or 'done'}" + (f'; saved in {self.model_path}' if self.model_path else '')
+        steps, reward = self.total_steps, self.metrics.get('reward')
+        facts = ['' if steps is None else f'stopped at step {steps}' if self.stopped else f'{steps} steps',
+                 f'{self.epochs:.3g} epochs' if self.epochs is not None else '',
+                 # what a training by reward is for
+                 f'reward {reward:.4g}' if isinstance(reward, (int, float)) else '',
+                 f'loss {self.final_loss:.4g}' if self.final_loss is not None else '',
+                 f'{self.training_time:.1f} s' if self.training_time is not None else '']
+        done = ', '.join(f for f in facts if f) or 'done'
+        return f'{self.algorithm} on {self.backend}: {done}' + (f'; saved in {self.model_path}' if self.model_path
+                                                                else '')
 
     def _repr_html_(self) -> str:
         from html import escape
-        shown = {n: self[n] for n in _RESULT if n not in ('metrics', 'history', 'raw') and self[n] not in (None, '')} | self.metrics
+        hidden = ('metrics', 'history', 'raw', *(() if self.stopped else ('stopped',)))
+        shown = {n: self[n] for n in _RESULT if n not in hidden and self[n] not in (None, '')} | self.metrics
         return '<table>' + ''.join(f'<tr><td>{escape(str(k))}</td><td>{escape(f"{v:.5g}" if isinstance(v, float) else str(v))}</td></tr>' for k, v in shown.items()) + '</table>'
 
 _RESULT = tuple(f.name for f in dataclasses.fields(Result))
