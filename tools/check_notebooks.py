@@ -40,7 +40,7 @@ def outputs(c):
     if sum(len(str(o)) for o in outs) > 300_000: yield 'a saved output over 300 kB'
 
 CLOCKS = set('perf_counter perf_counter_ns monotonic monotonic_ns process_time thread_time time_ns'.split())
-STEPS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.FunctionDef)
+ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign)
 
 def called(n): return getattr(n.func, 'attr', getattr(n.func, 'id', '')) if isinstance(n, ast.Call) else ''
 
@@ -49,21 +49,26 @@ def timed(tree, names):
     reads = lambda n: called(n) in CLOCKS or called(n) == 'time' and ast.unparse(n.func) == 'time.time'
     return any(reads(n) or isinstance(n, ast.Name) and n.id in names for n in ast.walk(tree))
 
+def number(tree):
+    "Whether an expression holds a number other than 0"
+    return any(isinstance(n, ast.Constant) and type(n.value) in (int, float) and n.value for n in ast.walk(tree))
+
 def clocks(cs):
-    "A lesson asserts no seconds and no ratio of two: the next machine is another one, and busy"
+    "A lesson holds no time against a number: the next machine is another one, and busy"
     names = set()
     for i, c in enumerate(cs):
         if c['cell_type'] != 'code' or exports(c): continue
         try: nodes = list(ast.walk(parsed(c)))
         except SyntaxError: continue   # told above
-        for n in (n for n in nodes if isinstance(n, STEPS) and timed(n, names)):
-            holders = [n.name] if isinstance(n, ast.FunctionDef) else [m.id for t in getattr(n, 'targets', None) or [n.target]
-                       for m in getattr(t, 'elts', [t]) if isinstance(m, ast.Name)]
-            names |= set(holders)
-        for n in nodes:
-            if called(n) == 'append' and any(timed(a, names) for a in n.args): names |= {ast.unparse(n.func.value)}
+        for n in (n for n in nodes if isinstance(n, ASSIGNMENTS) and n.value is not None and timed(n.value, names)):
+            targets = [m for t in getattr(n, 'targets', None) or [n.target] for m in getattr(t, 'elts', [t])]
+            names |= {m.id for m in targets if isinstance(m, ast.Name)}
+        names |= {ast.unparse(n.func.value) for n in nodes if called(n) == 'append' and any(timed(a, names) for a in n.args)}
+        for f in (n for n in nodes if isinstance(n, ast.FunctionDef)):
+            if any(isinstance(r, ast.Return) and r.value is not None and timed(r.value, names) for r in ast.walk(f)): names.add(f.name)
         claims = [n.test for n in nodes if isinstance(n, ast.Assert)] + [n for n in nodes if re.fullmatch('test(_eq|_close|_ne|_is)?', called(n))]
-        if any(timed(n, names) for n in claims): yield i, 'it asserts a time; count calls, bytes, tokens or files instead (aligntune.bench.measure.calls)'
+        if any(timed(n, names) and number(n) for n in claims):
+            yield i, 'it asserts a time; count calls, bytes, tokens or files instead (aligntune.bench.measure.calls)'
 
 def check(path):
     "All problems of one notebook"
