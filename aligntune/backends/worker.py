@@ -250,7 +250,7 @@ class LibrarySession(Session):
         if path is None or Path(path).expanduser() == self.folder: return str(self.folder)
         return super().save_model(path, merged)
 
-# %% ../../nbs/backends/08_worker.ipynb #c36aab92
+# %% ../../nbs/backends/08_worker.ipynb #04ca5aaa
 class WorkerSession(LibrarySession):
     "A training by a library with a program of its own"
     trackers: tuple[str, ...] = ('wandb', 'mlflow')   # those that it reports to
@@ -259,6 +259,7 @@ class WorkerSession(LibrarySession):
     def __init__(self, spec: Any, plan: Any):
         self.told = tracker_params(spec['report_to'], self.trackers, dict(wandb_project='aligntune', mlflow_experiment_name='aligntune', tensorboard_log_dir=str(Path(spec['output_dir'])/'runs')))
         super().__init__(spec, plan)
+        if self.source.adapter: raise UnsupportedError(f'{self.title} trains whole models, and {self.source.adapter} is an adapter', where='model_name', why='it would be left out', fix=f"aligntune merge {self.source.adapter} FOLDER, and model_name=FOLDER; or backend='trl'")
 
     def train(self, resume_from_checkpoint: Any = None, allow_changes: Sequence[str] = ()) -> Result:
         "Write the rows, start the program, follow it, take its model; goes on where an earlier call was stopped"
