@@ -13,7 +13,7 @@ from .hub_client import snapshot
 
 # %% auto #0
 __all__ = ['logger', 'MOST', 'AGAIN', 'COUNTED', 'MOST_COUNTED', 'TEXTS', 'INDEX', 'ADAPTER', 'ADAPTER_WEIGHTS', 'FLOATING',
-           'PICKLED', 'SPARE', 'TOGETHER', 'FITTING', 'reading', 'regular', 'read_json', 'tensors_in',
+           'PLAIN', 'PICKLED', 'SPARE', 'TOGETHER', 'FITTING', 'reading', 'regular', 'read_json', 'tensors_in',
            'read_config_file', 'check_texts', 'check_generation', 'shards', 'check_model', 'bounded', 'not_numbers',
            'check_adapter', 'placed', 'read_adapter']
 
@@ -62,7 +62,7 @@ def tensors_in(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
         slices = {n: f.get_slice(n) for n in f.keys()}
         return {n: (tuple(s.get_shape()), s.get_dtype()) for n, s in slices.items()}
 
-# %% ../../nbs/core/03c_model_files.ipynb #39b90a2d
+# %% ../../nbs/core/03c_model_files.ipynb #284238e3
 COUNTED, MOST_COUNTED = re.compile(r'(layers?|heads?|experts?|labels|blocks?|depth)$'), 100_000
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -70,8 +70,9 @@ def read_config_file(path: Path) -> dict[str, Any]:
     found = read_json(path)
     for group in (found, *(v for v in found.values() if isinstance(v, dict))):
         for k, n in group.items():
-            if not COUNTED.search(k) or isinstance(n, bool) or not isinstance(n, (int, float)): continue
-            if not 0 <= n <= MOST_COUNTED: raise ModelError(f'{k}: {n} is no number of parts of a model', where=str(path), why=f'it must be from 0 to {MOST_COUNTED:,}', fix='the config.json that the model was saved with')
+            if isinstance(n, bool) or not isinstance(n, (int, float)): continue
+            if k == 'vocab_size' and n < 1: raise ModelError(f'{k}: {n} is no size of a vocabulary', where=str(path), fix='the config.json that the model was saved with')
+            if COUNTED.search(k) and not 0 <= n <= MOST_COUNTED: raise ModelError(f'{k}: {n} is no number of parts of a model', where=str(path), why=f'it must be from 0 to {MOST_COUNTED:,}', fix='the config.json that the model was saved with')
     return found
 
 # %% ../../nbs/core/03c_model_files.ipynb #09dfb3b2
@@ -97,13 +98,14 @@ def _check_ids(path: Path) -> None:
     if (top := max(numbers([told.get('model'), told.get('added_tokens')]), default=0)) >= 10**8:
         raise ModelError(f'a token has the number {top}', where=str(path), why='no vocabulary is that large', fix='tokenizer_name="..."')
 
-# %% ../../nbs/core/03c_model_files.ipynb #8e8c8808
-_WORDS = ('cache_implementation', 'cache_config', 'early_stopping', 'num_assistant_tokens_schedule', 'speculation_type', 'transformers_version', 'watermarking_config', 'compile_config', 'sequence_bias')
+# %% ../../nbs/core/03c_model_files.ipynb #653f2888
+_WORDS = ('stop_strings', 'cache_implementation', 'cache_config', 'early_stopping', 'num_assistant_tokens_schedule', 'speculation_type', 'transformers_version', 'watermarking_config', 'compile_config', 'sequence_bias')
 
 def check_generation(path: Path) -> None:
     "Refuse settings of generation that would fail in the middle of an answer"
     from transformers import GenerationConfig
     told = read_json(path)
+    if told.get('stop_strings') is not None: raise ModelError('stop_strings cannot be kept with a model', where=str(path), why='they need a tokenizer, which the file does not have', fix='remove stop_strings from the file; eos_token_id ends an answer')
     for k in told.keys() & vars(GenerationConfig()).keys() - set(_WORDS):
         if k.startswith('_'): continue
         v = told[k]
@@ -117,9 +119,9 @@ def _numeric(v: Any) -> bool:
     if isinstance(v, (list, tuple)): return all(map(_numeric, v))
     return v is None or isinstance(v, (bool, int)) or isinstance(v, float) and math.isfinite(v)
 
-# %% ../../nbs/core/03c_model_files.ipynb #19e96806
+# %% ../../nbs/core/03c_model_files.ipynb #adafa087
 INDEX, ADAPTER, ADAPTER_WEIGHTS = 'model.safetensors.index.json', 'adapter_config.json', 'adapter_model.safetensors'
-FLOATING = re.compile('B?F')
+FLOATING, PLAIN = re.compile('B?F'), {'F16', 'BF16', 'F32', 'F64'}
 PICKLED = dict(why='a pickle can run code when it is read', fix='save the model again as safetensors')
 
 def shards(folder: Path) -> list[Path]:
@@ -152,7 +154,9 @@ def check_model(folder: Path) -> None:
     held = {n: kind for f in shards(folder) for n, (_, kind) in tensors_in(f).items()}
     if not held: raise ModelError('the weight files hold no tensor', where=f'model_name {folder}', fix=AGAIN)
     whole = [n for n, kind in held.items() if n.endswith('.weight') and not FLOATING.match(kind)]
-    if whole and not told.get('quantization_config'): raise ModelError(f'{len(whole)} weights are no floating-point numbers, the first is {whole[0]}', where=f'model_name {folder}', why='config.json says nothing of packed weights', fix=AGAIN)
+    packed = told.get('quantization_config')
+    if packed and set(held.values()) <= PLAIN: raise ModelError('config.json says that the weights are packed, and they are not', where=f'model_name {folder}', why=f'quantization_config: {packed}'[:200], fix='remove quantization_config from config.json')
+    if whole and not packed: raise ModelError(f'{len(whole)} weights are no floating-point numbers, the first is {whole[0]}', where=f'model_name {folder}', why='config.json says nothing of packed weights', fix=AGAIN)
     check_texts(folder)
     if (folder/'generation_config.json').exists(): check_generation(folder/'generation_config.json')
 
@@ -190,7 +194,7 @@ def not_numbers(weights: Iterable[tuple[str, Any]]) -> list[str]:
         return not bool(total.isfinite()) and not bool(w.isfinite().all())
     return [n for n, w in weights if bad(w)]
 
-# %% ../../nbs/core/03c_model_files.ipynb #308bc13f
+# %% ../../nbs/core/03c_model_files.ipynb #b30f73e7
 def check_adapter(folder: Path) -> dict[str, Any]:
     "What an adapter says of itself, refused if its files cannot be an adapter"
     told, at = read_json(folder/ADAPTER), str(folder/ADAPTER_WEIGHTS)
@@ -202,10 +206,19 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     if not held: raise ModelError('the adapter holds no tensor', where=at, fix=AGAIN)
     whole = [n for n, (_, kind) in held.items() if not FLOATING.match(kind)]
     if whole: raise ModelError(f'{len(whole)} tensors of the adapter are no floating-point numbers, the first is {whole[0]}', where=at, fix=AGAIN)
+    _check_numbers(told, folder/ADAPTER)
     widest, pattern = max((max(s, default=0) for s, _ in held.values())), told.get('rank_pattern')
     for r in (told.get('r'), *(pattern.values() if isinstance(pattern, dict) else ())):
         if isinstance(r, (int, float)) and r > widest: raise ModelError(f'the adapter says rank {r}, and its widest tensor has {widest} rows or columns', where=str(folder/ADAPTER), fix=TOGETHER)
     return told
+
+def _check_numbers(told: Mapping[str, Any], path: Path) -> None:
+    "Refuse settings of an adapter that are no numbers where PEFT reckons with them"
+    for k, low in (('r', 1), ('lora_alpha', None), ('lora_dropout', 0)):
+        if k not in told: continue
+        v = told[k]
+        if isinstance(v, bool) or not isinstance(v, int if k == 'r' else (int, float)) or not math.isfinite(v) or low is not None and v < low:
+            raise ModelError(f'{k}: {json.dumps(v)[:60]} is no setting of an adapter', where=str(path), why='it must be a whole number of 1 or more' if k == 'r' else 'it must be a number', fix=TOGETHER)
 
 TOGETHER = f'{ADAPTER} and {ADAPTER_WEIGHTS} as they were saved together'
 
