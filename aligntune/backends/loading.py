@@ -109,7 +109,7 @@ def _on_base(p: Path, name: str, adapter: str | None, tokenizer: str | None, bel
                          fix=f'model_name=<the base>, adapter={name!r}' + f'; or {e.fix}'*bool(e.fix)) from None
     return Source(base.model, adapter or str(p), tokenizer or own or inner, base.revision)
 
-# %% ../../nbs/backends/00_loading.ipynb #216f4861
+# %% ../../nbs/backends/00_loading.ipynb #231ce639
 @contextlib.contextmanager
 def _no_own_code(name: str) -> Iterator[None]:
     "Refuse a model that brings its own code"
@@ -141,7 +141,7 @@ def _check_tokenizer(tok: Any, name: str) -> None:
     length, template = tok.model_max_length, tok.chat_template
     wrong = '' if isinstance(length, (int, float)) and length > 0 else f'model_max_length: {length}'
     if not isinstance(template, str | None) and not (isinstance(template, dict) and all(isinstance(t, str) for t in template.values())): wrong = f'chat_template: {template}'
-    with reading('the tokenizer cannot be used', f'tokenizer {name}', 'tokenizer_name="..."'): tok.encode('a é 1')   # one of another kind than its file fails at the first text
+    with reading('the tokenizer cannot be used', f'tokenizer {name}', 'tokenizer_name="..."'): tok.encode('a é 1 中 ☃')   # one of another kind than its file fails at the first text
     if wrong: raise ModelError('the tokenizer cannot be used', where=f'tokenizer_config.json of {name}', why=wrong[:200], fix='mend that line, or tokenizer_name="..."')
 
 def load_tokenizer(

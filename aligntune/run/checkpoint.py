@@ -381,7 +381,7 @@ def write(
     phase('done')
     return final
 
-# %% ../../nbs/run/01_checkpoint.ipynb #e132b712
+# %% ../../nbs/run/01_checkpoint.ipynb #9d2742ab
 def load_weights(
     model: Any,  # the model, with its adapters if it has any
     folder: str | Path  # a checkpoint or a saved model of the same shape
@@ -396,6 +396,8 @@ def load_weights(
     at = lambda t: (t.untyped_storage().data_ptr(), t.storage_offset())
     filled = {at(there[k]) for k in found.keys() & there.keys()}
     lost = [k for k, v in there.items() if k not in found and at(v) not in filled]
+    wrong = [k for k, v in found.items() if k in there and v.shape != there[k].shape]
+    if wrong: raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f'{len(wrong)} tensors have another shape, the first is {wrong[0]}: {[*found[wrong[0]].shape]}, {[*there[wrong[0]].shape]} in the model')
     if lost or found.keys() - there.keys():
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
