@@ -182,7 +182,7 @@ def whole_adapter(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in kept: p.data = kept[n]
 
-# %% ../../nbs/backends/01_trl.ipynb #755bb202
+# %% ../../nbs/backends/01_trl.ipynb #cfd083a0
 class Training(Judging):
     "The training of a session"
     trainer: Any = None
@@ -216,7 +216,10 @@ class Training(Judging):
         source = find_model(name)
         model, _ = load_base(self.spec, self.plan, source, read_config(source), self.tokenizer, self.kind)
         if source.adapter:
-            if getattr(model, 'is_quantized', False): raise UnsupportedError('a reference model that is an adapter cannot be put into packed weights', where=f'ref_model_name {name}', fix=f'aligntune merge {name} FOLDER, and ref_model_name=FOLDER')
+            if getattr(model, 'is_quantized', False):
+                raise UnsupportedError('a reference model that is an adapter cannot be put into packed weights',
+                                       where=f'ref_model_name {name}',
+                                       fix=f'aligntune merge {name} FOLDER, and ref_model_name=FOLDER')
             with quiet(): model = read_adapter(model, source.adapter, trainable=False).merge_and_unload()
         return model.requires_grad_(False).eval()
 

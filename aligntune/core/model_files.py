@@ -65,7 +65,7 @@ def tensors_in(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
         slices = {n: f.get_slice(n) for n in f.keys()}
         return {n: (tuple(s.get_shape()), s.get_dtype()) for n, s in slices.items()}
 
-# %% ../../nbs/core/03c_model_files.ipynb #6e01cc2c
+# %% ../../nbs/core/03c_model_files.ipynb #eb0d04ff
 SAVED = 'the config.json that the model was saved with'
 COUNTED, MOST_COUNTED = re.compile(r'(layers?|heads?|experts?|labels|blocks?|depth)$'), 100_000
 
@@ -75,10 +75,17 @@ def read_config_file(path: Path) -> dict[str, Any]:
     for group in (found, *(v for v in found.values() if isinstance(v, dict))):
         for k, n in group.items():
             if isinstance(n, bool) or not isinstance(n, (int, float)): continue
-            bad = k == 'vocab_size' and n < 1 or COUNTED.search(k) and not 0 <= n <= MOST_COUNTED
-            if bad: raise ModelError(f'{k}: {n} is no number of parts of a model', where=str(path),
-                                     why=f'it must be from {int(k == "vocab_size")} to {MOST_COUNTED:,}', fix=SAVED)
+            if why := _absurd(k, n): raise ModelError(f'config.json says {k}: {n}', where=str(path), why=why, fix=SAVED)
+    if not isinstance(found.get('quantization_config'), dict | None):
+        raise ModelError('config.json says nothing of use about packed weights', where=str(path),
+                         why=f"quantization_config: {found['quantization_config']}"[:200], fix=SAVED)
     return found
+
+def _absurd(name: str, n: float) -> str:
+    "Why a number cannot be one of a model, empty where it can"
+    if not math.isfinite(n): return 'it is no finite number'
+    if name in ('vocab_size', 'hidden_size', 'num_hidden_layers') and n < 1: return 'it must be 1 or more'
+    return f'it must be from 0 to {MOST_COUNTED:,}' if COUNTED.search(name) and not 0 <= n <= MOST_COUNTED else ''
 
 # %% ../../nbs/core/03c_model_files.ipynb #597038d6
 TEXTS = ('tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json',

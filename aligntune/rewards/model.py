@@ -21,7 +21,7 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'read_scorer', 'RewardModel']
 
-# %% ../../nbs/rewards/06_model.ipynb #555aa906
+# %% ../../nbs/rewards/06_model.ipynb #dacd6bb9
 def _check_config(config: Any, path: str) -> None:
     "Refuse a configuration that does not describe one score for a sequence"
     kinds = config.architectures or []
@@ -29,10 +29,11 @@ def _check_config(config: Any, path: str) -> None:
         raise ModelError(f'{path} is no reward model', where='reward_model_name', why=f'it was saved as {", ".join(kinds) or "nothing in particular"}, so its score would come from a random head', fix='train one: algorithm=\'reward_model\'')
     if config.num_labels != 1: raise ModelError(f'{path} gives {config.num_labels} numbers, not one score', where='reward_model_name', why='a reward model has num_labels=1')
 
-def _check_loading(info: dict, path: str) -> None:
-    "Refuse weights that were missing or did not fit"
+def _check_loading(info: dict, path: str, new: tuple[str, ...] = ()) -> None:
+    "Refuse weights that were missing or did not fit; those in `new` may be"
     for what, keys in (('lacks', info['missing_keys']), ('has the wrong shape for', info['mismatched_keys'])):
         names = sorted(k if isinstance(k, str) else k[0] for k in keys)
+        names = [n for n in names if n.split('.')[0] not in new]
         if names: raise ModelError(f'{path} {what} {", ".join(names[:4])}{", ..." if len(names) > 4 else ""}', where='reward_model_name', why='those weights would be random, and so would the rewards')
 
 def _check_head(model: Any, path: str) -> None:
@@ -41,23 +42,29 @@ def _check_head(model: Any, path: str) -> None:
         if not torch.isfinite(w).all(): raise ModelError(f'{path} has weights that are not finite in {name}', where='reward_model_name')
         if name.startswith(('score', 'classifier')) and name.endswith('weight') and w.min() == w.max(): raise ModelError(f'the weights of {name} in {path} are all {w.min().item():g}', where='reward_model_name', why='every answer would get the same score')
 
-# %% ../../nbs/rewards/06_model.ipynb #755338b5
+# %% ../../nbs/rewards/06_model.ipynb #2608d66a
 def _read(path: str, dtype: torch.dtype, trained: bool) -> Any:
     "A model with one output; with a head of its own if it is `trained`, else the head may be new"
     if Path(path).is_dir(): check_model(Path(path))
     with reading(f'{path} cannot be loaded', 'reward_model_name'), bounded(path):
         if trained: _check_config(AutoConfig.from_pretrained(path), path)
-        model, info = AutoModelForSequenceClassification.from_pretrained(path, num_labels=1, output_loading_info=True, dtype=dtype, use_safetensors=True, ignore_mismatched_sizes=True)
+        how = dict(num_labels=1, output_loading_info=True, dtype=dtype, use_safetensors=True,
+                   ignore_mismatched_sizes=True)
+        model, info = AutoModelForSequenceClassification.from_pretrained(path, **how)
     new = () if trained else ('score', 'classifier', 'pooler')
-    _check_loading({k: [n for n in info[k] if not str(n if isinstance(n, str) else n[0]).startswith(new)] if new else info[k] for k in ('missing_keys', 'mismatched_keys')}, path)
+    _check_loading(info, path, new)
     return model
 
 def _read_adapter(path: str, dtype: torch.dtype, trained: bool) -> Any:
     "The base model with the adapter in `path` merged into it"
     base = check_adapter(Path(path)).get('base_model_name_or_path')
-    if not isinstance(base, str) or Path(base, 'adapter_config.json').exists(): raise ModelError(f'the adapter {path} stands on no model', where='reward_model_name', why=f'base_model_name_or_path: {base}', fix='merge it, and name the merged model')
+    if not isinstance(base, str) or Path(base, 'adapter_config.json').exists():
+        raise ModelError(f'the adapter {path} stands on no model', where='reward_model_name',
+                         why=f'base_model_name_or_path: {base}', fix='merge it, and name the merged model')
     model = read_adapter(_read(at_hand(base, 'reward_model_name'), dtype, trained=False), path, trainable=False)
-    if trained and not any('modules_to_save' in n for n, _ in model.named_parameters()): raise ModelError(f'the adapter {path} holds no head', where='reward_model_name', why='the base model\'s would be random', fix="train it with modules_to_save=['score']")
+    if trained and not any('modules_to_save' in n for n, _ in model.named_parameters()):
+        raise ModelError(f'the adapter {path} holds no head', where='reward_model_name',
+                         why="the base model's would be random", fix="train it with modules_to_save=['score']")
     return model.merge_and_unload()
 
 def read_scorer(
@@ -71,7 +78,7 @@ def read_scorer(
     _check_head(model, path)
     return model
 
-# %% ../../nbs/rewards/06_model.ipynb #c85862b7
+# %% ../../nbs/rewards/06_model.ipynb #91b6a2a5
 class RewardModel:
     "A sequence-classification model that scores answers"
     messages = 'either'  # text stays text, messages stay messages
@@ -86,7 +93,8 @@ class RewardModel:
         self.device = ('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu') if device == 'auto' else device
         kind = (torch.float32 if self.device == 'cpu' else torch.bfloat16) if dtype == 'auto' else getattr(torch, dtype)
         self.model = read_scorer(self.path, kind).to(self.device).eval().requires_grad_(False)
-        with reading('there is no tokenizer beside the model', f'tokenizer {self.path}', 'save the tokenizer of its training there'): self.tokenizer = AutoTokenizer.from_pretrained(self.path)
+        with reading('there is no tokenizer beside the model', f'tokenizer {self.path}', 'save it there'):
+            self.tokenizer = AutoTokenizer.from_pretrained(self.path)
         self.tokens = Tokens(self.tokenizer)
         self._fit_tokenizer()
 

@@ -381,7 +381,7 @@ def write(
     phase('done')
     return final
 
-# %% ../../nbs/run/01_checkpoint.ipynb #9d2742ab
+# %% ../../nbs/run/01_checkpoint.ipynb #5b132e88
 def load_weights(
     model: Any,  # the model, with its adapters if it has any
     folder: str | Path  # a checkpoint or a saved model of the same shape
@@ -397,7 +397,12 @@ def load_weights(
     filled = {at(there[k]) for k in found.keys() & there.keys()}
     lost = [k for k, v in there.items() if k not in found and at(v) not in filled]
     wrong = [k for k, v in found.items() if k in there and v.shape != there[k].shape]
-    if wrong: raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f'{len(wrong)} tensors have another shape, the first is {wrong[0]}: {[*found[wrong[0]].shape]}, {[*there[wrong[0]].shape]} in the model')
+    if wrong:
+        k = wrong[0]
+        why = f'{len(wrong)} tensors have another shape, the first is {k}: {[*found[k].shape]}, '
+        why += f'{[*there[k].shape]} in the model'
+        raise ModelError(f'{folder} does not fit the model', where=str(folder), why=why,
+                         fix='the model that it was saved from')
     if lost or found.keys() - there.keys():
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
