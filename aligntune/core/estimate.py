@@ -332,7 +332,7 @@ def _locate(name: str, file: str, revision: str | None, offline: bool) -> Path |
         raise ModelError(f'{name} is neither a local folder nor in the cache', where='argument model_name', why='the Hub is switched off (HF_HUB_OFFLINE)', fix='give a local folder, or unset HF_HUB_OFFLINE to download it')
     return _download(name, file, revision)
 
-# %% ../../nbs/core/04_estimate.ipynb #0cb6de7a
+# %% ../../nbs/core/04_estimate.ipynb #0c6c32db
 def read_model_config(
     model_name: str,  # local folder, or a name on the Hub
     revision: str | None = None,  # branch, tag or commit on the Hub
@@ -348,10 +348,13 @@ def read_model_config(
         path = _locate(name, 'config.json', revision, offline)
         if path is None and not local: adapter = _locate(name, 'adapter_config.json', revision, offline)
     if path is not None:
-        with reading('config.json cannot be read as a model config', str(path)): return facts_from_config(read_config_file(path), source=name, base=_base)
+        with reading('config.json cannot be read as a model config', str(path)):
+            return facts_from_config(read_config_file(path), source=name, base=_base)
     if adapter is None: raise ModelError('the folder holds no model', where=f'model_name={name}', why='there is no config.json in it', fix='give the folder that save_model or save_pretrained wrote')
     base = read_json(adapter).get('base_model_name_or_path')
-    if not isinstance(base, str) or not base or _base is not None: raise ModelError('the adapter does not name its base model', where=str(adapter), fix='give the base model, and this folder as adapter=')
+    if not isinstance(base, str) or not base or _base is not None:
+        raise ModelError('the adapter does not name its base model', where=str(adapter),
+                         fix='give the base model, and this folder as adapter=')
     return read_model_config(base, None, offline, _base=base)
 
 # %% ../../nbs/core/04_estimate.ipynb #7a5a8dd4

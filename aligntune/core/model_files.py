@@ -15,7 +15,7 @@ from .hub_client import snapshot
 __all__ = ['logger', 'MOST', 'AGAIN', 'SAVED', 'COUNTED', 'MOST_COUNTED', 'TEXTS', 'INDEX', 'ADAPTER', 'ADAPTER_WEIGHTS',
            'FLOATING', 'PLAIN', 'PICKLED', 'SPARE', 'TOGETHER', 'FITTING', 'reading', 'regular', 'read_json',
            'tensors_in', 'read_config_file', 'check_texts', 'check_generation', 'shards', 'check_model', 'bounded',
-           'not_numbers', 'check_adapter', 'placed', 'read_adapter']
+           'check_used', 'not_numbers', 'check_adapter', 'placed', 'read_adapter']
 
 # %% ../../nbs/core/03c_model_files.ipynb #e9b7f734
 logger = logging.getLogger('aligntune')
@@ -189,7 +189,7 @@ def check_model(folder: Path) -> None:
     check_texts(folder)
     if (folder/'generation_config.json').exists(): check_generation(folder/'generation_config.json')
 
-# %% ../../nbs/core/03c_model_files.ipynb #b2613572
+# %% ../../nbs/core/03c_model_files.ipynb #b3a1523a
 SPARE = 2**26  # parameters that files need not hold: a new head, positions
 
 @contextlib.contextmanager
@@ -214,6 +214,21 @@ def bounded(
     hook = listen(count)
     try: yield
     finally: hook.remove()
+
+def check_used(
+    left: Collection[str],  # tensors of the checkpoint that have no place in the model
+    model: Any,  # the model
+    name: str,  # its folder or Hub name
+    all_used: bool = True  # whether each should have one: a classifier needs no language head
+) -> None:
+    "Refuse a checkpoint with more layers than the model that config.json describes; tell what else has no place"
+    form = lambda n: re.sub(r'\d+', '#', n)
+    forms = {form(n) for n in model.state_dict()} if left else set()
+    layers = sorted(n for n in left if form(n) != n and form(n) in forms)
+    what = 'tensors of the checkpoint have no place in the model, the first is'
+    if layers: raise ModelError(f'{len(layers)} {what} {layers[0]}', where=f'model_name {name}',
+                                why='its config.json says fewer layers', fix=SAVED)
+    if left: logger.log(logging.WARNING if all_used else logging.INFO, '%s: %d %s %s', name, len(left), what, min(left))
 
 def not_numbers(weights: Iterable[tuple[str, Any]]) -> list[str]:
     "The names of tensors with a value that is infinite or no number"
