@@ -7,6 +7,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'notebooks': ('notebook rules', [py, 'tools/check_notebooks.py']),
     'ruff': ('ruff on notebooks and tools', [py, '-m', 'ruff', 'check', '-q', '--output-format', 'concise', '--config', 'tools/ruff.toml', 'nbs', 'tools', 'setup.py']),
     'layers': ('nobody imports upward; light imports', [py, 'tools/check_layers.py']),
+    'pickles': ('nothing is unpickled', [py, 'tools/check_pickles.py']),
     'documented': ('every public name is documented', [py, 'tools/check_documented.py']),
     'types': ('mypy on the exported package', [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),

@@ -104,6 +104,17 @@ def layers(t):
     return [rf'{PY}:\d+: .*imports aligntune.data.tiny, upward: data stands above core', rf'{PY}:\d+: .*fastcore, a development tool',
             '`import aligntune.core.capability` loads torch', r'import aligntune loads \d+ modules, over']
 
+def pickles(t):
+    with (t/PY).open('a') as f: f.write('''
+import dill
+def read(path):
+    import numpy as np, torch, yaml
+    from pickle import loads
+    loads(b''), yaml.load(path), np.load(path), torch.load(path, weights_only=True), yaml.safe_load(path)
+    return torch.load(path), torch.load(path, weights_only=False)
+''')
+    return [rf'{PY}:\d+: {what} can run code' for what in ('dill', 'pickle', 'yaml.load', 'np.load', 'torch.load', 'weights_only=False')]
+
 def documented(t):
     edit(t, PY, '    "The `n` members', '    # "The `n` members'); edit(t, PY, 'name: str, names: Iterable[str])', 'name, names)')
     return [rf'{PY}:\d+: nearest has no docstring', rf'{PY}:\d+: did_you_mean: no type for name, names']
@@ -138,7 +149,7 @@ def package(t):
     (t/'aligntune/core/idle.py').write_text('def idle():\n' + '    idle()\n'*400)
     return [rf'{ERRORS} cell \d+:', r'line coverage \d+\.\d % is under 90 %']
 
-PLANTS = dict(export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, documented=documented, types=types, site=site, readme=readme, snippets=snippets, lessons=lessons, package=package)
+PLANTS = dict(export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 
 WHOLE = ('snippets',)   # checks that need the whole package
