@@ -224,7 +224,7 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
-# %% ../nbs/commands.ipynb #6fa4a482
+# %% ../nbs/commands.ipynb #6b8aa69a
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps', 'load_best_model_at_end')
 GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
 
@@ -245,7 +245,7 @@ def opened(
     except DataError as e:
         if evaluate: raise
         log.info('the rows of %s cannot be read (%s): its model is asked as any other', name, e.what)
-        return door({**_stand_in(asked['model_name'], settings), **{k: asked[k] for k in ('system_prompt', 'chat_template') if k in asked}, **settings})
+        return door({**_stand_in(asked['model_name'], settings), **{k: asked[k] for k in ('system_prompt', 'chat_template', 'chat_template_kwargs') if k in asked}, **settings})
 
 def _weights(folder: str, m: Any) -> str:
     "Where the weights of a run lie: in its folder when it is finished, else in its newest whole checkpoint"
@@ -349,7 +349,7 @@ def evaluate(call: Call) -> Answer:
         found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings | dict(model_name=name)).evaluate(rows)
     return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]), dict(metrics=plain(found)))
 
-# %% ../nbs/commands.ipynb #34d6f43e
+# %% ../nbs/commands.ipynb #dd26b879
 def asked_in(row: Mapping[str, Any]) -> tuple[Any, str | None]:
     "The question in a canonical row, and its right answer where it has one"
     if 'messages' in row: return row['messages'][:-1], str(row['messages'][-1].get('content') or '')
@@ -389,7 +389,7 @@ def compare(call: Call) -> Answer:
 def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, Any], generation: Mapping[str, Any]) -> list[str]:
     "The answers of one model; the base of a run is asked in the manner of the run"
     is_base = name != run and Path(run, 'run.json').exists() and not Path(name, 'run.json').exists()
-    if is_base: settings = {**{k: v for k, v in _manifest(run)['given'].items() if k in ('system_prompt', 'chat_template', 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
+    if is_base: settings = {**{k: v for k, v in _manifest(run)['given'].items() if k in ('system_prompt', 'chat_template', 'chat_template_kwargs', 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
     trainer = door(settings) if is_base else opened(name, settings)
     return [str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)] if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq') else [str(a) for a in trainer.predict(prompts, **generation)]
 

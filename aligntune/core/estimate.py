@@ -579,7 +579,7 @@ def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = '
     cross = (4*f.hidden*(1 + f.traits.rms + drop) + c*(f.hidden + 2*f.q_width + 2*f.kv_width + heads))*bool(f.encoder_layers)   # its norm, its inputs, its heads
     return block*(f.layers + f.encoder_layers) + cross*f.layers, block + cross
 
-# %% ../../nbs/core/04_estimate.ipynb #5aa329d7
+# %% ../../nbs/core/04_estimate.ipynb #c79134c0
 LOADED_ELSEWHERE = ('unsloth', 'instructlab-training', 'mini-trainer')   # backends that load a model in their own way
 
 def is_lean(
@@ -607,6 +607,7 @@ def joins(
 ) -> bool:
     "Whether rows go through the model in one line"
     if facts.kind != 'causal' or not is_lean(spec, facts.kind) or spec['attn_implementation'] not in ('auto', 'sdpa'): return False
+    if spec.extra.get('use_weighting'): return False   # DPO reads the whole distribution then, of padded rows
     return not odd_attention(facts.config) and not (spec.algo.algorithm in ('dpo', *GROUPED) and is_spread(spec))
 
 # %% ../../nbs/core/04_estimate.ipynb #d6422c80

@@ -39,7 +39,7 @@ PREFERENCE = ('dpo', 'reward_model')
 SUPERVISED = ('sft', 'osft')
 ADAPTERS = ('lora', 'qlora', 'dora')
 
-# %% ../../nbs/core/02_spec.ipynb #1d1956d9
+# %% ../../nbs/core/02_spec.ipynb #a51ee138
 @dataclass(frozen=True)
 class ModelSpec:
     "Which model, and how its weights are loaded"
@@ -57,6 +57,7 @@ class ModelSpec:
     device: str = opt('auto', 'where to train', choices=('auto', 'cpu', 'cuda', 'mps', 'xpu'))
     device_map: Any = opt(None, 'how to spread the model over devices')
     chat_template: str | None = opt(None, 'Jinja template, or a file that holds one')
+    chat_template_kwargs: dict | None = opt(None, 'settings that the chat template reads, such as enable_thinking', aliases='template_kwargs')
 
 # %% ../../nbs/core/02_spec.ipynb #fabc5719
 @dataclass(frozen=True)
