@@ -33,7 +33,8 @@ FLAGS = dict(help='this text; --help all: every setting', json='one JSON object 
              nnodes='number of machines', node_rank='number of this machine', rdzv_endpoint='host:port where machines meet')
 EVERYWHERE, VALUED = ('help', 'json', 'quiet', 'verbose'), ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')
 MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it', revision='branch, tag or commit on the hub', load_in_4bit='quantise the weights to 4 bits', load_in_8bit='quantise the weights to 8 bits',
-             dtype='number format of the weights', device='cpu, cuda or mps', chat_template='Jinja template, or a file that holds one', chat_template_kwargs='settings that the chat template reads, such as enable_thinking', system_prompt='system turn for conversations that have none', trust_remote_code='run code that comes with the model')
+             dtype='number format of the weights', device='cpu, cuda or mps', chat_template='Jinja template, or a file that holds one',
+             chat_template_kwargs='settings that the chat template reads, such as enable_thinking', system_prompt='system turn for conversations that have none', trust_remote_code='run code that comes with the model')
 GENERATION = dict(max_new_tokens='longest answer in tokens (256)', temperature='above 0: draw instead of taking the likeliest token', top_p='nucleus of the drawing', top_k='most likely tokens to draw from',
                   repetition_penalty='above 1: fewer repetitions', num_beams='beams of a search', batch_size='questions answered together (16)')
 

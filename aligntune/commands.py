@@ -15,10 +15,10 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'EVALUATION', 'GENERATION', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door', 'preview',
-           'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns', 'opened',
-           'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub',
-           'demo', 'doctor', 'recipes', 'bench']
+__all__ = ['log', 'EVALUATION', 'GENERATION', 'MANNER', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door',
+           'preview', 'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns',
+           'opened', 'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge',
+           'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f5b60f19
 @dataclass(frozen=True)
@@ -228,6 +228,8 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps', 'load_best_model_at_end')
 GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
 
+MANNER = ('system_prompt', 'chat_template', 'chat_template_kwargs')   # how a model is asked, whatever the rows
+
 def opened(
     name: str,  # folder of a run or a model, or a name on the hub
     settings: Mapping[str, Any] = {},  # loading, and what differs from the run
@@ -245,7 +247,7 @@ def opened(
     except DataError as e:
         if evaluate: raise
         log.info('the rows of %s cannot be read (%s): its model is asked as any other', name, e.what)
-        return door({**_stand_in(asked['model_name'], settings), **{k: asked[k] for k in ('system_prompt', 'chat_template', 'chat_template_kwargs') if k in asked}, **settings})
+        return door({**_stand_in(asked['model_name'], settings), **{k: v for k, v in asked.items() if k in MANNER}, **settings})
 
 def _weights(folder: str, m: Any) -> str:
     "Where the weights of a run lie: in its folder when it is finished, else in its newest whole checkpoint"
@@ -389,7 +391,7 @@ def compare(call: Call) -> Answer:
 def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, Any], generation: Mapping[str, Any]) -> list[str]:
     "The answers of one model; the base of a run is asked in the manner of the run"
     is_base = name != run and Path(run, 'run.json').exists() and not Path(name, 'run.json').exists()
-    if is_base: settings = {**{k: v for k, v in _manifest(run)['given'].items() if k in ('system_prompt', 'chat_template', 'chat_template_kwargs', 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
+    if is_base: settings = {**{k: v for k, v in _manifest(run)['given'].items() if k in (*MANNER, 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
     trainer = door(settings) if is_base else opened(name, settings)
     return [str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)] if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq') else [str(a) for a in trainer.predict(prompts, **generation)]
 

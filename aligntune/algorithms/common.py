@@ -164,8 +164,11 @@ class RowMeans:
         if not self.model.training:
             for name, values in self._metrics['eval'].items():
                 if len(values) != len(self._sizes): continue
-                kept = [(x, s[self.per_token.get(name, 'rows')]) for x, s in zip(values, self._sizes) if not math.isnan(x)]
-                if (n := sum(size for _, size in kept)): self._metrics['eval'][name] = [sum(x*size for x, size in kept)/n]
+                kept = [
+                    (x, s[self.per_token.get(name, 'rows')]) for x, s in zip(values, self._sizes) if not math.isnan(x)
+                ]
+                if n := sum(size for _, size in kept):
+                    self._metrics['eval'][name] = [sum(x * size for x, size in kept) / n]
             self._sizes = []
         super().log(logs, start_time)  # type: ignore[misc]
 

@@ -14,7 +14,15 @@ from trl import DPOConfig, DPOTrainer
 from trl.models.utils import _ForwardRedirection
 from trl.trainer import utils
 from .batches import check_padding, check_steady, pad
-from .common import OwnTrainer, RowMeans, inner_model, named_fields, own_copy, total_steps, training_args
+from aligntune.algorithms.common import (
+    OwnTrainer,
+    RowMeans,
+    inner_model,
+    named_fields,
+    own_copy,
+    total_steps,
+    training_args,
+)
 from .head import plain_head, told_logps, why_at_once
 from .router import SILENT, balance_coef, router_args, why_not_ours
 from .shared import Line, sharing, why_rows
@@ -125,8 +133,14 @@ def measured(
     z, there = logits.float(), labels != -100
     logp, put = z.log_softmax(-1), lambda x: x.masked_fill(~there, 0)
     rest = logp.detach()
-    return utils.FusedCausalLMOutput(log_probs=put(logp.gather(-1, labels.clamp(min=0)[..., None])[..., 0]), entropy=put(-(rest.exp()*rest).sum(-1)), mean_logits=put(z.detach().mean(-1)),
-                                     is_top1=put(z.argmax(-1) == labels), log_sum_sq_probs=put((2*rest).logsumexp(-1)), label_mask=there)
+    return utils.FusedCausalLMOutput(
+        log_probs=put(logp.gather(-1, labels.clamp(min=0)[..., None])[..., 0]),
+        entropy=put(-(rest.exp() * rest).sum(-1)),
+        mean_logits=put(z.detach().mean(-1)),
+        is_top1=put(z.argmax(-1) == labels),
+        log_sum_sq_probs=put((2 * rest).logsumexp(-1)),
+        label_mask=there,
+    )
 
 class SharedPairs:
     "The log-probabilities of a DPOTrainer's pairs, each prompt computed once for both answers"
@@ -151,7 +165,7 @@ class SharedPairs:
         for m in (self.model, self.ref_model):
             if m is not None: answer_labels(self.accelerator.unwrap_model(m), read)
 
-    def _shared_logps(self, bare: Any, ids: torch.Tensor, answer: torch.Tensor, real: torch.Tensor) -> torch.Tensor | None:
+    def _shared_logps(self, bare: Any, ids: torch.Tensor, answer: torch.Tensor, real: torch.Tensor) -> Any:
         "Log-probabilities of the answers' tokens at their places in the batch; None where a prompt is empty"
         made = shared_line(ids, answer, real)
         self.read += 1
@@ -163,15 +177,21 @@ class SharedPairs:
 
     def _read_pairs(self, inner: Any, ids: torch.Tensor, labels: torch.Tensor, real: torch.Tensor) -> Any:
         "The answer to TRL's question since 1.16; what is not computed is 0, and not reported"
-        logps = self._shared_logps(inner, ids, (labels != -100).int(), real)
+        logps = self._shared_logps(inner, ids, (labels != -100).int(), real) if self.shared else None
         if logps is None: return None
         none = torch.zeros_like(logps)
-        return utils.FusedCausalLMOutput(log_probs=logps, entropy=none, mean_logits=none, is_top1=none.bool(), label_mask=labels[:, 1:] != -100)
+        return utils.FusedCausalLMOutput(
+            log_probs=logps, entropy=none, mean_logits=none, is_top1=none.bool(), label_mask=labels[:, 1:] != -100
+        )
 
     def _get_per_token_logps_and_entropies(self, model: Any, model_kwargs: dict[str, Any], input_ids: torch.Tensor, completion_mask: torch.Tensor) -> Any:
-        "The answer to TRL's question before; no outputs, where TRL reads the loss of a router: models that have one do not come here"
-        logps = self._shared_logps(self.accelerator.unwrap_model(model), input_ids, completion_mask, model_kwargs['attention_mask'])
-        if logps is None: return super()._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)  # type: ignore[misc]
+        "The answer to TRL's question before; no outputs: models with a router, whose loss TRL reads there, don't come"
+        logps = self._shared_logps(
+            self.accelerator.unwrap_model(model), input_ids, completion_mask, model_kwargs['attention_mask']
+        )
+        if logps is None:
+            theirs: Any = super()
+            return theirs._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)
         return logps, torch.zeros_like(logps), None
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -193,14 +213,19 @@ def reference_key(
 class PairTrainer(SharedPairs, RowMeans, OwnTrainer, DPOTrainer):
     "TRL's DPOTrainer on our tokens, with the reference taken from the model at hand"
     share: float | None = None   # passes per pair in the present step
-    per_token = {'mean_token_accuracy': 'chosen', 'logits/chosen': 'chosen', 'logits/rejected': 'rejected', 'entropy': 'answers'}
+    per_token = {
+        'mean_token_accuracy': 'chosen',
+        'logits/chosen': 'chosen',
+        'logits/rejected': 'rejected',
+        'entropy': 'answers',
+    }
     ready = False   # how log-probabilities are taken is settled
     _precompute_model_hash: Any
     def __init__(self,
         model: Any,  # the loaded model, with its adapter if it has one
         args: DPOConfig,  # from pair_args
         reference: Any = None,  # another reference model; None takes the start
-        why_apart: Callable[[Any], str | None] = lambda accelerator: 'nobody asked for it',  # why prompts are not shared; None where they are
+        why_apart: Callable[[Any], str | None] = lambda accelerator: 'not asked for',  # why prompts are not shared
         **kwargs: Any  # for TRL: train_dataset, eval_dataset, processing_class, callbacks
     ):
         self.why_apart = why_apart
@@ -220,8 +245,15 @@ class PairTrainer(SharedPairs, RowMeans, OwnTrainer, DPOTrainer):
         if self.ready: return
         self.ready, why = True, self.why_apart(self.accelerator)
         if why is None: self.share_prompts()
-        elif not all(plain_head(self.accelerator.unwrap_model(m)) for m in (self.model, self.ref_model) if m is not None): self.read_logits()
-        logger.info('%s', 'chosen and rejected answers share their prompt' if why is None else f'each answer has its prompt to itself: {why}')
+        else:
+            models = [self.accelerator.unwrap_model(m) for m in (self.model, self.ref_model) if m is not None]
+            if not all(map(plain_head, models)): self.read_logits()
+        logger.info(
+            '%s',
+            'chosen and rejected answers share their prompt'
+            if why is None
+            else f'each answer has its prompt to itself: {why}',
+        )
 
     def sizes(self, inputs: Any) -> dict[str, float]:
         "Pairs of a batch, and tokens of their answers"
@@ -255,7 +287,8 @@ class PairTrainer(SharedPairs, RowMeans, OwnTrainer, DPOTrainer):
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if self.shared:
             assert self.read > before, 'TRL asks for log-probabilities at a door where prompts are not shared'
-            for k in self.per_token: self._metrics['train' if self.model.training else 'eval'].pop(k, None)   # not computed
+            for k in self.per_token:
+                self._metrics['train' if self.model.training else 'eval'].pop(k, None)  # not computed
         return loss*(len(inputs['input_ids'])*self.share) if self.share and model.training else loss
 
 # %% ../../nbs/algorithms/02_dpo.ipynb #b54cd8d3
@@ -279,8 +312,15 @@ def make_trainer(session: Any) -> PairTrainer:
     check_padding(session.model)
     check_steady(session.model)
     args = pair_args(session, full=not hasattr(session.model, 'peft_config'))
-    return PairTrainer(session.model, args, reference=getattr(session, 'reference', None), why_apart=lambda accelerator: why_padded(session, accelerator),
-                       train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=session.tokenizer)
+    return PairTrainer(
+        session.model,
+        args,
+        reference=getattr(session, 'reference', None),
+        why_apart=lambda accelerator: why_padded(session, accelerator),
+        train_dataset=session.train_dataset,
+        eval_dataset=session.eval_dataset,
+        processing_class=session.tokenizer,
+    )
 
 def why_padded(session: Any, accelerator: Any) -> str | None:
     "Why prompts are not shared; None where they are"

@@ -283,7 +283,9 @@ class GroupTrainer(Rollouts, SharedPrompts, RowMeans, OwnTrainer, GRPOTrainer):
         if guard is not None: self.add_callback(guard)
         why = why_rows(self.model) or ('the experts are balanced over padded batches' if self.aux_loss_enabled else None)
         if why: logger.info('a prompt is computed for each of its answers: %s', why)
-        odd = hasattr(utils, 'add_fused_lm_head') and not plain_head(self.model)   # TRL 1.16 computes logits from hidden states, whatever the head does besides
+        odd = hasattr(utils, 'add_fused_lm_head') and not plain_head(
+            self.model
+        )  # TRL 1.16 computes logits from hidden states, whatever the head does besides
         self.behind = bool(why) and (odd or why_unpadded(self.model, left=True) is not None)
 
     def take_pieces(self, spec: Any) -> None:
@@ -301,7 +303,8 @@ class GroupTrainer(Rollouts, SharedPrompts, RowMeans, OwnTrainer, GRPOTrainer):
     def try_rewards(self) -> TryOut:
         "A few answers before training, judged"
         def answer(rows: list[dict]) -> list:
-            with self.answering(rows): return self._generate_single_turn(*self._tokenize_prompts([r['prompt'] for r in rows]), 1)[0]
+            with self.answering(rows):
+                return self._generate_single_turn(*self._tokenize_prompts([r['prompt'] for r in rows]), 1)[0]
         return try_rewards(self, answer)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -337,7 +340,9 @@ def asking(session: Any) -> tuple[Callable | None, list[int] | None]:
     prepared = getattr(session, 'prepared', None)
     if prepared is None: return None, None
     tokens = prepared.tokens
-    return lambda rows: [list(ids) for ids, _ in tokens.encoder.encode([tokens.asked(r) for r in rows])], list(prepared.stop_ids)
+    return lambda rows: [list(ids) for ids, _ in tokens.encoder.encode([tokens.asked(r) for r in rows])], list(
+        prepared.stop_ids
+    )
 
 def group_trainer(
     session: Any,  # spec, plan, loaded model, tokenizer, rows

@@ -44,7 +44,7 @@ def label_loss(
     total = (each*(-each.detach()).exp()*(there != IGNORED) if sure else each).sum()
     return total/(num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum().clamp(min=1))
 
-# %% ../../nbs/algorithms/01_sft.ipynb #66498071
+# %% ../../nbs/algorithms/01_sft.ipynb #98db488c
 class TokenMean(OwnTrainer):
     "A trainer whose evaluation reports the plain mean over all labels"
     args: Any; accelerator: Any
@@ -58,7 +58,11 @@ class TokenMean(OwnTrainer):
 
     def loss_of(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         "The loss of a model's logits; in evaluation the plain one, counted"
-        logits, labels = (outputs.logits[..., :-self.ahead, :], labels[..., self.ahead:]) if self.ahead else (outputs.logits, labels)
+        logits, labels = (
+            (outputs.logits[..., : -self.ahead, :], labels[..., self.ahead :])
+            if self.ahead
+            else (outputs.logits, labels)
+        )
         if torch.is_grad_enabled(): return label_loss(logits, labels, num_items_in_batch, self.smoothing, self.sure)
         total, there = label_loss(logits, labels, 1), labels != IGNORED
         self.count(total, ((logits.argmax(-1) == labels) & there).sum(), n := there.sum())
@@ -74,6 +78,7 @@ class TokenMean(OwnTrainer):
         total, right, n = found.tolist()
         n = max(n, 1)
         words = dict(perplexity=math.exp(min(total/n, 700)), mean_token_accuracy=right/n) if self.words else {}
+        if math.isnan(right): words.pop('mean_token_accuracy', None)   # who computed the batch didn't say
         out.metrics.update({f'{metric_key_prefix}_{k}': v for k, v in dict(loss=total/n, **words).items()})
         return out
 
@@ -105,7 +110,9 @@ def use_head_loss(
         if not balanced: return Judged(loss=total/n, counted=counted)
         real = attention_mask.bool() if attention_mask is not None and attention_mask.dim() == 2 else None   # joined rows have no padding
         aux = balance_loss(out.router_logits, k, real)
-        return Judged(loss=(total + coef*len(at)*aux)/n, counted=counted, aux_loss=aux.detach())   # passes of a step count by their labels
+        return Judged(
+            loss=(total + coef * len(at) * aux) / n, counted=counted, aux_loss=aux.detach()
+        )  # passes of a step count by their labels
     forward.__signature__ = inspect.signature(before)  # type: ignore[attr-defined]
     inner.forward = forward
 
@@ -137,11 +144,27 @@ def causal_args(session: Any) -> SFTConfig:
     "The config for a language model: TRL neither cuts, nor packs, nor masks"
     spec = session.spec
     if spec['label_smoothing'] and spec['loss_type'] == 'dft':
-        raise SpecError('label_smoothing has no effect on the dft loss', where='argument label_smoothing', why='it has no such term', fix="loss_type='nll'")
+        raise SpecError(
+            'label_smoothing has no effect on the dft loss',
+            where='argument label_smoothing',
+            why='it has no such term',
+            fix="loss_type='nll'",
+        )
     loss = spec['loss_type'] or ('chunked_nll' if in_pieces(session) else 'nll')
     rows = dict(per_device_train_batch_size=spec['effective_batch_size']//getattr(session.plan, 'processes', 1), gradient_accumulation_steps=1) if cuts_steps(spec) else {}
-    return training_args(spec, session.plan, SFTConfig, session.eval_dataset is not None, max_length=None, loss_type=loss, **rows, **router_args(spec, session.model),
-                         dataset_kwargs=dict(skip_prepare_dataset=True), label_smoothing_factor=spec['label_smoothing'], prediction_loss_only=True)
+    return training_args(
+        spec,
+        session.plan,
+        SFTConfig,
+        session.eval_dataset is not None,
+        max_length=None,
+        loss_type=loss,
+        **rows,
+        **router_args(spec, session.model),
+        dataset_kwargs=dict(skip_prepare_dataset=True),
+        label_smoothing_factor=spec['label_smoothing'],
+        prediction_loss_only=True,
+    )
 
 # %% ../../nbs/algorithms/01_sft.ipynb #eb5a9ff5
 class CutSteps:
@@ -178,7 +201,8 @@ class CausalTrainer(CutSteps, TokenMean, SFTTrainer):
     own_head = False  # the loss is taken in pieces, by use_head_loss
     whole = False  # or from all logits, by loss_of; else by TRL
     ahead = 1
-    model: Any; _metrics: Any; aux_loss_enabled: bool; router_aux_loss_coef: float; compute_loss_func: Any
+    model: Any; _metrics: Any; compute_loss_func: Any; label_smoother: Any
+    aux_loss_enabled: bool; router_aux_loss_coef: float
 
     def attention(self) -> Any:
         "The attention that keeps the rows of a line apart, forward and backward"
@@ -197,7 +221,9 @@ class CausalTrainer(CutSteps, TokenMean, SFTTrainer):
         learns, n = torch.is_grad_enabled(), num_items_in_batch
         if not (self.own_head or self.whole): return self._theirs(model, inputs, return_outputs, n)
         inputs.pop('_prediction_loss_only', None)
-        asked = dict(use_cache=False) | (dict(output_router_logits=True) if learns and self.aux_loss_enabled and self.whole else {})
+        asked = dict(use_cache=False) | (
+            dict(output_router_logits=True) if learns and self.aux_loss_enabled and self.whole else {}
+        )
         loss, out = Trainer.compute_loss(self, model, inputs | asked, True, n)
         if out.get('aux_loss') is not None and learns: self._metrics['train']['aux_loss'].append(float(out['aux_loss']))
         if self.own_head and not learns: self.count(*out['counted'])
@@ -208,12 +234,17 @@ class CausalTrainer(CutSteps, TokenMean, SFTTrainer):
         loss, aux = super().loss_of(outputs, labels, num_items_in_batch), getattr(outputs, 'aux_loss', None)
         if aux is None or not self.aux_loss_enabled or not torch.is_grad_enabled(): return loss
         n = (labels[..., 1:] != IGNORED).sum()
-        return loss + self.router_aux_loss_coef*aux*n/(n if num_items_in_batch is None else num_items_in_batch)   # passes of a step count by their labels
+        return loss + self.router_aux_loss_coef * aux * n / (
+            n if num_items_in_batch is None else num_items_in_batch
+        )  # passes of a step count by their labels
 
     def _theirs(self, model: Any, inputs: Any, return_outputs: bool, n: Any) -> Any:
         "TRL's loss; in evaluation without the router's and smoothing"
         if torch.is_grad_enabled(): return super().compute_loss(model, inputs, return_outputs, n)
-        labels, world = inputs['labels'], 1 if n is None else self.accelerator.num_processes   # with n, TRL gives the share of this process, times the processes
+        labels, world = (
+            inputs['labels'],
+            1 if n is None else self.accelerator.num_processes,
+        )  # with n, TRL gives the share of this process, times the processes
         was, config = (self.aux_loss_enabled, self.label_smoother), inner_model(self.model).config.get_text_config()
         asked = getattr(config, 'output_router_logits', None)
         self.aux_loss_enabled, self.label_smoother = False, None
@@ -223,11 +254,15 @@ class CausalTrainer(CutSteps, TokenMean, SFTTrainer):
             self.aux_loss_enabled, self.label_smoother = was
             if asked: config.output_router_logits = asked
         size = float((labels[..., 1:] != IGNORED).sum() if n is None else n)/world
-        self.count(float(found[0] if return_outputs else found)*size, (self._metrics['eval']['mean_token_accuracy'] or [math.nan])[-1]*size, size)
+        self.count(
+            float(found[0] if return_outputs else found) * size,
+            (self._metrics['eval']['mean_token_accuracy'] or [math.nan])[-1] * size,
+            size,
+        )
         return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        "The logs, with the trained tokens in place of TRL's count, which includes padding, and an evaluation's means over labels"
+        "The logs, with the trained tokens in place of TRL's count, which includes padding, and means over labels"
         mode = 'train' if self.model.training else 'eval'
         for k in ('num_tokens', *(('mean_token_accuracy',) if mode == 'eval' else ())): self._metrics[mode].pop(k, None)
         if mode == 'train': logs['trained_tokens'] = self.trained_tokens
@@ -243,7 +278,11 @@ def check_budget(trainer: Any) -> None:
 def causal_trainer(session: Any) -> CausalTrainer:
     "The trainer for a language model"
     check_padding(session.model)
-    (batches, why), pieces, theirs = causal_batches(session.spec, session.model, session.tokenizer), in_pieces(session), session.spec['backend'] == 'unsloth'
+    (batches, why), pieces, theirs = (
+        causal_batches(session.spec, session.model, session.tokenizer),
+        in_pieces(session),
+        session.spec['backend'] == 'unsloth',
+    )
     logger.info('%s', why)
     with kept_switch(session.model):
         out = CausalTrainer(model=session.model, args=causal_args(session), data_collator=batches, train_dataset=session.train_dataset,
@@ -264,7 +303,8 @@ def take_logits(
     if not theirs:
         trainer.whole, trainer.compute_loss_func = True, trainer.loss_of
         trainer.smoothing, trainer.sure = spec['label_smoothing'], spec['loss_type'] == 'dft'
-    if trainer.aux_loss_enabled and hasattr(trainer.data_collator, 'apart'): trainer.data_collator.apart = False   # the model's own loss of the router reads the mask
+    if trainer.aux_loss_enabled and hasattr(trainer.data_collator, 'apart'):
+        trainer.data_collator.apart = False  # the model's own loss of the router reads the mask
 
 # %% ../../nbs/algorithms/01_sft.ipynb #c8fcd001
 class LabelTrainer(TokenMean, Trainer):
@@ -276,22 +316,38 @@ class Seq2SeqLabelTrainer(TokenMean, Seq2SeqTrainer):
 
 def with_labels(cls: Callable[..., Any], session: Any, args: TrainingArguments, *shape: Any, **kwargs: Any) -> Any:
     "A trainer whose loss is taken from logits; `shape` is for its batches"
-    out = cls(model=session.model, args=args, data_collator=LabelledBatches(session.tokenizer.pad_token_id, *shape), train_dataset=session.train_dataset,
-              eval_dataset=session.eval_dataset, processing_class=session.tokenizer, **kwargs)
+    out = cls(
+        model=session.model,
+        args=args,
+        data_collator=LabelledBatches(session.tokenizer.pad_token_id, *shape),
+        train_dataset=session.train_dataset,
+        eval_dataset=session.eval_dataset,
+        processing_class=session.tokenizer,
+        **kwargs,
+    )
     out.compute_loss_func, out.smoothing = out.loss_of, session.spec['label_smoothing']
     return out
 
 def seq2seq_trainer(session: Any) -> Seq2SeqLabelTrainer:
     "The trainer for an encoder-decoder model"
     args = training_args(session.spec, session.plan, Seq2SeqTrainingArguments, session.eval_dataset is not None, remove_unused_columns=False, prediction_loss_only=True)
-    return with_labels(Seq2SeqLabelTrainer, session, args, inner_model(session.model).prepare_decoder_input_ids_from_labels)
+    return with_labels(
+        Seq2SeqLabelTrainer, session, args, inner_model(session.model).prepare_decoder_input_ids_from_labels
+    )
 
 def class_trainer(session: Any) -> LabelTrainer:
     "The trainer for a classifier of texts or tokens"
     metrics = load('aligntune.evaluate.metrics:classification_metrics')
     args = training_args(session.spec, session.plan, TrainingArguments, session.eval_dataset is not None, remove_unused_columns=False)
-    return with_labels(LabelTrainer, session, args, compute_metrics=lambda p: metrics(p.predictions, p.label_ids, session.label_names),
-        preprocess_logits_for_metrics=lambda logits, labels: (logits[0] if isinstance(logits, tuple) else logits).argmax(-1))
+    return with_labels(
+        LabelTrainer,
+        session,
+        args,
+        compute_metrics=lambda p: metrics(p.predictions, p.label_ids, session.label_names),
+        preprocess_logits_for_metrics=lambda logits, labels: (
+            logits[0] if isinstance(logits, tuple) else logits
+        ).argmax(-1),
+    )
 
 # %% ../../nbs/algorithms/01_sft.ipynb #8997b684
 TRAINERS = dict(causal=causal_trainer, seq2seq=seq2seq_trainer, text_classification=class_trainer, token_classification=class_trainer)

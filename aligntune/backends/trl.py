@@ -114,7 +114,13 @@ class Asking(Reading):
     def _answers(self, some: list, batch: int, generation: dict) -> list[str]:
         "Texts"
         told = generation.pop(SETTINGS, None)
-        if told and not all(is_conversation(x) or self.speaks_chat for x in some): raise SpecError(f'{SETTINGS} has no effect', where='predict', why='the model is asked by plain text', fix='ask with messages')
+        if told and not all(is_conversation(x) or self.speaks_chat for x in some):
+            raise SpecError(
+                f'{SETTINGS} has no effect',
+                where='predict',
+                why='the model is asked by plain text',
+                fix='ask with messages',
+            )
         if told: check_settings(self.tokenizer, told)
         prompts = [ids for ids, _ in self.prepared.tokens.encoder.encode([self._question(x, told) for x in some])]
         return answers(self.model, self.tokenizer, prompts, self.prepared.stop_ids, batch, self.plan.precision, **generation)

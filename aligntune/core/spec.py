@@ -57,7 +57,8 @@ class ModelSpec:
     device: str = opt('auto', 'where to train', choices=('auto', 'cpu', 'cuda', 'mps', 'xpu'))
     device_map: Any = opt(None, 'how to spread the model over devices')
     chat_template: str | None = opt(None, 'Jinja template, or a file that holds one')
-    chat_template_kwargs: dict | None = opt(None, 'settings that the chat template reads, such as enable_thinking', aliases='template_kwargs')
+    chat_template_kwargs: dict | None = opt(None, 'settings that the chat template reads, such as enable_thinking',
+                                            aliases='template_kwargs')
 
 # %% ../../nbs/core/02_spec.ipynb #fabc5719
 @dataclass(frozen=True)

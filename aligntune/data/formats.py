@@ -474,7 +474,7 @@ def _checked_answer(fmt: Format, value: Any, column: str) -> Any:
     return value
 
 def _extra(fmt: Format, row: Mapping[str, Any], last: Any = None) -> dict:
-    "The columns that are passed to rewards, with the answer that they compare with, and the settings of the chat template"
+    "The columns that are passed to rewards, the answer that they compare with, the settings of the chat template"
     out, column = {c: row.get(c) for c in fmt.extras} | _settings(fmt, row), fmt.columns.get('answer')
     if column is None and 'last' not in fmt.flags: return out
     value = last if column is None else value_at(row, column)

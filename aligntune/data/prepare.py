@@ -227,7 +227,10 @@ class _Supervised(Encode):
 class _Paired(_Supervised):
     "Rows with a chosen and a rejected answer"
     def _preference(self, rows: list[dict]) -> list[Done]:
-        texts = [self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools'), r.get(SETTINGS))) for c in ('chosen', 'rejected')]  # type: ignore[misc]
+        texts = [
+            self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools'), r.get(SETTINGS)))
+            for c in ('chosen', 'rejected')
+        ]  # type: ignore[misc]
         done = [self._pair(g, b) for g, b in zip(*map(self.encode, texts))]
         for t, d in zip(texts[0], done): d.untold = bool(t and t.untold)
         return done
@@ -432,8 +435,9 @@ def _kept(rows: Dataset, encoded: Dataset, encoding: Encode, tally: Tally) -> Da
     return _as_dataset([_prompt_row(encoding, rows[i], cuts[i] > 0) for i in good])
 
 def _prompt_row(encoding: Encode, row: dict, cut: bool) -> dict:
-    "A row for RL: the prompt as trainers may read it, and what rewards want; settings as text, since a table would fill up those that a row lacks"
+    "A row for RL: the prompt as trainers may read it, and what rewards want"
     out = encoding.canonical(row)
+    # as text: a table gives every row the settings of all
     if SETTINGS in out: out[SETTINGS] = json.dumps(out[SETTINGS])
     if cut: out = encoding.fit_prompt(out)  # type: ignore[attr-defined]
     return {c: _defused(v, encoding.tokens) if c == 'prompt' else v for c, v in out.items() if c != '_row'}
@@ -527,7 +531,17 @@ def _previewed(row: dict, n: int, p: Prepared) -> list[PreviewRow]:
     if s.kind == 'sft': return [_shown(p, title, t.sft(row), s.max_length, s.on_long)]
     if s.kind == 'rl': return [_shown(p, f'{title}, prompt', t.asked(row), s.max_prompt_length, s.on_long)]
     if s.kind == 'seq2seq': return [_shown(p, f'{title}, {name}', replace(x, spans=x.spans if name == 'target' else ()), s.max_length, s.on_long) for name, x in zip(('source', 'target'), t.seq2seq(row))]
-    if s.kind in ('preference', 'reward'): return [_shown(p, f'{title}, {c}', t.answered(row['prompt'], row[c], row.get('tools'), row.get(SETTINGS)), s.max_length, s.on_long) for c in ('chosen', 'rejected')]
+    if s.kind in ('preference', 'reward'):
+        return [
+            _shown(
+                p,
+                f'{title}, {c}',
+                t.answered(row['prompt'], row[c], row.get('tools'), row.get(SETTINGS)),
+                s.max_length,
+                s.on_long,
+            )
+            for c in ('chosen', 'rejected')
+        ]
     name = (lambda i: p.label_names[i] if p.label_names else str(i))  # type: ignore[index]
     if s.kind == 'classify': return [replace(_shown(p, title, Text(row['text'], frame=True, twin=t.spell.found(row['text'])), s.max_length, s.on_long), note=f"label: {name(row['label'])}")]
     ids, labels = align_tags(t.encoder, [row['tokens']], [row['tags']])[0] or ([], [])
@@ -621,7 +635,8 @@ def prepare(
     streamed = isinstance(rows, IterableDataset)
     return Prepared(rows, held_rows, format, list(format.label_names) or None, settings, encoding, train, report, tally if streamed else None, sorted(tally.lengths.elements()) if settings.kind == 'rl' and not streamed else None)
 
-def _template_notes(spec: Any, tokenizer: PreTrainedTokenizerBase, part: Source, format: Format, settings: Settings) -> list[str]:
+def _template_notes(spec: Any, tokenizer: PreTrainedTokenizerBase, part: Source, format: Format,
+                    settings: Settings) -> list[str]:
     "Give the tokenizer a template, and that its settings, where the rows are conversations; say so"
     given, told, probe = _get(spec, 'chat_template'), _get(spec, SETTINGS), Encode(tokenizer, settings, format)
     first = next((r for r in map(probe._read, part.head) if isinstance(r, dict)), {})
@@ -630,7 +645,8 @@ def _template_notes(spec: Any, tokenizer: PreTrainedTokenizerBase, part: Source,
     notes = [ensure_template(tokenizer, given) if given or wanted else None]
     beside = [SETTINGS]*bool(told) + [f'the column {SETTINGS}']*(SETTINGS in format.columns)
     if told and wanted: notes.append(set_defaults(tokenizer, told))
-    elif beside and not wanted: notes.append(f"{' and '.join(beside)} {'have' if len(beside) > 1 else 'has'} no effect: no chat template is applied to these rows")
+    elif beside and not wanted:
+        notes.append(f"without effect: {' and '.join(beside)}; no chat template is applied to these rows")
     for note in notes[1:]: log.info('%s', note)
     return [n for n in notes if n]
 

@@ -73,15 +73,19 @@ def _read_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
             at += len(piece)
     return ''.join(out), spans
 
-# %% ../../nbs/data/02_tokens.ipynb #54cf955b
+# %% ../../nbs/data/02_tokens.ipynb #19506310
 SETTINGS = 'chat_template_kwargs'   # the setting, and the column
 
 @cache
 def template_reads(template: str) -> set[str] | None:
-    "The names that a template reads, its own among them; None where it cannot be parsed"
+    "The names that a template reads, without its own; None where it cannot be parsed"
     try: tree = Environment(extensions=['jinja2.ext.loopcontrols']).parse(_show_marks(template))
     except TemplateError: return None   # its rendering will say so
-    return {n.name for n in tree.find_all(nodes.Name) if n.ctx == 'load'}
+    named = lambda *contexts: {n.name for n in tree.find_all(nodes.Name) if n.ctx in contexts}
+    again = {
+        a.target.name for a in tree.find_all(nodes.Assign) if isinstance(a.target, nodes.Name)
+    }  # may be set outside, and here if it is not
+    return named('load') - (named('store', 'param') - again) - {m.name for m in tree.find_all(nodes.Macro)}
 
 def _sources(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     "The chat templates of a tokenizer by name"
@@ -90,8 +94,17 @@ def _sources(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 def _given_anyway(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     "What a template is given whatever the settings, and what decides how it is applied"
-    fixed = {n for n, p in inspect.signature(tokenizer.apply_chat_template).parameters.items() if p.kind is not p.VAR_KEYWORD}
-    return {'messages', 'raise_exception', 'strftime_now', *Environment().globals, *fixed, *tokenizer.special_tokens_map}
+    fixed = {
+        n for n, p in inspect.signature(tokenizer.apply_chat_template).parameters.items() if p.kind is not p.VAR_KEYWORD
+    }
+    return {
+        'messages',
+        'raise_exception',
+        'strftime_now',
+        *Environment().globals,
+        *fixed,
+        *tokenizer.special_tokens_map,
+    }
 
 def check_settings(
     tokenizer: PreTrainedTokenizerBase,  # with its template
@@ -101,18 +114,37 @@ def check_settings(
     anyway, reads = _given_anyway(tokenizer), [template_reads(t) for t in _sources(tokenizer).values()]
     known = None if None in reads else set().union(*reads)   # type: ignore[arg-type]
     for name in settings:
-        if name in anyway: raise SpecError(f'{name} is no switch of a chat template', where=f'argument {SETTINGS}', why='it is given to the template anyway', fix='leave it out')
-        if known is not None and name not in known: raise SpecError(f'the chat template reads no {name}', where=f'argument {SETTINGS}', why='the setting would have no effect',
-            fix=did_you_mean(name, known - anyway) or 'leave it out, or pass a chat_template that reads it')
+        if name in anyway:
+            raise SpecError(
+                f'{name} is no switch of a chat template',
+                where=f'argument {SETTINGS}',
+                why='it is given to the template anyway',
+                fix='leave it out',
+            )
+        if known is not None and name not in known:
+            raise SpecError(
+                f'the chat template reads no {name}',
+                where=f'argument {SETTINGS}',
+                why='the setting would have no effect',
+                fix=did_you_mean(name, known - anyway) or 'leave it out, or pass a chat_template that reads it',
+            )
 
 # %% ../../nbs/data/02_tokens.ipynb #409f5c79
 def _constant(value: Any) -> str:
     "A plain value as Jinja writes it"
     if value is None: return 'none'
-    if isinstance(value, Mapping): return '{' + ', '.join(f'{_constant(str(k))}: {_constant(v)}' for k, v in value.items()) + '}'
+    if isinstance(value, Mapping):
+        return '{' + ', '.join(f'{_constant(str(k))}: {_constant(v)}' for k, v in value.items()) + '}'
     if isinstance(value, (list, tuple)): return '[' + ', '.join(map(_constant, value)) + ']'
-    try: return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError): raise SpecError(f'{SETTINGS} holds {value!r}', where=f'argument {SETTINGS}', why='it is saved with the template, as text', fix='texts, numbers, true, false, null, lists and mappings') from None
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f'{SETTINGS} holds {value!r}',
+            where=f'argument {SETTINGS}',
+            why='it is saved with the template, as text',
+            fix='texts, numbers, true, false, null, lists and mappings',
+        ) from None
 
 def set_defaults(
     tokenizer: PreTrainedTokenizerBase,  # its template gets the defaults
@@ -120,10 +152,13 @@ def set_defaults(
 ) -> str:
     "Make `settings` the defaults of the chat template; a line that says so"
     check_settings(tokenizer, settings)
-    first = ''.join(f'{{% if {k} is not defined %}}{{% set {k} = {_constant(v)} %}}{{% endif %}}' for k, v in sorted(settings.items())) + '\n'
+    line = lambda k, v: f'{{% if {k} is not defined %}}{{% set {k} = {v} %}}{{% endif %}}'
+    first = ''.join(line(k, _constant(v)) for k, v in sorted(settings.items())) + '\n'
     made = {name: t if t.startswith(first) else first + t for name, t in _sources(tokenizer).items()}
-    tokenizer.chat_template = made if isinstance(tokenizer.chat_template, dict) else made['default']  # type: ignore[assignment]
-    return f"chat template: {', '.join(f'{k}={v!r}' for k, v in settings.items())} unless it is told otherwise, saved with the tokenizer"
+    owner: Any = tokenizer
+    owner.chat_template = made if isinstance(owner.chat_template, dict) else made['default']
+    said = ', '.join(f'{k}={v!r}' for k, v in settings.items())
+    return f'chat template: {said} unless it is told otherwise, saved with the tokenizer'
 
 # %% ../../nbs/data/02_tokens.ipynb #4702ad10
 _PROBES = '\ue001', '\ue002', '\ue003'  # a question, an answer, another question: private characters that no template touches
@@ -741,8 +776,10 @@ class Chats:
         for name in settings:
             try: check_settings(self.tokenizer, {name: None})
             except SpecError as e:
-                if name in _given_anyway(self.tokenizer) - {'documents'}: raise DataError(e.what, why=e.why, fix=f'take it out of the column {SETTINGS}') from e
-                if name != 'documents' and name not in self._unread: log.warning('%s: %s has no effect, since the chat template does not read it', SETTINGS, name)
+                if name in _given_anyway(self.tokenizer) - {'documents'}:
+                    raise DataError(e.what, why=e.why, fix=f'take it out of the column {SETTINGS}') from e
+                if name != 'documents' and name not in self._unread:
+                    log.warning('%s: %s has no effect, since the chat template does not read it', SETTINGS, name)
                 self._unread.add(name)
     @cached_property
     def _unread(self) -> set[str]: return set()
@@ -766,9 +803,13 @@ class Chats:
         text = prompt + answer
         return Text(text, ((0 if self.train_on == 'all' else len(prompt), len(text)),) if answer else (), frame=True, end=end, twin=self.spell.found(text))
 
-    def chat(self, messages: list[dict], tools: list | None = None, start: int = 0, ask: bool = False, settings: Mapping[str, Any] | str | None = None) -> Text:
+    def chat(self, messages: list[dict], tools: list | None = None, start: int = 0, ask: bool = False,
+             settings: Mapping[str, Any] | str | None = None) -> Text:
         "A conversation, rendered; its assistant turns from message `start` on are trained"
-        if self.template is None: raise ModelError('the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'")
+        if self.template is None:
+            raise ModelError(
+                'the tokenizer has no chat template', why='the rows are conversations', fix="chat_template='...'"
+            )
         given = json.loads(settings) if isinstance(settings, str) else dict(settings or {})
         hidden = self.spell.found('\0'.join(strings_of([messages, tools or [], given])))
         if hidden: messages, tools, given = (_escaped(x, self.spell) for x in (messages, tools, given))
@@ -794,20 +835,28 @@ class Tokens(Chats):
     "Reads canonical rows"
     def sft(self, row: dict) -> Text:
         "A row of supervised fine-tuning, for a causal model"
-        if 'messages' in row: return self.chat(self.messages(row['messages']) or [], row.get('tools'), settings=row.get(SETTINGS))
+        if 'messages' in row:
+            return self.chat(self.messages(row['messages']) or [], row.get('tools'), settings=row.get(SETTINGS))
         if 'text' in row: return Text(row['text'], ((0, len(row['text'])),), frame=True, end=True)
         return self.answered(row['prompt'], row['completion'], row.get('tools'), row.get(SETTINGS))
 
-    def answered(self, prompt: str | list[dict], answer: str | list[dict], tools: list | None = None, settings: Mapping[str, Any] | str | None = None) -> Text:
+    def answered(self, prompt: str | list[dict], answer: str | list[dict], tools: list | None = None,
+                 settings: Mapping[str, Any] | str | None = None) -> Text:
         "A prompt and its answer; the answer is trained"
         messages = self.messages(prompt, answer)
         if messages is None: return self.literal(prompt, answer)  # type: ignore[arg-type]
-        return self.chat(messages, tools, len(messages) - (1 if isinstance(answer, str) else len(answer)), settings=settings)
+        return self.chat(
+            messages, tools, len(messages) - (1 if isinstance(answer, str) else len(answer)), settings=settings
+        )
 
     def asked(self, row: dict) -> Text:
         "A prompt that waits for its answer"
         messages = self.messages(row['prompt'])
-        return self.literal(row['prompt'], end=False) if messages is None else self.chat(messages, row.get('tools'), ask=True, settings=row.get(SETTINGS))
+        return (
+            self.literal(row['prompt'], end=False)
+            if messages is None
+            else self.chat(messages, row.get('tools'), ask=True, settings=row.get(SETTINGS))
+        )
 
     def seq2seq(self, row: dict) -> tuple[Text, Text]:
         "What the encoder reads, and what the decoder is trained to say"
