@@ -227,10 +227,9 @@ class _Supervised(Encode):
 class _Paired(_Supervised):
     "Rows with a chosen and a rejected answer"
     def _preference(self, rows: list[dict]) -> list[Done]:
-        texts = [
-            self.texts(rows, lambda r, c=c: self.tokens.answered(r['prompt'], r[c], r.get('tools'), r.get(SETTINGS)))
-            for c in ('chosen', 'rejected')
-        ]  # type: ignore[misc]
+        def read(side: str) -> list[Any]:
+            return self.texts(rows, lambda r: self.tokens.answered(r['prompt'], r[side], r.get('tools'), r.get(SETTINGS)))
+        texts = [read('chosen'), read('rejected')]
         done = [self._pair(g, b) for g, b in zip(*map(self.encode, texts))]
         for t, d in zip(texts[0], done): d.untold = bool(t and t.untold)
         return done
