@@ -333,7 +333,12 @@ class Answering(Updating):
     "The answers of PPO, and their rewards"
     def answers(self, rows: Sequence[dict], sample: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         "Prompts with answers, their mask, the answers alone, their mask, and which have an end"
-        s, fill, prompts, policy = self.settings, self.processing_class.pad_token_id, self.encode(rows), self.model.policy
+        s, fill, prompts, policy = (
+            self.settings,
+            self.processing_class.pad_token_id,
+            self.encode(rows),
+            self.model.policy,
+        )
         how = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k) if sample else dict(do_sample=False, temperature=None, top_p=None, top_k=None)
         with evaluating(policy), self.accelerator.autocast(): said = written(policy, prompts, self.ends, fill, max_new_tokens=s.max_completion_length, **how)
         real = lambda lists: [[1]*len(x) for x in lists]
