@@ -11,8 +11,8 @@ from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'OPTIMIZERS', 'NOISY', 'SHOWN', 'named_fields', 'precision_flags', 'total_steps', 'check_extra',
-           'training_args', 'no_dropout', 'LastStepLogged', 'OwnTrainer', 'inner_model', 'own_copy', 'quiet',
-           'progress_line', 'ProgressLine']
+           'training_args', 'no_dropout', 'LastStepLogged', 'OwnTrainer', 'RowMeans', 'inner_model', 'own_copy',
+           'quiet', 'progress_line', 'ProgressLine']
 
 # %% ../../nbs/algorithms/00_common.ipynb #3815c60a
 logger = logging.getLogger('aligntune')
@@ -136,6 +136,41 @@ class OwnTrainer:
         batches, n = super().get_batch_samples(*args, **kwargs)  # type: ignore[misc]
         self.trained_tokens += sum(int((b['labels'] != -100).sum()) for b in batches if 'labels' in b)
         return batches, n
+
+# %% ../../nbs/algorithms/00_common.ipynb #4b374be8
+class RowMeans:
+    "Lets a trainer of TRL evaluate by rows, without the loss of a router"
+    model: Any; _metrics: Any
+    per_token: dict[str, str] = {}   # measures that are means over tokens, and what size counts those
+    _sizes: list[dict[str, float]] = []
+
+    def sizes(self, inputs: Any) -> dict[str, float]:
+        "The rows of a batch, and whatever per_token names"
+        return dict(rows=len(inputs))
+
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        "One evaluation batch, its size noted"
+        self._sizes.append(self.sizes(inputs))
+        return super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        "An evaluation"
+        self._sizes, balanced, self.aux_loss_enabled = [], getattr(self, 'aux_loss_enabled', False), False
+        try: return super().evaluation_loop(*args, **kwargs)  # type: ignore[misc]
+        finally: self.aux_loss_enabled = balanced
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        "The logs; of an evaluation the means over all its rows"
+        if not self.model.training:
+            for name, values in self._metrics['eval'].items():
+                if len(values) != len(self._sizes): continue
+                kept = [
+                    (x, s[self.per_token.get(name, 'rows')]) for x, s in zip(values, self._sizes) if not math.isnan(x)
+                ]
+                if n := sum(size for _, size in kept):
+                    self._metrics['eval'][name] = [sum(x * size for x, size in kept) / n]
+            self._sizes = []
+        super().log(logs, start_time)  # type: ignore[misc]
 
 # %% ../../nbs/algorithms/00_common.ipynb #bf566127
 def inner_model(model: Any) -> Any:

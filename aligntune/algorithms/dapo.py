@@ -80,10 +80,10 @@ def refill(
     good, equal = [g for g in drawn if differs(g)], [g for g in drawn if not differs(g)]
     return Refill((good + equal)[:want], drawn, rounds, len(equal), max(want - len(good), 0))
 
-# %% ../../nbs/algorithms/05_dapo.ipynb #e6d84dbf
+# %% ../../nbs/algorithms/05_dapo.ipynb #584aa30a
 class Drawing:
     "How a GroupTrainer fills a batch with groups whose answers differ"
-    args: Any; accelerator: Any; train_dataset: Any; num_generations: int
+    args: Any; accelerator: Any; train_dataset: Any; num_generations: int; answering: Callable
     most = 8  # rounds of fresh prompts for one batch
     resampled = 0  # fresh prompts so far
     task: Any = None  # the weights of the rewards that the task is about
@@ -103,7 +103,8 @@ class Drawing:
         "Answers to the rows of all processes, judged; known to every process"
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank*len(rows)//world:(rank + 1)*len(rows)//world]
-        ids, answers, tools, texts, logps, *_ = super()._generate([r['prompt'] for r in mine])  # type: ignore[misc]
+        with self.answering(mine):
+            ids, answers, tools, texts, logps, *_ = super()._generate([r['prompt'] for r in mine])  # type: ignore[misc]
         rewards = super(GroupTrainer, self)._calculate_rewards(mine, [r['prompt'] for r in mine], texts, answers).cpu()  # type: ignore[misc]
         parts = list(zip(ids, answers, tools or [None]*len(mine), texts, logps or [None]*len(mine)))
         parts = gather_object(parts) if world > 1 else parts

@@ -14,7 +14,7 @@ from ..core.estimate import head_block
 
 # %% auto #0
 __all__ = ['SCALES', 'CAP', 'Head', 'head_of', 'plain_head', 'whole_head', 'why_at_once', 'Blocks', 'Grads', 'HeadLoss',
-           'HeadLogps', 'told_logps']
+           'head_loss', 'HeadLogps', 'told_logps']
 
 # %% ../../nbs/algorithms/00g_head.ipynb #8abc699d
 class Head(NamedTuple):
@@ -140,15 +140,18 @@ class Grads:
         "Hidden states' in their format, matrix', bias'"
         return None if self.dh is None else self.dh.to(kind), self.dw, None if self.db is None else self.db.to(self.blocks.head.bias.dtype)  # type: ignore[union-attr]
 
-# %% ../../nbs/algorithms/00g_head.ipynb #c0900316
+# %% ../../nbs/algorithms/00g_head.ipynb #60887cfd
 class HeadLoss(torch.autograd.Function):
-    "The sum of the cross entropy of labels, from hidden states and a head; without gradients also how many are guessed right"
+    "The sum of the cross entropy of labels, from hidden states and a head; see head_loss"
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None, temperature: float, tight: bool, labels: Tensor) -> Any:
+    def forward(ctx: Any, learns: bool, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None,
+                temperature: float, tight: bool, labels: Tensor) -> Any:
         "The loss; where gradients are wanted they are computed along"
-        need, head, (total, right) = any(ctx.needs_input_grad), Head(weight, bias, scale, cap, temperature, tight), (torch.zeros((), device=hidden.device) for _ in range(2))
+        wanted = ctx.needs_input_grad[1:] if learns else (False,)*3
+        need, head = any(wanted), Head(weight, bias, scale, cap, temperature, tight)
+        total, right = (torch.zeros((), device=hidden.device) for _ in range(2))
         blocks = Blocks(head, hidden)
-        grads = Grads(blocks, ctx.needs_input_grad)
+        grads = Grads(blocks, wanted)
         with torch.autocast(hidden.device.type, enabled=False):
             for at, block in blocks:
                 for tile, some, z, p in blocks.tiles(at, block):
@@ -165,7 +168,15 @@ class HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> Any:
         "What was computed along, times the gradient from above"
-        return *(None if d is None else d.mul_(above[0]) for d in ctx.saved_tensors), None, None, None, None, None
+        return None, *(None if d is None else d.mul_(above[0]) for d in ctx.saved_tensors), None, None, None, None, None
+
+def head_loss(
+    hidden: Tensor,  # (tokens, hidden size)
+    head: Head,  # of the model
+    labels: Tensor  # (tokens,)
+) -> tuple[Tensor, Tensor]:
+    "The sum of the cross entropy of labels; where nothing learns also how many are guessed right, else 0"
+    return HeadLoss.apply(torch.is_grad_enabled(), hidden, *head, labels)
 
 # %% ../../nbs/algorithms/00g_head.ipynb #2833288f
 class HeadLogps(torch.autograd.Function):

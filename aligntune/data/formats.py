@@ -62,7 +62,7 @@ class Shape:
         return ', '.join([(n or (slot,))[0] for slot, n in self.needs.items()] + [f'[{n[0]}]'
             for n in self.may.values()])
 
-# %% ../../nbs/data/01_formats.ipynb #c1fa1e87
+# %% ../../nbs/data/01_formats.ipynb #0b416de5
 TASKS = dict(sft='SFT', seq2seq='sequence-to-sequence SFT', preference='DPO and reward models',
     rl='PPO and the GRPO family',
              text_classification='text classification', token_classification='token classification')
@@ -72,7 +72,7 @@ def _names(**slots: str) -> dict[str, tuple[str, ...]]: return {slot: tuple(name
     names in slots.items()}
 
 _SYSTEM = _names(system='system system_prompt system_message')
-_CHAT = _names(tools='tools functions available_tools') | _SYSTEM
+_CHAT = _names(tools='tools functions available_tools', chat_template_kwargs='chat_template_kwargs') | _SYSTEM
 _INPUT = _names(input='input context passage article document documents story paragraph passages contexts background '
                       'body')
 _THOUGHTS = _names(thoughts='reasoning_content complex_cot cot chain_of_thought reasoning rationale thinking thoughts')
@@ -94,12 +94,13 @@ CHECKABLE = tuple(_CHECKABLE.split())
 def _into(*slots: str, **more: str) -> dict[str, str]:
     "Slots and what they become; the usual ones by name"
     usual = dict(input='prompt', history='earlier turns', system='system turn', tools='tools',
+        chat_template_kwargs='settings of the chat template',
         thoughts='thoughts before the answer', answer='answer')
     return more | {s: usual[s] for s in slots}
 
-# %% ../../nbs/data/01_formats.ipynb #b712b7be
+# %% ../../nbs/data/01_formats.ipynb #6780953b
 _PAIR = _names() | _CHAT | _INPUT | _THOUGHTS | _HISTORY
-_PAIR_INTO = ('input', 'history', 'system', 'tools', 'thoughts')
+_PAIR_INTO = ('input', 'history', 'system', 'tools', 'chat_template_kwargs', 'thoughts')
 
 def _pair(name: str, ask: str, asks: str, reply: str, replies: str, **may: tuple[str, ...]) -> Shape:
     "A shape of a question and its answer"
@@ -120,11 +121,12 @@ EACH_CHOICE = tuple(f'choice{i}' for i in range(8))   # slots of choices that st
 _CHOICE = 'answerkey answer_key answer_idx answer_index answer label target'
 _REPLIES = 'completion response output outputs answer'
 _COMPARED = _names(prompt=_PROMPTS) | _CHAT | _INPUT | _HISTORY
-_COMPARED_INTO = _into('input', 'history', 'system', 'tools', prompt='prompt', chosen='chosen', rejected='rejected')
+_COMPARED_INTO = _into('input', 'history', 'system', 'tools', 'chat_template_kwargs', prompt='prompt', chosen='chosen',
+    rejected='rejected')
 _CHOSEN = _names(chosen='chosen chosen_response response_j preferred',
     rejected='rejected rejected_response response_k dispreferred')
 
-# %% ../../nbs/data/01_formats.ipynb #e2be1d52
+# %% ../../nbs/data/01_formats.ipynb #47bdd3a7
 SHAPES = (
     Shape('text', ('sft',), _names(text='text content chat conversation conversations dialogue'),
         _into('system', text='text'), 'text', _SYSTEM),
@@ -143,7 +145,8 @@ SHAPES = (
     _pair('summary', 'document', 'document article text dialogue content', 'summary', 'summary highlights abstract'),
     *(_chat(name, 'sft', 'chat', **_CHAT) for name in ('messages', 'sharegpt', 'dialogue')),
     Shape('preference', ('preference',), _CHOSEN, _COMPARED_INTO, 'preference', _COMPARED),
-    Shape('preference', _FINE, _CHOSEN, _into('system', 'tools', prompt='prompt', chosen='completion'), 'preference',
+    Shape('preference', _FINE, _CHOSEN, _into('system', 'tools', 'chat_template_kwargs', prompt='prompt',
+        chosen='completion'), 'preference',
         _COMPARED, last_resort=True),
     Shape('preference', ('rl',), _CHOSEN, _into('system', prompt='prompt', chosen='prompt', rejected='prompt'),
         'preference', _COMPARED, last_resort=True),
@@ -371,7 +374,7 @@ def _alike(prompt: str | list[dict], *answers: str | list[dict]) -> list:
     return [x if not isinstance(x, str) else [dict(role='user' if i == 0 else 'assistant', content=x)] for i,
         x in enumerate((prompt, *answers))]
 
-# %% ../../nbs/data/01_formats.ipynb #3f858b8d
+# %% ../../nbs/data/01_formats.ipynb #0ffe046b
 def first_of(value: Any) -> Any:
     "The first of several answers, or the text of an object that holds one; any other value as it is"
     several = isinstance(value, list) and value and (isinstance(value[0], (str, int, float)) or _text_of(value[0]))
@@ -399,7 +402,19 @@ def _tools(fmt: Format, row: Mapping[str, Any]) -> dict:
     tools = tools_of(fmt.get(row, 'tools'), fmt.columns.get('tools', 'tools'))
     return dict(tools=tools) if tools else {}
 
-# %% ../../nbs/data/01_formats.ipynb #d2752cc1
+def _settings(fmt: Format, row: Mapping[str, Any]) -> dict:
+    "What a row tells its chat template; JSON text is read, and what other rows have is not there"
+    if not (column := fmt.columns.get('chat_template_kwargs')): return {}
+    value = json_value(fmt.get(row, 'chat_template_kwargs')) or {}
+    if not isinstance(value, Mapping): bad(f'{column} holds {type(value).__name__}, not a mapping',
+        'write {"name of a setting": value}')
+    return dict(chat_template_kwargs={k: v for k, v in value.items() if v is not None})
+
+def _beside(fmt: Format, row: Mapping[str, Any]) -> dict:
+    "What a chat template is given beside the conversation"
+    return _tools(fmt, row) | _settings(fmt, row)
+
+# %% ../../nbs/data/01_formats.ipynb #fb0b9b93
 def _reply(fmt: Format, row: Mapping[str, Any], slot: str) -> str | list[dict]:
     "The answer that is trained"
     value = _need(fmt, row, slot)
@@ -426,9 +441,9 @@ def _read_pair(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Prompt and completion from any pair of columns"
     ask, answer = fmt.shape.needs
     prompt, completion = _alike(_question(fmt, row, ask), _reply(fmt, row, answer))
-    return dict(prompt=prompt, completion=completion) | _tools(fmt, row)
+    return dict(prompt=prompt, completion=completion) | _beside(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #95baa1dc
+# %% ../../nbs/data/01_formats.ipynb #43f1e6de
 @_reader
 def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     "Messages; for a sequence-to-sequence model, the last answer and all before it"
@@ -436,9 +451,9 @@ def _read_chat(fmt: Format, row: Mapping[str, Any]) -> dict:
     if fmt.task == 'seq2seq':
         last = max(i for i, t in enumerate(turns) if t['role'] == 'assistant')
         return dict(prompt=turns[:last], completion=turns[last:last+1])
-    return dict(messages=turns) | _tools(fmt, row)
+    return dict(messages=turns) | _beside(fmt, row)
 
-# %% ../../nbs/data/01_formats.ipynb #2edf49c3
+# %% ../../nbs/data/01_formats.ipynb #330e252e
 RESERVED = ('prompts', 'completions', 'completion_ids', 'trainer_state', 'log_extra',
     'log_metric')   # names that reward functions are given anyway
 
@@ -459,8 +474,8 @@ def _checked_answer(fmt: Format, value: Any, column: str) -> Any:
     return value
 
 def _extra(fmt: Format, row: Mapping[str, Any], last: Any = None) -> dict:
-    "The columns that are passed to rewards, with the answer that they compare with"
-    out, column = {c: row.get(c) for c in fmt.extras}, fmt.columns.get('answer')
+    "The columns that are passed to rewards, the answer that they compare with, the settings of the chat template"
+    out, column = {c: row.get(c) for c in fmt.extras} | _settings(fmt, row), fmt.columns.get('answer')
     if column is None and 'last' not in fmt.flags: return out
     value = last if column is None else value_at(row, column)
     whole = {'solution': value} if fmt.flags & {'final', 'boxed'} and column == 'answer' else {}
@@ -578,7 +593,7 @@ def _as_answer(value: Any) -> Any:
     value = json_value(value) if kind_of_turns(value) else value
     return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) else value
 
-# %% ../../nbs/data/01_formats.ipynb #83b8eb13
+# %% ../../nbs/data/01_formats.ipynb #6a1b5655
 def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, names: Sequence[str]) -> dict:
     "A prompt and two different answers to it"
     chosen, rejected = _as_answer(chosen), _as_answer(rejected)
@@ -605,7 +620,7 @@ def _preferred(fmt: Format, row: Mapping[str, Any], chosen: Any, rejected: Any, 
         chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
     prompt, chosen, rejected = _alike(_asked(fmt, row, prompt, fmt.columns.get('prompt', 'the shared prompt')),
         _answered(chosen, names[0]), _answered(rejected, names[1]))
-    return dict(prompt=prompt, chosen=chosen, rejected=rejected) | _tools(fmt, row)
+    return dict(prompt=prompt, chosen=chosen, rejected=rejected) | _beside(fmt, row)
 
 # %% ../../nbs/data/01_formats.ipynb #3dbe280a
 @_reader
