@@ -49,15 +49,19 @@ def plain(value: Any) -> Any:
     "A value as JSON has it"
     return load('aligntune.run.manifest:plain')(value)
 
-# %% ../nbs/commands.ipynb #13d55093
+# %% ../nbs/commands.ipynb #6cd80452
 def request(call: Call) -> tuple[str | None, dict[str, Any]]:
     "The config, if any, and the settings that win over it"
-    config = call.places[0] if call.places else None
-    if config and not Path(config).is_file():
+    settings = dict(call.settings)
+    named = settings.pop('config', None)
+    if named and call.places: raise SpecError(f'two configs: {call.places[0]} and {named}', where='argument config', fix='keep one of them')
+    config = call.places[0] if call.places else named
+    if config and not (isinstance(config, str) and os.path.isfile(config)):
+        if not isinstance(config, str): raise SpecError(f'config must be a path, not {config!r}', where='argument config')
         names = load('aligntune.recipes:recipes')()
         if config in names: config = str(names[config].path)
         elif not Path(config).suffix: raise SpecError(f'there is neither a file nor a recipe {config}', where='command line', fix=did_you_mean(config, names))
-    return config, dict(call.settings)
+    return config, settings
 
 # %% ../nbs/commands.ipynb #ffb45b26
 def plan(call: Call) -> Answer:
@@ -109,7 +113,7 @@ def trained(result: Any) -> Answer:
     except AligntuneError: more = []   # a backend of the user's own may save what only it can read
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])), dict(result=out, next=more, exit_code=0), chatty=True)
 
-# %% ../nbs/commands.ipynb #7c19b618
+# %% ../nbs/commands.ipynb #0d4434eb
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and meeting point, where there is more than one process to start"
     from aligntune.backends.launch import launched
@@ -123,11 +127,15 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     "Train in several processes; what the first one logs is passed on"
     from aligntune.backends.launch import launch
     from aligntune.core.trainer import Result
+    from aligntune.core.secrets import environment_of, variables
+    from aligntune.core.spec import FIELDS
     from aligntune.run.manifest import given
     asked = given(spec)
     if asked is None: raise SpecError('the request cannot be sent to several processes', where='--nproc', why='it holds objects in memory', fix='name files')
     log.info('%d processes on this machine', place['nproc_per_node'])
-    out = launch('aligntune.backends.launch:train_request', dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend), resume=resume), place, _passed_on)
+    settings = {n: spec[n] if n in FIELDS else spec.extra[n] for n in asked}   # with their variables: a child gets their values through its environment
+    request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend), variables=list(variables(settings)), resume=resume)
+    out = launch('aligntune.backends.launch:train_request', request, place, _passed_on, environment_of(settings))
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
 def _passed_on(line: str) -> None:
@@ -145,7 +153,7 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #e2564e38
+# %% ../nbs/commands.ipynb #b7668dd9
 def resume(call: Call) -> Answer:
     "Go on with an interrupted run"
     folder, place = _folder(call), _place(call)
@@ -157,7 +165,7 @@ def _asked_again(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
     "The request of a run with changes, and its plan"
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec
-    spec = TrainSpec.parse(**{**_manifest(folder)['given'], **changes})
+    spec = TrainSpec.parse(**{**_manifest(folder).request(changes), **changes})
     return spec, make_plan(spec)
 
 def _manifest(folder: str) -> Any:
@@ -175,6 +183,7 @@ def replay(call: Call) -> Answer:
 def _folder(call: Call) -> str:
     "The folder that a command must be given"
     if not call.places: raise SpecError(f'{call.command} needs the folder of a run', where='command line', fix=f'aligntune {call.command} ./output')
+    if 'config' in call.settings: raise SpecError(f'{call.command} reads no config', where='argument config', why='the run knows its settings', fix='name what changes: key=value')
     return call.places[0]
 
 # %% ../nbs/commands.ipynb #4669728e
@@ -224,7 +233,7 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
-# %% ../nbs/commands.ipynb #6fa4a482
+# %% ../nbs/commands.ipynb #904d28c1
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps', 'load_best_model_at_end')
 GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
 
@@ -238,7 +247,7 @@ def opened(
     if m is None or not m.resumable:
         if m: log.info('the rows of %s were in memory: its model is asked as any other', name)
         return door({**_stand_in(name, settings), **settings})
-    asked = {k: v for k, v in m['given'].items() if evaluate or k not in EVALUATION} | dict(model_name=_weights(name, m), output_dir=name, backend='trl', progress='none') | dict(settings)
+    asked = {k: v for k, v in m.request(settings, strict=False).items() if k != 'report_to' and (evaluate or k not in EVALUATION)} | dict(model_name=_weights(name, m), output_dir=name, backend='trl', progress='none') | dict(settings)
     if not (Path(asked['model_name'])/'adapter_config.json').exists(): asked = {k: v for k, v in asked.items() if k != 'method' or v in ('full', 'osft')}
     if not evaluate and asked.get('task_type') not in ('text_classification', 'token_classification'): asked['max_samples'] = min(asked.get('max_samples') or 64, 64)
     try: return door(asked)
@@ -349,7 +358,7 @@ def evaluate(call: Call) -> Answer:
         found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings | dict(model_name=name)).evaluate(rows)
     return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]), dict(metrics=plain(found)))
 
-# %% ../nbs/commands.ipynb #34d6f43e
+# %% ../nbs/commands.ipynb #695268ee
 def asked_in(row: Mapping[str, Any]) -> tuple[Any, str | None]:
     "The question in a canonical row, and its right answer where it has one"
     if 'messages' in row: return row['messages'][:-1], str(row['messages'][-1].get('content') or '')
@@ -363,8 +372,9 @@ def _said(answer: Any) -> str: return answer if isinstance(answer, str) else str
 
 def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     "Questions of a run, their right answers, and where they come from"
-    held = _manifest(run)['given'].get('eval_dataset')
-    trainer = opened(run, dict(dataset_name=held, split=_manifest(run)['given'].get('eval_split') or 'train') if held else {})
+    asked = _manifest(run).request(strict=False)
+    held = asked.get('eval_dataset')
+    trainer = opened(run, dict(dataset_name=held, split=asked.get('eval_split') or 'train') if held else {})
     prepared = trainer.session.prepared
     pairs = [asked_in(prepared.encoding.canonical(r)) for r in prepared.source.head[:n]]
     right = [r for _, r in pairs if r is not None]
@@ -376,7 +386,7 @@ def compare(call: Call) -> Answer:
     settings, generation = _sorted_out(call)
     asked, n = settings.pop('prompts', None), settings.pop('n', 5)
     after = call.places[-1]
-    before = call.places[0] if len(call.places) == 2 else _manifest(after)['given']['model_name']
+    before = call.places[0] if len(call.places) == 2 else _manifest(after).request(strict=False)['model_name']
     right, source = None, ''
     if isinstance(asked, list): prompts = [str(p) for p in asked]
     elif asked: prompts = [r['prompt'] for r in questions(str(asked))][:n]
@@ -389,7 +399,7 @@ def compare(call: Call) -> Answer:
 def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, Any], generation: Mapping[str, Any]) -> list[str]:
     "The answers of one model; the base of a run is asked in the manner of the run"
     is_base = name != run and Path(run, 'run.json').exists() and not Path(name, 'run.json').exists()
-    if is_base: settings = {**{k: v for k, v in _manifest(run)['given'].items() if k in ('system_prompt', 'chat_template', 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
+    if is_base: settings = {**{k: v for k, v in _manifest(run).request(strict=False).items() if k in ('system_prompt', 'chat_template', 'dataset_name', 'task_type', 'data_format', 'column_mapping', 'split', 'subset')}, 'max_samples': 64, 'model_name': name, 'backend': 'trl', 'progress': 'none', **settings}
     trainer = door(settings) if is_base else opened(name, settings)
     return [str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)] if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq') else [str(a) for a in trainer.predict(prompts, **generation)]
 
