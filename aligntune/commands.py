@@ -15,10 +15,10 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'EVALUATION', 'GENERATION', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door', 'preview',
-           'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns', 'opened',
-           'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub',
-           'demo', 'doctor', 'recipes', 'bench']
+__all__ = ['log', 'EVALUATION', 'GENERATION', 'LEAST', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door',
+           'preview', 'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns',
+           'opened', 'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge',
+           'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f5b60f19
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def plan(call: Call) -> Answer:
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
-# %% ../nbs/commands.ipynb #dc18f8bf
+# %% ../nbs/commands.ipynb #f3716117
 def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer through the door that its algorithm has"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
@@ -88,7 +88,8 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
 def preview(call: Call) -> Answer:
     "Which tokens of the first rows are trained"
     config, settings = request(call)
-    n = settings.pop('n', 3)
+    n = _at_least(call, 'n', *LEAST['n']) if 'n' in settings else 3
+    settings.pop('n', None)
     trainer = door(settings, config)
     shown = trainer.preview(n)
     return Answer(f'{shown}\n\n{trainer.report}', dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
@@ -264,7 +265,7 @@ def _weights(folder: str, m: Any) -> str:
     log.info('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
     return str(points[-1])
 
-# %% ../nbs/commands.ipynb #4df37ed1
+# %% ../nbs/commands.ipynb #5130fdee
 def _stand_in(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     "A request whose one row says how the model is asked"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
@@ -285,7 +286,15 @@ def _labelled(kind: str, names: Mapping[int, str]) -> Any:
 
 def _sorted_out(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     "(settings of loading, settings of the generation)"
-    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: v for k, v in call.settings.items() if k in GENERATION}
+    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0))) for k in call.settings if k in GENERATION}
+
+LEAST = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
+
+def _at_least(call: Call, name: str, kind: type, least: int) -> Any:
+    "A number among the options of a command"
+    value = call.settings[name]
+    if isinstance(value, bool) or not isinstance(value, (int, kind)) or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
+    return value
 
 # %% ../nbs/commands.ipynb #6c5152d7
 ASKED = ('prompt', 'messages', 'question', 'instruction', 'text', 'input')
@@ -430,7 +439,7 @@ def export(call: Call) -> Answer:
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #cf15af9c
+# %% ../nbs/commands.ipynb #0e0f53d7
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -442,7 +451,9 @@ OF_DEMO = ('model_name', 'dataset_name', 'reward_functions', 'output_dir')   # w
 
 def demo(call: Call) -> Answer:
     "The demonstration"
-    from aligntune.core.spec import FIELDS
+    from aligntune.core.spec import FIELDS, names_for
+    known = {*names_for('grpo'), *names_for('sft'), 'folder'}
+    if (odd := next((k for k in call.settings if k not in known), None)): raise SpecError(f'unknown setting {odd!r}', where=f'argument {odd}', fix=did_you_mean(odd, known))
     names = {a: n for n in OF_DEMO for a in (n, *FIELDS[n].aliases)}
     if (own := next((k for k in call.settings if k in names), None)):
         raise SpecError(f'the demonstration makes its own {names[own]}', where=f'argument {own}', why='it teaches a tiny model a tiny task', fix='aligntune train for yours; here folder=..., algorithm=..., or a change to the last training, such as max_steps=40')
@@ -453,7 +464,7 @@ def demo(call: Call) -> Answer:
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
     from aligntune.core.status import doctor as examine
-    report = examine(**call.settings)
+    report = examine(**{k: str(v) if k == 'folder' else v for k, v in call.settings.items()})
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
 def recipes(call: Call) -> Answer:

@@ -11,8 +11,8 @@ from typing import Any
 from .secrets import Variable, mask
 
 # %% auto #0
-__all__ = ['LONGEST', 'quoted', 'AligntuneError', 'SpecError', 'DataError', 'UnsupportedError', 'MissingPackageError',
-           'ModelError', 'RewardError', 'RunError', 'GuardError', 'nearest', 'did_you_mean']
+__all__ = ['LONGEST', 'quoted', 'too_long_a_name', 'AligntuneError', 'SpecError', 'DataError', 'UnsupportedError',
+           'MissingPackageError', 'ModelError', 'RewardError', 'RunError', 'GuardError', 'nearest', 'did_you_mean']
 
 # %% ../../nbs/core/00_errors.ipynb #ffe2ad66
 LONGEST = 2000   # characters of each part of a message
@@ -25,6 +25,13 @@ def quoted(
     text = mask(str(value))
     if len(text) > LONGEST: text = f'{text[:LONGEST//2]} ... {len(text) - LONGEST:,} more characters ... {text[-LONGEST//2:]}'
     return _CONTROLS.sub(lambda m: repr(m[0])[1:-1], text)
+
+# %% ../../nbs/core/00_errors.ipynb #2cd72e41
+def too_long_a_name(
+    path: str  # of a file, or a name on the Hub
+) -> bool:
+    "Whether no file can have this name"
+    return len(path) > 4000 or any(len(part.encode(errors='replace')) > 255 for part in path.split('/'))
 
 # %% ../../nbs/core/00_errors.ipynb #ae41ea16
 class AligntuneError(Exception):

@@ -17,12 +17,12 @@ except ImportError: resource = None  # type: ignore[assignment]   # Windows has 
 __all__ = ['LONGEST_ROW', 'LARGEST_DOCUMENT', 'UNPACKED', 'UNPACKED_FLOOR', 'BLANK_LINES', 'COLUMNS', 'DEEPEST_ROW', 'SECONDS',
            'MEMORY', 'most_unpacked', 'nested_deeper', 'TooMuch', 'bounded', 'has_power']
 
-# %% ../../nbs/data/00a_limits.ipynb #f330b8b0
+# %% ../../nbs/data/00a_limits.ipynb #b03eef9b
 LONGEST_ROW = 10_000_000   # bytes of a row: a line, a cell, a text in a table
 LARGEST_DOCUMENT = 2**30   # bytes of a JSON document, which is read as a whole
-UNPACKED = 200   # times its size that a packed file may unpack to; text packs to a fifth, a twentieth where it repeats itself
-UNPACKED_FLOOR = 64*2**20   # bytes that every packed file may unpack to
-BLANK_LINES = 1_000_000   # one after the other
+UNPACKED = 100   # times its size that a packed file may unpack to; text packs to a fifth, a twentieth where it repeats itself
+UNPACKED_FLOOR = 16*2**20   # bytes that every packed file may unpack to
+BLANK_LINES = 100_000   # one after the other
 COLUMNS = 10_000   # of a table
 DEEPEST_ROW = 64   # levels of lists and objects in a row
 
@@ -43,8 +43,8 @@ def nested_deeper(
         if depth >= limit: return True
     return False
 
-# %% ../../nbs/data/00a_limits.ipynb #c6e482d3
-SECONDS, MEMORY = 10., 2*2**30   # for one rendering of a conversation, which takes a millisecond
+# %% ../../nbs/data/00a_limits.ipynb #f169a084
+SECONDS, MEMORY = 3., 2*2**30   # for one rendering of a conversation, which takes a millisecond
 
 class TooMuch(Exception):
     "A block of code went beyond its limit"

@@ -387,7 +387,7 @@ def cache_folder(cache_dir: str | None = None) -> Path:
     "Where encoded rows are kept"
     return Path(cache_dir or os.environ.get('ALIGNTUNE_CACHE') or '~/.cache/aligntune').expanduser()/'data'
 
-# %% ../../nbs/data/05_prepare.ipynb #ea137d05
+# %% ../../nbs/data/05_prepare.ipynb #7940db35
 def encode_rows(
     rows: Dataset,  # canonical rows, with their numbers in _row
     encoding: Encode,  # what turns them into tokens
@@ -397,7 +397,8 @@ def encode_rows(
 ) -> Dataset:
     "All rows with their tokens and counts, from the cache where they are there"
     folder = cache_folder(cache_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    try: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise SpecError(f'the folder {folder} cannot be made', where='argument cache_dir' if cache_dir else 'ALIGNTUNE_CACHE', why=e.strerror or str(e), fix='another folder for prepared data') from None
     shown = datasets.are_progress_bars_disabled()
     if not shown: datasets.disable_progress_bars()
     columns = features_of(encoding.settings.kind)

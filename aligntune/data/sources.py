@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #3f9bd9ef
-from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
+# %% ../../nbs/data/00_sources.ipynb #1cb171ea
+from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest, too_long_a_name
 from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
 from .limits import BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, most_unpacked, nested_deeper
 
@@ -223,7 +223,7 @@ def _read_txt(path: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]
             if not held: start = no
             held.append(text)
 
-# %% ../../nbs/data/00_sources.ipynb #83817bd2
+# %% ../../nbs/data/00_sources.ipynb #f816c672
 _BROKEN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError, NotImplementedError)   # what readers raise over a file that lies
 
 def _said(e: BaseException) -> str: return (str(e).strip() or type(e).__name__).splitlines()[0]
@@ -231,9 +231,10 @@ def _said(e: BaseException) -> str: return (str(e).strip() or type(e).__name__).
 def _no_bomb(path: str) -> None:
     "Refuse a Parquet file in which few bytes stand for very many: a text is held once, and named a billion times"
     if (size := os.path.getsize(path)) > 2**26: return
-    file, most, total = pq.ParquetFile(path), most_unpacked(size)*4, 0
+    file, most, total = pq.ParquetFile(path), max(4*most_unpacked(size), 2**30), 0   # a column may hold one text throughout
     once = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
-    for batch in pq.ParquetFile(path, read_dictionary=once).iter_batches(1000):
+    at_once = 1000 if any(pa.types.is_nested(f.type) for f in file.schema_arrow) else 65536   # texts inside of lists cannot be held once
+    for batch in pq.ParquetFile(path, read_dictionary=once).iter_batches(at_once):
         for c in batch.columns:
             held = pa.types.is_dictionary(c.type)
             total += (pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() or 0) if held else c.nbytes
@@ -247,7 +248,10 @@ def _whole(table: pa.Table, path: str) -> pa.Table:
 
 def _read_parquet(path: str) -> pa.Table:
     "A Parquet file as a table"
-    try: _no_bomb(path); return _whole(pq.read_table(path), path)
+    try:
+        _header(pq.read_schema(path).names, path)
+        _no_bomb(path)
+        return _whole(pq.read_table(path), path)
     except AligntuneError: raise
     except _BROKEN as e: raise DataError(f'{path} is not a whole Parquet file', where=path, why=_said(e), fix='copy or download it again') from e
 
@@ -762,11 +766,10 @@ def hub_refusal(
                      why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}',
                      fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
 
-# %% ../../nbs/data/00_sources.ipynb #8ecd284f
+# %% ../../nbs/data/00_sources.ipynb #bfe992ff
 def _similar(path: str) -> str:
     "A hint at files beside `path` whose names are like it"
     folder = os.path.dirname(os.path.expanduser(path)) or '.'
-    if len(path) > 255: return ''   # no file has such a name
     names = os.listdir(folder) if os.path.isdir(folder) else []
     near = [n for n in nearest(os.path.basename(path), names, 3) if n[:1] != '.' and SequenceMatcher(None, n, os.path.basename(path)).ratio() > .75]
     return f'; did you mean {", ".join(os.path.join(os.path.dirname(path), n) for n in near)}?' if near else ''
@@ -925,8 +928,8 @@ class Source:
 
     def __str__(self): return self.origin
 
-# %% ../../nbs/data/00_sources.ipynb #f7ad7446
-def _with_numbers(rows: Any) -> Dataset | IterableDataset:
+# %% ../../nbs/data/00_sources.ipynb #18092e02
+def _with_numbers(rows: Any, name: str) -> Dataset | IterableDataset:
     "The rows of a data set with their numbers, apart from any file of its own on the disk"
     if isinstance(rows, IterableDataset):
         features = Features({**rows.features, '_row': Value('int64')}) if rows.features else None
@@ -935,12 +938,13 @@ def _with_numbers(rows: Any) -> Dataset | IterableDataset:
     table = rows.data.table if rows._indices is None else rows.with_format('arrow')[:]
     table = table.drop_columns('_row') if '_row' in table.column_names else table
     features = Features({c: f for c, f in rows.features.items() if c != '_row'} | {'_row': Value('int64')})
+    _no_giants(table, name)
     table = table.append_column('_row', pa.array(range(len(table)), pa.int64()))
     return Dataset(table, info=DatasetInfo(features=features), fingerprint=datasets.fingerprint.Hasher.hash([rows._fingerprint, '_row']))
 
 def _with_number(row: dict, i: int) -> dict: return {**row, '_row': i}
 
-# %% ../../nbs/data/00_sources.ipynb #2ae31673
+# %% ../../nbs/data/00_sources.ipynb #92b6f72e
 _HUB_NAME = r'(hf://datasets/)?[\w.-]+(/[\w.-]+)?(@[\w./-]+)?'
 
 def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_dir: str | None, revision: str
@@ -952,6 +956,8 @@ def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_d
         return _open_object(dataset, wanted, None)
     if not dataset.strip(): raise DataError('the name of the data set is empty', where='argument dataset_name', fix='a path, a name on the Hub, or an object')
     path = os.path.expanduser(dataset)
+    if too_long_a_name(path):
+        raise DataError(f'there is no file or folder {dataset}', where='argument dataset_name', why='no file has so long a name', fix='mend the path')
     if os.path.lexists(path) or glob.glob(path):
         wins = ', which wins over a hub name' if re.fullmatch(r'[\w-]+(/[\w.-]+)?', dataset) and os.path.isdir(path) else ''
         return _open_local(dataset, wanted, sample_by, streaming, wins)
@@ -960,7 +966,7 @@ def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_d
                 where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
     return _open_hub(dataset, wanted, streaming, cache_dir, revision)
 
-# %% ../../nbs/data/00_sources.ipynb #4bb103d2
+# %% ../../nbs/data/00_sources.ipynb #940b293d
 def read(
     dataset: Any,  # a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts
     *,
@@ -989,7 +995,7 @@ def read(
     make = partial(_items_of, found.make) if found.make else None
     rows: Any
     dropped: list[Fault] = []
-    if make is None: rows = _with_numbers(found.rows)
+    if make is None: rows = _with_numbers(found.rows, found.name)
     elif streaming: rows = _streamed(make, found.name, on_bad)
     else: rows, dropped = _collect(make(), found.name, on_bad, None if shuffle or percent or found.part else max_samples)
     rows = _sampled(_sliced(rows, found.part), percent, max_samples, shuffle, seed)
