@@ -15,7 +15,7 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'EVALUATION', 'GENERATION', 'LEAST', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door',
+__all__ = ['log', 'LEAST', 'EVALUATION', 'GENERATION', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request', 'plan', 'door',
            'preview', 'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns',
            'opened', 'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge',
            'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
@@ -76,7 +76,7 @@ def plan(call: Call) -> Answer:
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
-# %% ../nbs/commands.ipynb #f3716117
+# %% ../nbs/commands.ipynb #c541a44d
 def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer through the door that its algorithm has"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
@@ -84,6 +84,14 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     algorithm = TrainSpec.parse(config, **settings).algo.algorithm
     create: Callable[..., Any] = create_rl_trainer if algorithm in RL_DOOR else create_sft_trainer
     return create(config=config, **settings) if config else create(**settings)
+
+LEAST = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
+
+def _at_least(call: Call, name: str, kind: type, least: int) -> Any:
+    "A number among the options of a command"
+    value = call.settings[name]
+    if isinstance(value, bool) or not isinstance(value, (int, kind)) or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
+    return value
 
 def preview(call: Call) -> Answer:
     "Which tokens of the first rows are trained"
@@ -265,7 +273,7 @@ def _weights(folder: str, m: Any) -> str:
     log.info('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
     return str(points[-1])
 
-# %% ../nbs/commands.ipynb #5130fdee
+# %% ../nbs/commands.ipynb #529eeb83
 def _stand_in(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     "A request whose one row says how the model is asked"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
@@ -287,14 +295,6 @@ def _labelled(kind: str, names: Mapping[int, str]) -> Any:
 def _sorted_out(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     "(settings of loading, settings of the generation)"
     return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0))) for k in call.settings if k in GENERATION}
-
-LEAST = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
-
-def _at_least(call: Call, name: str, kind: type, least: int) -> Any:
-    "A number among the options of a command"
-    value = call.settings[name]
-    if isinstance(value, bool) or not isinstance(value, (int, kind)) or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
-    return value
 
 # %% ../nbs/commands.ipynb #6c5152d7
 ASKED = ('prompt', 'messages', 'question', 'instruction', 'text', 'input')
