@@ -76,7 +76,7 @@ def plan(call: Call) -> Answer:
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
-# %% ../nbs/commands.ipynb #c541a44d
+# %% ../nbs/commands.ipynb #a3d688ca
 def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer through the door that its algorithm has"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
@@ -85,9 +85,9 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     create: Callable[..., Any] = create_rl_trainer if algorithm in RL_DOOR else create_sft_trainer
     return create(config=config, **settings) if config else create(**settings)
 
-LEAST = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
+LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
 
-def _at_least(call: Call, name: str, kind: type, least: int) -> Any:
+def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
     "A number among the options of a command"
     value = call.settings[name]
     if isinstance(value, bool) or not isinstance(value, (int, kind)) or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
@@ -273,7 +273,7 @@ def _weights(folder: str, m: Any) -> str:
     log.info('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
     return str(points[-1])
 
-# %% ../nbs/commands.ipynb #529eeb83
+# %% ../nbs/commands.ipynb #1a0046ab
 def _stand_in(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     "A request whose one row says how the model is asked"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
@@ -294,7 +294,7 @@ def _labelled(kind: str, names: Mapping[int, str]) -> Any:
 
 def _sorted_out(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     "(settings of loading, settings of the generation)"
-    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0))) for k in call.settings if k in GENERATION}
+    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0.))) for k in call.settings if k in GENERATION}
 
 # %% ../nbs/commands.ipynb #6c5152d7
 ASKED = ('prompt', 'messages', 'question', 'instruction', 'text', 'input')
@@ -439,7 +439,7 @@ def export(call: Call) -> Answer:
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #0e0f53d7
+# %% ../nbs/commands.ipynb #98a9bb88
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -464,7 +464,8 @@ def demo(call: Call) -> Answer:
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
     from aligntune.core.status import doctor as examine
-    report = examine(**{k: str(v) if k == 'folder' else v for k, v in call.settings.items()})
+    settings: dict[str, Any] = {k: str(v) if k == 'folder' else v for k, v in call.settings.items()}
+    report = examine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
 def recipes(call: Call) -> Answer:

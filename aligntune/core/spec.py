@@ -339,7 +339,7 @@ def _put(given: dict, name: str, value: Any, where: str, again: bool = False) ->
         raise SpecError(f'{name} is given twice: {_short(given[name][0])} and {_short(value)}', where=f'{given[name][1]}; {where}', fix='keep one of them')
     given[name] = (value, where)
 
-# %% ../../nbs/core/02_spec.ipynb #0b6c63f1
+# %% ../../nbs/core/02_spec.ipynb #cb78502d
 _CONFIGS = dict(sft='sft', osft='sft', dpo='dpo', reward_model='reward', ppo='', **{a: 'grpo' for a in GROUPED})
 
 def _parsed(package: str, file: str) -> Any:
@@ -351,8 +351,8 @@ def _parsed(package: str, file: str) -> Any:
 def _annotated(tree: Any) -> dict[str, str]:
     "The fields of the config classes in a source file, with their annotations"
     classes = [o for o in tree.body if isinstance(o, ast.ClassDef) and o.name.endswith(('Config', 'TrainingArguments'))] if tree else []
-    fields = [n for c in classes for n in c.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-    return {n.target.id: ast.unparse(n.annotation) for n in fields if not n.target.id.startswith('_')}
+    fields = [(n.target.id, n.annotation) for c in classes for n in c.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    return {name: ast.unparse(kind) for name, kind in fields if not name.startswith('_')}
 
 @functools.cache
 def _config_types(algorithm: str) -> dict[str, str]:
