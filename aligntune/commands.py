@@ -76,7 +76,7 @@ def plan(call: Call) -> Answer:
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
-# %% ../nbs/commands.ipynb #a3d688ca
+# %% ../nbs/commands.ipynb #47031d86
 def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer through the door that its algorithm has"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
@@ -89,8 +89,9 @@ LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(
 
 def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
     "A number among the options of a command"
-    value = call.settings[name]
-    if isinstance(value, bool) or not isinstance(value, (int, kind)) or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
+    value: Any = call.settings[name]
+    number = isinstance(value, int) and not isinstance(value, bool) or kind is float and isinstance(value, float)
+    if not number or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
     return value
 
 def preview(call: Call) -> Answer:

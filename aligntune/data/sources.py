@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #1cb171ea
+# %% ../../nbs/data/00_sources.ipynb #36b2deab
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest, too_long_a_name
 from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
-from .limits import BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, most_unpacked, nested_deeper
+from .limits import BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, UNPACKED, UNPACKED_FLOOR, most_unpacked, nested_deeper
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -61,16 +61,18 @@ def refusal(
     return DataError(f"{name}: {len(faults):,}{of} rows can't be used", where='\n         '.join(lines+more),
                      fix=(first.fix + '; ' if first.fix else '') + "mend the rows, or on_bad='drop' to leave them out, counted")
 
-# %% ../../nbs/data/00_sources.ipynb #3760d46d
+# %% ../../nbs/data/00_sources.ipynb #9a31afd2
 _GZIP, _ZSTD = b'\x1f\x8b', b'\x28\xb5\x2f\xfd'
 
 def _stream(path: str) -> Any:
     "The bytes of a file, unpacked"
     raw = open(path, 'rb')
     magic = raw.peek(4)[:4]
-    if magic[:2] == _GZIP: return gzip.GzipFile(fileobj=raw)
-    if magic == _ZSTD: return io.BufferedReader(pa.CompressedInputStream(raw, 'zstd'))
-    return raw
+    out: Any = raw
+    if magic[:2] == _GZIP: out = gzip.GzipFile(fileobj=raw)
+    if magic == _ZSTD: out = io.BufferedReader(pa.CompressedInputStream(raw, 'zstd'))
+    if out is not raw: out.packed = raw
+    return out
 
 def _text(raw: bytes) -> str:
     "The text of one line, or a ValueError that says which byte is wrong"
@@ -80,20 +82,20 @@ def _text(raw: bytes) -> str:
 
 _BYTES_FIX = 'save the file as UTF-8 (iconv -f latin-1 -t utf-8, or tr -d "\\000" for NUL bytes)'
 
-# %% ../../nbs/data/00_sources.ipynb #7783052b
+# %% ../../nbs/data/00_sources.ipynb #86b3c84d
 def _raw_lines(stream: Any, path: str, longest: int) -> Iterator[tuple[bytes, bool]]:
     "Each line of a file, and whether it is longer than `longest`: then the start of it"
-    packed = not isinstance(getattr(stream, 'raw', None), io.FileIO)
-    most, total, blank, no = most_unpacked(os.path.getsize(path)), 0, 0, 0
+    packed, total, blank, no = getattr(stream, 'packed', None), 0, 0, 0
+    too_much = lambda: packed and total > UNPACKED_FLOOR and total > most_unpacked(packed.tell())   # of what was read so far
     while raw := stream.readline(longest + 1):
         no, total, blank = no + 1, total + len(raw), blank + 1 if raw.isspace() else 0
         if blank > BLANK_LINES: raise DataError(f'{path} holds more than {BLANK_LINES:,} blank lines after each other', where=f'{path} line {no}', fix='write the rows without them')
-        if packed and total > most: raise DataError(f'{path} unpacks to more than {most:,} bytes', where=f'{path} line {no}', why='no text packs that well', fix='unpack it by hand, and see what it is')
+        if too_much(): raise DataError(f'{path} unpacks to more than {UNPACKED} times its size', where=f'{path} line {no}', why='no text packs that well', fix='unpack it by hand, and see what it is')
         over = len(raw) > longest and raw[-1:] != b'\n'
         yield raw, over
         while over and (rest := stream.readline(2**20)):
             total += len(rest)
-            if rest[-1:] == b'\n' or packed and total > most: break
+            if rest[-1:] == b'\n' or too_much(): break
 
 def _lines(path: str, longest: int = LONGEST_ROW) -> Iterator[tuple[int, str | Fault]]:
     "Each line of a text file with its number, counted from 1"
