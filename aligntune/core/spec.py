@@ -367,7 +367,7 @@ def config_fields(
     "Fields of the TRL config behind `algorithm`, without importing TRL"
     return frozenset(_config_types(algorithm))
 
-# %% ../../nbs/core/02_spec.ipynb #283a0afc
+# %% ../../nbs/core/02_spec.ipynb #7e2bc110
 _ENUMS = dict(torch_compile_backend=('accelerate', 'utils/dataclasses.py', 'DynamoBackend'))   # looked up when the model is wrapped
 _TYPES = dict(bool=bool, int=int, float=float, str=str, dict=dict, list=list)
 
@@ -376,6 +376,7 @@ def _checked(name: str, value: Any, where: str, algorithm: str) -> Any:
     words = re.sub(r'\[[^|]*\]', '', _config_types(algorithm)[name]).replace(' ', '').split('|')
     kinds = [_TYPES[w] for w in words if w in _TYPES]
     if value is None or len(kinds) < len([w for w in words if w != 'None']): return value
+    if isinstance(value, bool) and str in kinds: return value   # fsdp: true; annotated as a text, and read as a switch
     for kind in sorted(kinds, key=lambda k: k is str):
         try: out = _convert(value, kind)
         except ValueError: continue
