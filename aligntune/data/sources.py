@@ -19,16 +19,18 @@ __all__ = ['log', 'Items', 'ENDINGS', 'DELIMITERS', 'SPLIT_KINDS', 'Fault', 'ref
            'split_words', 'split_role', 'pick_split', 'split_of', 'splits_of', 'subsets_of', 'pick_subset',
            'hub_refusal', 'renames', 'Source', 'read', 'split_rows', 'read_pair']
 
-# %% ../../nbs/data/00_sources.ipynb #1e853423
+# %% ../../nbs/data/00_sources.ipynb #9ebf5356
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset, Value
 from datasets.iterable_dataset import ExamplesIterable
 
-# %% ../../nbs/data/00_sources.ipynb #f78b5f3e
-from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest
+# %% ../../nbs/data/00_sources.ipynb #36b2deab
+from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest, too_long_a_name
 from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
+from .limits import BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, UNPACKED, UNPACKED_FLOOR, most_unpacked, nested_deeper
 
 # %% ../../nbs/data/00_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
@@ -59,16 +61,18 @@ def refusal(
     return DataError(f"{name}: {len(faults):,}{of} rows can't be used", where='\n         '.join(lines+more),
                      fix=(first.fix + '; ' if first.fix else '') + "mend the rows, or on_bad='drop' to leave them out, counted")
 
-# %% ../../nbs/data/00_sources.ipynb #3760d46d
+# %% ../../nbs/data/00_sources.ipynb #9a31afd2
 _GZIP, _ZSTD = b'\x1f\x8b', b'\x28\xb5\x2f\xfd'
 
 def _stream(path: str) -> Any:
     "The bytes of a file, unpacked"
     raw = open(path, 'rb')
     magic = raw.peek(4)[:4]
-    if magic[:2] == _GZIP: return gzip.GzipFile(fileobj=raw)
-    if magic == _ZSTD: return io.BufferedReader(pa.CompressedInputStream(raw, 'zstd'))
-    return raw
+    out: Any = raw
+    if magic[:2] == _GZIP: out = gzip.GzipFile(fileobj=raw)
+    if magic == _ZSTD: out = io.BufferedReader(pa.CompressedInputStream(raw, 'zstd'))
+    if out is not raw: out.packed = raw
+    return out
 
 def _text(raw: bytes) -> str:
     "The text of one line, or a ValueError that says which byte is wrong"
@@ -78,14 +82,29 @@ def _text(raw: bytes) -> str:
 
 _BYTES_FIX = 'save the file as UTF-8 (iconv -f latin-1 -t utf-8, or tr -d "\\000" for NUL bytes)'
 
-# %% ../../nbs/data/00_sources.ipynb #007491fa
-def _lines(path: str) -> Iterator[tuple[int, str | Fault]]:
+# %% ../../nbs/data/00_sources.ipynb #86b3c84d
+def _raw_lines(stream: Any, path: str, longest: int) -> Iterator[tuple[bytes, bool]]:
+    "Each line of a file, and whether it is longer than `longest`: then the start of it"
+    packed, total, blank, no = getattr(stream, 'packed', None), 0, 0, 0
+    too_much = lambda: packed and total > UNPACKED_FLOOR and total > most_unpacked(packed.tell())   # of what was read so far
+    while raw := stream.readline(longest + 1):
+        no, total, blank = no + 1, total + len(raw), blank + 1 if raw.isspace() else 0
+        if blank > BLANK_LINES: raise DataError(f'{path} holds more than {BLANK_LINES:,} blank lines after each other', where=f'{path} line {no}', fix='write the rows without them')
+        if too_much(): raise DataError(f'{path} unpacks to more than {UNPACKED} times its size', where=f'{path} line {no}', why='no text packs that well', fix='unpack it by hand, and see what it is')
+        over = len(raw) > longest and raw[-1:] != b'\n'
+        yield raw, over
+        while over and (rest := stream.readline(2**20)):
+            total += len(rest)
+            if rest[-1:] == b'\n' or too_much(): break
+
+def _lines(path: str, longest: int = LONGEST_ROW) -> Iterator[tuple[int, str | Fault]]:
     "Each line of a text file with its number, counted from 1"
     with _stream(path) as stream:
         no = 0
         try:
-            for no, raw in enumerate(stream, 1):
+            for no, (raw, over) in enumerate(_raw_lines(stream, path, longest), 1):
                 if no == 1: raw = raw.removeprefix(b'\xef\xbb\xbf')
+                if over: yield no, Fault(-1, f'the line is longer than {longest:,} bytes', f'{path} line {no}', 'split it into several rows; a JSON document is named .json'); continue
                 try: yield no, _text(raw.rstrip(b'\r\n')) + ('' if raw.endswith(b'\n') else _CUT)
                 except ValueError as e: yield no, Fault(-1, str(e), f'{path} line {no}', _BYTES_FIX)
         except (EOFError, OSError, zlib.error) as e:
@@ -94,7 +113,7 @@ def _lines(path: str) -> Iterator[tuple[int, str | Fault]]:
 
 _CUT = '\x00'   # marks the last line of a file that has no line end; no other line can hold a NUL
 
-# %% ../../nbs/data/00_sources.ipynb #1527b758
+# %% ../../nbs/data/00_sources.ipynb #b359ae4e
 def _constant(name: str) -> Any: raise ValueError(f'{name} is not a JSON value')
 
 def _object(pairs: list[tuple[str, Any]]) -> dict:
@@ -107,9 +126,13 @@ _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 def _json(text: str) -> Any:
     "The value of a JSON text, strictly"
-    value = _decoder.decode(text)
+    try: value = _decoder.decode(text)
+    except RecursionError: raise ValueError(_DEEP) from None
+    if text.count('[') + text.count('{') > DEEPEST_ROW and nested_deeper(value, DEEPEST_ROW + 3): raise ValueError(_DEEP)   # a document holds rows in a list
     if '\\ud' in text or '\\uD' in text: json.dumps(value, ensure_ascii=False).encode()   # half a surrogate pair is no character
     return value
+
+_DEEP = f'nested more than {DEEPEST_ROW} levels deep'
 
 # %% ../../nbs/data/00_sources.ipynb #70bff154
 def _why(e: ValueError) -> str:
@@ -134,13 +157,14 @@ def _read_jsonl(path: str) -> Iterator[tuple[str, dict | Fault]]:
         good += isinstance(row, dict)
         yield f'{path} line {no}', row
 
-# %% ../../nbs/data/00_sources.ipynb #d132201f
+# %% ../../nbs/data/00_sources.ipynb #55138c6e
 _WRAPPERS = ('data', 'rows', 'examples', 'instances', 'items', 'records')
 
 def _document(path: str) -> Any:
     "The value of a file that is one JSON document"
     lines = []
-    for _, text in _lines(path):
+    if (size := os.path.getsize(path)) > LARGEST_DOCUMENT: raise DataError(f'{path} is too large for one JSON document: {size:,} bytes', where=path, fix='write JSON lines, one object a line, and name the file .jsonl')
+    for _, text in _lines(path, LARGEST_DOCUMENT):
         if isinstance(text, Fault): raise refusal([text], path)
         lines.append(text)
     try: return _json('\n'.join(lines).rstrip(_CUT))
@@ -157,7 +181,7 @@ def _read_json(path: str) -> Iterator[tuple[str, dict | Fault]]:
     for i, row in enumerate(value):
         yield f'{path} item {i}', row if isinstance(row, dict) else Fault(-1, f'the item is {_kind(row)}, not an object', fix='write {"column": value, ...}')
 
-# %% ../../nbs/data/00_sources.ipynb #85db3e50
+# %% ../../nbs/data/00_sources.ipynb #7a5039aa
 def _plain(path: str) -> Iterator[str]:
     "The lines of a text file that must all be sound"
     for _, text in _lines(path):
@@ -173,7 +197,7 @@ def _header(names: list[str], path: str) -> list[str]:
 
 def _read_csv(path: str, delimiter: str = ',') -> Iterator[tuple[str, dict | Fault]]:
     "The rows of a table with a header"
-    csv.field_size_limit(2**31 - 1)   # Python stops at cells of 131,072 characters otherwise
+    csv.field_size_limit(LONGEST_ROW)   # Python stops at cells of 131,072 characters otherwise
     reader = csv.reader(_plain(path), delimiter=delimiter, strict=True)
     try:
         names = _header(next(reader, []), path)
@@ -183,6 +207,7 @@ def _read_csv(path: str, delimiter: str = ',') -> Iterator[tuple[str, dict | Fau
                     fix='put cells that hold the delimiter or a line end in double quotes')
             yield f'{path} line {reader.line_num}', row
     except csv.Error as e:
+        if 'field limit' in str(e): raise DataError(f'{path}: a cell is longer than {LONGEST_ROW:,} characters', where=f'{path} line {reader.line_num}', fix='close the quotes, or split the cell into several rows') from None
         raise DataError(f'{path}: broken quotes: {e}', where=f'{path} line {reader.line_num}', fix='write a quote inside a cell twice: "say ""hi"""') from None
 
 # %% ../../nbs/data/00_sources.ipynb #babd5404
@@ -200,38 +225,65 @@ def _read_txt(path: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]
             if not held: start = no
             held.append(text)
 
-# %% ../../nbs/data/00_sources.ipynb #c34a1aa9
+# %% ../../nbs/data/00_sources.ipynb #f816c672
+_BROKEN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError, NotImplementedError)   # what readers raise over a file that lies
+
+def _said(e: BaseException) -> str: return (str(e).strip() or type(e).__name__).splitlines()[0]
+
+def _no_bomb(path: str) -> None:
+    "Refuse a Parquet file in which few bytes stand for very many: a text is held once, and named a billion times"
+    if (size := os.path.getsize(path)) > 2**26: return
+    file, most, total = pq.ParquetFile(path), max(4*most_unpacked(size), 2**30), 0   # a column may hold one text throughout
+    once = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
+    at_once = 1000 if any(pa.types.is_nested(f.type) for f in file.schema_arrow) else 65536   # texts inside of lists cannot be held once
+    for batch in pq.ParquetFile(path, read_dictionary=once).iter_batches(at_once):
+        for c in batch.columns:
+            held = pa.types.is_dictionary(c.type)
+            total += (pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() or 0) if held else c.nbytes
+        if total > most: raise DataError(f'{path} unpacks to more than {most:,} bytes', where=path, why='no data packs that well', fix='look at what it is')
+
+def _whole(table: pa.Table, path: str) -> pa.Table:
+    "A table whose every value is what it says, with each column once"
+    table.validate(full=True)
+    _header(table.column_names, path)
+    return table
+
 def _read_parquet(path: str) -> pa.Table:
     "A Parquet file as a table"
-    try: return pq.read_table(path)
-    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Parquet file',
-            where=path, why=str(e).splitlines()[0], fix='copy or download it again') from e
+    try:
+        _header(pq.read_schema(path).names, path)
+        _no_bomb(path)
+        return _whole(pq.read_table(path), path)
+    except AligntuneError: raise
+    except _BROKEN as e: raise DataError(f'{path} is not a whole Parquet file', where=path, why=_said(e), fix='copy or download it again') from e
 
 def _read_arrow(path: str) -> pa.Table:
     "An Arrow file, in either of its two layouts, mapped into memory"
-    mapped = pa.memory_map(path)
-    try: return (pa.ipc.open_file if mapped.read(6) == b'ARROW1' and mapped.seek(0) == 0 else pa.ipc.open_stream)(_rewound(mapped)).read_all()
-    except (pa.ArrowException, OSError) as e: raise DataError(f'{path} is not a whole Arrow file',
-            where=path, why=str(e).splitlines()[0], fix='copy or write it again') from e
+    try:
+        mapped = pa.memory_map(path)
+        read = pa.ipc.open_file if mapped.read(6) == b'ARROW1' and mapped.seek(0) == 0 else pa.ipc.open_stream
+        return _whole(read(_rewound(mapped)).read_all(), path)
+    except AligntuneError: raise
+    except _BROKEN as e: raise DataError(f'{path} is not a whole Arrow file', where=path, why=_said(e), fix='copy or write it again') from e
 
 def _rewound(f: Any) -> Any:
     f.seek(0)
     return f
 
-# %% ../../nbs/data/00_sources.ipynb #3b70f8a8
+# %% ../../nbs/data/00_sources.ipynb #26904ed7
 ENDINGS = {'.jsonl': 'jsonl', '.ndjson': 'jsonl', '.json': 'json', '.csv': 'csv', '.tsv': 'tsv', '.tab': 'tsv',
            '.parquet': 'parquet', '.arrow': 'arrow', '.feather': 'arrow', '.txt': 'txt', '.text': 'txt'}
 DELIMITERS = {'csv': ',', 'tsv': '\t', 'csv with semicolons': ';'}
 _PACKED = ('.gz', '.zst')
 _MAGIC = {b'PAR1': 'parquet', b'ARRO': 'arrow', b'\xff\xff\xff\xff': 'arrow'}
-_STRANGE = {b'PK\x03\x04': 'a zip archive or an Excel file', b'%PDF': 'a PDF', b'SQLi': 'an SQLite database', b'\x80\x04\x95': 'a pickle', b'\xff\xfe': 'UTF-16 text', b'\xfe\xff': 'UTF-16 text'}
+_STRANGE = {b'PK\x03\x04': 'a zip archive or an Excel file', b'%PDF': 'a PDF', b'BZh': 'packed by bzip2', b'\xfd7zXZ': 'packed by xz', b'7z\xbc\xaf': 'a 7z archive', b'SQLi': 'an SQLite database', b'\x80\x04\x95': 'a pickle', b'\xff\xfe': 'UTF-16 text', b'\xfe\xff': 'UTF-16 text'}
 
 def named_kind(path: str) -> str | None:
     "What the name of a file says it is"
     p = Path(path)
     return ENDINGS.get((p.with_suffix('') if p.suffix.lower() in _PACKED else p).suffix.lower())
 
-# %% ../../nbs/data/00_sources.ipynb #27f503d8
+# %% ../../nbs/data/00_sources.ipynb #270d03c8
 def _first(path: str) -> tuple[bytes, str, bool]:
     "The first bytes of a file, its first line that isn't blank, and whether more lines follow"
     with _stream(path) as s:
@@ -243,7 +295,7 @@ def _first(path: str) -> tuple[bytes, str, bool]:
 
 def _is_object(text: str) -> bool:
     try: return isinstance(json.loads(text.rstrip(_CUT)), dict)
-    except ValueError: return False
+    except (ValueError, RecursionError): return False
 
 def kind_of_file(path: str) -> str:
     "What a file is, by its content where that is certain and else by its name"
@@ -320,7 +372,7 @@ def _checked(items: Items, kinds: _Kinds) -> Iterator[dict | Fault]:
             row = Fault(row['_row'], what, where, 'write every value of a column in the same way')
         yield row
 
-# %% ../../nbs/data/00_sources.ipynb #c628a907
+# %% ../../nbs/data/00_sources.ipynb #519f6aaa
 def _array(values: list, kind: str | None, type: pa.DataType | None = None) -> pa.Array:
     "One column of a batch of rows"
     if kind in _NESTED:
@@ -332,7 +384,7 @@ def _batch(rows: list[dict], kinds: dict[str, str], name: str) -> dict[str, pa.A
     "A batch of rows as columns; a key that a row lacks is a missing value"
     columns = dict.fromkeys(c for r in rows for c in r)
     try: return {c: _array([r.get(c) for r in rows], kinds.get(c)) for c in columns}
-    except (ValueError, TypeError, OverflowError, pa.ArrowException) as e:
+    except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException) as e:
         if len(rows) > 1:
             for r in rows: _batch([r], kinds, name)
         raise DataError(f'{name}: a value that no table can hold',
@@ -345,7 +397,7 @@ def _column(parts: list[pa.Array | int], kind: str | None) -> pa.ChunkedArray:
     widest = max((a.type for a in arrays), key=lambda t: order.index(str(t)) if str(t) in order else len(order))
     return pa.chunked_array([a if a.type == widest else _array(a.to_pylist(), kind, widest) for a in arrays], widest)
 
-# %% ../../nbs/data/00_sources.ipynb #b4a68b10
+# %% ../../nbs/data/00_sources.ipynb #200e2fec
 def _collect(
     items: Items,  # numbered rows and faults
     name: str,  # what the user calls the data
@@ -363,6 +415,7 @@ def _collect(
         arrays = _batch(batch, kinds.of, name)
         for c in arrays:
             if c not in columns: columns[c] = [n] if n else []
+        if len(columns) > COLUMNS: raise DataError(f'{name} has more than {COLUMNS:,} columns', where=name, why='each key of a row is a column', fix='give all rows the same few keys')
         for c, parts in columns.items(): parts.append(arrays.get(c, len(batch)))
         n += len(batch)
     if on_bad == 'error' and (bad := [f for f in faults if not f.asked]): raise refusal(bad, name, n + len(faults))
@@ -370,7 +423,25 @@ def _collect(
             where=faults[0].where if faults else name, fix='give data with at least one row')
     order = [c for c in columns if c != '_row'] + ['_row']
     table = pa.table({c: _column(columns[c], kinds.of.get(c)) for c in order})
+    _no_giants(table, name)
     return Dataset(table, fingerprint=_fingerprint(table)), faults
+
+def _longest(column: Any) -> int:
+    "Bytes of the longest text in a column, at any depth"
+    t = column.type
+    if isinstance(t, pa.BaseExtensionType): return max((_longest(c.storage) for c in column.chunks), default=0)
+    if pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_binary(t) or pa.types.is_large_binary(t): return pc.max(pc.binary_length(column)).as_py() or 0
+    if pa.types.is_list(t) or pa.types.is_large_list(t): return _longest(pc.list_flatten(column))
+    if pa.types.is_struct(t): return max((_longest(pc.struct_field(column, i)) for i in range(t.num_fields)), default=0)
+    return 0
+
+def _no_giants(table: pa.Table, name: str) -> None:
+    "Refuse a table with a text that no model reads"
+    for c in table.column_names:
+        if _longest(table[c]) <= LONGEST_ROW: continue
+        flat = pa.types.is_string(table[c].type) or pa.types.is_large_string(table[c].type)
+        row = f' row {pc.index(pc.greater(pc.binary_length(table[c]), LONGEST_ROW), True).as_py()}' if flat else ''
+        raise DataError(f'{name}: a text in {c!r} is longer than {LONGEST_ROW:,} bytes', where=f'{name}{row}', why='it would take gigabytes as tokens', fix='split it into several rows')
 
 def _fingerprint(table: pa.Table) -> str:
     "A name for what the table holds: the same rows give the same one"
@@ -546,7 +617,7 @@ def _which_subset(names: Sequence[str], subset: str | None, name: str) -> DataEr
     return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}',
                      fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
 
-# %% ../../nbs/data/00_sources.ipynb #4b9925c3
+# %% ../../nbs/data/00_sources.ipynb #d1418980
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[tuple[str, dict | Fault]]:
     "The rows of text files of one kind, one after the other"
     readers: dict[str, Callable] = dict(jsonl=_read_jsonl, json=_read_json, txt=partial(_read_txt, by=by))
@@ -555,15 +626,18 @@ def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[t
 def _tables(files: Sequence[str], kind: str, streaming: bool) -> Dataset | IterableDataset:
     "Parquet or Arrow files as one data set"
     if streaming and kind == 'parquet': return datasets.load_dataset('parquet', data_files=list(files), split='train', streaming=True)
-    table = pa.concat_tables([(_read_parquet if kind == 'parquet' else _read_arrow)(f) for f in files], promote_options='permissive')
-    rows = Dataset(table.drop_columns([c for c in table.column_names if c.startswith('__index_level_')]))
+    tables = [(_read_parquet if kind == 'parquet' else _read_arrow)(f) for f in files]
+    try:
+        table = pa.concat_tables(tables, promote_options='permissive')
+        rows = Dataset(table.drop_columns([c for c in table.column_names if c.startswith('__index_level_')]))
+    except _BROKEN as e: raise DataError('the columns are not what the files say of them', where=', '.join(files[:3]), why=_said(e), fix='write the files with the same columns, or again') from e
     return rows.to_iterable_dataset() if streaming else rows
 
-# %% ../../nbs/data/00_sources.ipynb #2415373f
+# %% ../../nbs/data/00_sources.ipynb #3286c9eb
 def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool, note: str = '') -> _Opened:
     "Files that are the parts of one split"
     for f in files:
-        if not os.path.getsize(f): raise DataError(f'{f} is empty', where=f, fix='write rows into it, or name another file')
+        if why := _unreadable(f): raise DataError(f'{f} {why}', where=f, fix='write rows into it, or take it away')
     kinds = {f: kind_of_file(f) for f in files}
     kind = kinds[files[0]]
     if set(kinds.values()) != {kind}:
@@ -574,13 +648,42 @@ def _open_files(files: list[str], name: str, what: str, by: str, streaming: bool
     if kind in ('parquet', 'arrow'): return _Opened(name, origin, rows=_tables(files, kind, streaming))
     return _Opened(name, origin, make=partial(_file_items, tuple(files), kind, by))
 
-# %% ../../nbs/data/00_sources.ipynb #a7ea6036
+# %% ../../nbs/data/00_sources.ipynb #43e05b67
 _NOT_DATA = ('dataset_info.json', 'dataset_infos.json', 'state.json', 'dataset_dict.json', 'metadata.json', 'config.json')
+_BESIDE = re.compile(r'(README|LICENSE|NOTICE|CHANGELOG|CITATION).*|\.git.*|\.cache|\.huggingface|\.DS_Store|\.ipynb_checkpoints|__pycache__', re.I)   # usual beside data
+
+def _unreadable(path: str) -> str:
+    "Why a file cannot be read; empty if it can"
+    if not os.path.exists(path): return f'is a link to {os.readlink(path)}, which is not there' if os.path.islink(path) else 'is not there'
+    if os.path.isdir(path): return 'is a folder'
+    if not os.path.isfile(path): return 'is no regular file'   # a pipe, a socket, a device: reading it might never end
+    if not os.access(path, os.R_OK): return 'may not be read'
+    return '' if os.path.getsize(path) else 'is empty'
+
+def _entries(folder: str) -> Iterator[tuple[str, str]]:
+    "Each file under a folder, links to folders followed once, and why it is no data: empty where it looks like data"
+    def refuse(e: OSError) -> None: raise DataError(f'the folder {e.filename} cannot be read', where=str(e.filename), why=e.strerror or str(e), fix='give the right to read it, or move it away')
+    seen = {os.path.realpath(folder)}
+    for at, dirs, names in os.walk(folder, onerror=refuse, followlinks=True):
+        kept = []
+        for d in sorted(dirs):
+            real = os.path.realpath(os.path.join(at, d))
+            why = 'hidden' if d[0] in '._' else 'a link to a folder that is read already' if real in seen else ''
+            if why: yield os.path.join(at, d), why
+            else: seen.add(real); kept.append(d)
+        dirs[:] = kept
+        for n in names: yield os.path.join(at, n), 'hidden' if n[0] in '._' else '' if named_kind(n) else 'no ending of a data file'
 
 def _data_files(folder: str) -> list[str]:
-    "The files under a folder that look like data, by name"
-    found = (p for p in sorted(Path(folder).rglob('*')) if p.is_file() and not any(x.startswith(('.', '_')) for x in p.relative_to(folder).parts))
-    return [str(p) for p in found if named_kind(str(p)) and p.name not in _NOT_DATA and not p.stem.upper().startswith(('README', 'LICENSE'))]
+    "The files under a folder that look like data, by name; what is left out is said"
+    found, left = list[str](), list[str]()
+    for path, why in _entries(folder):
+        name = os.path.basename(path)
+        if _BESIDE.fullmatch(name) or name in _NOT_DATA: continue
+        if why: left.append(f'{os.path.relpath(path, folder)} ({why})')
+        else: found.append(path)
+    if left: log.warning('the folder %s: %s left out: %s%s', folder, f'{len(left):,} are' if len(left) > 1 else '1 is', ', '.join(sorted(left)[:4]), ', ...' if len(left) > 4 else '')
+    return sorted(found, key=Path)
 
 def _chosen(wanted: Wanted, name: str, why: str) -> str:
     "The split that was chosen, for the line about the origin; nothing where it is simply train"
@@ -606,16 +709,21 @@ def _open_folder(where: str, path: str, wanted: Wanted, by: str, streaming: bool
     found = _open_files([os.path.join(where, f) for f in groups[name]], path, 'local folder', by, streaming, note)
     return replace(found, part=part, origin=found.origin + _chosen(wanted, name, why))
 
+def _saved(folder: str) -> Any:
+    "A data set that datasets saved"
+    try: return datasets.load_from_disk(folder)
+    except (*_BROKEN, datasets.exceptions.DatasetsError) as e:
+        raise DataError(f'{folder} is not a whole data set saved by datasets', where=folder, why=_said(e), fix='save it again; or take state.json and dataset_dict.json away, if it is a folder of data files') from e
+
 def _open_local(path: str, wanted: Wanted, by: str, streaming: bool, note: str = '') -> _Opened:
     "A file, a folder, or a pattern such as data/*.jsonl"
     where = os.path.expanduser(path)
     if os.path.isdir(where):
         saved = any((Path(where)/f).exists() for f in ('dataset_dict.json', 'state.json'))
-        if saved: return _open_object(datasets.load_from_disk(where), wanted,
-                                      f'local folder {path}{note} (saved by datasets', path)
+        if saved: return _open_object(_saved(where), wanted, f'local folder {path}{note} (saved by datasets', path)
         return _open_folder(where, path, wanted, by, streaming, note)
     _no_subset(wanted, path)
-    files = [where] if os.path.exists(where) else sorted(glob.glob(where))
+    files = [where] if os.path.lexists(where) else sorted(glob.glob(where))
     own = {split_of(os.path.basename(f)) or 'train' for f in files}
     _, part, _ = pick_split(sorted(own | {'train'}), wanted if wanted.split else Wanted(), path)
     return replace(_open_files(files, path, 'local file' + 's'*(len(files) > 1), by, streaming), part=part)
@@ -822,8 +930,8 @@ class Source:
 
     def __str__(self): return self.origin
 
-# %% ../../nbs/data/00_sources.ipynb #f7ad7446
-def _with_numbers(rows: Any) -> Dataset | IterableDataset:
+# %% ../../nbs/data/00_sources.ipynb #18092e02
+def _with_numbers(rows: Any, name: str) -> Dataset | IterableDataset:
     "The rows of a data set with their numbers, apart from any file of its own on the disk"
     if isinstance(rows, IterableDataset):
         features = Features({**rows.features, '_row': Value('int64')}) if rows.features else None
@@ -832,12 +940,13 @@ def _with_numbers(rows: Any) -> Dataset | IterableDataset:
     table = rows.data.table if rows._indices is None else rows.with_format('arrow')[:]
     table = table.drop_columns('_row') if '_row' in table.column_names else table
     features = Features({c: f for c, f in rows.features.items() if c != '_row'} | {'_row': Value('int64')})
+    _no_giants(table, name)
     table = table.append_column('_row', pa.array(range(len(table)), pa.int64()))
     return Dataset(table, info=DatasetInfo(features=features), fingerprint=datasets.fingerprint.Hasher.hash([rows._fingerprint, '_row']))
 
 def _with_number(row: dict, i: int) -> dict: return {**row, '_row': i}
 
-# %% ../../nbs/data/00_sources.ipynb #b16e2b25
+# %% ../../nbs/data/00_sources.ipynb #92b6f72e
 _HUB_NAME = r'(hf://datasets/)?[\w.-]+(/[\w.-]+)?(@[\w./-]+)?'
 
 def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_dir: str | None, revision: str
@@ -849,7 +958,9 @@ def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_d
         return _open_object(dataset, wanted, None)
     if not dataset.strip(): raise DataError('the name of the data set is empty', where='argument dataset_name', fix='a path, a name on the Hub, or an object')
     path = os.path.expanduser(dataset)
-    if os.path.exists(path) or glob.glob(path):
+    if too_long_a_name(path):
+        raise DataError(f'there is no file or folder {dataset}', where='argument dataset_name', why='no file has so long a name', fix='mend the path')
+    if os.path.lexists(path) or glob.glob(path):
         wins = ', which wins over a hub name' if re.fullmatch(r'[\w-]+(/[\w.-]+)?', dataset) and os.path.isdir(path) else ''
         return _open_local(dataset, wanted, sample_by, streaming, wins)
     if named_kind(dataset) or not re.fullmatch(_HUB_NAME, dataset) or dataset.startswith('.'):
@@ -857,7 +968,7 @@ def _open(dataset: Any, wanted: Wanted, streaming: bool, sample_by: str, cache_d
                 where='argument dataset_name', why=f'looked in {os.path.dirname(dataset) or "the current folder"}', fix='mend the path' + _similar(dataset))
     return _open_hub(dataset, wanted, streaming, cache_dir, revision)
 
-# %% ../../nbs/data/00_sources.ipynb #4bb103d2
+# %% ../../nbs/data/00_sources.ipynb #940b293d
 def read(
     dataset: Any,  # a path, a name on the Hub, a datasets object, a list of dicts, a DataFrame, or a function that yields dicts
     *,
@@ -886,7 +997,7 @@ def read(
     make = partial(_items_of, found.make) if found.make else None
     rows: Any
     dropped: list[Fault] = []
-    if make is None: rows = _with_numbers(found.rows)
+    if make is None: rows = _with_numbers(found.rows, found.name)
     elif streaming: rows = _streamed(make, found.name, on_bad)
     else: rows, dropped = _collect(make(), found.name, on_bad, None if shuffle or percent or found.part else max_samples)
     rows = _sampled(_sliced(rows, found.part), percent, max_samples, shuffle, seed)
