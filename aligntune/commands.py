@@ -15,10 +15,10 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'CONFIGS', 'EVALUATION', 'GENERATION', 'OF_RUN', 'ASKED', 'OF_DEMO', 'Call', 'Answer', 'plain', 'request',
-           'plan', 'door', 'preview', 'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs',
-           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare',
-           'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+__all__ = ['log', 'CONFIGS', 'LEAST', 'EVALUATION', 'GENERATION', 'MANNER', 'OF_RUN', 'ASKED', 'OF_DEMO', 'Call', 'Answer',
+           'plain', 'request', 'plan', 'door', 'preview', 'following', 'trained', 'train', 'resume', 'replay',
+           'standing', 'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate',
+           'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f5b60f19
 @dataclass(frozen=True)
@@ -49,19 +49,24 @@ def plain(value: Any) -> Any:
     "A value as JSON has it"
     return load('aligntune.run.manifest:plain')(value)
 
-# %% ../nbs/commands.ipynb #cc3a78db
+# %% ../nbs/commands.ipynb #1a5f9d83
 CONFIGS = ('.yaml', '.yml', '.json')   # endings of files; a recipe may have a dot in its name
 
 def request(call: Call) -> tuple[str | None, dict[str, Any]]:
     "The config, if any, and the settings that win over it"
-    config = call.places[0] if call.places else None
-    if config and not Path(config).is_file():
+    settings = dict(call.settings)
+    named = settings.pop('config', None)
+    if named and call.places:
+        raise SpecError(f'two configs: {call.places[0]} and {named}', where='argument config', fix='keep one of them')
+    config = call.places[0] if call.places else named
+    if config and not (isinstance(config, str) and os.path.isfile(config)):
+        if not isinstance(config, str): raise SpecError(f'config must be a path, not {config!r}', where='argument config')
         names, name = load('aligntune.recipes:recipes')(), config.removesuffix('.yaml')
         if name in names: config = str(names[name].path)
         elif Path(config).suffix.lower() not in CONFIGS:
             raise SpecError(f'there is neither a file nor a recipe {config}', where='command line',
                             fix=did_you_mean(name, names))
-    return config, dict(call.settings)
+    return config, settings
 
 # %% ../nbs/commands.ipynb #ffb45b26
 def plan(call: Call) -> Answer:
@@ -76,7 +81,7 @@ def plan(call: Call) -> Answer:
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
-# %% ../nbs/commands.ipynb #dc18f8bf
+# %% ../nbs/commands.ipynb #47031d86
 def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer through the door that its algorithm has"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
@@ -85,10 +90,20 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     create: Callable[..., Any] = create_rl_trainer if algorithm in RL_DOOR else create_sft_trainer
     return create(config=config, **settings) if config else create(**settings)
 
+LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
+
+def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
+    "A number among the options of a command"
+    value: Any = call.settings[name]
+    number = isinstance(value, int) and not isinstance(value, bool) or kind is float and isinstance(value, float)
+    if not number or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
+    return value
+
 def preview(call: Call) -> Answer:
     "Which tokens of the first rows are trained"
     config, settings = request(call)
-    n = settings.pop('n', 3)
+    n = _at_least(call, 'n', *LEAST['n']) if 'n' in settings else 3
+    settings.pop('n', None)
     trainer = door(settings, config)
     shown = trainer.preview(n)
     return Answer(f'{shown}\n\n{trainer.report}', dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
@@ -113,7 +128,7 @@ def trained(result: Any) -> Answer:
     except AligntuneError: more = []   # a backend of the user's own may save what only it can read
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])), dict(result=out, next=more, exit_code=0), chatty=True)
 
-# %% ../nbs/commands.ipynb #7c19b618
+# %% ../nbs/commands.ipynb #0d4434eb
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and meeting point, where there is more than one process to start"
     from aligntune.backends.launch import launched
@@ -127,11 +142,15 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     "Train in several processes; what the first one logs is passed on"
     from aligntune.backends.launch import launch
     from aligntune.core.trainer import Result
+    from aligntune.core.secrets import environment_of, variables
+    from aligntune.core.spec import FIELDS
     from aligntune.run.manifest import given
     asked = given(spec)
     if asked is None: raise SpecError('the request cannot be sent to several processes', where='--nproc', why='it holds objects in memory', fix='name files')
     log.info('%d processes on this machine', place['nproc_per_node'])
-    out = launch('aligntune.backends.launch:train_request', dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend), resume=resume), place, _passed_on)
+    settings = {n: spec[n] if n in FIELDS else spec.extra[n] for n in asked}   # with their variables: a child gets their values through its environment
+    request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend), variables=list(variables(settings)), resume=resume)
+    out = launch('aligntune.backends.launch:train_request', request, place, _passed_on, environment_of(settings))
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
 def _passed_on(line: str) -> None:
@@ -149,7 +168,7 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #0e879e8d
+# %% ../nbs/commands.ipynb #0f45f2d9
 def resume(call: Call) -> Answer:
     "Go on with an interrupted run"
     folder, place = _folder(call), _place(call)
@@ -161,7 +180,7 @@ def _asked_again(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
     "The request of a run with changes, and its plan"
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec
-    spec = TrainSpec.parse(**{**_manifest(folder)['given'], **changes})
+    spec = TrainSpec.parse(**{**_manifest(folder).request(changes), **changes})
     return spec, make_plan(spec)
 
 def _manifest(folder: str) -> Any:
@@ -176,6 +195,7 @@ def replay(call: Call) -> Answer:
 def _folder(call: Call) -> str:
     "The folder that a command must be given"
     if not call.places: raise SpecError(f'{call.command} needs the folder of a run', where='command line', fix=f'aligntune {call.command} ./output')
+    if 'config' in call.settings: raise SpecError(f'{call.command} reads no config', where='argument config', why='the run knows its settings', fix='name what changes: key=value')
     return call.places[0]
 
 # %% ../nbs/commands.ipynb #4bd4e22a
@@ -236,9 +256,11 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
-# %% ../nbs/commands.ipynb #6ab49ab9
+# %% ../nbs/commands.ipynb #a370909d
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps', 'load_best_model_at_end')
 GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
+
+MANNER = ('system_prompt', 'chat_template', 'chat_template_kwargs')   # how a model is asked, whatever the rows
 
 def opened(
     name: str,  # folder of a run or a model, or a name on the hub
@@ -265,7 +287,9 @@ def _names_classes(m: Any) -> bool:
 
 def _as_trained(name: str, m: Any, settings: Mapping[str, Any], evaluate: bool) -> dict[str, Any]:
     "The request of a run, with its weights in place of those that it began with"
-    asked = {k: v for k, v in m['given'].items() if evaluate or k not in EVALUATION} | dict(model_name=_weights(name, m), output_dir=name, backend='trl', progress='none') | dict(settings)
+    given = m.request(settings, strict=False)
+    asked = {k: v for k, v in given.items() if k != 'report_to' and (evaluate or k not in EVALUATION)}
+    asked |= dict(model_name=_weights(name, m), output_dir=name, backend='trl', progress='none') | dict(settings)
     if not (Path(asked['model_name'])/'adapter_config.json').exists(): asked = {k: v for k, v in asked.items() if k != 'method' or v in ('full', 'osft')}
     if not evaluate and asked.get('task_type') not in ('text_classification', 'token_classification'): asked['max_samples'] = min(asked.get('max_samples') or 64, 64)
     return asked
@@ -286,14 +310,14 @@ def _weights(folder: str, m: Any) -> str:
     log.warning('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
     return str(points[-1])
 
-# %% ../nbs/commands.ipynb #b71ad050
+# %% ../nbs/commands.ipynb #e38e4d37
 # how the model of a run is loaded and asked
-OF_RUN = ('tokenizer_name', 'chat_template', 'system_prompt', 'dtype', 'load_in_4bit', 'load_in_8bit', 'model_type')
+OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'model_type')
 
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
-    facts = (m.get('given') or m.get('spec') or {}) if m else {}
+    facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
     base |= {k: facts[k] for k in OF_RUN if facts.get(k) is not None}
@@ -319,7 +343,7 @@ def _labelled(kind: str, names: Mapping[int, str]) -> Any:
 
 def _sorted_out(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     "(settings of loading, settings of the generation)"
-    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: v for k, v in call.settings.items() if k in GENERATION}
+    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0.))) for k in call.settings if k in GENERATION}
 
 # %% ../nbs/commands.ipynb #6c5152d7
 ASKED = ('prompt', 'messages', 'question', 'instruction', 'text', 'input')
@@ -397,7 +421,7 @@ def evaluate(call: Call) -> Answer:
         found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings | dict(model_name=name)).evaluate(rows)
     return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]), dict(metrics=plain(found)))
 
-# %% ../nbs/commands.ipynb #4bc2d750
+# %% ../nbs/commands.ipynb #a7837fbe
 def asked_in(row: Mapping[str, Any]) -> tuple[Any, str | None]:
     "The question in a canonical row, and its right answer where it has one"
     if 'messages' in row: return row['messages'][:-1], str(row['messages'][-1].get('content') or '')
@@ -411,8 +435,8 @@ def _said(answer: Any) -> str: return answer if isinstance(answer, str) else str
 
 def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     "Questions of a run, their right answers, and where they come from"
-    held = _manifest(run)['given'].get('eval_dataset')
-    split = _manifest(run)['given'].get('eval_split') or 'train'
+    asked = _manifest(run).request(strict=False)
+    held, split = asked.get('eval_dataset'), asked.get('eval_split') or 'train'
     trainer = opened(run, dict(dataset_name=held, split=split) if held else {}, rows=True)
     prepared = trainer.session.prepared
     pairs = [asked_in(prepared.encoding.canonical(r)) for r in prepared.source.head[:n]]
@@ -425,7 +449,7 @@ def compare(call: Call) -> Answer:
     settings, generation = _sorted_out(call)
     asked, n = settings.pop('prompts', None), settings.pop('n', 5)
     after = call.places[-1]
-    before = call.places[0] if len(call.places) == 2 else _manifest(after)['given']['model_name']
+    before = call.places[0] if len(call.places) == 2 else _manifest(after).request(strict=False)['model_name']
     right, source = None, ''
     if isinstance(asked, list): prompts = [str(p) for p in asked]
     elif asked: prompts = [r['prompt'] for r in questions(str(asked))][:n]
@@ -483,7 +507,7 @@ def export(call: Call) -> Answer:
     _own_card(name, done.path)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #cf15af9c
+# %% ../nbs/commands.ipynb #98a9bb88
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -495,7 +519,9 @@ OF_DEMO = ('model_name', 'dataset_name', 'reward_functions', 'output_dir')   # w
 
 def demo(call: Call) -> Answer:
     "The demonstration"
-    from aligntune.core.spec import FIELDS
+    from aligntune.core.spec import FIELDS, names_for
+    known = {*names_for('grpo'), *names_for('sft'), 'folder'}
+    if (odd := next((k for k in call.settings if k not in known), None)): raise SpecError(f'unknown setting {odd!r}', where=f'argument {odd}', fix=did_you_mean(odd, known))
     names = {a: n for n in OF_DEMO for a in (n, *FIELDS[n].aliases)}
     if (own := next((k for k in call.settings if k in names), None)):
         raise SpecError(f'the demonstration makes its own {names[own]}', where=f'argument {own}', why='it teaches a tiny model a tiny task', fix='aligntune train for yours; here folder=..., algorithm=..., or a change to the last training, such as max_steps=40')
@@ -506,7 +532,8 @@ def demo(call: Call) -> Answer:
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
     from aligntune.core.status import doctor as examine
-    report = examine(**call.settings)
+    settings: dict[str, Any] = {k: str(v) if k == 'folder' else v for k, v in call.settings.items()}
+    report = examine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
 def recipes(call: Call) -> Answer:

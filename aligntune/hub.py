@@ -185,7 +185,7 @@ def _context(model: str) -> int | None:
     except OSError: return None
     return next((config[k] for k in ('max_position_embeddings', 'n_positions') if isinstance(config.get(k), int)), None)
 
-# %% ../nbs/hub.ipynb #23c323e1
+# %% ../nbs/hub.ipynb #70f44d98
 def documents(
     data_path: str,  # file of documents
     column: str,  # where their text is
@@ -193,9 +193,9 @@ def documents(
     model_path: str  # whose tokenizer counts
 ) -> list[dict[str, str]]:
     "The pieces of all documents as rows of text"
-    from transformers import AutoTokenizer
+    from aligntune.backends.loading import find_model, load_tokenizer
     from aligntune.data.sources import read
-    tok = AutoTokenizer.from_pretrained(model_path)
+    tok = load_tokenizer(find_model(model_path))
     rows = [r for r in read(data_path).rows]
     missing = next((i for i, r in enumerate(rows) if not isinstance(r.get(column), str)), None)
     if missing is not None: raise SpecError(f'row {missing} has no text {column!r}', where=f'{data_path}, row {missing}', why=f"it has: {', '.join(map(str, rows[missing]))}", fix='document_column_name=...')

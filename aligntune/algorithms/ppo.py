@@ -210,7 +210,7 @@ def prompt_ids(
     if isinstance(prompt, str): return tokenizer(prompt).input_ids
     return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)['input_ids']
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #1dd480dd
+# %% ../../nbs/algorithms/07_ppo.ipynb #e88a40b3
 class PPOTrainer(OwnTrainer, Trainer):
     "PPO on transformers' Trainer"
     steady = True   # a ratio of policies cannot be taken under dropout
@@ -222,7 +222,7 @@ class PPOTrainer(OwnTrainer, Trainer):
         reference: Any = None,  # another reference model; None takes the start
         value_model: Any = None,  # a scorer for the values; None: a head on the policy
         guard: RewardGuard | None = None,  # None: nobody watches
-        encode: Callable | None = None,  # from prompts to ids; None: as the tokenizer does
+        encode: Callable | None = None,  # from rows to ids; None: as the tokenizer does
         ends: Sequence[int] = (),  # tokens that end an answer, besides the model's own
         **kwargs: Any  # train_dataset, eval_dataset, processing_class, callbacks
     ):
@@ -236,7 +236,7 @@ class PPOTrainer(OwnTrainer, Trainer):
         self.rollout: dict[str, Tensor] | None = None
         self.stopped, self.position, self.trial = False, 0, None
         self.seen: list[dict[str, float]] = []
-        self.encode = encode or (lambda prompts: [prompt_ids(self.processing_class, p) for p in prompts])
+        self.encode = encode or (lambda rows: [prompt_ids(self.processing_class, r['prompt']) for r in rows])
         self.ends = end_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
         self.start = None if self.reference is None else PolicyAndValue(self.reference.to(self.accelerator.device))
         if guard is not None: self.add_callback(guard)
@@ -329,12 +329,17 @@ class Updating(Loading):
 
 MEASURES = ('policy_loss', 'value_loss', 'entropy', 'ratio', 'clip_fraction', 'value_clip_fraction', 'approx_kl')   # of a micro-step, in the order of their sums
 
-# %% ../../nbs/algorithms/07_ppo.ipynb #82d96fe2
+# %% ../../nbs/algorithms/07_ppo.ipynb #71b8830a
 class Answering(Updating):
     "The answers of PPO, and their rewards"
     def answers(self, rows: Sequence[dict], sample: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         "Prompts with answers, their mask, the answers alone, their mask, and which have an end"
-        s, fill, prompts, policy = self.settings, self.processing_class.pad_token_id, self.encode([r['prompt'] for r in rows]), self.model.policy
+        s, fill, prompts, policy = (
+            self.settings,
+            self.processing_class.pad_token_id,
+            self.encode(rows),
+            self.model.policy,
+        )
         how = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k) if sample else dict(do_sample=False, temperature=None, top_p=None, top_k=None)
         with evaluating(policy), self.accelerator.autocast(): said = written(policy, prompts, self.ends, fill, max_new_tokens=s.max_completion_length, **how)
         real = lambda lists: [[1]*len(x) for x in lists]
