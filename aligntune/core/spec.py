@@ -320,7 +320,7 @@ INSTEAD = dict(
     model_init_kwargs='the model settings (dtype, attn_implementation, device_map, revision)', dataset_kwargs='the data settings', truncation_mode='on_long',
     use_cpu="device='cpu'", no_cuda="device='cpu'", logging_nan_inf_filter='guards (NaN is never filtered here)', do_train='trainer.train()', do_eval='trainer.evaluate()',
     resume_from_checkpoint='trainer.train(resume_from_checkpoint=...)', disable_tqdm="progress='none'", generation_batch_size='batch_size, gradient_accumulation_steps and steps_per_generation',
-    push_to_hub='trainer.push_to_hub(...) after the training, which uploads nothing', label_names='column_mapping', log_level='logging.getLogger("aligntune").setLevel(...)')
+    push_to_hub='trainer.push_to_hub(...) after the training; a training itself uploads nothing', label_names='column_mapping', log_level='logging.getLogger("aligntune").setLevel(...)')
 
 def _switches(given: dict[str, tuple[Any, str]]) -> None:
     "Replace foreign switches in `given` by the settings they mean; a switch that is on wins over those that are off"
@@ -399,6 +399,7 @@ def _enter(given: dict, extra: dict, name: str, value: Any, where: str, algorith
     if name == 'adapter' and value in ADAPTERS and not Path(value).exists(): name = 'method'   # as Axolotl says it
     if name in FIELDS or name in SWITCHES: _put(given, name, None if name == 'max_steps' and value in (-1, '-1') else value, where)
     elif name in ALIASES: _enter(given, extra, ALIASES[name], value, where, algorithm)
+    elif name == 'push_to_hub' and value in (False, None): return   # nothing is uploaded anyway
     elif name in INSTEAD: raise SpecError(f'{name} is not set by hand', where=where, why='another setting or call of aligntune does this', fix=f'use {INSTEAD[name]}')
     elif name == 'bnb_4bit_compute_dtype': _put(given, 'precision', _COMPUTE.get(str(value).removeprefix('torch.'), value), where)
     elif name == 'quantization' and isinstance(value, Mapping):
@@ -824,6 +825,8 @@ def _judge_batch(s: TrainSpec) -> Iterator[str]:
             raise SpecError(f'num_generations={a.num_generations} does not divide the {size} answers of one generation', where=s.origins['num_generations'],
                 why=f'batch_size {o.batch_size} x {a.steps_per_generation or acc} micro-steps must hold whole groups', fix=f'batch_size={a.num_generations}' + (f', or num_generations={g}' if (g := math.gcd(size, a.num_generations)) > 1 else ''))
     if s.run.eval_steps and s.run.eval_strategy in ('no', 'epoch'): yield f'eval_steps has no effect with eval_strategy={s.run.eval_strategy}'
+    if hub := [n for n in s.extra if n.startswith('hub_')]:
+        yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
     if o.max_tokens_per_gpu and s.given('batch_size'): yield 'batch_size has no effect with max_tokens_per_gpu, which fills each micro-step by tokens'
 
 def _fixed(s: TrainSpec) -> bool:
