@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
-from ..core.errors import SpecError, UnsupportedError, nearest
+from ..core.errors import SpecError, UnsupportedError, did_you_mean, nearest
 from ..core.estimate import KEYS, Experts, adapted_experts, expert_rank, experts_called, unfit
 from ..algorithms.common import quiet
 
@@ -251,6 +251,7 @@ def put_adapter(
 ) -> Any:
     "The model with the adapter of `config`, checked against `targets`"
     from peft import get_peft_model
+    _refuse_unknown(model, config.modules_to_save or ())
     wanted = planned(model, targets, config.modules_to_save or ())
     try:
         with quiet(): out = get_peft_model(model, config)
@@ -287,3 +288,13 @@ def expert_adapters(
     from peft.tuners.lora.layer import ParamWrapper
     own = (m for m in model.modules() if isinstance(m, ParamWrapper) and m.num_experts > 1)
     return sum(p.numel() for m in own for d in (m.lora_A, m.lora_B) for p in d.parameters())
+
+def _refuse_unknown(model: Any, whole: Iterable[str]) -> None:
+    "PEFT trains a layer as a whole where its name ends so, and says nothing where none does"
+    names = [n for n, _ in model.named_modules()]
+    lost = next((n for n in whole if not any(m.endswith(n) for m in names)), None)
+    if lost is None: return
+    kinds = {m.rpartition('.')[2] for m in names}
+    raise SpecError(f'the model has no layer {lost!r}', where='argument modules_to_save',
+                    fix=did_you_mean(lost, sorted(k for k in kinds if k and not k.isdigit())))
+
