@@ -13,7 +13,7 @@ from .capability import BACKENDS, Decision, Facts, decide
 from .errors import DataError, MissingPackageError, RunError, SpecError, UnsupportedError, did_you_mean
 from .estimate import Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config
 from .registry import AlgorithmRegistry, load
-from .spec import GROUPED, POLICY, TrainSpec
+from .spec import GROUPED, POLICY, TrainSpec, check_installed
 from .status import Hardware, Probe, get_backend_status, hardware
 
 log = logging.getLogger('aligntune')
@@ -187,6 +187,7 @@ def make_plan(
 ) -> Plan:
     "Decide, with reasons; refuse what cannot work; load nothing"
     check_output(spec.run.output_dir)
+    if probe is None: check_installed(spec)
     hw, status = _machine(probe), _status_of(spec.algo.algorithm, probe)
     known = spec.run.backend in ('auto', *BACKENDS)
     facts = read_model_config(spec.model.model_name, spec.model.revision) if known and spec.model.model_name else None

@@ -18,7 +18,7 @@ __all__ = ['GROUPED', 'POLICY', 'PREFERENCE', 'SUPERVISED', 'ADAPTERS', 'GROUPS'
            'OPTIMIZERS', 'TRACKERS', 'DEFAULTS', 'LARGEST', 'MOST', 'SECTIONS', 'NAMED_FILES', 'opt', 'ModelSpec',
            'DataSpec', 'AlgoSpec', 'PeftSpec', 'OptimSpec', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range',
            'config_fields', 'names_for', 'known_words', 'defaults_for', 'filled', 'read_config', 'read_value',
-           'TrainSpec', 'applies']
+           'TrainSpec', 'applies', 'check_installed']
 
 # %% ../../nbs/core/02_spec.ipynb #48211877
 def opt(
@@ -796,17 +796,27 @@ def _judge(s: TrainSpec) -> Iterator[str]:
     _judge_words(s)
 
 def _judge_words(s: TrainSpec) -> None:
-    "Refuse words that the libraries do not know, and trackers that are not installed"
+    "Refuse words that the libraries do not know"
     for n in ('lr_scheduler', 'optimizer', 'attn_implementation', 'loss_type', 'report_to'):
         known = known_words(n, s.algo.algorithm) if s.given(n) and s[n] else frozenset[str]()
         for word in s[n] if known and isinstance(s[n], (list, tuple)) else [s[n]] if known else []:
             if not isinstance(word, str) or word not in known and '/' not in word: raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc, fix=did_you_mean(word, known))
-            packages = TRACKERS.get(str(word), '').split() if n == 'report_to' else []
-            if packages and not any(_installed(p) for p in packages):
-                raise MissingPackageError(f'{word} is not installed', where=s.origins[n], why='the run was to be reported to it', fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
 
+def check_installed(
+    s: TrainSpec  # what was asked
+) -> None:
+    "Refuse trackers and engines whose packages this machine lacks; a plan asks, and not a spec, which may be meant for another machine"
+    trackers = s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]
+    for word in trackers:
+        packages = TRACKERS.get(str(word), '').split()
+        if packages and not any(map(_installed, packages)):
+            raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
+                                      why='the run was to be reported to it',
+                                      fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
     for n, package in dict(use_vllm='vllm', use_liger_kernel='liger_kernel').items():
-        if s.extra.get(n) and not _installed(package): raise MissingPackageError(f'{package} is not installed', where=f'argument {n}', fix=f'pip install {package}, or {n}=false')
+        if s.extra.get(n) and not _installed(package):
+            raise MissingPackageError(f'{package} is not installed', where=f'argument {n}',
+                                      fix=f'pip install {package}, or {n}=false')
 
 def _installed(name: str) -> bool:
     try: return importlib.util.find_spec(name) is not None
