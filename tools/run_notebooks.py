@@ -3,9 +3,10 @@
     python tools/run_notebooks.py [--package] [--all] [--limit S] [--workers N] [--flags slow] [--processor avx2] [--threads N] [NOTEBOOK ...]
 
 With `--package` the exported cells are left out and their names come from the exported package instead, under line
-coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab; pages that
-export nothing are the same both ways, and the LONG ones would cost minutes, so only `--all` runs those here too."""
-import argparse, faulthandler, json, os, re, resource, shutil, signal, sys, tempfile, time
+coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab. That the package
+is what the notebooks export is a check of its own, and so is that no cell uses an unknown name: both ways prove the same
+but for rare cases, so only the rooms in BOTH run here, and all with `--all`."""
+import argparse, faulthandler, json, os, re, shutil, signal, sys, tempfile, time
 from importlib.util import find_spec
 from pathlib import Path
 from common import exports, flags, notebooks, report, root, warm
@@ -16,8 +17,7 @@ os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOK
                    NUMBA_DISABLE_JIT='1',   # InstructLab-training and mini-trainer pack batches with it: compiling costs each of their processes 7 s, and tiny batches nothing
                    ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows-'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
-LONG = """core/04_estimate algorithms/02_dpo algorithms/03_grpo algorithms/04_gspo algorithms/05_dapo algorithms/06_dr_grpo algorithms/07_ppo algorithms/10_forgetting backends/02_unsloth
-    backends/05_instructlab backends/06_mini_trainer run/06_faults bench/04_scaling commands hub""".split()
+BOTH = ('core/', 'data/', 'rewards/', 'evaluate/', 'show/')   # run as they stand too, but for the long one
 UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
 COLD = ('00_package', 'cli', 'core/', 'backends/02_unsloth', 'backends/03_isolation', 'backends/04_parity')   # not forked from a process that has imported torch and transformers: they look at what is imported
 
@@ -44,7 +44,7 @@ def name(path): return path.with_suffix('').relative_to('nbs').as_posix()
 
 def differs(path):
     "Whether running it as it stands shows more than running it on the package, at a price worth it"
-    return name(path) not in LONG and '"#| export' in (root/path).read_text()
+    return name(path).startswith(BOTH) and name(path) != 'core/04_estimate' and '"#| export' in (root/path).read_text()
 
 def lessons(path, package, run_flags, at):
     "Run one notebook here, the number of the current cell in the file `at`; the message of its first failure, or nothing"
@@ -53,14 +53,8 @@ def lessons(path, package, run_flags, at):
     os.chdir((root/path).parent)
     for i, source in sources(path, package, run_flags):
         shell._cell_idx = i; at.write_text(str(i))
-        before = used()
         shell.run(source)
-        with open(root/'.cache/cells.jsonl', 'a') as f: f.write(json.dumps([str(path), i, round(used() - before, 2), source[:150]]) + '\n')
         if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
-
-def used():
-    "CPU seconds of this process and of its children that have ended"
-    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 def child(path, package, run_flags, log):
     "The forked process of one notebook: run it, save its coverage, leave"
@@ -106,7 +100,7 @@ def run(paths, package, limit, workers, run_flags):
             elif status: problems[path] = log.read_text()[-4000:] or f'{path}: died with status {status}'
             del running[pid]
             seconds[str(path)] = round(took, 1)
-            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} cpu  {path}', flush=True)
+            print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} s of a core  {path}', flush=True)
     TIMES.write_text(json.dumps(seconds, indent=0))
     return problems
 

@@ -13,7 +13,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),
     'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
     'snippets': ('the code of the documentation that this project implements runs as it stands', [py, 'tools/check_snippets.py']),
-    'lessons': ('notebooks run as they stand (the long ones: below)', [py, 'tools/run_notebooks.py']),
+    'lessons': ('notebooks run as they stand (the longer ones only below, on the package)', [py, 'tools/run_notebooks.py']),
     'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
     'processors': ('numbers as lesser processors and more threads compute them', [py, 'tools/check_processors.py']),
     'browser': ('widgets in a real browser', [py, 'tools/browser.py']),

@@ -236,7 +236,7 @@ def step_against(
 def prove(
     algorithm: str,  # name in the spec
     make: Callable,  # from a session to a trainer
-    seeds: Sequence[int] = (0, 1, 2),  # of the training
+    seeds: Sequence[int] = (0, 1),  # of the training
     steps: int = 60,  # of 16 questions with 8 answers each
     rewards: Any = ('exact_match',),  # what judges the answers
     least: float = 4.,  # standard errors that each seed must gain

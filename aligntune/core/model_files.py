@@ -289,7 +289,9 @@ def placed(
         raise ModelError(f'{len(bad)} tensors of the adapter are not finite numbers, the first is {bad[0]}',
                          where=where, fix='an adapter from before its training diverged')
     with _fitting(where): result = set_peft_model_state_dict(model, dict(weights), adapter_name=name)
-    state = model.state_dict()
+    names = {n for n, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers())}
+    # the rest belongs to quantised weights of the base, and is never reported as missing
+    state = {k: t for k, t in model.state_dict().items() if k in names}
     own = {k for k in state if f'.{name}.' in k or k.endswith(f'.{name}')}
     own |= state.keys() & get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False).keys()
     came = state.keys() - set(result.missing_keys)
