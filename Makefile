@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 PY     := $(BIN)/python
-# compiled when first imported: most modules never are
+# Modules are compiled when they are first imported, as most never are; so that must be allowed, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE =
 PIPS   := -m pip --disable-pip-version-check -qq install --no-compile
 PIP    := $(PY) $(PIPS)
 export HF_HUB_DISABLE_TELEMETRY = 1
@@ -79,6 +80,7 @@ torch = $(1) $(PIPS) 'torch==$(TORCH)' 2>/dev/null || \
 $(BASE): | $(PY)
 	@echo 'installing PyTorch $(TORCH)'; $(call torch,$(PY))
 	@echo 'installing aligntune and what it needs'; $(PIP) -e . -c constraints.txt
+	@$(PY) -c 'import aligntune.backends.trl, aligntune.algorithms.sft, aligntune.algorithms.grpo'
 	@rm -f .venv/base-*; touch $@
 
 $(DEV): $(BASE)

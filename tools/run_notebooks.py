@@ -17,7 +17,7 @@ os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOK
                    NUMBA_DISABLE_JIT='1',   # InstructLab-training and mini-trainer pack batches with it: compiling costs each of their processes 7 s, and tiny batches nothing
                    ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows-'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
-BOTH = ('core/', 'data/', 'rewards/', 'evaluate/', 'show/')   # run as they stand too, but for the long one
+BOTH = ('core/', 'data/', 'show/')   # run as they stand too, but for the long one
 UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
 COLD = ('00_package', 'cli', 'core/', 'backends/02_unsloth', 'backends/03_isolation', 'backends/04_parity')   # not forked from a process that has imported torch and transformers: they look at what is imported
 
