@@ -1,5 +1,5 @@
 """The lessons that compare numbers, as a lesser processor and several threads compute them: sums in another order, other kernels.
-`python tools/check_processors.py all` runs every lesson so (hours)."""
+`python tools/check_processors.py all` runs every lesson so (hours); lessons that are named run alone."""
 import subprocess, sys
 from common import report
 from run_notebooks import PROCESSORS
@@ -16,6 +16,7 @@ def run(processor, threads, lessons):
     return [f'with {processor} and {threads} threads: {said[-1]}'] if r.returncode else []
 
 if __name__ == '__main__':
-    every = sys.argv[1:] == ['all']
+    named = sys.argv[1:]
+    every = named == ['all']
     ways = [(p, t) for p in PROCESSORS for t in (1, 2, 4)] if every else WAYS
-    report({f'{p}, {t} threads': run(p, t, [] if every else LESSONS) for p, t in ways})
+    report({f'{p}, {t} threads': run(p, t, [] if every else named or LESSONS) for p, t in ways})

@@ -121,7 +121,7 @@ if __name__ == '__main__':
     ap.add_argument('--limit', type=int, default=1800); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     ap.add_argument('--processor', choices=PROCESSORS, default='native'); ap.add_argument('--threads', type=int, default=1)
     a = ap.parse_args()
-    os.environ |= PROCESSORS[a.processor] | dict(OMP_NUM_THREADS=str(a.threads))
+    os.environ |= PROCESSORS[a.processor] | dict(OMP_NUM_THREADS=str(a.threads), OMP_WAIT_POLICY='passive')   # more threads than cores must not spin
     if not a.notebooks:
         for old in (root/'.cache').glob('coverage*'): old.unlink()
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()

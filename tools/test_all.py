@@ -20,7 +20,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'checks': ('each check catches its fault', [py, 'tools/test_checks.py']),
 }
 
-TOOK = re.compile(r'(?:ok|FAILED) +([\d.]+) s\b.*?  (\S.*)')   # as the checks print it, of a notebook or a block
+TOOK = re.compile(r'(?:ok|FAILED) +([\d.]+) s\b.*  (\S.*)')   # as the checks print it, of a notebook or a block
 slow: list = []
 
 def run(name):

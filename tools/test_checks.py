@@ -49,7 +49,7 @@ def small(tree):
     "A small project in `tree` on which all checks pass"
     for name in ('settings.ini', 'setup.py', 'Makefile', '_quarto.yml'): shutil.copy(root/name, tree)
     shutil.copytree(root/'tools', tree/'tools', ignore=shutil.ignore_patterns('__pycache__'))
-    for part in ('_quarto.yml', 'styles', 'core/00_errors.ipynb', 'core/01_capability.ipynb'):
+    for part in ('_quarto.yml', 'styles', 'core/00_errors.ipynb', 'core/00b_secrets.ipynb', 'core/01_capability.ipynb'):
         (tree/'nbs'/part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (root/'nbs'/part).is_dir() else shutil.copy)(root/'nbs'/part, tree/'nbs'/part)
     make(tree/INDEX, FRONT); make(tree/'nbs/00_package.ipynb', INIT); make(tree/'nbs/data/06_tiny.ipynb', TINY); make(tree/'nbs/data/08_zoo.ipynb', ZOO)
@@ -149,7 +149,11 @@ def package(t):
     (t/'aligntune/core/idle.py').write_text('def idle():\n' + '    idle()\n'*400)
     return [rf'{ERRORS} cell \d+:', r'line coverage \d+\.\d % is under 90 %']
 
-PLANTS = dict(export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets, lessons=lessons, package=package)
+def processors(t):
+    add(t, ERRORS, code('import os'), code("assert os.getenv('ATEN_CPU_CAPABILITY') != 'avx2'"))
+    return [r'core/00_errors.ipynb cell \d+:', 'with avx2 and 2 threads: 1 passed, 1 failed', '1 passed, 1 failed']
+
+PLANTS = dict(processors=processors, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 
 WHOLE = ('snippets',)   # checks that need the whole package
@@ -157,7 +161,7 @@ WHOLE = ('snippets',)   # checks that need the whole package
 def command(name, planted):
     "The command line of a check, without the interpreter"
     return CHECKS[CHECK_OF.get(name, name)][1][1:] + (['--limit', '20'] if planted and name == 'lessons' else []) + \
-        (['selection: BackendType', 'matrix: GSPO with Unsloth'] if name == 'snippets' else [])
+        (['selection: BackendType', 'matrix: GSPO with Unsloth'] if name == 'snippets' else [ERRORS] if name == 'processors' else [])
 
 def attempt(name, scratch, base):
     "Problems of one check: it must pass on the small project and name each planted fault"

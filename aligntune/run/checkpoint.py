@@ -259,7 +259,8 @@ def kept_state(trainer: Any) -> dict[str, Any]:
     return {n: dict(v.state_dict()) if hasattr(v, 'state_dict') else v for n, v in values.items() if v is not None}
 
 def restore_kept(trainer: Any, state: Mapping[str, Any]) -> None:
-    "Give them back"
+    "Give them back; what is no part of a checkpoint is refused, or a file could replace a method"
+    if odd := sorted(state.keys() - {*KEPT, *kept_names(trainer)}): raise ValueError(f'it holds {odd[0]!r}, which is not kept')
     for n, v in state.items():
         now = getattr(trainer, n, None)
         if now is not None and hasattr(now, 'load_state_dict'): now.load_state_dict(v)
