@@ -835,6 +835,9 @@ def _judge_batch(s: TrainSpec) -> Iterator[str]:
             raise SpecError(f'num_generations={a.num_generations} does not divide the {size} answers of one generation', where=s.origins['num_generations'],
                 why=f'batch_size {o.batch_size} x {a.steps_per_generation or acc} micro-steps must hold whole groups', fix=f'batch_size={a.num_generations}' + (f', or num_generations={g}' if (g := math.gcd(size, a.num_generations)) > 1 else ''))
     if s.run.eval_steps and s.run.eval_strategy in ('no', 'epoch'): yield f'eval_steps has no effect with eval_strategy={s.run.eval_strategy}'
+    for start, switch in dict(vllm_='use_vllm', fsdp_config='fsdp').items():
+        idle = [n for n in s.extra if n.startswith(start) and not s.extra.get(switch)]
+        if idle: yield f"{', '.join(idle)}: no effect without {switch}"
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
     if o.max_tokens_per_gpu and s.given('batch_size'): yield 'batch_size has no effect with max_tokens_per_gpu, which fills each micro-step by tokens'
