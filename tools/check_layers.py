@@ -5,7 +5,7 @@ from common import modules, report, root
 ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo recipes commands cli emulation'.split()   # from the ground up; nobody imports emulation
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
 NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them
-IMPORT, HELP = 90, 180   # modules
+IMPORT, HELP = 150, 250   # modules; versions of Python differ by some tens
 
 def room(module): return (module.split('.') + [''])[1]
 
