@@ -13,13 +13,15 @@ __version__ = "0.1.0"
 
 # %% ../nbs/00_package.ipynb #03469663
 _modules = {
-    'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends validate_backend_selection '
+    'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends '
+                            'validate_backend_selection '
                             'BackendType TrainingType RLAlgorithm BackendFactory BackendConfig',
     'core.registry': 'Backend Algorithm AlgorithmRegistry',
     'core.spec': 'TrainSpec',
     'core.plan': 'Plan',
     'core.trainer': 'Trainer Result',
-    'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError RunError GuardError',
+    'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError '
+                   'RunError GuardError',
     'evaluate.compare': 'compare',
     'show.matrix': 'matrix',
     'show.form': 'launcher',
@@ -27,30 +29,35 @@ _modules = {
     'show.report': 'report',
     'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
+
+# %% ../nbs/00_package.ipynb #952ddaf9
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
 # %% ../nbs/00_package.ipynb #f129b786
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
-        create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer, get_backend_status as get_backend_status,
-        list_backends as list_backends, validate_backend_selection as validate_backend_selection, BackendType as BackendType,
-        TrainingType as TrainingType, RLAlgorithm as RLAlgorithm, BackendFactory as BackendFactory, BackendConfig as BackendConfig)
+        create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer,
+        get_backend_status as get_backend_status, list_backends as list_backends,
+        validate_backend_selection as validate_backend_selection, BackendType as BackendType,
+        TrainingType as TrainingType, RLAlgorithm as RLAlgorithm, BackendFactory as BackendFactory,
+        BackendConfig as BackendConfig)
     from aligntune.core.registry import (
         Backend as Backend, Algorithm as Algorithm, AlgorithmRegistry as AlgorithmRegistry)
     from aligntune.core.spec import TrainSpec as TrainSpec
     from aligntune.core.plan import Plan as Plan
     from aligntune.core.trainer import Trainer as Trainer, Result as Result
     from aligntune.core.errors import (
-        AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError, UnsupportedError as UnsupportedError,
-        MissingPackageError as MissingPackageError, ModelError as ModelError, RewardError as RewardError, RunError as RunError,
-        GuardError as GuardError)
+        AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError,
+        UnsupportedError as UnsupportedError, MissingPackageError as MissingPackageError, ModelError as ModelError,
+        RewardError as RewardError, RunError as RunError, GuardError as GuardError)
     from aligntune.evaluate.compare import compare as compare
     from aligntune.show.matrix import matrix as matrix
     from aligntune.show.form import launcher as launcher
     from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs
     from aligntune.show.report import report as report
     from aligntune.hub import (
-        sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate, plot_loss as plot_loss,
+        sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate,
+        plot_loss as plot_loss,
         SFTAlgorithm as SFTAlgorithm, OSFTAlgorithm as OSFTAlgorithm, LoRASFTAlgorithm as LoRASFTAlgorithm)
 
 # %% ../nbs/00_package.ipynb #bcfbb09b
@@ -61,8 +68,10 @@ def __getattr__(name: str) -> Any:
     value = globals()[name] = getattr(import_module(f'aligntune.{_where[name]}'), name)
     return value
 
+# %% ../nbs/00_package.ipynb #893416ae
 def __dir__() -> list[str]:
     "What tab completion offers"
     return sorted([*_where, '__version__'])
 
+# %% ../nbs/00_package.ipynb #5e85cc7a
 __all__ = list(_where)

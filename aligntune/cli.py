@@ -25,64 +25,121 @@ class Command(NamedTuple):
     path: str  # import path of its function
     options: dict[str, str] = {}  # its own options and what they mean
     flags: tuple[str, ...] = ()  # switches besides those that every command has
-    settings: str = ''  # spec: every setting of a training; rows: those that an evaluation reads; model: those of loading and generation; hub: Training Hub's parameters
+    # spec: every setting of a training; rows: those that an evaluation reads; model: those of loading and generation;
+    # hub: Training Hub's parameters
+    settings: str = ''
     places: int = 0  # words without a key that it takes
     examples: tuple[str, ...] = ()  # lines worth copying
     without: tuple[str, ...] = ()  # settings that it makes itself
 
-FLAGS = dict(help='this text; --help all: every setting', json='one JSON object on standard output: result, plan, answers or error', quiet='say nothing on the way; errors only',
-             verbose='all that the libraries say, and the traceback of an error', dry_run='say who would train it, how and why, and stop', nproc='N: train in N processes on this machine (torchrun)',
-             nnodes='number of machines', node_rank='number of this machine', rdzv_endpoint='host:port where machines meet')
+# %% ../nbs/cli.ipynb #13c82ba6
+FLAGS = dict(help='this text; --help all: every setting',
+             json='one JSON object on standard output: result, plan, answers or error',
+             quiet='say nothing on the way; errors only',
+             verbose='all that the libraries say, and the traceback of an error',
+             dry_run='say who would train it, how and why, and stop',
+             nproc='N: train in N processes on this machine (torchrun)', nnodes='number of machines',
+             node_rank='number of this machine', rdzv_endpoint='host:port where machines meet')
 EVERYWHERE, VALUED = ('help', 'json', 'quiet', 'verbose'), ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')
-MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it', revision='branch, tag or commit on the Hugging Face Hub', load_in_4bit='quantise the weights to 4 bits', load_in_8bit='quantise the weights to 8 bits',
-             dtype='number format of the weights', device='cpu, cuda or mps', chat_template='Jinja template, or a file that holds one',
-             chat_template_kwargs='settings that the chat template reads, such as enable_thinking', system_prompt='system turn for conversations that have none', trust_remote_code='run code that comes with the model')
-GENERATION = dict(max_new_tokens='longest answer in tokens (256)', temperature='above 0: draw instead of taking the likeliest token', top_p='nucleus of the drawing', top_k='most likely tokens to draw from',
-                  repetition_penalty='above 1: fewer repetitions', num_beams='beams of a search', batch_size='questions answered together (16)')
+
+# %% ../nbs/cli.ipynb #cd3799b8
+MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it',
+             revision='branch, tag or commit on the Hugging Face Hub', load_in_4bit='quantise the weights to 4 bits',
+             load_in_8bit='quantise the weights to 8 bits', dtype='number format of the weights',
+             device='cpu, cuda or mps', chat_template='Jinja template, or a file that holds one',
+             chat_template_kwargs='settings that the chat template reads, such as enable_thinking',
+             system_prompt='system turn for conversations that have none',
+             trust_remote_code='run code that comes with the model')
+GENERATION = dict(max_new_tokens='longest answer in tokens (256)',
+                  temperature='above 0: draw instead of taking the likeliest token', top_p='nucleus of the drawing',
+                  top_k='most likely tokens to draw from', repetition_penalty='above 1: fewer repetitions',
+                  num_beams='beams of a search', batch_size='questions answered together (16)')
 
 # %% ../nbs/cli.ipynb #9960afa5
 _at = 'aligntune.commands:'
+
+# %% ../nbs/cli.ipynb #7cf064f7
 COMMANDS = dict(
-    demo=Command('demo [algorithm=grpo]', 'train a tiny model offline and show what it learned', _at + 'demo', dict(algorithm='what to end with: sft, grpo, ...', folder='where models and report go'), settings='spec', examples=('demo', 'demo algorithm=ppo'), without=OF_DEMO),
-    doctor=Command('doctor [hub=true]', 'what is installed, and what each backend can do here', _at + 'doctor', dict(folder='where runs would be written', hub='ask whether the Hugging Face Hub can be reached')),
-    recipes=Command('recipes [ls|show|cp|tiny] [NAME]', 'configs to start from', _at + 'recipes', places=3, examples=('recipes ls', 'recipes show sft-tiny', 'recipes cp sft-tiny my.yaml', 'recipes tiny   # models and data for the *-tiny recipes')),
-    plan=Command('plan [CONFIG|RECIPE] [key=value ...]', 'say who would train it, how and why', _at + 'plan', settings='spec', places=1, examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5')),
-    preview=Command('preview [CONFIG|RECIPE] [key=value ...]', 'which tokens are trained, masked and cut', _at + 'preview', dict(n='rows to show (3)'), settings='spec', places=1, examples=('preview config.yaml n=5',)),
-    train=Command('train [CONFIG|RECIPE] [key=value ...]', 'train it', _at + 'train', flags=('dry_run', 'nproc', 'nnodes', 'node_rank', 'rdzv_endpoint'), settings='spec', places=1,
-                  examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca', 'train config.yaml learning_rate=1e-5 --dry-run', 'train config.yaml --nproc 2')),
-    resume=Command('resume RUN [key=value ...]', 'go on with an interrupted run', _at + 'resume', flags=('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint'), settings='spec', places=1, examples=('resume ./output',)),
-    replay=Command('replay RUN [output_dir=...]', 'run it again and compare the numbers', _at + 'replay', dict(output_dir='where to run it again'), places=1, examples=('replay ./output',)),
-    runs=Command('runs [FOLDER]', 'runs in a folder, and how each stands', _at + 'runs', places=1, examples=('runs .',)),
-    chat=Command('chat RUN|MODEL [key=value ...]', 'talk with a model', _at + 'chat', GENERATION, settings='model', places=1, examples=('chat ./output', 'echo "2+2?" | aligntune chat ./output')),
-    predict=Command('predict RUN|MODEL [TEXT ...]', 'answers to texts, or to a file of them', _at + 'predict', dict(input='file of questions: .jsonl or one a line', output='file of answers (.jsonl)', **GENERATION), settings='model', places=99,
-                    examples=('predict ./output "What is 2+2?"', 'predict ./output input=questions.jsonl output=answers.jsonl')),
-    eval=Command('eval RUN|MODEL [dataset_name=...]', 'its metrics on held-out rows', _at + 'evaluate', settings='rows', places=1, examples=('eval ./output', 'eval ./output dataset_name=test.jsonl')),
-    compare=Command('compare RUN, or compare A B', 'the answers of two models side by side', _at + 'compare', dict(prompts='file of prompts, or a list; by default rows of the run', n='prompts to ask (5)', **GENERATION), settings='model', places=2,
+    demo=Command('demo [algorithm=grpo]', 'train a tiny model offline and show what it learned',
+                 _at + 'demo', dict(algorithm='what to end with: sft, grpo, ...', folder='where models and report go'),
+                 settings='spec', examples=('demo', 'demo algorithm=ppo'), without=OF_DEMO),
+    doctor=Command('doctor [hub=true]', 'what is installed, and what each backend can do here', _at + 'doctor',
+                   dict(folder='where runs would be written', hub='ask whether the Hugging Face Hub can be reached')),
+    recipes=Command('recipes [ls|show|cp|tiny] [NAME]', 'configs to start from', _at + 'recipes',
+                    places=3, examples=('recipes ls', 'recipes show sft-tiny', 'recipes cp sft-tiny my.yaml',
+                                        'recipes tiny   # models and data for the *-tiny recipes')),
+    plan=Command('plan [CONFIG|RECIPE] [key=value ...]',
+                 'say who would train it, how and why', _at + 'plan', settings='spec', places=1,
+                 examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5')),
+    preview=Command('preview [CONFIG|RECIPE] [key=value ...]', 'which tokens are trained, masked and cut',
+                    _at + 'preview', dict(n='rows to show (3)'), settings='spec', places=1,
+                    examples=('preview config.yaml n=5',)),
+    train=Command('train [CONFIG|RECIPE] [key=value ...]', 'train it',
+                  _at + 'train', flags=('dry_run', 'nproc', 'nnodes', 'node_rank', 'rdzv_endpoint'), settings='spec',
+                  places=1, examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca',
+                                      'train config.yaml learning_rate=1e-5 --dry-run', 'train config.yaml --nproc 2')),
+    resume=Command('resume RUN [key=value ...]', 'go on with an interrupted run',
+                   _at + 'resume', flags=('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint'), settings='spec', places=1,
+                   examples=('resume ./output',)),
+    replay=Command('replay RUN [output_dir=...]', 'run it again and compare the numbers', _at + 'replay',
+                   dict(output_dir='where to run it again'), places=1, examples=('replay ./output',)),
+    runs=Command('runs [FOLDER]', 'runs in a folder, and how each stands', _at + 'runs', places=1,
+                 examples=('runs .',)),
+    chat=Command('chat RUN|MODEL [key=value ...]', 'talk with a model', _at + 'chat', GENERATION, settings='model',
+                 places=1, examples=('chat ./output', 'echo "2+2?" | aligntune chat ./output')),
+    predict=Command('predict RUN|MODEL [TEXT ...]', 'answers to texts, or to a file of them',
+                    _at + 'predict', dict(input='file of questions: .jsonl or one a line',
+                                          output='file of answers (.jsonl)', **GENERATION), settings='model', places=99,
+                    examples=('predict ./output "What is 2+2?"',
+                              'predict ./output input=questions.jsonl output=answers.jsonl')),
+    eval=Command('eval RUN|MODEL [dataset_name=...]', 'its metrics on held-out rows', _at + 'evaluate', settings='rows',
+                 places=1, examples=('eval ./output', 'eval ./output dataset_name=test.jsonl')),
+    compare=Command('compare RUN, or compare A B', 'the answers of two models side by side',
+                    _at + 'compare', dict(prompts='file of prompts, or a list; by default rows of the run',
+                                          n='prompts to ask (5)', **GENERATION), settings='model', places=2,
                     examples=('compare ./output', 'compare ./a ./b prompts=questions.jsonl')),
-    merge=Command('merge RUN|ADAPTER [FOLDER]', 'put an adapter into the weights, checked', _at + 'merge', settings='model', places=2, examples=('merge ./output ./merged',)),
-    export=Command('export RUN|MODEL [FOLDER] [to=...]', 'for vLLM, Ollama or llama.cpp', _at + 'export', dict(to='merged (weights and the line that serves them), vllm, gguf or ollama', quant='number format of a gguf: f16, bf16, f32, q8_0', name='name of the model in Ollama'), settings='model', places=2,
+    merge=Command('merge RUN|ADAPTER [FOLDER]', 'put an adapter into the weights, checked', _at + 'merge',
+                  settings='model', places=2, examples=('merge ./output ./merged',)),
+    export=Command('export RUN|MODEL [FOLDER] [to=...]', 'for vLLM, Ollama or llama.cpp', _at + 'export',
+                   dict(to='merged (weights and the line that serves them), vllm, gguf or ollama',
+                        quant='number format of a gguf: f16, bf16, f32, q8_0', name='name of the model in Ollama'),
+                   settings='model', places=2,
                    examples=('export ./output', 'export ./output ./gguf to=ollama quant=q8_0')),
-    sft=Command('sft model_path=... data_path=... ckpt_output_dir=...', "its sft: all weights, on conversations", _at + 'hub', flags=('nproc',), settings='hub', places=1),
-    osft=Command('osft ... unfreeze_rank_ratio=0.25', "its osft: learn without forgetting", _at + 'hub', flags=('nproc',), settings='hub', places=1),
-    **{'lora-sft': Command('lora-sft ... lora_r=16', "its lora_sft: an adapter", _at + 'hub', flags=('nproc',), settings='hub', places=1)},
-    bench=Command('bench [key=value ...]', 'backends measured on this machine', _at + 'bench', dict(work='workloads by name (sft,sft-step,dpo,dpo-step), or scaling, or start', sizes='sizes of models (medium; on a GPU 0.5b)', rounds='repetitions (1)', steps='optimizer steps of a race, the first warms up (5)',
-                  seed='other rows (0)', mean='another mean length of the rows', python='an interpreter with another TRL and with aligntune, to race against', out='folder of the results (the cache)', quick='true: a tiny model and three steps, to see whether it works'),
+    sft=Command('sft model_path=... data_path=... ckpt_output_dir=...', "its sft: all weights, on conversations",
+                _at + 'hub', flags=('nproc',), settings='hub', places=1),
+    osft=Command('osft ... unfreeze_rank_ratio=0.25', "its osft: learn without forgetting", _at + 'hub',
+                 flags=('nproc',), settings='hub', places=1),
+    **{'lora-sft': Command('lora-sft ... lora_r=16', "its lora_sft: an adapter", _at + 'hub', flags=('nproc',),
+                           settings='hub', places=1)},
+    bench=Command('bench [key=value ...]', 'backends measured on this machine', _at + 'bench', dict(
+        work='workloads by name (sft,sft-step,dpo,dpo-step), or scaling, or start',
+        sizes='sizes of models (medium; on a GPU 0.5b)', rounds='repetitions (1)', steps='optimizer steps of a race, '
+            'the first warms up (5)', seed='other rows (0)', mean='another mean length of the rows',
+        python='an interpreter with another TRL and with aligntune, to race against',
+        out='folder of the results (the cache)', quick='true: a tiny model and three steps, to see whether it works'),
                   examples=('bench quick=true', 'bench work=sft,grpo sizes=small,medium rounds=3')))
-ROWS = dict(begin='demo doctor recipes', train='plan preview train resume replay runs', use='chat predict eval compare', ship='merge export', measure='bench', **{'Training Hub': 'sft osft lora-sft'})
+
+# %% ../nbs/cli.ipynb #b93b3b70
+ROWS = dict(begin='demo doctor recipes', train='plan preview train resume replay runs', use='chat predict eval compare',
+            ship='merge export', measure='bench', **{'Training Hub': 'sft osft lora-sft'})
 
 # %% ../nbs/cli.ipynb #38b46477
 def usage() -> str:
     "The help text"
-    lines = [f'aligntune {__version__}: fine-tune and align language models', '', 'usage: aligntune COMMAND ... (aligntune COMMAND --help says more)', '']
+    lines = [f'aligntune {__version__}: fine-tune and align language models', '',
+             'usage: aligntune COMMAND ... (aligntune COMMAND --help says more)', '']
     wide = max(map(len, ROWS)) + 2
     for title, names in ROWS.items():
         for i, n in enumerate(names.split()): lines.append(f"{title if not i else '':{wide}}{n:10}{COMMANDS[n].about}")
-    return '\n'.join([*lines, '', 'flags    --help --version --json --quiet --verbose', 'exit     0 done, 1 the run failed, 2 a wrong word or setting,',
+    return '\n'.join([*lines, '', 'flags    --help --version --json --quiet --verbose',
+                      'exit     0 done, 1 the run failed, 2 a wrong word or setting,',
                       '         3 refused before training, 4 stopped by a guard, 130 or 143 interrupted'])
 
 # %% ../nbs/cli.ipynb #23e4cb3f
-COMMON = dict(model='model_name', data='dataset_name max_samples val_split_ratio max_seq_length system_prompt', algo='algorithm beta', peft='method lora_r load_in_4bit', rewards='reward_functions',
-              optim='learning_rate num_epochs max_steps batch_size gradient_accumulation_steps', run='output_dir backend seed')
+COMMON = dict(model='model_name', data='dataset_name max_samples val_split_ratio max_seq_length system_prompt',
+              algo='algorithm beta', peft='method lora_r load_in_4bit', rewards='reward_functions',
+              optim='learning_rate num_epochs max_steps batch_size gradient_accumulation_steps',
+              run='output_dir backend seed')
 
 def _options(rows: dict[str, str]) -> list[str]:
     "Names and meanings in two columns"
@@ -95,12 +152,15 @@ def _options(rows: dict[str, str]) -> list[str]:
         out += [f'{"":31}{line}' for line in more]
     return out
 
+# %% ../nbs/cli.ipynb #8fd8acd7
 def _setting(f: Any) -> str:
     "What a setting means, may be, and is when it is not given"
     wants = f' ({f.wants})' if f.choices else ''
     default = f.default if f.default not in (None, 'auto', '') else ''
-    return f'{f.doc}{wants}' + (f' [{str(default).lower() if isinstance(default, bool) else default}]' if default != '' else '') + (f"; {', '.join(f.only)}" if f.only else '')
+    return f'{f.doc}{wants}' + (f' [{str(default).lower() if isinstance(default, bool) else default}]' if default != ''
+                                else '') + (f"; {', '.join(f.only)}" if f.only else '')
 
+# %% ../nbs/cli.ipynb #ddc4e01f
 def help_for(
     name: str,  # a command
     all: bool = False  # every setting, by group
@@ -112,8 +172,10 @@ def help_for(
     if c.settings == 'model': lines += ['loading', *_options(MODEL), '']
     if c.settings in ('spec', 'hub', 'rows'): lines += _settings_page(name, all)
     lines += ['flags', *_options({f"--{n.replace('_', '-')}": FLAGS[n] for n in (*c.flags, *EVERYWHERE)})]
-    return '\n'.join(lines + (['', 'examples', *(f'  {e}' if '|' in e else f'  aligntune {e}' for e in c.examples)] if c.examples else []))
+    return '\n'.join(lines + (['', 'examples', *(f'  {e}' if '|' in e else f'  aligntune {e}' for e in c.examples)]
+                              if c.examples else []))
 
+# %% ../nbs/cli.ipynb #38425efe
 def _settings_page(name: str, all: bool) -> list[str]:
     "The settings of a training: the most used ones, or every one by its group"
     from aligntune.core.spec import FIELDS, GROUPS
@@ -128,6 +190,7 @@ def _settings_page(name: str, all: bool) -> list[str]:
         if rows: lines += [f'{group}: {cls.__doc__}', *_options(rows), '']
     return [*lines, "Further keywords: any field of the algorithm's TRL config.", '']
 
+# %% ../nbs/cli.ipynb #b84e6277
 TRAINS, STAYS = ('peft', 'optim', 'run'), ('eval_batch_size', 'batch_size', 'precision', 'adapter', 'seed', 'backend',
                                            'allow_fallback')
 
@@ -158,18 +221,26 @@ def words(
         if word.startswith('--'):
             key = key[2:].replace('-', '_')
             if key in (*c.flags, *EVERYWHERE) and key not in VALUED:
-                if equals: raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
+                if equals:
+                    raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
                 flags[key] = True; continue
             if not equals: value = next(rest, '')
-            if not key or not value or value.startswith('--'): raise SpecError(f'{word} has no value', where='command line', fix=_near_flag(command, key, f'{key or "key"}=value'))
+            if not key or not value or value.startswith('--'):
+                raise SpecError(f'{word} has no value', where='command line',
+                                fix=_near_flag(command, key, f'{key or "key"}=value'))
             if key in c.flags: flags[key] = _value(value, key); continue
         elif not (equals and key.isidentifier()): places.append(word); continue
         if key in settings: raise SpecError(f'{key} is given twice', where='command line')
         settings[key] = _value(value, key)
-    if places and too_long_a_name(places[0]): raise SpecError(f'{places[0][:40]}... is too long to be a name', where='command line', fix=f'aligntune {c.form}')
-    if len(places) > c.places: raise SpecError(f'{places[c.places]!r} has no place in {command}', where='command line', fix=f'aligntune {c.form}')
+    if places and too_long_a_name(places[0]):
+        raise SpecError(f'{places[0][:40]}... is too long to be a name', where='command line',
+                        fix=f'aligntune {c.form}')
+    if len(places) > c.places:
+        raise SpecError(f'{places[c.places]!r} has no place in {command}', where='command line',
+                        fix=f'aligntune {c.form}')
     return Call(command, tuple(places), settings, **flags)
 
+# %% ../nbs/cli.ipynb #3c320eb3
 def _near_flag(command: str, key: str, otherwise: str) -> str:
     "What a switch that nobody knows may have meant"
     from difflib import get_close_matches
@@ -192,7 +263,9 @@ def check_names(call: Call) -> None:
                             why='it belongs to a training', fix='leave it out')
         return   # any other word is looked at where the request is read
     for n in call.settings:
-        if n not in known: raise SpecError(f'{call.command} has no option {n!r}', where='command line', fix=did_you_mean(n, known) if known else f'aligntune {c.form}')
+        if n not in known:
+            raise SpecError(f'{call.command} has no option {n!r}', where='command line',
+                            fix=did_you_mean(n, known) if known else f'aligntune {c.form}')
 
 # %% ../nbs/cli.ipynb #1c7700af
 def main(
@@ -209,7 +282,8 @@ def main(
         return answer.code
     except AligntuneError as e:
         if verbose: sys.stderr.write(mask(traceback.format_exc()))
-        return _failed(dict(type=type(e).__name__, what=e.what, where=e.where, why=e.why, fix=e.fix), str(e), e.exit_code, as_json)
+        return _failed(dict(type=type(e).__name__, what=e.what, where=e.where, why=e.why, fix=e.fix), str(e),
+                       e.exit_code, as_json)
     except KeyboardInterrupt as e:   # 143 where a signal ended the run
         code = getattr(e, 'code', 130)
         return _failed(dict(type='Interrupted', what=str(e) or 'interrupted'), '', code, as_json)
@@ -219,14 +293,17 @@ def main(
     except Exception as e:   # noqa: BLE001   the last line of defence: said in one line, with the way to learn more
         if verbose: sys.stderr.write(mask(traceback.format_exc()))
         what = quoted(f'unexpected {type(e).__name__}: {(str(e).strip() or "no message").splitlines()[0]}')
-        return _failed(dict(type=type(e).__name__, what=what), f'{what}\n  fix: the same command with --verbose shows where; please report it', 1, as_json)
+        return _failed(dict(type=type(e).__name__, what=what),
+                       f'{what}\n  fix: the same command with --verbose shows where; please report it', 1, as_json)
 
+# %% ../nbs/cli.ipynb #e24a0fa0
 def _failed(error: dict[str, str], text: str, code: int, as_json: bool) -> int:
     "Say what went wrong, in words or as an object"
     if as_json: print(json.dumps(dict(error={**error, 'exit_code': code}), ensure_ascii=False))
     elif text: print(f'aligntune: {text}', file=sys.stderr)
     return code
 
+# %% ../nbs/cli.ipynb #7ee953a0
 def _show(answer: Answer, as_json: bool, quiet: bool) -> None:
     "Print what a command has to say; of several processes one speaks"
     if os.environ.get('RANK', '0') != '0': return
@@ -234,11 +311,14 @@ def _show(answer: Answer, as_json: bool, quiet: bool) -> None:
     elif answer.text and not (quiet and answer.chatty): print(answer.text)
     sys.stdout.flush()
 
+# %% ../nbs/cli.ipynb #10981bd3
 def _run(args: Sequence[str]) -> Answer:
     "Find the command, read its words, load its module, call it"
     name, rest = args[0].replace('_', '-'), list(args[1:])
-    if name not in COMMANDS: raise SpecError(f'there is no command {args[0]}', where='command line', fix=did_you_mean(args[0], COMMANDS))
-    if {'-h', '--help'} & set(rest): return Answer(help_for(name, 'all' in rest), dict(help=help_for(name, 'all' in rest)))
+    if name not in COMMANDS:
+        raise SpecError(f'there is no command {args[0]}', where='command line', fix=did_you_mean(args[0], COMMANDS))
+    if {'-h', '--help'} & set(rest):
+        return Answer(help_for(name, 'all' in rest), dict(help=help_for(name, 'all' in rest)))
     call = words(name, rest)
     check_names(call)
     module, _, function = COMMANDS[name].path.partition(':')
@@ -249,10 +329,15 @@ def _run(args: Sequence[str]) -> Answer:
 @contextlib.contextmanager
 def _hushed(call: Call) -> Iterator[None]:
     "Who may speak while a command runs"
-    ours, root, others = logging.getLogger('aligntune'), logging.getLogger(), [logging.getLogger(n) for n in ('torch', 'torchao', 'bitsandbytes', 'torch.utils._pytree')]
+    ours, root, others = (logging.getLogger('aligntune'), logging.getLogger(),
+                          [logging.getLogger(n) for n in ('torch', 'torchao', 'bitsandbytes', 'torch.utils._pytree')])
     before = [(l, l.level) for l in (ours, root, *others)]
     once, handler = set[str](), logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda r: r.getMessage() not in once and not once.add(r.getMessage()))   # type: ignore[func-returns-value]
+    def unseen(record: logging.LogRecord) -> bool:
+        new = record.getMessage() not in once
+        once.add(record.getMessage())
+        return new
+    handler.addFilter(unseen)
     handler.setFormatter(logging.Formatter('%(message)s'))
     handler.addFilter(Masking())
     root.addHandler(handler)
@@ -268,4 +353,5 @@ def _hushed(call: Call) -> Iterator[None]:
         for l, level in before: l.setLevel(level)
 
 # %% ../nbs/cli.ipynb #a0b87233
-if __name__ == '__main__' and __spec__: sys.exit(main())   # `python -m aligntune.cli`; in a notebook there is no __spec__
+# `python -m aligntune.cli`; in a notebook there is no __spec__
+if __name__ == '__main__' and __spec__: sys.exit(main())

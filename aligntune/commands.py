@@ -37,6 +37,7 @@ class Call:
     node_rank: Any = None
     rdzv_endpoint: str | None = None
 
+# %% ../nbs/commands.ipynb #722edbb0
 @dataclass(frozen=True)
 class Answer:
     "What a command has to say"
@@ -45,6 +46,7 @@ class Answer:
     code: int = 0  # exit code
     chatty: bool = False  # may be left out with --quiet
 
+# %% ../nbs/commands.ipynb #04f1ee0e
 def plain(value: Any) -> Any:
     "A value as JSON has it"
     return load('aligntune.run.manifest:plain')(value)
@@ -52,6 +54,7 @@ def plain(value: Any) -> Any:
 # %% ../nbs/commands.ipynb #1a5f9d83
 CONFIGS = ('.yaml', '.yml', '.json')   # endings of files; a recipe may have a dot in its name
 
+# %% ../nbs/commands.ipynb #c734887d
 def request(call: Call) -> tuple[str | None, dict[str, Any]]:
     "The config, if any, and the settings that win over it"
     settings = dict(call.settings)
@@ -60,7 +63,8 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
         raise SpecError(f'two configs: {call.places[0]} and {named}', where='argument config', fix='keep one of them')
     config = call.places[0] if call.places else named
     if config and not (isinstance(config, str) and os.path.isfile(config)):
-        if not isinstance(config, str): raise SpecError(f'config must be a path, not {config!r}', where='argument config')
+        if not isinstance(config, str):
+            raise SpecError(f'config must be a path, not {config!r}', where='argument config')
         names, name = load('aligntune.recipes:recipes')(), config.removesuffix('.yaml')
         if name in names: config = str(names[name].path)
         elif Path(config).suffix.lower() not in CONFIGS:
@@ -77,7 +81,9 @@ def plan(call: Call) -> Answer:
     spec = TrainSpec.parse(config, **settings)
     made = make_plan(spec)
     data = {k: v for k, v in plain(made).items() if k != 'facts'}
-    if made.estimate: data['estimate'] = dict(bytes=made.estimate.total, phase=made.estimate.phase, phases=made.estimate.phases, trained=made.estimate.trained)
+    if made.estimate:
+        data['estimate'] = dict(bytes=made.estimate.total, phase=made.estimate.phase, phases=made.estimate.phases,
+                                trained=made.estimate.trained)
     asked = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=asked, exit_code=0))
 
@@ -90,15 +96,20 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     create: Callable[..., Any] = create_rl_trainer if algorithm in RL_DOOR else create_sft_trainer
     return create(config=config, **settings) if config else create(**settings)
 
-LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1), top_k=(int, 0), n=(int, 0))
+# %% ../nbs/commands.ipynb #1605e796
+LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1),
+                                            top_k=(int, 0), n=(int, 0))
 
 def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
     "A number among the options of a command"
     value: Any = call.settings[name]
     number = isinstance(value, int) and not isinstance(value, bool) or kind is float and isinstance(value, float)
-    if not number or value < least: raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}", where=f'argument {name}')
+    if not number or value < least:
+        raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}",
+                        where=f'argument {name}')
     return value
 
+# %% ../nbs/commands.ipynb #926c93fd
 def preview(call: Call) -> Answer:
     "Which tokens of the first rows are trained"
     config, settings = request(call)
@@ -106,38 +117,47 @@ def preview(call: Call) -> Answer:
     settings.pop('n', None)
     trainer = door(settings, config)
     shown = trainer.preview(n)
-    return Answer(f'{shown}\n\n{trainer.report}', dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
+    return Answer(f'{shown}\n\n{trainer.report}',
+                  dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
 
 # %% ../nbs/commands.ipynb #341d0ef1
 def following(result: Mapping[str, Any]) -> list[str]:
     "Three commands to go on with after a training"
     folder = shlex.quote(str(result['model_path'] or result['run_dir']))
     talk = 'predict' if result['algorithm'] == 'reward_model' or _kind(folder) not in ('causal', 'seq2seq') else 'chat'
-    return [f'aligntune {talk} {folder}' + (' "your text"' if talk == 'predict' else ''), f'aligntune compare {folder}', f'aligntune export {folder}']
+    return [f'aligntune {talk} {folder}' + (' "your text"' if talk == 'predict' else ''), f'aligntune compare {folder}',
+            f'aligntune export {folder}']
 
 def _kind(folder: str) -> str:
     "The kind of model in a folder, from its config alone"
     from aligntune.core.estimate import read_model_config
     return read_model_config(shlex.split(folder)[0]).kind
 
+# %% ../nbs/commands.ipynb #16bb8068
 def trained(result: Any) -> Answer:
     "The answer of a training"
     facts = plain(dict(result, raw=None))
-    out = {k: v for k, v in facts.items() if k in ('metrics', 'history') or k in result.__dataclass_fields__ and k != 'raw'}
+    out = {k: v
+           for k, v in facts.items() if k in ('metrics', 'history') or k in result.__dataclass_fields__ and k != 'raw'}
     try: more = following(result)
     except AligntuneError: more = []   # a backend of the user's own may save what only it can read
-    return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])), dict(result=out, next=more, exit_code=0), chatty=True)
+    return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])),
+                  dict(result=out, next=more, exit_code=0), chatty=True)
 
 # %% ../nbs/commands.ipynb #0d4434eb
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and meeting point, where there is more than one process to start"
     from aligntune.backends.launch import launched
-    given = {k: v for k, v in dict(nproc_per_node=call.nproc, nnodes=call.nnodes, node_rank=call.node_rank, rdzv_endpoint=call.rdzv_endpoint).items() if v is not None}
+    given = {k: v for k, v in dict(nproc_per_node=call.nproc, nnodes=call.nnodes, node_rank=call.node_rank,
+                                   rdzv_endpoint=call.rdzv_endpoint).items() if v is not None}
     if not given: return None
-    if launched(): raise SpecError('this process is one of several already', where='--nproc', fix='leave --nproc out under torchrun or accelerate launch')
+    if launched():
+        raise SpecError('this process is one of several already', where='--nproc',
+                        fix='leave --nproc out under torchrun or accelerate launch')
     place = load('aligntune.hub:torchrun_params')(given)
     return place if place['nproc_per_node']*place['nnodes'] > 1 else None
 
+# %% ../nbs/commands.ipynb #24635cbb
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None) -> Any:
     "Train in several processes; what the first one logs is passed on"
     from aligntune.backends.launch import launch
@@ -146,13 +166,18 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     from aligntune.core.spec import FIELDS
     from aligntune.run.manifest import given
     asked = given(spec)
-    if asked is None: raise SpecError('the request cannot be sent to several processes', where='--nproc', why='it holds objects in memory', fix='name files')
+    if asked is None:
+        raise SpecError('the request cannot be sent to several processes', where='--nproc',
+                        why='it holds objects in memory', fix='name files')
     log.info('%d processes on this machine', place['nproc_per_node'])
-    settings = {n: spec[n] if n in FIELDS else spec.extra[n] for n in asked}   # with their variables: a child gets their values through its environment
-    request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend), variables=list(variables(settings)), resume=resume)
+    # with their variables: a child gets their values through its environment
+    settings = {n: spec[n] if n in FIELDS else spec.extra[n] for n in asked}
+    request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend),
+                   variables=list(variables(settings)), resume=resume)
     out = launch('aligntune.backends.launch:train_request', request, place, _passed_on, environment_of(settings))
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
+# %% ../nbs/commands.ipynb #ec6d1512
 def _passed_on(line: str) -> None:
     "A line of a worker: ours is passed on, what libraries say is for --verbose"
     if line.startswith('aligntune: '): log.info('%s', line.removeprefix('aligntune: '))
@@ -176,6 +201,7 @@ def resume(call: Call) -> Answer:
     spec, made = _asked_again(folder, dict(call.settings) | dict(output_dir=folder))
     return trained(_in_processes(spec, made, place, resume=True))
 
+# %% ../nbs/commands.ipynb #055e209b
 def _asked_again(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
     "The request of a run with changes, and its plan"
     from aligntune.core.plan import make_plan
@@ -187,15 +213,21 @@ def _manifest(folder: str) -> Any:
     "The manifest of a run whose request can be read back"
     return load('aligntune.run.run:asked_in')(folder)
 
+# %% ../nbs/commands.ipynb #e61f06f7
 def replay(call: Call) -> Answer:
     "Run it again, and say whether the numbers agree"
     text, code = load('aligntune.run.run:replay_command')(_folder(call), call.settings)
     return Answer(text, dict(text=text, agree=not code, exit_code=code), code)
 
+# %% ../nbs/commands.ipynb #76a299dd
 def _folder(call: Call) -> str:
     "The folder that a command must be given"
-    if not call.places: raise SpecError(f'{call.command} needs the folder of a run', where='command line', fix=f'aligntune {call.command} ./output')
-    if 'config' in call.settings: raise SpecError(f'{call.command} reads no config', where='argument config', why='the run knows its settings', fix='name what changes: key=value')
+    if not call.places:
+        raise SpecError(f'{call.command} needs the folder of a run', where='command line',
+                        fix=f'aligntune {call.command} ./output')
+    if 'config' in call.settings:
+        raise SpecError(f'{call.command} reads no config', where='argument config', why='the run knows its settings',
+                        fix='name what changes: key=value')
     return call.places[0]
 
 # %% ../nbs/commands.ipynb #4bd4e22a
@@ -206,6 +238,7 @@ def standing(m: Any) -> str:
     ends = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')
     return next((ends[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ends), 'died')
 
+# %% ../nbs/commands.ipynb #e8180958
 def _held(folder: Path) -> bool:
     "Does a living process write in the folder?"
     try: import fcntl
@@ -217,10 +250,12 @@ def _held(folder: Path) -> bool:
     except OSError: return False
     return False
 
+# %% ../nbs/commands.ipynb #f5a29243
 def found_runs(root: str) -> list[dict[str, Any]]:
     "Facts about each run under a folder"
     return [_run_in(p.parent) for p in sorted(Path(root).rglob('run.json'), key=lambda p: p.lstat().st_mtime)]
 
+# %% ../nbs/commands.ipynb #e21c7b61
 def _run_in(folder: Path) -> dict[str, Any]:
     "Facts about one run; of a damaged one, that it is"
     from aligntune.run.manifest import Manifest, read_metrics
@@ -237,10 +272,12 @@ def _run_in(folder: Path) -> dict[str, Any]:
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
+# %% ../nbs/commands.ipynb #23fc308e
 def runs(call: Call) -> Answer:
     "The runs in a folder"
     root = call.places[0] if call.places else '.'
-    if not Path(root).is_dir(): raise RunError(f'there is no folder {root}', where='command line', fix='aligntune runs .')
+    if not Path(root).is_dir():
+        raise RunError(f'there is no folder {root}', where='command line', fix='aligntune runs .')
     rows = found_runs(root)
     number = lambda x: '' if x is None else f'{x:.4g}'
     cells: list[tuple[str, ...]] = [('run', 'state', 'step', 'loss', 'reward', 'algorithm', 'model')]
@@ -248,6 +285,7 @@ def runs(call: Call) -> Answer:
                number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))
 
+# %% ../nbs/commands.ipynb #b4b1d4f6
 def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     "A table for a terminal; cells are shortened, in their middle, until it fits"
     limit = (width or shutil.get_terminal_size((80, 24)).columns) - 2*(len(rows[0]) - 1)
@@ -257,11 +295,13 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
 # %% ../nbs/commands.ipynb #a370909d
-EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps', 'load_best_model_at_end')
+EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',
+              'load_best_model_at_end')
 GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
 
 MANNER = ('system_prompt', 'chat_template', 'chat_template_kwargs')   # how a model is asked, whatever the rows
 
+# %% ../nbs/commands.ipynb #e6a42f39
 def opened(
     name: str,  # folder of a run or a model, or a name on the hub
     settings: Mapping[str, Any] = {},  # loading, and what differs from the run
@@ -282,18 +322,23 @@ def opened(
         trainer.session.load()
     return trainer
 
+# %% ../nbs/commands.ipynb #176f80a4
 def _names_classes(m: Any) -> bool:
     return (m.get('given') or {}).get('task_type') in ('text_classification', 'token_classification')
 
+# %% ../nbs/commands.ipynb #5fc9ce3a
 def _as_trained(name: str, m: Any, settings: Mapping[str, Any], evaluate: bool) -> dict[str, Any]:
     "The request of a run, with its weights in place of those that it began with"
     given = m.request(settings, strict=False)
     asked = {k: v for k, v in given.items() if k != 'report_to' and (evaluate or k not in EVALUATION)}
     asked |= dict(model_name=_weights(name, m), output_dir=name, backend='trl', progress='none') | dict(settings)
-    if not (Path(asked['model_name'])/'adapter_config.json').exists(): asked = {k: v for k, v in asked.items() if k != 'method' or v in ('full', 'osft')}
-    if not evaluate and asked.get('task_type') not in ('text_classification', 'token_classification'): asked['max_samples'] = min(asked.get('max_samples') or 64, 64)
+    if not (Path(asked['model_name'])/'adapter_config.json').exists():
+        asked = {k: v for k, v in asked.items() if k != 'method' or v in ('full', 'osft')}
+    if not evaluate and asked.get('task_type') not in ('text_classification', 'token_classification'):
+        asked['max_samples'] = min(asked.get('max_samples') or 64, 64)
     return asked
 
+# %% ../nbs/commands.ipynb #18ad28bf
 @contextlib.contextmanager
 def _calm() -> Iterator[None]:
     "What a training would say of its rows, its batches and its weights does not concern a question"
@@ -302,6 +347,7 @@ def _calm() -> Iterator[None]:
     try: yield
     finally: log.setLevel(level)
 
+# %% ../nbs/commands.ipynb #d625fe3b
 def _weights(folder: str, m: Any) -> str:
     "Where the weights of a run lie: in its folder when it is finished, else in its newest whole checkpoint"
     points = load('aligntune.run.checkpoint:whole')(Path(folder))
@@ -314,6 +360,7 @@ def _weights(folder: str, m: Any) -> str:
 # how the model of a run is loaded and asked
 OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'model_type')
 
+# %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
     from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
@@ -326,56 +373,76 @@ def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str
     config = read_config(source, trust_remote_code=asked.get('trust_remote_code', False))
     kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
                       else 'sft')
-    if kind in ('text_classification', 'token_classification'): return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))
+    if kind in ('text_classification', 'token_classification'):
+        return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))
     if kind == 'reward':
         return base | dict(algorithm='reward_model', dataset_name=[dict(prompt='?', chosen='!', rejected='.')])
     chat = m.get('chat') if m else None
     speaks = kind == 'causal' and (bool(asked.get('chat_template') or load_tokenizer(source).chat_template)
                                    if chat is None else chat)
-    return base | dict(dataset_name=[dict(messages=[dict(role='user', content='?'), dict(role='assistant', content='!')])] if speaks else [dict(prompt='?', completion='!')])
+    return (base
+            | dict(dataset_name=[dict(messages=[dict(role='user', content='?'), dict(role='assistant', content='!')])]
+                   if speaks else [dict(prompt='?', completion='!')]))
 
+# %% ../nbs/commands.ipynb #817dea59
 def _labelled(kind: str, names: Mapping[int, str]) -> Any:
     "A row for each class, in the order that the model has them"
     from datasets import ClassLabel, Dataset, Features, Sequence, Value
     label = ClassLabel(names=[names[i] for i in sorted(names)])
-    if kind == 'text_classification': return Dataset.from_list([dict(text='?', label=i) for i in sorted(names)], Features(text=Value('string'), label=label))
-    return Dataset.from_list([dict(tokens=['?'], tags=[i]) for i in sorted(names)], Features(tokens=Sequence(Value('string')), tags=Sequence(label)))
+    if kind == 'text_classification':
+        return Dataset.from_list([dict(text='?', label=i) for i in sorted(names)],
+                                 Features(text=Value('string'), label=label))
+    return Dataset.from_list([dict(tokens=['?'], tags=[i]) for i in sorted(names)],
+                             Features(tokens=Sequence(Value('string')), tags=Sequence(label)))
 
+# %% ../nbs/commands.ipynb #e6692472
 def _sorted_out(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     "(settings of loading, settings of the generation)"
-    return {k: v for k, v in call.settings.items() if k not in GENERATION}, {k: _at_least(call, k, *LEAST.get(k, (float, 0.))) for k in call.settings if k in GENERATION}
+    return ({k: v for k, v in call.settings.items() if k not in GENERATION},
+            {k: _at_least(call, k, *LEAST.get(k, (float, 0.))) for k in call.settings if k in GENERATION})
 
 # %% ../nbs/commands.ipynb #6c5152d7
 ASKED = ('prompt', 'messages', 'question', 'instruction', 'text', 'input')
 
 def questions(source: str) -> list[dict[str, Any]]:
     "The rows of a file of questions: each has a prompt, beside what else the file says"
-    if Path(source).suffix == '.txt' and Path(source).is_file(): return [dict(prompt=line) for line in Path(source).read_text(encoding='utf-8').splitlines() if line.strip()]
+    if Path(source).suffix == '.txt' and Path(source).is_file():
+        return [dict(prompt=line) for line in Path(source).read_text(encoding='utf-8').splitlines() if line.strip()]
     rows = [dict(r) for r in load('aligntune.data.sources:read')(source).rows]
     for i, r in enumerate(rows):
         name = next((n for n in ASKED if r.get(n)), None)
-        if name is None: raise DataError(f'row {i} has no question', where=f'{source}, row {i}', why=f"it has: {', '.join(k for k in r if k != '_row')}", fix=f"a column named {', '.join(ASKED[:4])}")
+        if name is None:
+            raise DataError(f'row {i} has no question',
+                            where=f'{source}, row {i}', why=f"it has: {', '.join(k for k in r if k != '_row')}",
+                            fix=f"a column named {', '.join(ASKED[:4])}")
         r['prompt'] = r[name]
     return rows
 
+# %% ../nbs/commands.ipynb #f7d698d9
 def _unsaid(said: Iterable[Any]) -> int:
     "How many answers hold nothing but white space: printed, they would look like none"
     return sum(isinstance(a, str) and not a.strip() for a in said)
 
+# %% ../nbs/commands.ipynb #01d42766
 def predict(call: Call) -> Answer:
     "The model's answers"
-    if not call.places: raise SpecError('which model?', where='command line', fix='aligntune predict ./output "your text"')
+    if not call.places:
+        raise SpecError('which model?', where='command line', fix='aligntune predict ./output "your text"')
     settings, generation = _sorted_out(call)
     source, target = settings.pop('input', None), settings.pop('output', None)
     name, *texts = call.places
     if source and texts: raise SpecError('texts and a file of them', where='command line', fix='keep one of them')
-    rows = questions(str(source)) if source else [dict(prompt=t) for t in texts or (sys.stdin.read().splitlines() if not sys.stdin.isatty() else []) if t.strip()]
-    if not rows: raise SpecError('nothing is asked', where='command line', fix=f'aligntune predict {name} "your text", or input=questions.jsonl')
+    rows = questions(str(source)) if source else [
+        dict(prompt=t) for t in texts or (sys.stdin.read().splitlines() if not sys.stdin.isatty() else []) if t.strip()]
+    if not rows:
+        raise SpecError('nothing is asked', where='command line',
+                        fix=f'aligntune predict {name} "your text", or input=questions.jsonl')
     said = opened(name, settings).predict([r['prompt'] for r in rows], **generation)
     data = [{**{k: v for k, v in r.items() if k != '_row'}, 'answer': a} for r, a in zip(rows, said)]
     if (n := _unsaid(said)): log.warning('%s of %s answers are empty: the model ended at once', n, len(said))
     if target:
-        load('aligntune.run.manifest:write_whole')(Path(str(target)), ''.join(json.dumps(plain(d), ensure_ascii=False) + '\n' for d in data))
+        load('aligntune.run.manifest:write_whole')(
+            Path(str(target)), ''.join(json.dumps(plain(d), ensure_ascii=False) + '\n' for d in data))
         return Answer(f'{len(data)} answers in {target}', dict(output=str(target), answers=len(data)), chatty=True)
     return Answer('\n'.join(str(a) for a in said), dict(answers=plain(data)))
 
@@ -386,7 +453,9 @@ def chat(call: Call) -> Answer:
     settings, generation = _sorted_out(call)
     trainer = opened(call.places[0], settings)
     speaks, here = trainer.session.kind == 'causal' and trainer.session.speaks_chat, sys.stdin.isatty()
-    if here: print('/new starts again, /quit or Ctrl-D ends' + ('' if speaks else '; this model knows no conversations: each line is a text to go on with'))
+    if here:
+        print('/new starts again, /quit or Ctrl-D ends'
+              + ('' if speaks else '; this model knows no conversations: each line is a text to go on with'))
     history, turns = list[dict[str, str]](), list[dict[str, str]]()
     for line in _lines_of(here):
         if line == '/new': history = []; continue
@@ -396,6 +465,7 @@ def chat(call: Call) -> Answer:
         if not call.json: print(said, flush=True)
     return Answer('', dict(turns=turns))
 
+# %% ../nbs/commands.ipynb #6017dcb3
 def _lines_of(here: bool) -> Iterator[str]:
     "What the person says, until it is enough"
     while True:
@@ -407,7 +477,8 @@ def _lines_of(here: bool) -> Iterator[str]:
 # %% ../nbs/commands.ipynb #463a2e78
 def evaluate(call: Call) -> Answer:
     "Metrics of a model on held-out rows"
-    if not call.places: raise SpecError('which model?', where='command line', fix='aligntune eval ./output dataset_name=test.jsonl')
+    if not call.places:
+        raise SpecError('which model?', where='command line', fix='aligntune eval ./output dataset_name=test.jsonl')
     name, settings = call.places[0], dict(call.settings)
     rows, is_run = settings.pop('dataset_name', settings.pop('dataset', None)), Path(name, 'run.json').exists()
     if is_run:
@@ -417,22 +488,30 @@ def evaluate(call: Call) -> Answer:
                             fix=f'aligntune eval {name} dataset_name=test.jsonl')
         found = trainer.evaluate(rows)
     else:
-        if rows is None: raise SpecError('on which rows?', where='command line', fix=f'aligntune eval {name} dataset_name=test.jsonl')
-        found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings | dict(model_name=name)).evaluate(rows)
-    return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]), dict(metrics=plain(found)))
+        if rows is None:
+            raise SpecError('on which rows?', where='command line',
+                            fix=f'aligntune eval {name} dataset_name=test.jsonl')
+        found = door(dict(dataset_name=rows, progress='none', backend='trl') | settings
+                     | dict(model_name=name)).evaluate(rows)
+    return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]),
+                  dict(metrics=plain(found)))
 
 # %% ../nbs/commands.ipynb #a7837fbe
 def asked_in(row: Mapping[str, Any]) -> tuple[Any, str | None]:
     "The question in a canonical row, and its right answer where it has one"
     if 'messages' in row: return row['messages'][:-1], str(row['messages'][-1].get('content') or '')
     if 'chosen' in row: return row['prompt'], _said(row['chosen'])
-    if 'prompt' in row: return row['prompt'], _said(row['completion']) if 'completion' in row else None if row.get('answer') is None else str(row['answer'])
+    if 'prompt' in row:
+        return (row['prompt'], _said(row['completion']) if 'completion' in row else None if row.get('answer') is None
+                               else str(row['answer']))
     if 'tokens' in row: return ' '.join(row['tokens']), None
     words = str(row['text']).split()
     return (str(row['text']), None) if 'label' in row else (' '.join(words[:max(len(words)//2, 1)]), None)
 
+# %% ../nbs/commands.ipynb #a9dea29f
 def _said(answer: Any) -> str: return answer if isinstance(answer, str) else str(answer[-1].get('content') or '')
 
+# %% ../nbs/commands.ipynb #59e6b2e7
 def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     "Questions of a run, their right answers, and where they come from"
     asked = _manifest(run).request(strict=False)
@@ -441,11 +520,15 @@ def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     prepared = trainer.session.prepared
     pairs = [asked_in(prepared.encoding.canonical(r)) for r in prepared.source.head[:n]]
     right = [r for _, r in pairs if r is not None]
-    return [q for q, _ in pairs], right if len(right) == len(pairs) else None, 'rows that it was evaluated on' if held else 'rows that it was trained on'
+    return ([q for q, _ in pairs], right if len(right) == len(pairs) else None,
+            'rows that it was evaluated on' if held else 'rows that it was trained on')
 
+# %% ../nbs/commands.ipynb #ecab2241
 def compare(call: Call) -> Answer:
     "The answers of two models side by side"
-    if not call.places: raise SpecError('which models?', where='command line', fix='aligntune compare ./output, or aligntune compare A B prompts=questions.jsonl')
+    if not call.places:
+        raise SpecError('which models?', where='command line',
+                        fix='aligntune compare ./output, or aligntune compare A B prompts=questions.jsonl')
     settings, generation = _sorted_out(call)
     asked, n = settings.pop('prompts', None), settings.pop('n', 5)
     after = call.places[-1]
@@ -454,25 +537,36 @@ def compare(call: Call) -> Answer:
     if isinstance(asked, list): prompts = [str(p) for p in asked]
     elif asked: prompts = [r['prompt'] for r in questions(str(asked))][:n]
     elif Path(after, 'run.json').exists(): prompts, right, source = _rows_of(after, n)
-    else: raise SpecError('which prompts?', where='command line', fix=f'aligntune compare {before} {after} prompts=questions.jsonl')
+    else:
+        raise SpecError('which prompts?', where='command line',
+                        fix=f'aligntune compare {before} {after} prompts=questions.jsonl')
     said = [_answers_of(name, after, prompts, settings, generation) for name in (before, after)]
     found = load('aligntune.evaluate.compare:compare')(*said, prompts, right)
-    return Answer(side_by_side(found, before, after, source), dict(before=before, after=after, source=source, rows=plain(found.rows()), changed=found.changed, metrics=plain(found.metrics)))
+    return Answer(side_by_side(found, before, after, source),
+                  dict(before=before, after=after, source=source, rows=plain(found.rows()), changed=found.changed,
+                       metrics=plain(found.metrics)))
 
-def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, Any], generation: Mapping[str, Any]) -> list[str]:
+# %% ../nbs/commands.ipynb #5505f0ee
+def _answers_of(name: str, run: str, prompts: list[Any], settings: Mapping[str, Any],
+                generation: Mapping[str, Any]) -> list[str]:
     "The answers of one model; the base of a run is asked in the manner of the run"
     is_base = name != run and Path(run, 'run.json').exists() and not Path(name, 'run.json').exists()
     m = _manifest(run) if is_base else None
     if m and _names_classes(m):
         trainer = door(_as_trained(run, m, {**settings, 'model_name': name, 'method': 'full'}, False))
     else: trainer = opened(name, settings, like=m)
-    return [str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)] if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq') else [str(a) for a in trainer.predict(prompts, **generation)]
+    return ([str(a) for a in trainer.predict(prompts, **dict(max_new_tokens=64), **generation)]
+            if 'max_new_tokens' not in generation and trainer.session.kind in ('causal', 'seq2seq')
+            else [str(a) for a in trainer.predict(prompts, **generation)])
 
+# %% ../nbs/commands.ipynb #1838e5a1
 def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     "A comparison in the columns of a terminal"
     clean = lambda t: ' '.join(''.join(c if c.isprintable() else '·' for c in str(t)).split())
-    head = ('prompt', *(('right',) if found.references else ()), f'before ({Path(before).name})', f'after ({Path(after).name})')
-    rows = [tuple(clean(c) for c in (r['prompt'], *((r['reference'],) if found.references else ()), r['before'], r['after'])) for r in found.rows()]
+    head = ('prompt', *(('right',) if found.references else ()), f'before ({Path(before).name})',
+            f'after ({Path(after).name})')
+    rows = [tuple(clean(c) for c in (r['prompt'], *((r['reference'],) if found.references else ()), r['before'],
+                                     r['after'])) for r in found.rows()]
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
@@ -486,6 +580,7 @@ def merge(call: Call) -> Answer:
     _own_card(name, path)
     return Answer(f'merged model in {path}', dict(path=path), chatty=True)
 
+# %% ../nbs/commands.ipynb #3daf8574
 def _own_card(name: str, to: str) -> None:
     "The card of a model goes along with it: the program that only wrote it again does not know what it was trained on"
     card, there = Path(to, 'README.md'), Path(name, 'README.md')
@@ -496,6 +591,7 @@ def _own_card(name: str, to: str) -> None:
         text = text.replace('library_name: peft', 'library_name: transformers', 1)
     load('aligntune.run.manifest:write_whole')(card, text)
 
+# %% ../nbs/commands.ipynb #cfaa22c8
 def export(call: Call) -> Answer:
     "Write a model for another program"
     if not call.places: raise SpecError('which model?', where='command line', fix='aligntune export ./output')
@@ -505,7 +601,8 @@ def export(call: Call) -> Answer:
     folder = call.places[1] if len(call.places) > 1 else f'{name.rstrip("/")}-{to}'
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     _own_card(name, done.path)
-    return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]), dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
+    return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
+                  dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
 # %% ../nbs/commands.ipynb #98a9bb88
 def hub(call: Call) -> Answer:
@@ -515,20 +612,25 @@ def hub(call: Call) -> Answer:
     given |= dict(call.settings) | (dict(nproc_per_node=call.nproc) if call.nproc else {})
     return trained(load('aligntune.hub:run')(call.command.replace('-', '_'), given))
 
+# %% ../nbs/commands.ipynb #c0bb44db
 OF_DEMO = ('model_name', 'dataset_name', 'reward_functions', 'output_dir')   # what the demonstration makes itself
 
 def demo(call: Call) -> Answer:
     "The demonstration"
     from aligntune.core.spec import FIELDS, names_for
     known = {*names_for('grpo'), *names_for('sft'), 'folder'}
-    if (odd := next((k for k in call.settings if k not in known), None)): raise SpecError(f'unknown setting {odd!r}', where=f'argument {odd}', fix=did_you_mean(odd, known))
+    if (odd := next((k for k in call.settings if k not in known), None)):
+        raise SpecError(f'unknown setting {odd!r}', where=f'argument {odd}', fix=did_you_mean(odd, known))
     names = {a: n for n in OF_DEMO for a in (n, *FIELDS[n].aliases)}
     if (own := next((k for k in call.settings if k in names), None)):
-        raise SpecError(f'the demonstration makes its own {names[own]}', where=f'argument {own}', why='it teaches a tiny model a tiny task', fix='aligntune train for yours; here folder=..., algorithm=..., or a change to the last training, such as max_steps=40')
+        raise SpecError(f'the demonstration makes its own {names[own]}', where=f'argument {own}',
+                        why='it teaches a tiny model a tiny task', fix='aligntune train for yours; here folder=..., '
+                            'algorithm=..., or a change to the last training, such as max_steps=40')
     if call.quiet: log.setLevel(logging.WARNING)
     code = load('aligntune.demo:main')(**call.settings)
     return Answer('', dict(exit_code=code), code)
 
+# %% ../nbs/commands.ipynb #f3aaacdd
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
     from aligntune.core.status import doctor as examine
@@ -536,12 +638,15 @@ def doctor(call: Call) -> Answer:
     report = examine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
+# %% ../nbs/commands.ipynb #ca3724e4
 def recipes(call: Call) -> Answer:
     "List, show and copy recipes"
     text, data = load('aligntune.recipes:recipes_command')(call.places)
     return Answer(text, data)
 
+# %% ../nbs/commands.ipynb #52d3a72a
 def bench(call: Call) -> Answer:
     "Measure backends on this machine"
-    path = load('aligntune.bench.command:bench')([f'{k}={json.dumps(v) if not isinstance(v, str) else v}' for k, v in call.settings.items()])
+    path = load('aligntune.bench.command:bench')([f'{k}={json.dumps(v) if not isinstance(v, str) else v}'
+                                                  for k, v in call.settings.items()])
     return Answer('', dict(stored=str(path)))

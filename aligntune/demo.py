@@ -25,6 +25,7 @@ def sft_rows(n: int = 2000) -> list[dict[str, str]]:
     from aligntune.algorithms.tasks import sorting
     return [dict(prompt=r['prompt'], completion=r['answer']) for r in sorting(n)]
 
+# %% ../nbs/demo.ipynb #1a2192a2
 def sorted_right(
     completions: Sequence[str],  # what the model wrote
     answer: Sequence[str],  # the right answers
@@ -37,7 +38,7 @@ def sorted_right(
 def blank_model(folder: str | Path) -> str:
     "Write a model of 100,000 random numbers and its tokenizer to `folder`; gives the path back"
     from aligntune.data.tiny import tiny_model, tiny_tokenizer
-    from aligntune.algorithms.common import quiet
+    from aligntune.core.noise import quiet
     tok = tiny_tokenizer('base', context=64)
     with quiet(): tiny_model('qwen3', tok, hidden=64, layers=2, tie_word_embeddings=True).save_pretrained(folder)
     tok.save_pretrained(folder)
@@ -54,6 +55,7 @@ class Stage:
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.
 
+# %% ../nbs/demo.ipynb #abbc3e82
 def answer(
     name: str,  # of the stage
     trainer: Any,  # whose model is asked
@@ -63,14 +65,18 @@ def answer(
 ) -> Stage:
     "Ask the model all questions: its likeliest answers, then drawn ones"
     import torch
-    def said(**how: Any) -> list[str]: return [a.strip() for a in trainer.predict([q['prompt'] for q in questions], max_new_tokens=6, batch_size=250, **how)]
-    def share(answers: Sequence[str]) -> float: return sum(a == q['answer'] for a, q in zip(answers, questions))/len(questions)
+    def said(**how: Any) -> list[str]:
+        return [a.strip()
+                for a in trainer.predict([q['prompt'] for q in questions], max_new_tokens=6, batch_size=250, **how)]
+    def share(answers: Sequence[str]) -> float:
+        return sum(a == q['answer'] for a, q in zip(answers, questions))/len(questions)
     answers = said()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         drawn = share(said(temperature=1.0))
     return Stage(name, answers, share(answers), drawn, [h['loss'] for h in history if 'loss' in h], seconds)
 
+# %% ../nbs/demo.ipynb #1c549e9a
 def table(
     questions: Sequence[dict[str, str]],  # prompt and answer
     stages: Sequence[Stage],  # in order
@@ -79,9 +85,11 @@ def table(
     "The first answers of each stage side by side, then the shares"
     head = ['question', 'right answer', *(s.name for s in stages)]
     body = [[q['prompt'], q['answer'], *(s.answers[i] for s in stages)] for i, q in enumerate(questions[:n])]
-    shares = [[f'{len(questions)} held out', 'likeliest', *(f'{s.right:.0%} right' for s in stages)], ['', 'drawn', *(f'{s.drawn:.0%} right' for s in stages)]]
+    shares = [[f'{len(questions)} held out', 'likeliest', *(f'{s.right:.0%} right' for s in stages)],
+              ['', 'drawn', *(f'{s.drawn:.0%} right' for s in stages)]]
     return [head, *body, *shares]
 
+# %% ../nbs/demo.ipynb #a1dfc317
 def as_text(rows: Sequence[Sequence[str]]) -> str:
     "A table for a terminal"
     cells = [[c if c.isprintable() else ascii(c) for c in r] for r in rows]
@@ -95,17 +103,24 @@ def mistakes(
 ) -> list[dict[str, str]]:
     "The right answers, each against a wrong one of the model's own"
     said = trainer.predict([r['prompt'] for r in rows], max_new_tokens=6, temperature=1.0, batch_size=256)
-    return [dict(prompt=r['prompt'], chosen=r['answer'], rejected=s.strip()) for r, s in zip(rows, said) if s.strip() and s.strip() != r['answer']]
+    return [dict(prompt=r['prompt'], chosen=r['answer'], rejected=s.strip())
+            for r, s in zip(rows, said) if s.strip() and s.strip() != r['answer']]
 
 # %% ../nbs/demo.ipynb #76130592
-_RL: dict[str, Any] = dict(max_steps=100, batch_size=128, num_generations=8, learning_rate=1e-3, max_completion_length=6, temperature=1.0, warmup_ratio=0., logging_steps=25)
+_RL: dict[str, Any] = dict(max_steps=100, batch_size=128, num_generations=8, learning_rate=1e-3,
+                           max_completion_length=6, temperature=1.0, warmup_ratio=0., logging_steps=25)
 SETTINGS: dict[str, dict[str, Any]] = dict(
     sft=dict(max_steps=70, batch_size=64, learning_rate=3e-3, lr_scheduler='linear', warmup_ratio=0., logging_steps=35),
-    osft=dict(max_steps=60, batch_size=64, learning_rate=3e-3, lr_scheduler='linear', unfreeze_rank_ratio=.25, warmup_ratio=0., logging_steps=30),
+    osft=dict(max_steps=60, batch_size=64, learning_rate=3e-3, lr_scheduler='linear', unfreeze_rank_ratio=.25,
+              warmup_ratio=0., logging_steps=30),
     dpo=dict(max_steps=60, batch_size=64, learning_rate=2e-4, lr_scheduler='linear', warmup_ratio=0., logging_steps=20),
-    ppo=_RL | dict(num_generations=1, max_steps=80, logging_steps=20), grpo=_RL, gspo=_RL, dapo=_RL | dict(lr_scheduler='linear', max_steps=80, logging_steps=20), dr_grpo=_RL)
+    ppo=_RL | dict(num_generations=1, max_steps=80, logging_steps=20), grpo=_RL, gspo=_RL,
+    dapo=_RL | dict(lr_scheduler='linear', max_steps=80, logging_steps=20), dr_grpo=_RL)
 ALGORITHMS = tuple(SETTINGS)   # what the demonstration can end with
-WORDS = dict(sft='imitating right answers', osft='imitating more of them in a quarter of the directions', dpo='right answers against the model\'s own mistakes')
+
+# %% ../nbs/demo.ipynb #0f6ec003
+WORDS = dict(sft='imitating right answers', osft='imitating more of them in a quarter of the directions',
+             dpo='right answers against the model\'s own mistakes')
 
 # %% ../nbs/demo.ipynb #8f2af534
 def demo(
@@ -119,21 +134,27 @@ def demo(
     from aligntune.core.backend_factory import create_rl_trainer, create_sft_trainer
     from aligntune.core.capability import resolve_algorithm
     algorithm = resolve_algorithm(algorithm)
-    if algorithm not in SETTINGS: raise SpecError(f'the demonstration has no {algorithm}', where='argument algorithm', fix=f'one of {", ".join(ALGORITHMS)}')
+    if algorithm not in SETTINGS:
+        raise SpecError(f'the demonstration has no {algorithm}', where='argument algorithm',
+                        fix=f'one of {", ".join(ALGORITHMS)}')
     folder, questions = Path(folder), sorting(held_out, test=True)
     common = dict(save_strategy='no', backend='trl', progress='plain', cache_dir=str(folder/'rows'))
     log.info('SFT: %s', WORDS['sft'])
-    trainer = create_sft_trainer(blank_model(folder/'blank'), sft_rows(), output_dir=str(folder/'sft'), **{**common, **SETTINGS['sft'], **(settings if algorithm == 'sft' else {})})
+    trainer = create_sft_trainer(blank_model(folder/'blank'), sft_rows(), output_dir=str(folder/'sft'),
+                                 **{**common, **SETTINGS['sft'], **(settings if algorithm == 'sft' else {})})
     stages = [answer('before', trainer, questions)]
     stages.append(_trained('sft', trainer, questions))
     if algorithm == 'sft': return stages
     log.info('%s: %s', algorithm.upper(), WORDS.get(algorithm, 'trying answers, strengthening the right ones'))
     asked = dict(output_dir=str(folder/algorithm), algorithm=algorithm, **{**common, **SETTINGS[algorithm], **settings})
     if algorithm == 'osft': trainer = create_sft_trainer(str(folder/'sft'), sft_rows(), **asked)
-    elif algorithm == 'dpo': trainer = create_rl_trainer(str(folder/'sft'), mistakes(trainer, sorting(2000, seed=1)), **asked)
-    else: trainer = create_rl_trainer(str(folder/'sft'), sorting(2000, seed=1), reward_functions=[sorted_right], **asked)
+    elif algorithm == 'dpo':
+        trainer = create_rl_trainer(str(folder/'sft'), mistakes(trainer, sorting(2000, seed=1)), **asked)
+    else:
+        trainer = create_rl_trainer(str(folder/'sft'), sorting(2000, seed=1), reward_functions=[sorted_right], **asked)
     return [*stages, _trained(algorithm, trainer, questions)]
 
+# %% ../nbs/demo.ipynb #d0868f57
 def _trained(name: str, trainer: Any, questions: Sequence[dict[str, str]]) -> Stage:
     "Train, then ask"
     start = time.perf_counter()
@@ -157,19 +178,26 @@ def main(
     saved = f'{folder}/{last.name}'
     samples = [dict(zip(rows[0], r)) for r in rows[1:]]
     load('aligntune.show.report:report')(saved, f'{folder}/report.html', samples)
-    with _only(): again = answer('reloaded', create_sft_trainer(saved, sft_rows(64), output_dir=f'{folder}/reload', backend='trl', progress='none', cache_dir=f'{folder}/rows'), questions)
+    with _only():
+        again = answer('reloaded', create_sft_trainer(saved, sft_rows(64), output_dir=f'{folder}/reload', backend='trl',
+                                                      progress='none', cache_dir=f'{folder}/rows'), questions)
     print(f'{time.perf_counter()-start:.0f} s; model in {saved}, report in {folder}/report.html')
     if again.answers != last.answers: raise GuardError('the saved model answers differently', where=saved)
-    if not learned(stages, len(questions)): raise GuardError('the demonstration did not learn', where='held-out questions', why=' -> '.join(f'{s.right:.0%} ({s.drawn:.0%} drawn)' for s in stages))
+    if not learned(stages, len(questions)):
+        raise GuardError('the demonstration did not learn', where='held-out questions',
+                         why=' -> '.join(f'{s.right:.0%} ({s.drawn:.0%} drawn)' for s in stages))
     print(f'next: aligntune chat {saved}')
     return 0
 
+# %% ../nbs/demo.ipynb #0f6fa77c
 def learned(stages: Sequence[Stage], n: int) -> bool:
     "Is each stage better than the one before? Training by reward must show in what is drawn, by three standard errors"
     from aligntune.algorithms.tasks import sigmas
     from aligntune.core.spec import POLICY
-    return all(b.right > a.right and (b.name not in POLICY or sigmas(a.drawn, b.drawn, n) > 3) for a, b in zip(stages, stages[1:]))
+    return all(b.right > a.right and (b.name not in POLICY or sigmas(a.drawn, b.drawn, n) > 3)
+               for a, b in zip(stages, stages[1:]))
 
+# %% ../nbs/demo.ipynb #59a51bc2
 @contextmanager
 def _only(*modules: str) -> Iterator[None]:
     "Of aligntune's lines only those of these modules, and errors: what a training has to say is in its report"
@@ -178,11 +206,13 @@ def _only(*modules: str) -> Iterator[None]:
     try: yield
     finally: log.removeFilter(wanted)
 
+# %% ../nbs/demo.ipynb #968d5b51
 def _clear(folder: Path) -> None:
     "Remove an earlier demonstration; nothing else is touched"
     if not folder.exists(): return
     known = {'blank', 'rows', 'reload', 'report.html', *ALGORITHMS}
     other = sorted(p.name for p in folder.iterdir() if p.name not in known)
-    if other: raise RunError(f'{folder} holds something else', where='folder', why=', '.join(other[:3]), fix='another folder')
+    if other:
+        raise RunError(f'{folder} holds something else', where='folder', why=', '.join(other[:3]), fix='another folder')
     # the folder itself may be a link to a larger disk
     for p in folder.iterdir(): load('aligntune.run.manifest:clear')(p)

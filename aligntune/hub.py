@@ -12,7 +12,8 @@ from .backends.launch import TRACKERS
 from .core.capability import BACKENDS
 from .core.errors import MissingPackageError, SpecError, UnsupportedError, did_you_mean
 from .core.plan import make_plan
-from .core.registry import Algorithm, AlgorithmRegistry, Backend, BuiltinAlgorithm, create_algorithm  # noqa: F401   offered here too
+from .core.registry import (Algorithm, AlgorithmRegistry, Backend,  # noqa: F401   offered here too
+                                     BuiltinAlgorithm, create_algorithm)
 from .core.spec import ALIASES, FIELDS, SWITCHES, TrainSpec, config_fields
 from .core.trainer import Result, Trainer
 from .show.figures import CHARTS, RunLog, draw, read_run
@@ -32,10 +33,13 @@ Rule = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 def _rows_of_step(given: Mapping[str, Any]) -> int:
     "Rows of one optimizer step"
-    rows = given.get('effective_batch_size') or given.get('micro_batch_size', 4)*given.get('gradient_accumulation_steps', 1)
+    rows = (given.get('effective_batch_size')
+            or given.get('micro_batch_size', 4)*given.get('gradient_accumulation_steps', 1))
     return int(rows)
 
-def _no(name: str, why: str, fix: str) -> UnsupportedError: return UnsupportedError(f'{name} cannot be had here', where=f'argument {name}', why=why, fix=fix)
+# %% ../nbs/hub.ipynb #b71a19a0
+def _no(name: str, why: str, fix: str) -> UnsupportedError:
+    return UnsupportedError(f'{name} cannot be had here', where=f'argument {name}', why=why, fix=fix)
 
 def _only(name: str, *values: Any, why: str, fix: str = '') -> Rule:
     "A rule for a setting of which only some values can be had"
@@ -44,11 +48,15 @@ def _only(name: str, *values: Any, why: str, fix: str = '') -> Rule:
         return {}
     return rule
 
+# %% ../nbs/hub.ipynb #9a07d04b
 def _if(**settings: Any) -> Rule:
     "A rule for a switch: these settings where it is on"
     return lambda value, given: dict(settings) if value else {}
 
-def _column(name: str) -> Rule: return lambda value, given: dict(column_mapping={**given.get('column_mapping', {}), value: name}) if value != name else {}
+# %% ../nbs/hub.ipynb #2393491b
+def _column(name: str) -> Rule:
+    return lambda value, given: (dict(column_mapping={**given.get('column_mapping', {}), value: name})
+                                 if value != name else {})
 
 # %% ../nbs/hub.ipynb #d7df45c7
 _DTYPES = dict(bfloat16='bf16', float16='fp16', float32='fp32')
@@ -58,62 +66,93 @@ def _samples(value: int, given: Mapping[str, Any]) -> dict[str, Any]:
     "A checkpoint each so many rows, in whole steps"
     return dict(save_strategy='steps', save_steps=max(1, round(value/_rows_of_step(given)))) if value else {}
 
+# %% ../nbs/hub.ipynb #1a0c2de9
 def _dataset_type(value: str, given: Mapping[str, Any]) -> dict[str, Any]:
     "The format of the rows"
-    if value not in _TYPES: raise SpecError(f'unknown dataset_type {value!r}', where='argument dataset_type', fix=did_you_mean(value, _TYPES))
+    if value not in _TYPES:
+        raise SpecError(f'unknown dataset_type {value!r}', where='argument dataset_type',
+                        fix=did_you_mean(value, _TYPES))
     return dict(data_format=_TYPES[value])
 
+# %% ../nbs/hub.ipynb #099cfd53
 def _splitting(value: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     "A model spread over the GPUs of one process"
     import torch
-    if value and torch.cuda.device_count() < 2: raise _no('enable_model_splitting', f'it spreads a model over several GPUs, and here are {torch.cuda.device_count()}', 'leave it out')
+    if value and torch.cuda.device_count() < 2:
+        raise _no('enable_model_splitting',
+                  f'it spreads a model over several GPUs, and here are {torch.cuda.device_count()}', 'leave it out')
     return dict(device_map='balanced') if value else {}
 
+# %% ../nbs/hub.ipynb #d13b9b33
 RULES: dict[str, Rule] = dict(
-    save_samples=_samples, checkpoint_at_epoch=_if(save_strategy='epoch', save_total_limit=None), accelerate_full_state_at_epoch=_if(save_strategy='epoch'),
-    keep_last_checkpoint_only=_if(save_total_limit=1), on_demand_checkpointing=_if(), save_final_checkpoint=_only('save_final_checkpoint', True, why='the trained model is always written'),
+    save_samples=_samples, checkpoint_at_epoch=_if(save_strategy='epoch', save_total_limit=None),
+    accelerate_full_state_at_epoch=_if(save_strategy='epoch'),
+    keep_last_checkpoint_only=_if(save_total_limit=1), on_demand_checkpointing=_if(),
+    save_final_checkpoint=_only('save_final_checkpoint', True, why='the trained model is always written'),
     unmask=_if(train_on='all'), unmask_messages=_if(train_on='all'), data_output_dir=lambda v, g: dict(cache_dir=v),
     lr_scheduler_kwargs=lambda v, g: dict(lr_scheduler_kwargs=v) if v else {}, use_liger=_if(use_liger_kernel=True),
-    validation_split=lambda v, g: dict(val_split_ratio=v) if v else {}, validation_data_path=lambda v, g: dict(eval_dataset=v),
-    validation_frequency=lambda v, g: dict(eval_strategy='steps', eval_steps=v), validate_at_epoch=_if(eval_strategy='epoch'), validate_at_final=_if(),
-    save_best_val_loss=_if(load_best_model_at_end=True), val_loss_improvement_threshold=_only('val_loss_improvement_threshold', 0.0, None, why='every improvement counts'),
+    validation_split=lambda v, g: dict(val_split_ratio=v) if v else {},
+    validation_data_path=lambda v, g: dict(eval_dataset=v),
+    validation_frequency=lambda v, g: dict(eval_strategy='steps', eval_steps=v),
+    validate_at_epoch=_if(eval_strategy='epoch'), validate_at_final=_if(),
+    save_best_val_loss=_if(load_best_model_at_end=True),
+    val_loss_improvement_threshold=_only('val_loss_improvement_threshold', 0.0, None, why='every improvement counts'),
     min_samples_per_validation=lambda v, g: dict(eval_strategy='steps', eval_steps=max(1, round(v/_rows_of_step(g)))),
-    use_processed_dataset=_only('use_processed_dataset', False, None, why='rows are encoded here, so that what is trained can be shown and checked', fix='data_path with messages or texts'),
+    use_processed_dataset=_only('use_processed_dataset', False,
+                                None, why='rows are encoded here, so that what is trained can be shown and checked',
+                                fix='data_path with messages or texts'),
     osft_memory_efficient_init=_if(),
-    use_dora=_if(method='dora'), init_lora_weights=_only('init_lora_weights', True, why='adapters start at zero', fix='leave it out'),
-    rank_pattern=_only('rank_pattern', None, {}, why='all layers have one rank', fix='lora_r=...'), alpha_pattern=_only('alpha_pattern', None, {}, why='all layers have one scale', fix='lora_alpha=...'),
+    use_dora=_if(method='dora'),
+    init_lora_weights=_only('init_lora_weights', True, why='adapters start at zero', fix='leave it out'),
+    rank_pattern=_only('rank_pattern', None, {}, why='all layers have one rank', fix='lora_r=...'),
+    alpha_pattern=_only('alpha_pattern', None, {}, why='all layers have one scale', fix='lora_alpha=...'),
     loftq_config=_only('loftq_config', None, {}, why='LoftQ is not offered', fix='load_in_4bit=True'),
-    bnb_4bit_compute_dtype=lambda v, g: dict(precision=_DTYPES.get(str(v).removeprefix('torch.'), str(v))), bnb_4bit_use_double_quant=_only('bnb_4bit_use_double_quant', True, None, why='4-bit scales are quantised too'),
-    flash_attention=lambda v, g: dict(attn_implementation='flash_attention_2' if v else 'sdpa'), bf16=_if(precision='bf16'), fp16=_if(precision='fp16'), tf32=lambda v, g: dict(tf32=v),
-    dataset_type=_dataset_type, field_messages=_column('messages'), field_instruction=_column('instruction'), field_input=_column('input'), field_output=_column('output'),
+    bnb_4bit_compute_dtype=lambda v, g: dict(precision=_DTYPES.get(str(v).removeprefix('torch.'), str(v))),
+    bnb_4bit_use_double_quant=_only('bnb_4bit_use_double_quant', True, None, why='4-bit scales are quantised too'),
+    flash_attention=lambda v, g: dict(attn_implementation='flash_attention_2' if v else 'sdpa'),
+    bf16=_if(precision='bf16'), fp16=_if(precision='fp16'), tf32=lambda v, g: dict(tf32=v),
+    dataset_type=_dataset_type, field_messages=_column('messages'), field_instruction=_column('instruction'),
+    field_input=_column('input'), field_output=_column('output'),
     enable_model_splitting=_splitting)
 
 # %% ../nbs/hub.ipynb #e4087d82
-TORCHRUN: dict[str, Any] = dict(nproc_per_node=1, nnodes=1, node_rank=0, rdzv_id=None, rdzv_endpoint=None, master_addr=None, master_port=None)
+TORCHRUN: dict[str, Any] = dict(nproc_per_node=1, nnodes=1, node_rank=0, rdzv_id=None, rdzv_endpoint=None,
+                                master_addr=None, master_port=None)
 PRETRAINING = ('is_pretraining', 'block_size', 'document_column_name')
 
+# %% ../nbs/hub.ipynb #9f2f954f
 def torchrun_params(
     given: Mapping[str, Any],  # what the caller gave
     env: Mapping[str, str] | None = None  # the environment
 ) -> dict[str, Any]:
     "Processes and meeting point: argument, else environment, else default; refused where nobody could meet"
     env = os.environ if env is None else env
-    def one(n): return given[n] if given.get(n) is not None else env.get(f'PET_{n.upper()}', env.get(n.upper(), TORCHRUN[n]))
+    def one(n):
+        return given[n] if given.get(n) is not None else env.get(f'PET_{n.upper()}', env.get(n.upper(), TORCHRUN[n]))
     out = {n: one(n) for n in TORCHRUN}
     for n in ('nproc_per_node', 'nnodes', 'node_rank', 'master_port'): out[n] = _whole(n, out[n])
     if out['nnodes'] > 1 and not (out['rdzv_endpoint'] or out['master_addr']):
-        raise SpecError(f"{out['nnodes']} nodes have no place to meet", where='argument nnodes', why='each would wait for the others forever', fix='rdzv_endpoint="host:port", or master_addr and master_port')
-    if given.get('rdzv_endpoint') and given.get('master_addr'): raise SpecError('rdzv_endpoint and master_addr exclude each other', where='arguments rdzv_endpoint, master_addr', fix='keep one of them')
-    if not 0 <= out['node_rank'] < out['nnodes']: raise SpecError(f"node_rank={out['node_rank']} is not one of {out['nnodes']} nodes", where='argument node_rank', fix=f"0 to {out['nnodes']-1}")
+        raise SpecError(f"{out['nnodes']} nodes have no place to meet",
+                        where='argument nnodes', why='each would wait for the others forever',
+                        fix='rdzv_endpoint="host:port", or master_addr and master_port')
+    if given.get('rdzv_endpoint') and given.get('master_addr'):
+        raise SpecError('rdzv_endpoint and master_addr exclude each other',
+                        where='arguments rdzv_endpoint, master_addr', fix='keep one of them')
+    if not 0 <= out['node_rank'] < out['nnodes']:
+        raise SpecError(f"node_rank={out['node_rank']} is not one of {out['nnodes']} nodes", where='argument node_rank',
+                        fix=f"0 to {out['nnodes']-1}")
     return out
 
+# %% ../nbs/hub.ipynb #0d39dfef
 def _whole(name: str, value: Any) -> Any:
     "A number of processes, or the word auto or gpu"
     if value is None: return None
     if value in ('auto', 'gpu'):
         import torch
         return max(1, torch.cuda.device_count())
-    if not str(value).lstrip('-').isdigit() or int(value) < (0 if name == 'node_rank' else 1): raise SpecError(f'{name}={value} is not a number of processes' if 'n' == name[0] else f'{name}={value} is not a number', where=f'argument {name}', fix=f'{name}=1')
+    if not str(value).lstrip('-').isdigit() or int(value) < (0 if name == 'node_rank' else 1):
+        raise SpecError(f'{name}={value} is not a number of processes' if 'n' == name[0]
+                        else f'{name}={value} is not a number', where=f'argument {name}', fix=f'{name}=1')
     return int(value)
 
 # %% ../nbs/hub.ipynb #c4458b93
@@ -123,10 +162,14 @@ def trackers(given: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     names = list(dict.fromkeys(k.split('_')[0] for k in TRACKERS if given.get(k) is not None))
     from importlib.util import find_spec
     for n in names:
-        if find_spec('tensorboard' if n == 'tensorboard' else n) is None and not (n == 'tensorboard' and find_spec('tensorboardX')):
-            raise MissingPackageError(f'{n} is not installed', where=f"argument {next(k for k in TRACKERS if k.startswith(n) and given.get(k))}", fix=f'pip install {n}')
+        if (find_spec('tensorboard' if n == 'tensorboard' else n) is None
+            and not (n == 'tensorboard' and find_spec('tensorboardX'))):
+            raise MissingPackageError(f'{n} is not installed',
+                                      where=f"argument {next(k for k in TRACKERS if k.startswith(n) and given.get(k))}",
+                                      fix=f'pip install {n}')
     return env, names
 
+# %% ../nbs/hub.ipynb #55e2af9a
 @contextlib.contextmanager
 def environment(more: Mapping[str, str]) -> Iterator[None]:
     "These variables, for as long as the block lasts"
@@ -147,27 +190,39 @@ def translate(
     out: dict[str, Any] = {}
     for name, value in given.items():
         if name in RULES: _merge(out, name, RULES[name](value, given))
-        elif name in FIELDS or name in ALIASES or name in SWITCHES or name in config_fields(algorithm.removeprefix('lora_')): _merge(out, name, {ALIASES.get(name, name): value})
-        else: raise SpecError(f'unknown parameter {name!r}', where=f'{algorithm}(...)', fix=did_you_mean(name, sorted(known_names(algorithm))))
+        elif (name in FIELDS or name in ALIASES or name in SWITCHES
+              or name in config_fields(algorithm.removeprefix('lora_'))):
+            _merge(out, name, {ALIASES.get(name, name): value})
+        else:
+            raise SpecError(f'unknown parameter {name!r}', where=f'{algorithm}(...)',
+                            fix=did_you_mean(name, sorted(known_names(algorithm))))
     return out
 
+# %% ../nbs/hub.ipynb #c4d71710
 def _merge(out: dict[str, Any], name: str, more: Mapping[str, Any]) -> None:
     "Add settings; two parameters that ask for different things are an error"
     for k, v in more.items():
         if k == 'column_mapping' and k in out: v = {**out[k], **v}
-        elif k in out and out[k] != v and k not in ('save_total_limit', 'save_strategy'): raise SpecError(f'{name} asks for {k}={v}, another parameter for {k}={out[k]}', where=f'argument {name}', fix='keep one of them')
+        elif k in out and out[k] != v and k not in ('save_total_limit', 'save_strategy'):
+            raise SpecError(f'{name} asks for {k}={v}, another parameter for {k}={out[k]}', where=f'argument {name}',
+                            fix='keep one of them')
         out[k] = v
 
+# %% ../nbs/hub.ipynb #79778277
 def known_names(algorithm: str) -> set[str]:
     "Every parameter that a door knows"
-    return {*FIELDS, *ALIASES, *RULES, *TORCHRUN, *TRACKERS, *PRETRAINING, *inspect.signature(DOORS[algorithm]).parameters} - {'kwargs'}
+    return {*FIELDS, *ALIASES, *RULES, *TORCHRUN, *TRACKERS, *PRETRAINING,
+            *inspect.signature(DOORS[algorithm]).parameters} - {'kwargs'}
 
 # %% ../nbs/hub.ipynb #7b7367c5
 DEFAULT_BACKEND = dict(sft='instructlab-training', osft='mini-trainer', lora_sft='unsloth')
 DEFAULTS: dict[str, dict[str, Any]] = dict(
     sft=dict(num_epochs=1, beta2=0.95, lr_scheduler='cosine'),
     osft=dict(num_epochs=1, beta2=0.95, lr_scheduler='cosine'),
-    lora_sft=dict(num_epochs=3, learning_rate=2e-4, warmup_steps=10, weight_decay=0.01, max_grad_norm=0.3, batch_size=2))
+    lora_sft=dict(num_epochs=3, learning_rate=2e-4, warmup_steps=10, weight_decay=0.01, max_grad_norm=0.3,
+                  batch_size=2))
+
+# %% ../nbs/hub.ipynb #8b960171
 _LORA_LENGTH = 2048  # lora_sft's max_seq_len
 
 def _fit_length(settings: dict[str, Any], algorithm: str) -> None:
@@ -175,10 +230,13 @@ def _fit_length(settings: dict[str, Any], algorithm: str) -> None:
     asked = settings.get('max_seq_length', _LORA_LENGTH if algorithm == 'lora_sft' else None)
     context = _context(settings['model_name'])
     if asked and context and asked > context:
-        if 'max_seq_length' in settings: logger.warning('max_seq_len=%s: the model has %s positions, so rows may have that many tokens', asked, context)
+        if 'max_seq_length' in settings:
+            logger.warning('max_seq_len=%s: the model has %s positions, so rows may have that many tokens',
+                           asked, context)
         asked = context
     if asked: settings['max_seq_length'] = asked
 
+# %% ../nbs/hub.ipynb #316aebac
 def _context(model: str) -> int | None:
     "The positions of a local model"
     try: config = json.loads(Path(model, 'config.json').read_text())
@@ -198,9 +256,12 @@ def documents(
     tok = load_tokenizer(find_model(model_path))
     rows = [r for r in read(data_path).rows]
     missing = next((i for i, r in enumerate(rows) if not isinstance(r.get(column), str)), None)
-    if missing is not None: raise SpecError(f'row {missing} has no text {column!r}', where=f'{data_path}, row {missing}', why=f"it has: {', '.join(map(str, rows[missing]))}", fix='document_column_name=...')
+    if missing is not None:
+        raise SpecError(f'row {missing} has no text {column!r}', where=f'{data_path}, row {missing}',
+                        why=f"it has: {', '.join(map(str, rows[missing]))}", fix='document_column_name=...')
     return [dict(text=p) for r in rows for p in pieces(r[column], tok, block_size - 2)]
 
+# %% ../nbs/hub.ipynb #0f35512c
 def pieces(text: str, tok: Any, size: int) -> Iterator[str]:
     "A text cut between tokens into pieces of at most `size` tokens"
     spans = tok(text, return_offsets_mapping=True, add_special_tokens=False)['offset_mapping']
@@ -219,14 +280,18 @@ def run(
     if backend not in (*BACKENDS, 'auto'):
         start, made = time.perf_counter(), AlgorithmRegistry.get_backend(algorithm, backend)()
         value = made.execute_training({'algorithm': algorithm, 'backend': backend, **given})
-        return value if isinstance(value, Result) else _foreign(value, algorithm, backend, given, time.perf_counter() - start)
+        return (value if isinstance(value, Result)
+                else _foreign(value, algorithm, backend, given, time.perf_counter() - start))
     return _built_in(algorithm, backend, given)
 
+# %% ../nbs/hub.ipynb #41d69109
 def _foreign(value: Any, algorithm: str, backend: str, given: Mapping[str, Any], seconds: float) -> Result:
     "What a registered backend returned, as a Result"
     known = dict(value) if isinstance(value, Mapping) else {}
-    fields = {k: known.pop(k) for k in ('steps', 'total_steps', 'epochs', 'final_loss', 'model_path', 'history') if k in known}
-    return Result(algorithm=algorithm, backend=backend, training_time=seconds, run_dir=given.get('ckpt_output_dir'), metrics=known, why=f'{backend}, as requested, a registered backend', raw=value, **fields)
+    fields = {k: known.pop(k) for k in ('steps', 'total_steps', 'epochs', 'final_loss', 'model_path', 'history')
+              if k in known}
+    return Result(algorithm=algorithm, backend=backend, training_time=seconds, run_dir=given.get('ckpt_output_dir'),
+                  metrics=known, why=f'{backend}, as requested, a registered backend', raw=value, **fields)
 
 # %% ../nbs/hub.ipynb #b92aaf16
 def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
@@ -235,53 +300,71 @@ def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
     env, report = trackers({k: given.pop(k) for k in TRACKERS if k in given})
     raw = {k: given.pop(k) for k in PRETRAINING if k in given}
     resume, final = given.pop('resume_from_full_state_checkpoint', None), given.pop('validate_at_final', False)
-    if algorithm == 'osft' and given.pop('osft', True) is False: algorithm = 'sft'; given.pop('unfreeze_rank_ratio', None)
+    if algorithm == 'osft' and given.pop('osft', True) is False:
+        algorithm = 'sft'; given.pop('unfreeze_rank_ratio', None)
     settings = {**DEFAULTS[algorithm], **translate(algorithm, given)}
     if report: settings['report_to'] = report
     if raw: settings |= _raw_documents(raw, settings)
     _fit_length(settings, algorithm)
-    if settings.get('effective_batch_size') and not {'batch_size', 'micro_batch_size'} & given.keys(): settings.pop('batch_size', None)
+    if settings.get('effective_batch_size') and not {'batch_size', 'micro_batch_size'} & given.keys():
+        settings.pop('batch_size', None)
     from aligntune.backends.launch import launched, train_in_processes
     spec = TrainSpec.parse(algorithm=algorithm, backend=backend, **settings)
     plan = make_plan(spec)
-    if plan.backend in ('trl', 'unsloth') and place['nproc_per_node']*place['nnodes'] > 1 and not launched(): return train_in_processes(spec, plan, place, env, resume or _begun(spec))
+    if plan.backend in ('trl', 'unsloth') and place['nproc_per_node']*place['nnodes'] > 1 and not launched():
+        return train_in_processes(spec, plan, place, env, resume or _begun(spec))
     with environment(env):
         trainer = Trainer(spec, plan)
         trainer.session.place = place
         result = trainer.train(resume_from_checkpoint=resume or _begun(spec))
-        if final and trainer.eval_dataset is not None: result = dataclasses.replace(result, metrics={**result.metrics, **trainer.evaluate()})
+        if final and trainer.eval_dataset is not None:
+            result = dataclasses.replace(result, metrics={**result.metrics, **trainer.evaluate()})
     return result
 
 # %% ../nbs/hub.ipynb #96abb2b6
 def _check_required(algorithm: str, given: Mapping[str, Any]) -> None:
     "The three things that no training can do without"
-    same = dict(model_path=('model_name', 'model'), data_path=('dataset_name', 'dataset'), ckpt_output_dir=('output_dir',))
+    same = dict(model_path=('model_name', 'model'), data_path=('dataset_name', 'dataset'),
+                ckpt_output_dir=('output_dir',))
     missing = [n for n, others in same.items() if not {n, *others} & given.keys()]
-    if missing: raise SpecError(f"{algorithm} needs {' and '.join(missing)}", where=f'{algorithm}(...)', fix=', '.join(f'{n}=...' for n in missing))
+    if missing:
+        raise SpecError(f"{algorithm} needs {' and '.join(missing)}", where=f'{algorithm}(...)',
+                        fix=', '.join(f'{n}=...' for n in missing))
     ratio = given.get('unfreeze_rank_ratio')
-    if algorithm == 'osft' and ratio is None and given.get('osft', True): raise SpecError('osft needs unfreeze_rank_ratio', where='osft(...)', why='the share of directions that may be trained', fix='unfreeze_rank_ratio=0.25')
+    if algorithm == 'osft' and ratio is None and given.get('osft', True):
+        raise SpecError('osft needs unfreeze_rank_ratio', where='osft(...)',
+                        why='the share of directions that may be trained', fix='unfreeze_rank_ratio=0.25')
     for name in ('model_path', 'data_path'):
         path = given.get(name)
         if isinstance(path, str) and path.startswith(('.', '/', '~')) and not Path(path).expanduser().exists():
             raise MissingFile(f'there is no {path}', where=f'argument {name}', fix=_near(path))
 
+# %% ../nbs/hub.ipynb #cfb66e72
 class MissingFile(SpecError, FileNotFoundError):
     "A path that does not exist; also a FileNotFoundError"
 
+# %% ../nbs/hub.ipynb #0782ad46
 def _near(path: str) -> str:
     "Names beside a path that look like it"
     p = Path(path).expanduser()
-    return did_you_mean(p.name, [o.name for o in p.parent.iterdir()]) if p.parent.is_dir() and any(p.parent.iterdir()) else f'the folder {p.parent} does not exist' if not p.parent.is_dir() else ''
+    return (did_you_mean(p.name, [o.name for o in p.parent.iterdir()]) if p.parent.is_dir() and any(p.parent.iterdir())
+            else f'the folder {p.parent} does not exist' if not p.parent.is_dir() else '')
 
+# %% ../nbs/hub.ipynb #5871d28c
 def _raw_documents(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     "Settings for documents instead of conversations"
     if not raw.get('is_pretraining'):
         name = next(k for k in raw if k != 'is_pretraining')
-        raise SpecError(f'{name} has no effect without is_pretraining=True', where=f'argument {name}', fix=f'is_pretraining=True, or leave {name} out')
-    if not raw.get('block_size'): raise SpecError('is_pretraining needs block_size', where='argument is_pretraining', why='documents are trained in blocks', fix='block_size=1024')
-    rows = documents(settings['dataset_name'], raw.get('document_column_name') or 'document', raw['block_size'], settings['model_name'])
+        raise SpecError(f'{name} has no effect without is_pretraining=True', where=f'argument {name}',
+                        fix=f'is_pretraining=True, or leave {name} out')
+    if not raw.get('block_size'):
+        raise SpecError('is_pretraining needs block_size', where='argument is_pretraining',
+                        why='documents are trained in blocks', fix='block_size=1024')
+    rows = documents(settings['dataset_name'], raw.get('document_column_name') or 'document', raw['block_size'],
+                     settings['model_name'])
     return dict(dataset_name=rows, data_format='text', train_on='all', max_seq_length=raw['block_size'])
 
+# %% ../nbs/hub.ipynb #5464028c
 def _begun(spec: TrainSpec) -> bool:
     "Does the folder hold a run of ours? Then the same call goes on with it, or finds it done"
     return Path(spec.run.output_dir, 'run.json').exists()
@@ -392,6 +475,7 @@ def lora_sft(
     "Supervised fine-tuning of an adapter"
     return run('lora_sft', _asked(locals()))
 
+# %% ../nbs/hub.ipynb #b0d65f87
 DOORS: dict[str, Callable[..., Any]] = dict(sft=sft, osft=osft, lora_sft=lora_sft)
 
 # %% ../nbs/hub.ipynb #d4423a6d
@@ -399,7 +483,8 @@ class HubAlgorithm(BuiltinAlgorithm):
     "A door as an algorithm"
     def train(self, **kwargs: Any) -> Any:
         "Train with these parameters"
-        name = next((n for n in AlgorithmRegistry.list_backends(self.name) if AlgorithmRegistry.get_backend(self.name, n) is type(self.backend)), None)
+        name = next((n for n in AlgorithmRegistry.list_backends(self.name)
+                     if AlgorithmRegistry.get_backend(self.name, n) is type(self.backend)), None)
         params = {**self.kwargs, **kwargs}
         _check_required(self.name, params)
         if name is None: return self.backend.execute_training(params)
@@ -407,21 +492,28 @@ class HubAlgorithm(BuiltinAlgorithm):
 
     def get_required_params(self) -> dict[str, type]:
         "Settings that must be given, with their types"
-        return {n: str for n in ('model_path', 'data_path', 'ckpt_output_dir')} | ({'unfreeze_rank_ratio': float} if self.name == 'osft' else {})
+        return ({n: str for n in ('model_path', 'data_path', 'ckpt_output_dir')}
+                | ({'unfreeze_rank_ratio': float} if self.name == 'osft' else {}))
 
     def get_optional_params(self) -> dict[str, type]:
         "Settings that may be given, with their types"
-        return {n: _kind(n) for n in inspect.signature(DOORS[self.name]).parameters if n != 'kwargs' and n not in self.get_required_params()}
+        return {n: _kind(n) for n in inspect.signature(DOORS[self.name]).parameters
+                if n != 'kwargs' and n not in self.get_required_params()}
 
+# %% ../nbs/hub.ipynb #9a70f776
 def _kind(name: str) -> type:
     "The type of a parameter"
     f = FIELDS.get(ALIASES.get(name, name))
-    return f.kinds[0] if f and f.kinds else str if name.endswith(('dir', 'path', 'endpoint', 'backend', 'name')) else int if name.startswith(('n', 'block', 'save_samples')) else object if name.endswith('kwargs') else bool
+    return (f.kinds[0] if f and f.kinds else str if name.endswith(('dir', 'path', 'endpoint', 'backend', 'name'))
+            else int if name.startswith(('n', 'block', 'save_samples')) else object if name.endswith('kwargs')
+            else bool)
 
+# %% ../nbs/hub.ipynb #481f58ed
 class SFTAlgorithm(HubAlgorithm):
     "Supervised fine-tuning"
     name = 'sft'
 
+# %% ../nbs/hub.ipynb #314bfb0a
 class OSFTAlgorithm(HubAlgorithm):
     "Orthogonal subspace fine-tuning"
     name = 'osft'
@@ -430,7 +522,8 @@ class LoRASFTAlgorithm(HubAlgorithm):
     "Supervised fine-tuning of an adapter"
     name = 'lora_sft'
 
-for _cls in (SFTAlgorithm, OSFTAlgorithm, LoRASFTAlgorithm): AlgorithmRegistry.register_algorithm(_cls.name, _cls, replace=True)
+for _cls in (SFTAlgorithm, OSFTAlgorithm, LoRASFTAlgorithm):
+    AlgorithmRegistry.register_algorithm(_cls.name, _cls, replace=True)
 
 # %% ../nbs/hub.ipynb #cf502d72
 def estimate(
@@ -439,25 +532,36 @@ def estimate(
     **params: Any  # further parameters of that door
 ) -> Any:
     "The memory of a training, at its peak and in its parts"
-    if training_method in ('lora', 'qlora'): params, training_method = {**params, 'load_in_4bit': training_method == 'qlora'}, 'lora_sft'
-    if training_method not in DOORS: raise SpecError(f'unknown training method {training_method!r}', where='estimate', fix=did_you_mean(training_method, [*DOORS, 'lora', 'qlora']))
-    settings = {**DEFAULTS[training_method], **translate(training_method, {k: v for k, v in params.items() if v is not None}), 'model_name': model_path}
+    if training_method in ('lora', 'qlora'):
+        params, training_method = {**params, 'load_in_4bit': training_method == 'qlora'}, 'lora_sft'
+    if training_method not in DOORS:
+        raise SpecError(f'unknown training method {training_method!r}', where='estimate',
+                        fix=did_you_mean(training_method, [*DOORS, 'lora', 'qlora']))
+    settings = {**DEFAULTS[training_method],
+                **translate(training_method, {k: v for k, v in params.items() if v is not None}),
+                'model_name': model_path}
     _fit_length(settings, training_method)
     plan = make_plan(TrainSpec.parse(algorithm=training_method, backend='trl', **settings))
-    if plan.estimate is None: raise UnsupportedError('the memory cannot be estimated', where='estimate', why=f'nothing is known about {model_path}', fix='a local folder or a reachable name')
+    if plan.estimate is None:
+        raise UnsupportedError('the memory cannot be estimated', where='estimate',
+                               why=f'nothing is known about {model_path}', fix='a local folder or a reachable name')
     return plan.estimate
 
+# %% ../nbs/hub.ipynb #be67b09e
 def _logs(runs: Any) -> list[RunLog]:
     "One or several runs, with their labels"
-    if isinstance(runs, Mapping) and not isinstance(runs, Result): return [read_run(r, label) for label, r in runs.items()]
+    if isinstance(runs, Mapping) and not isinstance(runs, Result):
+        return [read_run(r, label) for label, r in runs.items()]
     return [read_run(r) for r in (runs if isinstance(runs, (list, tuple)) else [runs])]
 
+# %% ../nbs/hub.ipynb #d835a3a3
 def losses_of(run: Any) -> tuple[list[float], list[float]]:
     "Steps and losses of a run: a Result, or its folder"
     steps, values = read_run(run).curve('loss')
     if not steps: raise SpecError('the run has no losses', where='plot_loss', fix='a run that has trained')
     return steps, values
 
+# %% ../nbs/hub.ipynb #d98591af
 def plot_loss(
     runs: Any,  # a Result or a folder, a list of them, or a mapping from labels to them
     ax: Any = None  # where to draw

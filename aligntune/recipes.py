@@ -36,14 +36,18 @@ class Recipe:
         "The file"
         return self.path.read_text(encoding='utf-8')
 
+# %% ../nbs/recipes.ipynb #1c450d97
 def read_recipe(path: Path) -> Recipe:
     "A recipe file, refused where its head is not complete"
-    head = [line.removeprefix('#').strip() for line in path.read_text(encoding='utf-8').splitlines()[:4] if line.startswith('#')]
+    head = [line.removeprefix('#').strip() for line in path.read_text(encoding='utf-8').splitlines()[:4]
+            if line.startswith('#')]
     facts = dict(line.partition(': ')[::2] for line in head[2:])
     if len(head) < 4 or set(facts) != {'memory', 'time'} or not head[0].startswith('aligntune '):
-        raise SpecError(f'{path.name} has no complete head', where=f'{path.name}:1', fix='# aligntune train NAME / # what it does / # memory: ... / # time: ...')
+        raise SpecError(f'{path.name} has no complete head', where=f'{path.name}:1',
+                        fix='# aligntune train NAME / # what it does / # memory: ... / # time: ...')
     return Recipe(path, head[0], head[1], facts['memory'], facts['time'])
 
+# %% ../nbs/recipes.ipynb #7f0cd3bc
 def recipes() -> dict[str, Recipe]:
     "All recipes that came with the package, by name"
     return {p.stem: read_recipe(p) for p in sorted(Path(str(files('aligntune')), 'recipes').glob('*.yaml'))}
@@ -56,36 +60,48 @@ def recipes_command(
     what, *more = places or ['ls']
     book, actions = recipes(), dict(ls=_ls, show=_show, cp=_cp, tiny=_tiny)
     if what.removesuffix('.yaml') in book and not more: what, more = 'show', [what]
-    if what not in actions: raise SpecError(f'recipes has no action {what!r}', where='command line', fix=did_you_mean(what, [*actions, *book]))
+    if what not in actions:
+        raise SpecError(f'recipes has no action {what!r}', where='command line',
+                        fix=did_you_mean(what, [*actions, *book]))
     return actions[what](book, more)
 
+# %% ../nbs/recipes.ipynb #e772b939
 def _one(book: Mapping[str, Recipe], names: Sequence[str], action: str) -> Recipe:
-    if not names: raise SpecError('which recipe?', where='command line', fix=f'aligntune recipes {action} {next(iter(book))}')
+    if not names:
+        raise SpecError('which recipe?', where='command line', fix=f'aligntune recipes {action} {next(iter(book))}')
     name = names[0].removesuffix('.yaml')
-    if name not in book: raise SpecError(f'there is no recipe {name!r}', where='command line', fix=did_you_mean(name, book))
+    if name not in book:
+        raise SpecError(f'there is no recipe {name!r}', where='command line', fix=did_you_mean(name, book))
     return book[name]
 
+# %% ../nbs/recipes.ipynb #34965453
 def _ls(book: Mapping[str, Recipe], more: Sequence[str]) -> tuple[str, Any]:
     "Two straight columns, as wide as the terminal; a description that is longer ends at a word"
     found = [r for r in book.values() if all(w in r.name for w in more)]
     wide = max((len(r.name) for r in found), default=0) + 2
     room = max(shutil.get_terminal_size((80, 24)).columns - wide, 20)
     lines = [f'{r.name:{wide}}{textwrap.shorten(r.about, room, placeholder=" ...")}' for r in found]
-    return '\n'.join(lines) or 'no such recipe', dict(recipes=[dict(name=r.name, launch=r.launch, about=r.about, memory=r.memory, time=r.time) for r in found])
+    return '\n'.join(lines) or 'no such recipe', dict(recipes=[
+        dict(name=r.name, launch=r.launch, about=r.about, memory=r.memory, time=r.time) for r in found])
 
+# %% ../nbs/recipes.ipynb #80e10d3a
 def _show(book: Mapping[str, Recipe], more: Sequence[str]) -> tuple[str, Any]:
     r = _one(book, more, 'show')
     return r.text.rstrip(), dict(name=r.name, text=r.text)
 
+# %% ../nbs/recipes.ipynb #12673158
 def _cp(book: Mapping[str, Recipe], more: Sequence[str]) -> tuple[str, Any]:
     r = _one(book, more, 'cp')
     to = Path(more[1] if len(more) > 1 else r.path.name).expanduser()
     if to.is_dir(): to = to/r.path.name
-    if os.path.lexists(to): raise RunError(f'{to} is there already', where='command line', fix=f'aligntune recipes cp {r.name} another-name.yaml')
+    if os.path.lexists(to):
+        raise RunError(f'{to} is there already', where='command line',
+                       fix=f'aligntune recipes cp {r.name} another-name.yaml')
     if not to.parent.is_dir(): raise RunError(f'there is no folder {to.parent}', where='command line')
     shutil.copyfile(r.path, to)
     return f'{to} is yours to change; aligntune train {to}', dict(path=str(to))
 
+# %% ../nbs/recipes.ipynb #672f0dd1
 def _tiny(book: Mapping[str, Recipe], more: Sequence[str]) -> tuple[str, Any]:
     made = make_tiny(more[0] if more else 'tiny')
     return '\n'.join(made), dict(made=made)
@@ -97,20 +113,27 @@ def make_tiny(
 ) -> list[str]:
     "Write the models and files that the tiny recipes name; what was written"
     home = Path(folder).expanduser()
-    if home.exists() and any(home.iterdir()) and not (home/'blank').exists(): raise RunError(f'{folder} holds something else', where='command line', fix='aligntune recipes tiny another-folder')
+    if home.exists() and any(home.iterdir()) and not (home/'blank').exists():
+        raise RunError(f'{folder} holds something else', where='command line',
+                       fix='aligntune recipes tiny another-folder')
     files = tiny_files(seed)
     with load('aligntune.evaluate.export:staged')(home) as new:   # whole or not at all; links lead nowhere
-        for name, rows in files.items(): (new/f'{name}.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows), encoding='utf-8')
+        for name, rows in files.items():
+            (new/f'{name}.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows), encoding='utf-8')
         models = _tiny_models(new, seed)
-    return [f'{home}/{name:14}{about}' for name, about in models.items()] + [f"{f'{home}/{name}.jsonl':{len(str(home)) + 21}} {len(rows):,} rows" for name, rows in files.items()]
+    return ([f'{home}/{name:14}{about}' for name, about in models.items()]
+            + [f"{f'{home}/{name}.jsonl':{len(str(home)) + 21}} {len(rows):,} rows" for name, rows in files.items()])
 
+# %% ../nbs/recipes.ipynb #18ae979f
 def tiny_files(seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     "Rows of every kind"
     from aligntune.algorithms.tasks import sorting
     rng, rows, test = random.Random(seed), sorting(2000, seed), sorting(200, seed, test=True)
     answers = lambda some: [dict(prompt=r['prompt'], completion=r['answer']) for r in some]
-    pairs = [dict(prompt=r['prompt'], chosen=r['answer'], rejected=r['answer'][::-1]) for r in rows if r['answer'] != r['answer'][::-1]]
-    chats = [dict(messages=[dict(role='user', content=f"Sort {r['prompt'].rstrip('=')}"), dict(role='assistant', content=r['answer'])]) for r in rows[:500]]
+    pairs = [dict(prompt=r['prompt'], chosen=r['answer'], rejected=r['answer'][::-1])
+             for r in rows if r['answer'] != r['answer'][::-1]]
+    chats = [dict(messages=[dict(role='user', content=f"Sort {r['prompt'].rstrip('=')}"),
+                            dict(role='assistant', content=r['answer'])]) for r in rows[:500]]
     words = dict(good=['good', 'fine', 'great'], bad=['bad', 'poor', 'awful'])
     said = itertools.product(('this film', 'the plot', 'the end', 'the first half', 'the music', 'the cast', 'its hero',
                               'this scene'), ('is', 'was'), ('', ' so', ' very', ' rather'),
@@ -118,29 +141,36 @@ def tiny_files(seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     # each once: a split has none on both sides
     reviews = [dict(text=f'{what} {verb}{how} {w}', label=k) for what, verb, how, (w, k) in said]
     rng.shuffle(reviews)
-    return {'answers': answers(rows), 'answers-test': answers(test), 'pairs': pairs, 'questions': rows, 'questions-test': test, 'chats': chats, 'reviews': reviews}
+    return {'answers': answers(rows), 'answers-test': answers(test), 'pairs': pairs, 'questions': rows,
+            'questions-test': test, 'chats': chats, 'reviews': reviews}
 
+# %% ../nbs/recipes.ipynb #7edd2075
 def _tiny_models(home: Path, seed: int) -> dict[str, str]:
     "The models, each with its tokenizer"
-    from aligntune.algorithms.common import quiet
+    from aligntune.core.noise import quiet
     from aligntune.algorithms.tasks import warm_start
     from aligntune.data.tiny import save_tiny, tiny_model, tiny_tokenizer
     with quiet():
         tok = tiny_tokenizer('base', context=64)
-        made = dict(blank=(tiny_model('qwen3', tok, hidden=64, layers=2, tie_word_embeddings=True, seed=seed), tok), warm=warm_start(seed=seed))
+        made = dict(blank=(tiny_model('qwen3', tok, hidden=64, layers=2, tie_word_embeddings=True, seed=seed), tok),
+                    warm=warm_start(seed=seed))
         for name, (model, tok) in made.items(): model.save_pretrained(home/name); tok.save_pretrained(home/name)
         save_tiny(home/'chat', 'llama', 'chatml', context=128, seed=seed)
         save_tiny(home/'t5', 't5', context=64, seed=seed)
         save_tiny(home/'bert', 'bert', context=64, seed=seed)
-    return dict(blank='qwen3, has learned nothing', warm='qwen3, sorts rightly now and then', chat='llama with a chat template', t5='encoder-decoder', bert='classifier')
+    return dict(blank='qwen3, has learned nothing', warm='qwen3, sorts rightly now and then',
+                chat='llama with a chat template', t5='encoder-decoder', bert='classifier')
 
 # %% ../nbs/recipes.ipynb #3bca0b28
-PEAK, SHARE, BANDWIDTH, READING = 989e12, .4, 3.35e12, .33   # of an H100 in bf16, and the parts of it that trainings reach
+# of an H100 in bf16, and the parts of it that trainings reach
+PEAK, SHARE, BANDWIDTH, READING = 989e12, .4, 3.35e12, .33
 STEP, TOKEN = .1, .025   # seconds that a micro-step and a token of an answer take at least
 ROWS = {   # rows of the data sets in the recipes, and tokens of a row (of a prompt, where the model answers)
-    'tatsu-lab/alpaca': (52_002, 120), 'HuggingFaceH4/ultrachat_200k': (207_865, 1_200), 'Anthropic/hh-rlhf': (160_800, 250), 'HuggingFaceH4/ultrafeedback_binarized': (61_135, 500),
+    'tatsu-lab/alpaca': (52_002, 120), 'HuggingFaceH4/ultrachat_200k': (207_865, 1_200),
+    'Anthropic/hh-rlhf': (160_800, 250), 'HuggingFaceH4/ultrafeedback_binarized': (61_135, 500),
     'openai/gsm8k': (7_473, 150), 'stanfordnlp/imdb': (25_000, 290)}
 
+# %% ../nbs/recipes.ipynb #67e9f582
 def outlook(
     spec: Any,  # a request
     plan: Any  # its plan, for H100s
@@ -149,20 +179,29 @@ def outlook(
     from aligntune.core.estimate import estimate, human, is_spread, weight_bytes
     (rows, length), spec = ROWS[spec.data.dataset_name], spec.on(plan.backend)
     rows, extra = min(rows, spec.data.max_samples or rows), spec.extra
-    twice, sharded = plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')), is_spread(spec)
-    usual, largest = (estimate(spec, plan.facts, plan.precision, 'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation) for n in (min(length, spec['max_seq_length'] or length), None))
-    shared = sum(p.bytes for p in largest.parts if p.name in ('weights', 'optimizer', 'gradients', 'half copies') and largest.phase in p.phases) if sharded else 0
+    twice, sharded = (plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')),
+                      is_spread(spec))
+    usual, largest = (estimate(spec, plan.facts, plan.precision,
+                               'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation)
+                      for n in (min(length, spec['max_seq_length'] or length), None))
+    shared = sum(p.bytes for p in largest.parts if p.name in ('weights', 'optimizer', 'gradients', 'half copies')
+                 and largest.phase in p.phases) if sharded else 0
     memory, steps = largest.total - shared + shared//plan.processes, plan.with_data(spec, rows).steps
-    seconds = steps*(max(usual.flops/(PEAK*SHARE), STEP*plan.accumulation) + _writing(spec, plan, weight_bytes(spec, plan.precision)))
+    seconds = steps*(max(usual.flops/(PEAK*SHARE), STEP*plan.accumulation)
+                     + _writing(spec, plan, weight_bytes(spec, plan.precision)))
     many = f'{plan.processes} H100' if plan.processes > 1 else 'an H100'
-    return f"{human(memory)} estimated, {plan.precision}{' on each GPU' if plan.processes > 1 else ''}", f'{_long(seconds)} estimated for {steps:,} steps on {many}'
+    return (f"{human(memory)} estimated, {plan.precision}{' on each GPU' if plan.processes > 1 else ''}",
+            f'{_long(seconds)} estimated for {steps:,} steps on {many}')
 
+# %% ../nbs/recipes.ipynb #0f7c6829
 def _writing(spec: Any, plan: Any, width: int) -> float:
     "Seconds in which the answers of one step are written"
     from aligntune.core.plan import rollout_micro_steps
     from aligntune.core.spec import POLICY
     if spec.algo.algorithm not in POLICY: return 0.
-    per = plan.accumulation/rollout_micro_steps(spec, plan.accumulation)/(spec.algo.num_iterations or 1)   # batches of answers for one step
+    # batches of answers for one step
+    per = plan.accumulation/rollout_micro_steps(spec, plan.accumulation)/(spec.algo.num_iterations or 1)
     return per*spec.algo.max_completion_length*max(width*plan.facts.parameters/(BANDWIDTH*READING), TOKEN)
 
+# %% ../nbs/recipes.ipynb #b448c140
 def _long(seconds: float) -> str: return f'{seconds/60:.0f} min' if seconds < 5400 else f'{seconds/3600:.1f} h'

@@ -5,7 +5,7 @@ import os, sys
 from common import root
 
 os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1')
-from aligntune.backends.architectures import complete, passed   # noqa: E402   after the settings
+from aligntune.bench.architectures import complete, passed   # noqa: E402   after the settings
 
 if __name__ == '__main__':
     found = complete(root/'nbs/backends/architectures.json', sys.argv[1:], say=lambda line: print(line, flush=True))['architectures']

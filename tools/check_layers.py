@@ -1,8 +1,11 @@
 "Nobody imports upward, and the light parts of the package stay light."
-import ast, subprocess, sys
+import ast, re, subprocess, sys
 from common import modules, report, root
 
-ORDER = 'core data rewards run algorithms backends evaluate show bench hub demo recipes commands cli emulation'.split()   # from the ground up; nobody imports emulation
+# from the ground up; nobody imports emulation
+ORDER = ('core data process sandbox rewards engine algorithms run backends evaluate show bench hub demo recipes commands cli '
+         'emulation').split()
+NAMED = re.compile(r'aligntune\.[a-z_.]+(:\w*)?')   # a module, or something in it, as a string
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
 NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them
 IMPORT, HELP = 150, 250   # modules; versions of Python differ by some tens
@@ -19,6 +22,11 @@ def imported(path, module):
             base = '.'.join([*up, *([o.module] if o.module else [])])
             yield from ((o.lineno, f'{base}.{a.name}' if base == 'aligntune' else base) for a in o.names)
 
+def strings(path):
+    "(line, dotted name) of every module that a string names"
+    for o in ast.walk(ast.parse(path.read_text())):
+        if isinstance(o, ast.Constant) and isinstance(o.value, str) and NAMED.fullmatch(o.value): yield o.lineno, o.value
+
 def upward(module, path):
     "Imports of a higher room, and of development tools"
     here = room(module)
@@ -31,6 +39,10 @@ def upward(module, path):
         there = room(name)
         if there not in ORDER: found.append(f'{at} from the top level; import it from its own module')
         elif ORDER.index(there) > ORDER.index(here): found.append(f'{at}, upward: {there} stands above {here}')
+    for line, name in sorted(set(strings(path))):
+        there = room(name.partition(':')[0])
+        if there in ORDER and ORDER.index(there) > ORDER.index(here):
+            found.append(f'{path.relative_to(root)}:{line}: {module} names {name}, upward: {there} stands above {here}')
     return found
 
 def python(code): return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=root)

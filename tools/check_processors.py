@@ -4,7 +4,7 @@ import subprocess, sys
 from common import report
 from run_notebooks import PROCESSORS
 
-LESSONS = [f'nbs/algorithms/{n}.ipynb' for n in ('00e_shared', '00g_head', '00h_lean')]
+LESSONS = [f'nbs/engine/{n}.ipynb' for n in ('03_lm_head', '04_prefix_sharing', '05_norm_mlp')]
 WAYS = [('default', 4), ('avx2', 2)]   # processor, threads
 
 def run(processor, threads, lessons):

@@ -92,7 +92,7 @@ def machine():
 
 def markdown(result):
     "The result as a page"
-    from aligntune.backends.parity import table
+    from aligntune.bench.parity import table
     m, lines = result['machine'], []
     lines += [f"# GPU check, {m['date']}" + (', dry: tiny models, on a CPU' if result['tiny'] else ''), '', f"{m['gpu'] or 'no GPU: ' + m['cpu']}; driver {m['driver']}, CUDA {m['cuda']}, Python {m['python']}.", '', ', '.join(f'{n} {v}' for n, v in m['packages'].items() if v), '',
               'Random weights in real shapes: speed and memory are real, losses say only that both backends compute the same.', '', '## Trainings', '',
@@ -106,7 +106,7 @@ def markdown(result):
 
 def cases(a, models):
     "(name, backend, work) of everything, the most telling first"
-    from aligntune.backends.parity import compare
+    from aligntune.bench.parity import compare
     small, large = models['0.5B'], models['1B']
     both = ('trl', 'unsloth')
     for algorithm in ALGORITHMS:
@@ -131,7 +131,7 @@ def main():
     if a.tiny: os.environ.setdefault('UNSLOTH_FORCE_CPU', '1'); os.environ['CUDA_VISIBLE_DEVICES'] = ''; a.steps, a.parity, a.words, a.answer = 2, 3, 12, 8
     a.precision = 'fp32' if a.tiny else 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
     from aligntune.backends.isolation import Child
-    from aligntune.backends.parity import Parity
+    from aligntune.bench.parity import Parity
     start, result = time.time(), dict(tiny=a.tiny, machine=machine(), trainings=[], parity=[], faults=[], not_run=[])
     with tempfile.TemporaryDirectory() as home:
         models = {n: make_model(Path(home, n), TINY if a.tiny else s) for n, s in SHAPES.items()}

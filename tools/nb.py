@@ -1,4 +1,4 @@
-"Export, clean and run one notebook: `python tools/nb.py nbs/core/00_errors.ipynb`. Its lesson outputs are saved in it."
+"Export, clean and run one notebook: `python tools/nb.py nbs/core/01_errors.ipynb`. Its lesson outputs are saved in it."
 import fcntl, os, sys, tempfile, time
 from pathlib import Path
 

@@ -18,8 +18,8 @@ os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOK
                    ALIGNTUNE_CACHE=tempfile.mkdtemp(prefix='rows-'))   # of this run only: rows cached by older code prove nothing
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90   # COVER: percent of the package's lines that the lessons must reach
 BOTH = ('core/', 'data/', 'show/')   # run as they stand too, but for the long one
-UNSLOTH = 'backends/02_unsloth backends/04_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
-COLD = ('00_package', 'cli', 'core/', 'backends/02_unsloth', 'backends/03_isolation', 'backends/04_parity')   # not forked from a process that has imported torch and transformers: they look at what is imported
+UNSLOTH = 'backends/04_unsloth bench/07_parity walkthroughs/02_choosing_a_backend walkthroughs/08_qlora_unsloth guides/unsloth_guide'.split()   # run where it is installed
+COLD = ('00_package', 'cli', 'core/', 'backends/04_unsloth', 'backends/02_isolation', 'bench/07_parity')   # not forked from a process that has imported torch and transformers: they look at what is imported
 
 # A lesser processor than this one: what PyTorch, oneDNN and MKL are told before they start
 PROCESSORS = dict(native={}, avx2=dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
@@ -44,7 +44,7 @@ def name(path): return path.with_suffix('').relative_to('nbs').as_posix()
 
 def differs(path):
     "Whether running it as it stands shows more than running it on the package, at a price worth it"
-    return name(path).startswith(BOTH) and name(path) != 'core/04_estimate' and '"#| export' in (root/path).read_text()
+    return name(path).startswith(BOTH) and name(path) != 'core/10_estimate' and '"#| export' in (root/path).read_text()
 
 def lessons(path, package, run_flags, at):
     "Run one notebook here, the number of the current cell in the file `at`; the message of its first failure, or nothing"

@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from common import notebooks, root, warm
 
 # The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST does not name, in the order of their files.
-ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes', core='Core: what is asked, who does it', data='Data', rewards='Rewards',
-             run='Runs on disk', algorithms='Algorithms', backends='Backends', evaluate='Evaluate', show='Show', bench='Bench', emulation='Emulation')
+ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes', core='Core: what is asked, who does it',
+             data='Data', process='Processes', sandbox='Sandbox', rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
+             backends='Backends', evaluate='Evaluate', show='Show', bench='Bench', experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions trl_guide unsloth_guide unsloth_compatibility
     training_hub hub performance distributed migration troubleshooting error_messages'''.split())
 

@@ -24,12 +24,15 @@ __all__ = ['PACKAGES', 'peak_memory', 'Meter', 'calls', 'lap_callback', 'child',
 def peak_memory() -> int:
     "The most memory that this process has held: of the GPU where torch drives one, otherwise resident bytes"
     torch = sys.modules.get('torch')
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized(): return torch.cuda.max_memory_reserved()
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_reserved()
     status = Path('/proc/self/status')
-    if status.exists(): return next(int(l.split()[1])*1024 for l in status.read_text().splitlines() if l.startswith('VmHWM'))
+    if status.exists():
+        return next(int(l.split()[1])*1024 for l in status.read_text().splitlines() if l.startswith('VmHWM'))
     import resource
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == 'darwin' else 1024)
 
+# %% ../../nbs/bench/00_measure.ipynb #af4eaf13
 class Meter:
     "Times the steps of a contestant; between them it waits for its turn"
     def __init__(self,
@@ -102,6 +105,7 @@ class Entry:
     python: str = sys.executable  # another interpreter runs another set of packages
     env: Mapping[str, str] = field(default_factory=dict)
 
+# %% ../../nbs/bench/00_measure.ipynb #1adbf212
 class Child:
     "A contestant's process, seen from the parent"
     def __init__(self, entry: Entry):
@@ -109,7 +113,9 @@ class Child:
         self.laps: list[dict[str, float]] = []
         self.end: dict[str, Any] | None = None
         env = {k: v for k, v in os.environ.items() if k != 'IN_TEST'} | dict(entry.env)
-        self.process = subprocess.Popen([entry.python, '-c', 'from aligntune.bench.measure import child; child()'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1, env=env)
+        self.process = subprocess.Popen([entry.python, '-c', 'from aligntune.bench.measure import child; child()'],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        bufsize=1, env=env)
         self.tell(json.dumps(dict(call=entry.call, settings=dict(entry.settings))))
 
     def tell(self, line: str) -> None:
@@ -121,7 +127,8 @@ class Child:
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         if not line:
             self.process.wait(); self.log.seek(0)
-            raise RunError(f'{self.entry.name} stopped', where=self.entry.call, why=' | '.join(self.log.read().strip().splitlines()[-3:])[-600:])
+            raise RunError(f'{self.entry.name} stopped', where=self.entry.call,
+                           why=' | '.join(self.log.read().strip().splitlines()[-3:])[-600:])
         message = json.loads(line)
         if 'result' in message: self.end = message; self.process.wait(); return False
         self.laps.append(message)
@@ -163,11 +170,14 @@ class Outcome:
         "The share of the computed places that are not padding, where that was counted"
         return self.extra.get('real', self.total('tokens'))/self.total('places') if self.total('places') else math.nan
 
+# %% ../../nbs/bench/00_measure.ipynb #5bb41e8f
 def _outcome(c: Child, warmup: int) -> Outcome:
     "What `c` gave"
     result = dict(c.end['result'])  # type: ignore[index]
-    return Outcome(c.entry.name, tuple(c.laps[warmup:]), c.end['memory'], c.first, tuple(result.pop('losses', ())), result)  # type: ignore[index]
+    return Outcome(c.entry.name, tuple(c.laps[warmup:]), c.end['memory'], c.first,  # type: ignore[index]
+                   tuple(result.pop('losses', ())), result)
 
+# %% ../../nbs/bench/00_measure.ipynb #0db4db01
 def race(
     entries: Sequence[Entry],  # the contestants
     rounds: int = 1,  # repetitions of the whole
@@ -209,16 +219,20 @@ def speed_ratio(
     each: list[float] = []
     for a, b in zip(ours, theirs, strict=True):
         paired = len(a.laps) == len(b.laps) and all(x['tokens'] == y['tokens'] for x, y in zip(a.laps, b.laps))
-        each += [y['seconds']/x['seconds'] for x, y in zip(a.laps, b.laps)] if paired else [a.tokens_per_second/b.tokens_per_second]
+        each += ([y['seconds']/x['seconds'] for x, y in zip(a.laps, b.laps)] if paired
+                 else [a.tokens_per_second/b.tokens_per_second])
     return median(each)
 
+# %% ../../nbs/bench/00_measure.ipynb #6caf7959
 def memory_ratio(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> float:
     "How many times the peak memory"
     return median(a.memory for a in ours)/median(b.memory for b in theirs)
 
+# %% ../../nbs/bench/00_measure.ipynb #92686473
 def loss_gap(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> float:
     "The largest relative difference of the losses, step by step"
-    gaps = [abs(x - y)/max(abs(y), 1e-9) for a, b in zip(ours, theirs, strict=True) for x, y in zip(a.losses, b.losses, strict=True)]
+    gaps = [abs(x - y)/max(abs(y), 1e-9) for a, b in zip(ours, theirs, strict=True)
+            for x, y in zip(a.losses, b.losses, strict=True)]
     return max(gaps, default=math.nan)
 
 # %% ../../nbs/bench/00_measure.ipynb #cd409bcb
@@ -232,6 +246,7 @@ def model_flops(
     weights = sum(l.used*l.n_in*l.n_out for l in facts.linears) + facts.embedding
     return (3 if full else 2)*2*weights*tokens + 3*2*facts.q_width*facts.layers*squares
 
+# %% ../../nbs/bench/00_measure.ipynb #b10b4c89
 def matmul_peak(
     meter: Meter | None = None,  # of a child process; not used
     precision: str = 'fp32',  # fp32, bf16 or fp16
@@ -242,7 +257,8 @@ def matmul_peak(
     "Operations a second of a large matrix product in this process"
     import torch
     n = size or (8192 if device == 'cuda' else 1536)
-    a = torch.randn(n, n, device=device, dtype=dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)[precision])
+    a = torch.randn(n, n, device=device,
+                    dtype=dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)[precision])
     best = math.inf
     for _ in range(tries):
         start = time.perf_counter()
@@ -251,6 +267,7 @@ def matmul_peak(
         best = min(best, (time.perf_counter() - start)/(10 if device == 'cuda' else 1))
     return dict(flops_per_second=2*n**3/best, check=float(b[0, 0]))
 
+# %% ../../nbs/bench/00_measure.ipynb #960a50f2
 def in_child(entry: Entry) -> dict[str, Any]:
     "What a function without laps gives, run in a process of its own"
     c = Child(entry)
@@ -270,8 +287,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError: pass
     return found
 
+# %% ../../nbs/bench/00_measure.ipynb #d0acd0c3
 def machine() -> dict[str, Any]:
     "Hardware, system and versions, for a stored result"
     hw = hardware()
-    return dict(date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M:%S'), hardware=str(hw), cpu=hw.cpu, cpu_bf16=hw.cpu_bf16, gpu=list(hw.names), threads=int(os.environ.get('OMP_NUM_THREADS') or os.cpu_count() or 1),
-                system=platform.system(), python=platform.python_version(), versions=versions())
+    return dict(date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M:%S'),
+                hardware=str(hw), cpu=hw.cpu, cpu_bf16=hw.cpu_bf16, gpu=list(hw.names),
+                threads=int(os.environ.get('OMP_NUM_THREADS') or os.cpu_count() or 1), system=platform.system(),
+                python=platform.python_version(), versions=versions())

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
-from .measure import Entry, Outcome, in_child, loss_gap, machine, memory_ratio, model_flops, race, speed_ratio
+from .measure import (Entry, Outcome, in_child, loss_gap, machine, memory_ratio, model_flops, race,
+                                     speed_ratio)
 from .workloads import WORKS, Work, entries_for, lengths
 from ..core.errors import SpecError, did_you_mean
 from ..core.estimate import read_model_config
@@ -26,9 +27,11 @@ __all__ = ['log', 'UNSLOTH', 'LEAST', 'ALIKE', 'folders', 'save_results', 'read_
 # %% ../../nbs/bench/02_results.ipynb #348e2c1e
 def folders() -> list[Path]:
     "Where results are: the user's, then those of the repository, where there is one"
-    own = Path(os.environ.get('ALIGNTUNE_BENCH') or Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'aligntune', 'bench')).expanduser()
+    own = Path(os.environ.get('ALIGNTUNE_BENCH')
+               or Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'aligntune', 'bench')).expanduser()
     return [own, Path(__file__).parents[2]/'nbs'/'bench'/'results'] if '__file__' in globals() else [own]
 
+# %% ../../nbs/bench/02_results.ipynb #5c386733
 def save_results(
     record: Mapping[str, Any],  # from measure
     folder: str | Path | None = None,  # the user's own when not given
@@ -37,10 +40,12 @@ def save_results(
     "Write a measurement; the file"
     home = Path(folder) if folder else folders()[0]
     home.mkdir(parents=True, exist_ok=True)
-    path = home/f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json"
+    path = home/(
+        f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json")
     write_whole(path, json.dumps(record, indent=1))
     return path
 
+# %% ../../nbs/bench/02_results.ipynb #e4651f3c
 def read_results(
     where: Iterable[str | Path] | None = None  # folders; the usual ones when not given
 ) -> list[dict[str, Any]]:
@@ -48,6 +53,7 @@ def read_results(
     found = [_record_in(f) for d in (where or folders()) for f in sorted(Path(d).glob('*.json'))]
     return sorted((r for r in found if 'races' in r), key=lambda r: r['machine']['date'])
 
+# %% ../../nbs/bench/02_results.ipynb #3493e367
 def _record_in(file: Path) -> dict[str, Any]:
     "A stored measurement; a file that holds none is left out, with a line that says so"
     try:
@@ -85,11 +91,17 @@ def summary(
         mine = [r[k] for r in outcomes]
         speed = median(o.tokens_per_second for o in mine)
         same = same_rows and all(len(a.losses) == len(b.losses) for a, b in zip(mine, base))
-        out.append(dict(name=first.name, tokens_per_second=speed, seconds_per_step=median(lap['seconds'] for o in mine for lap in o.laps), memory=max(o.memory for o in mine), first_step=min(o.first_step for o in mine),
-                        filled=first.filled if first.total('places') else None, mfu=speed*flops_per_token/peak if peak and flops_per_token else None, speed=speed_ratio(mine, base), memory_ratio=memory_ratio(mine, base),
-                        loss_gap=loss_gap(mine, base) if same and first.losses else None, losses=list(first.losses), plan=first.extra.get('plan'), laps=[[dict(lap) for lap in o.laps] for o in mine]))
+        out.append(dict(name=first.name, tokens_per_second=speed,
+                        seconds_per_step=median(lap['seconds'] for o in mine for lap in o.laps),
+                        memory=max(o.memory for o in mine), first_step=min(o.first_step for o in mine),
+                        filled=first.filled if first.total('places') else None,
+                        mfu=speed*flops_per_token/peak if peak and flops_per_token else None,
+                        speed=speed_ratio(mine, base), memory_ratio=memory_ratio(mine, base),
+                        loss_gap=loss_gap(mine, base) if same and first.losses else None, losses=list(first.losses),
+                        plan=first.extra.get('plan'), laps=[[dict(lap) for lap in o.laps] for o in mine]))
     return out
 
+# %% ../../nbs/bench/02_results.ipynb #00e22c66
 def run_race(
     work: Work,  # the workload
     size: str,  # of the model
@@ -106,9 +118,13 @@ def run_race(
         facts = read_model_config(entries[0].settings['model'])
         sizes = lengths(work.batch*steps, more.get('mean') or work.mean, seed=more.get('seed', 0))
         each = model_flops(facts, sizes, 'lora' not in work.name)/sum(sizes) if work.kind == 'text' else 0.
-        log.info('%s on the %s model: %s train in turns, %d steps each', work.name, size, '; '.join(e.name for e in entries), steps*rounds)
+        log.info('%s on the %s model: %s train in turns, %d steps each', work.name, size,
+                 '; '.join(e.name for e in entries), steps*rounds)
         outcomes = race(entries, rounds)
-    return dict(work=work.name, size=size, parameters=facts.parameters, steps=steps, rounds=rounds, mean=more.get('mean') or work.mean, batch=work.batch, contestants=summary(outcomes, each, peak, work.kind != 'prompt'))   # answers are each one's own
+    # answers are each one's own
+    return dict(work=work.name, size=size, parameters=facts.parameters, steps=steps,
+                rounds=rounds, mean=more.get('mean') or work.mean, batch=work.batch,
+                contestants=summary(outcomes, each, peak, work.kind != 'prompt'))
 
 # %% ../../nbs/bench/02_results.ipynb #a8af07ba
 def measure(
@@ -124,12 +140,17 @@ def measure(
     hw = hardware()
     gpu = hw.kind in ('cuda', 'rocm')
     precision = 'bf16' if (hw.bf16 if gpu else hw.cpu_bf16) else 'fp32'
-    def speed() -> float: return in_child(Entry('peak', 'aligntune.bench.measure:matmul_peak', dict(precision=precision, device='cuda' if gpu else 'cpu')))['flops_per_second']
+    def speed() -> float:
+        return in_child(Entry('peak', 'aligntune.bench.measure:matmul_peak',
+                              dict(precision=precision, device='cuda' if gpu else 'cpu')))['flops_per_second']
     peak = speed()
     unsloth = bool(get_backend_status()['unsloth']['available'])
-    races = [run_race(WORKS[w], s, steps, rounds, peak=peak, unsloth=unsloth and w in UNSLOTH, **more) for w in works for s in sizes or (('0.5b',) if gpu else ('medium',))]
-    return with_peak(dict(machine=machine() | dict(identity=identity(), kind='gpu' if gpu else 'cpu', peak=peak, peak_precision=precision), races=races), speed())
+    races = [run_race(WORKS[w], s, steps, rounds, peak=peak, unsloth=unsloth and w in UNSLOTH, **more) for w in works
+             for s in sizes or (('0.5b',) if gpu else ('medium',))]
+    return with_peak(dict(machine=machine() | dict(identity=identity(), kind='gpu' if gpu else 'cpu', peak=peak,
+                                                   peak_precision=precision), races=races), speed())
 
+# %% ../../nbs/bench/02_results.ipynb #7e88edb4
 def with_peak(
     record: Mapping[str, Any],  # a measurement
     peak: float  # operations a second, measured at another moment
@@ -137,8 +158,10 @@ def with_peak(
     "The measurement with its MFU against the larger of its peak and this one"
     had, most = record['machine']['peak'], max(record['machine']['peak'], peak)
     contestants = lambda race: [c | dict(mfu=c['mfu'] and c['mfu']*had/most) for c in race['contestants']]
-    return dict(machine=record['machine'] | dict(peak=most), races=[r | dict(contestants=contestants(r)) for r in record['races']])
+    return dict(machine=record['machine'] | dict(peak=most),
+                races=[r | dict(contestants=contestants(r)) for r in record['races']])
 
+# %% ../../nbs/bench/02_results.ipynb #6ac7f015
 UNSLOTH = ('sft', 'sft-lora', 'sft-qlora')   # the work that Unsloth joins
 
 # %% ../../nbs/bench/02_results.ipynb #62f04f46
@@ -147,27 +170,39 @@ class Table(list):
     def __repr__(self) -> str:
         if not self: return '(nothing measured)'
         wide = {k: max(len(k), *(len(str(r[k])) for r in self)) for k in self[0]}
-        return '\n'.join('  '.join(str(v).ljust(wide[k]) for k, v in r.items()).rstrip() for r in [{k: k for k in wide}, *self])
+        return '\n'.join('  '.join(str(v).ljust(wide[k]) for k, v in r.items()).rstrip()
+                         for r in [{k: k for k in wide}, *self])
     def _repr_html_(self) -> str:
         from html import escape
         head = ''.join(f'<th>{escape(k)}</th>' for k in self[0]) if self else ''
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join('<tr>' + ''.join(f'<td>{escape(str(v))}</td>' for v in r.values()) + '</tr>' for r in self)}</tbody></table>"
+        return (
+            f"<table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join('<tr>' + ''.join(f'<td>{escape(str(v))}</td>' for v in r.values()) + '</tr>' for r in self)}</tbody>"
+            f"</table>")
 
+# %% ../../nbs/bench/02_results.ipynb #c3d712ad
 def table(
     record: Mapping[str, Any],  # from measure or read_results
     work: str | None = None  # only this workload
 ) -> Table:
     "Speed, memory, time to the first step, MFU and losses, side by side"
     show = lambda x, form: '' if x is None else format(x, form)
-    return Table({'work': r['work'], 'model': f"{r['parameters']/1e6:,.0f} M", 'contestant': c['name'], 'tokens/s': f"{c['tokens_per_second']:,.0f}", 'ratio': f"{c['speed']:.2f}", 'peak GB': f"{c['memory']/1e9:.2f}", 'memory ratio': f"{c['memory_ratio']:.2f}",
-                  'first step s': f"{c['first_step']:.1f}", 'MFU': show(c['mfu'], '.0%'), 'filled': show(c['filled'], '.0%'), 'losses differ': show(c['loss_gap'], '.0e'), 'last loss': f"{c['losses'][-1]:.4f}" if c['losses'] else ''}
+    return Table({'work': r['work'], 'model': f"{r['parameters']/1e6:,.0f} M",
+                  'contestant': c['name'], 'tokens/s': f"{c['tokens_per_second']:,.0f}", 'ratio': f"{c['speed']:.2f}",
+                  'peak GB': f"{c['memory']/1e9:.2f}", 'memory ratio': f"{c['memory_ratio']:.2f}",
+                  'first step s': f"{c['first_step']:.1f}", 'MFU': show(c['mfu'], '.0%'),
+                  'filled': show(c['filled'], '.0%'), 'losses differ': show(c['loss_gap'], '.0e'),
+                  'last loss': f"{c['losses'][-1]:.4f}" if c['losses'] else ''}
                  for r in record['races'] if work in (None, r['work']) for c in r['contestants'])
 
+# %% ../../nbs/bench/02_results.ipynb #06c65c66
 def where_measured(record: Mapping[str, Any]) -> str:
     "The machine of a measurement in one line"
     m = record['machine']
     names = ', '.join(f'{k} {v}' for k, v in m['versions'].items() if k in ('torch', 'transformers', 'trl', 'unsloth'))
-    return f"{m['date'][:10]}, {', '.join(m['gpu']) or m['cpu']}, {m['threads']} thread{'s' if m['threads'] > 1 else ''}, peak {m['peak']/1e9:,.0f} GFLOP/s in {m['peak_precision']}; {names}"
+    return (f"{m['date'][:10]}, "
+            f"{', '.join(m['gpu']) or m['cpu']}, {m['threads']} thread{'s' if m['threads'] > 1 else ''}, "
+            f"peak {m['peak']/1e9:,.0f} GFLOP/s in {m['peak_precision']}; {names}")
 
 # %% ../../nbs/bench/02_results.ipynb #f482b5bf
 def by_machine(
@@ -181,10 +216,12 @@ def by_machine(
         old = found.pop(key, r)
         peak = max(x['machine']['peak'] for x in (old, r))
         races: list[dict[str, Any]] = []
-        for x in (x for some in (old, r) for x in with_peak(some, peak)['races']): races = [y for y in races if not _covers(x, y)] + [x]
+        for x in (x for some in (old, r) for x in with_peak(some, peak)['races']):
+            races = [y for y in races if not _covers(x, y)] + [x]
         found[key] = dict(machine=m | dict(peak=peak), races=races)
     return list(found.values())
 
+# %% ../../nbs/bench/02_results.ipynb #691a407b
 def _covers(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     "Is it the same race, with everybody who took part in the old one?"
     here, there = ({c['name'] for c in r['contestants']} for r in (new, old))
@@ -199,6 +236,7 @@ def _known(stamp: tuple) -> list[dict[str, Any]]:
     "The stored measurements, read again only when a file has changed"
     return read_results()
 
+# %% ../../nbs/bench/02_results.ipynb #4991e837
 def _says(race: Mapping[str, Any], algorithm: str, adapter: bool, parameters: int) -> bool:
     "Does a race say something about such a training?"
     work, size = WORKS.get(race['work']), race['parameters']
@@ -206,6 +244,7 @@ def _says(race: Mapping[str, Any], algorithm: str, adapter: bool, parameters: in
     if ('lora' in race['work']) != adapter or (race['steps'] - 1)*race['rounds'] < 3: return False
     return size >= LEAST and max(size, parameters) <= ALIKE*min(size, parameters)
 
+# %% ../../nbs/bench/02_results.ipynb #3bbc5cb3
 def evidence(
     spec: Any,  # the TrainSpec
     parameters: int,  # weights of its model

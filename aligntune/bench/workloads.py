@@ -46,9 +46,13 @@ class Size(NamedTuple):
     intermediate: int
     vocab: int
 
-SIZES = dict(tiny=Size(64, 2, 4, 2, 128, 512), small=Size(256, 4, 8, 4, 704, 8192), medium=Size(384, 8, 6, 3, 1024, 32000), large=Size(640, 12, 10, 5, 1728, 32000))
-GPU_SIZES = {'0.5b': Size(896, 24, 14, 2, 4864, 151936), '1.5b': Size(1536, 28, 12, 2, 8960, 151936), '7b': Size(3584, 28, 28, 4, 18944, 152064)}
+# %% ../../nbs/bench/01_workloads.ipynb #0c7505d4
+SIZES = dict(tiny=Size(64, 2, 4, 2, 128, 512), small=Size(256, 4, 8, 4, 704, 8192),
+             medium=Size(384, 8, 6, 3, 1024, 32000), large=Size(640, 12, 10, 5, 1728, 32000))
+GPU_SIZES = {'0.5b': Size(896, 24, 14, 2, 4864, 151936), '1.5b': Size(1536, 28, 12, 2, 8960, 151936),
+             '7b': Size(3584, 28, 28, 4, 18944, 152064)}
 
+# %% ../../nbs/bench/01_workloads.ipynb #9b6ffe6f
 def make_model(
     folder: str | Path,  # where to write it
     size: str = 'medium',  # a name of SIZES or GPU_SIZES
@@ -58,17 +62,22 @@ def make_model(
 ) -> str:
     "Write a model with random weights and its tokenizer of numbers; its path"
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
+    from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification,
+                              PreTrainedTokenizerFast, set_seed)
     known = SIZES | GPU_SIZES
     if size not in known: raise SpecError(f'there is no size {size!r}', where='sizes', fix=did_you_mean(size, known))
     s = known[size]._replace(**dict(vocab=vocab) if vocab else {})
     words = {w: i for i, w in enumerate(['<pad>', '<eos>', *(f'w{i}' for i in range(2, s.vocab))])}
     inner = Tokenizer(models.WordLevel(words, unk_token='<pad>'))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>', model_max_length=context).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>',
+                            model_max_length=context).save_pretrained(folder)
     set_seed(0)
-    config = AutoConfig.for_model('llama', hidden_size=s.hidden, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads, intermediate_size=s.intermediate, vocab_size=s.vocab,
-                                  max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0, **dict(num_labels=1) if scorer else {})
+    config = AutoConfig.for_model('llama', hidden_size=s.hidden, num_hidden_layers=s.layers,
+                                  num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
+                                  intermediate_size=s.intermediate, vocab_size=s.vocab, max_position_embeddings=context,
+                                  tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0,
+                                  **dict(num_labels=1) if scorer else {})
     (AutoModelForSequenceClassification if scorer else AutoModelForCausalLM).from_config(config).save_pretrained(folder)
     return str(folder)
 
@@ -80,6 +89,7 @@ def _writer(vocab: int, seed: int):
     weights = [1/(k + 10) for k in range(len(names))]
     return lambda n: ' '.join(rng.choices(names, weights, k=n))
 
+# %% ../../nbs/bench/01_workloads.ipynb #f933cc5b
 def write_rows(
     path: str | Path,  # a JSON-lines file
     kind: str,  # text, pair or prompt
@@ -98,7 +108,8 @@ def write_rows(
         ask = max(2, round(size*rng.uniform(.3, .7)))
         sizes = [max(2, size - ask), max(2, round((size - ask)*rng.uniform(.5, 1.5)))]
         return dict(prompt=say(ask), chosen=' ' + say(sizes[0]), rejected=' ' + say(sizes[1]))
-    Path(path).write_text(''.join(json.dumps(row(size)) + '\n' for size in lengths(n, mean, sigma, high=high, seed=seed)), encoding='utf-8')
+    Path(path).write_text(''.join(json.dumps(row(size)) + '\n'
+                                  for size in lengths(n, mean, sigma, high=high, seed=seed)), encoding='utf-8')
     return str(path)
 
 # %% ../../nbs/bench/01_workloads.ipynb #2b6f7faa
@@ -115,24 +126,35 @@ def watch(
     trainer.get_batch_samples = counted
     trainer.add_callback(lap_callback(meter))
 
+# %% ../../nbs/bench/01_workloads.ipynb #ff7a52c2
 def _work(batch: Mapping[str, Any]) -> dict[str, int]:
     "Trained tokens, rows and places of a batch, for text and for pairs"
     parts = batch.get('parts', [batch])
-    if 'labels' in batch: return dict(tokens=int((batch['labels'][..., 1:] != -100).sum()), places=sum(p['input_ids'].numel() for p in parts))
-    if 'completion_mask' in batch: return dict(tokens=int(batch['completion_mask'].sum()), rows=len(batch['input_ids'])//2)
-    if 'attention_mask' in batch: return dict(tokens=int(batch['attention_mask'].sum()), rows=len(batch['input_ids'])//2, places=batch['input_ids'].numel())   # a reward model reads all tokens for a score
+    if 'labels' in batch:
+        return dict(tokens=int((batch['labels'][..., 1:] != -100).sum()),
+                    places=sum(p['input_ids'].numel() for p in parts))
+    if 'completion_mask' in batch:
+        return dict(tokens=int(batch['completion_mask'].sum()), rows=len(batch['input_ids'])//2)
+    # a reward model reads all tokens for a score
+    if 'attention_mask' in batch:
+        return dict(tokens=int(batch['attention_mask'].sum()), rows=len(batch['input_ids'])//2,
+                    places=batch['input_ids'].numel())
     return {}
 
+# %% ../../nbs/bench/01_workloads.ipynb #406bb432
 def _read(rows: str) -> Any:
     "The rows of a file"
     from datasets import load_dataset
     return load_dataset('json', data_files=rows, split='train')
 
+# %% ../../nbs/bench/01_workloads.ipynb #8205bf9f
 def _told(trainer: Any) -> dict[str, Any]:
     "The losses of a finished training"
     return dict(losses=[h['loss'] for h in trainer.state.log_history if 'loss' in h])
 
-def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool, precision: str) -> tuple[dict[str, Any], dict[str, Any]]:
+# %% ../../nbs/bench/01_workloads.ipynb #6400d8fd
+def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool,
+          precision: str) -> tuple[dict[str, Any], dict[str, Any]]:
     "TRL's arguments for an adapter, and for 4-bit weights"
     kwargs: dict[str, Any] = {}
     if lora:
@@ -142,11 +164,13 @@ def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool, precision:
     import torch
     from transformers import BitsAndBytesConfig
     kind = dict(bf16=torch.bfloat16, fp32=torch.float32)[precision]
-    return kwargs, dict(quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=kind))
+    return kwargs, dict(quantization_config=BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=kind))
 
 # %% ../../nbs/bench/01_workloads.ipynb #205a4828
 _SCRIPT = dict(report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True)   # what all scripts have
 
+# %% ../../nbs/bench/01_workloads.ipynb #b92c5f6a
 def plain_sft(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -165,6 +189,7 @@ def plain_sft(
     trainer.train()
     return _told(trainer)
 
+# %% ../../nbs/bench/01_workloads.ipynb #8f10d067
 def plain_dpo(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -190,7 +215,8 @@ def plain_reward_model(
 ) -> dict[str, Any]:
     "A reward model as a TRL script"
     from trl import RewardConfig, RewardTrainer
-    trainer = RewardTrainer(model, args=RewardConfig(tempfile.mkdtemp(), **_SCRIPT, **config), train_dataset=_read(rows))
+    trainer = RewardTrainer(model, args=RewardConfig(tempfile.mkdtemp(), **_SCRIPT, **config),
+                            train_dataset=_read(rows))
     watch(trainer, meter)
     trainer.train()
     return _told(trainer)
@@ -204,6 +230,7 @@ def even_words(completions: Sequence[str], **kwargs: Any) -> list[float]:
     if _METERS: _METERS[0].count(tokens=sum(map(len, said)), rows=len(said))
     return [sum(int(w[1:]) % 2 == 0 for w in s if w[1:].isdigit())/max(len(s), 1) for s in said]
 
+# %% ../../nbs/bench/01_workloads.ipynb #3071cc97
 def plain_grpo(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -243,7 +270,8 @@ def plain_ppo(
     inside.get_reward = counted
     data = _read(rows).map(lambda r: dict(input_ids=tok(r['prompt'])['input_ids'][:prompt]), remove_columns=['prompt'])
     args = PPOConfig(tempfile.mkdtemp(), num_sample_generations=0, **_SCRIPT, **config)
-    trainer = PPOTrainer(args, tok, policy, reference, judge, data, value_model=value, eval_dataset=data.select(range(2)))
+    trainer = PPOTrainer(args, tok, policy, reference, judge, data, value_model=value,
+                         eval_dataset=data.select(range(2)))
     trainer.add_callback(lap_callback(meter))
     trainer.train()
     return {}
@@ -259,11 +287,15 @@ def ours(
     **settings: Any  # as for create_sft_trainer and create_rl_trainer
 ) -> dict[str, Any]:
     "A training by aligntune"
-    if settings.get('backend') == 'unsloth': import_module('unsloth')   # first, and in this process: the meter has to be put under its trainer
+    # first, and in this process: the meter has to be put under its trainer
+    if settings.get('backend') == 'unsloth': import_module('unsloth')
     from aligntune.core.backend_factory import create_rl_trainer, create_sft_trainer
-    asked: dict[str, Any] = dict(model_name=model, dataset_name=rows, output_dir=tempfile.mkdtemp(), logging_steps=1, save_strategy='no') | settings
+    asked: dict[str, Any] = dict(model_name=model, dataset_name=rows, output_dir=tempfile.mkdtemp(), logging_steps=1,
+                                 save_strategy='no') | settings
     if algorithm in ('sft', 'osft'): trainer = create_sft_trainer(**asked, algorithm=algorithm)
-    else: trainer = create_rl_trainer(algorithm=algorithm, **asked, **dict(reward_functions=[even_words]) if algorithm in GROUPED else {})
+    else:
+        trainer = create_rl_trainer(algorithm=algorithm, **asked,
+                                    **dict(reward_functions=[even_words]) if algorithm in GROUPED else {})
     _METERS[:] = [meter]
     inner = trainer.trainer
     for name in without: OFF[name](inner)
@@ -272,15 +304,20 @@ def ours(
     if algorithm == 'ppo': _count_answers(inner, meter)
     trainer.train()
     plan, e = trainer.plan, trainer.plan.estimate
-    return _told(inner) | dict(plan=dict(backend=plan.backend, precision=plan.precision, gradient_checkpointing=plan.gradient_checkpointing, estimate=e.total if e else None))
+    return _told(inner) | dict(plan=dict(backend=plan.backend,
+                                         precision=plan.precision, gradient_checkpointing=plan.gradient_checkpointing,
+                                         estimate=e.total if e else None))
 
 # %% ../../nbs/bench/01_workloads.ipynb #319a29df
 OFF = dict(
     apart=lambda t: setattr(t.data_collator, 'apart', False),  # attention row by row: joined rows meet one mask
-    sharing=lambda t: t.__dict__.update(shared=False, use_liger_kernel=False, _shares=lambda: False),  # a prompt once for its answers: TRL's own passes
-    freed=lambda t: setattr(import_module('aligntune.backends.trl'), 'freed_at_once', nullcontext),  # freed memory goes back where layers are computed twice: the C library keeps it
+    # a prompt once for its answers: TRL's own passes
+    sharing=lambda t: t.__dict__.update(shared=False, use_liger_kernel=False, _shares=lambda: False),
+    # freed memory goes back where layers are computed twice: the C library keeps it
+    freed=lambda t: setattr(import_module('aligntune.backends.trl'), 'return_freed_memory', nullcontext),
     pieces=lambda t: setattr(t, 'in_pieces', False),  # log-probabilities in pieces: all logits at once
-    writing=lambda t: setattr(t, '_elsewhere', lambda: 'the bench asks for it'))  # our way to write answers: transformers' generate
+    # our way to write answers: transformers' generate
+    writing=lambda t: setattr(t, '_elsewhere', lambda: 'the bench asks for it'))
 
 # %% ../../nbs/bench/01_workloads.ipynb #217d0513
 def _count_answers(trainer: Any, meter: Meter) -> None:
@@ -304,6 +341,7 @@ class Work:
     mean: float = 180  # tokens of a row
     learning_rate: float = 1e-4
 
+# %% ../../nbs/bench/01_workloads.ipynb #e6394851
 _HERE = 'aligntune.bench.workloads:'
 _TRL, _OWN = ('TRL, defaults', 'plain_{}'), ('aligntune', 'ours')   # name and function of a contestant
 _PLAIN = {a: 'grpo' for a in GROUPED}   # whose script of TRL trains an algorithm
@@ -313,8 +351,10 @@ _EQUAL: list[tuple[str, str, Any]] = [('TRL', 'plain_{}', _FLAGS), (*_OWN, dict(
 
 def _workload(name: str, kind: str, algorithm: str, *entries: Any, **kw: Any) -> Work:
     "A workload whose contestants call functions of this module"
-    return Work(name, kind, algorithm, tuple((n, _HERE + f.format(_PLAIN.get(algorithm, algorithm)), s) for n, f, s in entries), **kw)
+    return Work(name, kind, algorithm,
+                tuple((n, _HERE + f.format(_PLAIN.get(algorithm, algorithm)), s) for n, f, s in entries), **kw)
 
+# %% ../../nbs/bench/01_workloads.ipynb #ea7fbd39
 def _alone_with(*entries: Any) -> list[tuple[str, str, Any]]:
     "Contestants that are all ours"
     return [(name, 'ours', settings) for name, settings in entries]
@@ -322,81 +362,115 @@ def _alone_with(*entries: Any) -> list[tuple[str, str, Any]]:
 # %% ../../nbs/bench/01_workloads.ipynb #7c867d2c
 def _with_lora(entries: Sequence[Any], four_bit: bool = False) -> list[tuple[str, str, Any]]:
     "The same contestants with an adapter"
-    theirs, mine = dict(lora=_LORA) | (dict(four_bit=True, PRECISION_NAME=True) if four_bit else {}), _OUR_LORA | (dict(method='qlora') if four_bit else {})
+    theirs, mine = (dict(lora=_LORA) | (dict(four_bit=True, PRECISION_NAME=True) if four_bit else {}),
+                    _OUR_LORA | (dict(method='qlora') if four_bit else {}))
     return [(n, f, s | (mine if f == 'ours' else theirs)) for n, f, s in entries]
 
+# %% ../../nbs/bench/01_workloads.ipynb #722d2203
 def _sft_works() -> list[Work]:
     "Workloads of SFT"
-    race = [(*_TRL, {}), ('TRL, our settings', 'plain_{}', dict(_FLAGS, padding_free=True)), (*_OWN, {}), ('aligntune, tight', 'ours', dict(TIGHT=True))]
+    race = [(*_TRL, {}), ('TRL, our settings', 'plain_{}', dict(_FLAGS, padding_free=True)), (*_OWN, {}),
+            ('aligntune, tight', 'ours', dict(TIGHT=True))]
     padded = [_EQUAL[0], (*_OWN, dict(packing=False, gradient_checkpointing=False))]
-    ladder = _alone_with(('padded, checkpointed, full logits', dict(packing=False, gradient_checkpointing=True, loss_type='nll')), ('+ loss in pieces', dict(packing=False, gradient_checkpointing=True)), ('+ no checkpointing', dict(packing=False)),
-                         ('+ rows joined under a mask', dict(without=['apart'])), ('+ attention row by row', {}), ('the last in fp32', dict(precision='fp32')))
-    knobs = _alone_with(('as it is', {}), ('AdamW weight by weight (for-each)', dict(optim='adamw_torch')), ('AdamW in 8 bit', dict(optimizer='adamw_8bit')), ('two loader processes', dict(dataloader_num_workers=2)),
-                        ('padded, rows of like length together', dict(packing=False, group_by_length=True)), ('torch.compile', dict(torch_compile=True)))
-    tight = _alone_with(('layers computed twice', dict(gradient_checkpointing=True, without=['freed'])), ('+ freed memory goes back at once', dict(gradient_checkpointing=True)))
-    named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True), 'sft-ladder': ladder, 'sft-tight-ladder': tight, 'sft-knobs': knobs}
+    ladder = _alone_with(
+        ('padded, checkpointed, full logits', dict(packing=False, gradient_checkpointing=True, loss_type='nll')),
+        ('+ loss in pieces', dict(packing=False, gradient_checkpointing=True)),
+        ('+ no checkpointing', dict(packing=False)), ('+ rows joined under a mask', dict(without=['apart'])),
+        ('+ attention row by row', {}), ('the last in fp32', dict(precision='fp32')))
+    knobs = _alone_with(('as it is', {}), ('AdamW weight by weight (for-each)', dict(optim='adamw_torch')),
+                        ('AdamW in 8 bit', dict(optimizer='adamw_8bit')),
+                        ('two loader processes', dict(dataloader_num_workers=2)),
+                        ('padded, rows of like length together', dict(packing=False, group_by_length=True)),
+                        ('torch.compile', dict(torch_compile=True)))
+    tight = _alone_with(('layers computed twice', dict(gradient_checkpointing=True, without=['freed'])),
+                        ('+ freed memory goes back at once', dict(gradient_checkpointing=True)))
+    named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True),
+             'sft-ladder': ladder, 'sft-tight-ladder': tight, 'sft-knobs': knobs}
     return [_workload(name, 'text', 'sft', *entries) for name, entries in named.items()]
 
 # %% ../../nbs/bench/01_workloads.ipynb #c365e6e1
 def _pair_works() -> list[Work]:
     "Workloads of DPO and of reward models"
     race = [(*_TRL, {}), ('TRL, our settings', 'plain_{}', _FLAGS), (*_OWN, {})]
-    ladder = _alone_with(('each answer with its prompt, all logits', dict(without=['sharing'])), ('+ a prompt once, head in pieces', {}))
-    works = [_workload(name, 'pair', 'dpo', *entries, learning_rate=1e-5) for name, entries in {'dpo': race, 'dpo-step': _EQUAL, 'dpo-ladder': ladder}.items()]
-    return works + [_workload('dpo-lora', 'pair', 'dpo', *_with_lora(race)), _workload('reward-step', 'pair', 'reward_model', *_EQUAL, learning_rate=1e-5)]
+    ladder = _alone_with(('each answer with its prompt, all logits', dict(without=['sharing'])),
+                         ('+ a prompt once, head in pieces', {}))
+    works = [_workload(name, 'pair', 'dpo', *entries, learning_rate=1e-5)
+             for name, entries in {'dpo': race, 'dpo-step': _EQUAL, 'dpo-ladder': ladder}.items()]
+    return works + [_workload('dpo-lora', 'pair', 'dpo', *_with_lora(race)),
+                    _workload('reward-step', 'pair', 'reward_model', *_EQUAL, learning_rate=1e-5)]
 
 # %% ../../nbs/bench/01_workloads.ipynb #91945b07
 _SAMPLED = dict(num_generations=8, max_completion_length=256, temperature=1., generation_kwargs=dict(min_new_tokens=16))
 _LONG = dict(num_generations=8, max_completion_length=96, temperature=1.)
 
+# %% ../../nbs/bench/01_workloads.ipynb #68a50b80
 def _answer_works() -> list[Work]:
     "Workloads of GRPO and its kin, and of PPO"
     few, many = dict(mean=200, learning_rate=1e-6, vocab=100), dict(mean=200, learning_rate=1e-6)
-    same = [('TRL', 'plain_{}', dict(_SAMPLED, SETTINGS=True, PRECISION=True, gradient_checkpointing=False)), (*_OWN, dict(_SAMPLED, SETTINGS=True, gradient_checkpointing=False))]
-    ladder = _alone_with(('all logits, TRL writes and reads', dict(_LONG, without=['writing', 'sharing'])), ('+ our way to write', dict(_LONG, without=['sharing'])), ('+ a prompt once for its answers', dict(_LONG, without=['pieces'])), ('+ head in pieces', _LONG))
+    same = [('TRL', 'plain_{}', dict(_SAMPLED, SETTINGS=True, PRECISION=True, gradient_checkpointing=False)),
+            (*_OWN, dict(_SAMPLED, SETTINGS=True, gradient_checkpointing=False))]
+    ladder = _alone_with(('all logits, TRL writes and reads', dict(_LONG, without=['writing', 'sharing'])),
+                         ('+ our way to write', dict(_LONG, without=['sharing'])),
+                         ('+ a prompt once for its answers', dict(_LONG, without=['pieces'])),
+                         ('+ head in pieces', _LONG))
     race = lambda how: [(*_TRL, how), (*_OWN, how)]
-    works = [_workload('grpo', 'prompt', 'grpo', *race(_SAMPLED), **few), _workload('grpo-words', 'prompt', 'grpo', *race(_LONG), **many), _workload('grpo-ladder', 'prompt', 'grpo', *ladder, **many)]
+    works = [_workload('grpo', 'prompt', 'grpo', *race(_SAMPLED), **few),
+             _workload('grpo-words', 'prompt', 'grpo', *race(_LONG), **many),
+             _workload('grpo-ladder', 'prompt', 'grpo', *ladder, **many)]
     works += [_workload(f'{a}-step', 'prompt', a, *same, **few) for a in GROUPED]
-    return works + [_workload('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)), (*_OWN, dict(_OUR_LORA, PPO=True)), **few)]
+    return works + [_workload('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)),
+                              (*_OWN, dict(_OUR_LORA, PPO=True)), **few)]
 
+# %% ../../nbs/bench/01_workloads.ipynb #5daec6d9
 WORKS = {w.name: w for w in [*_sft_works(), *_pair_works(), *_answer_works()]}
 
 # %% ../../nbs/bench/01_workloads.ipynb #d70ac99e
 def trl_of(python: str) -> str:
     "The version of TRL that an interpreter has"
-    return subprocess.run([python, '-c', 'from importlib.metadata import version; print(version("trl"))'], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run([python, '-c', 'from importlib.metadata import version; print(version("trl"))'],
+                          capture_output=True, text=True, check=True).stdout.strip()
 
+# %% ../../nbs/bench/01_workloads.ipynb #078c671e
 def _with_another(work: Work, entries: list[Entry], python: str) -> list[Entry]:
     "The contestants, and the first one once more under another TRL; for PPO under that one only"
     first, *others = entries
     if work.algorithm == 'ppo':
         if python: return [replace(first, name=f'TRL {trl_of(python)}', python=python), *others]
-        logger.warning('PPO runs alone: TRL has none since 1.13; python=... names an interpreter with TRL 1.12 and aligntune')
+        logger.warning('PPO runs alone: TRL has none since 1.13; python=... '
+                       'names an interpreter with TRL 1.12 and aligntune')
         return others
-    if python and first.name != 'TRL, defaults': logger.warning('python=%s does not join %s: it is no race against defaults', python, work.name); python = ''
+    if python and first.name != 'TRL, defaults':
+        logger.warning('python=%s does not join %s: it is no race against defaults', python, work.name); python = ''
     return [*entries, replace(first, name=f'TRL {trl_of(python)}, defaults', python=python)] if python else entries
 
 # %% ../../nbs/bench/01_workloads.ipynb #966ab9be
-_NAMES = ('loss_type', 'beta', 'epsilon', 'epsilon_high', 'scale_rewards', 'importance_sampling_level', 'mask_truncated_completions', 'num_iterations', 'steps_per_generation')
+_NAMES = ('loss_type', 'beta', 'epsilon', 'epsilon_high', 'scale_rewards', 'importance_sampling_level',
+          'mask_truncated_completions', 'num_iterations', 'steps_per_generation')
 
 def _settings(algorithm: str) -> dict[str, Any]:
     "What makes a group algorithm that algorithm, in TRL's words, which are ours"
     algo = TrainSpec.parse(algorithm=algorithm, model_name='m', dataset_name='d', reward_functions='length').algo
-    return {k: v for k in _NAMES if (v := getattr(algo, k, None)) is not None} | dict(every=algo.steps_per_generation or 1)   # a lap has one rollout
+    # a lap has one rollout
+    return ({k: v for k in _NAMES if (v := getattr(algo, k, None)) is not None}
+            | dict(every=algo.steps_per_generation or 1))
 
 # %% ../../nbs/bench/01_workloads.ipynb #fb9e8ccf
 def _plan(model: str, rows: str, work: Work) -> Any:
     "What aligntune decides here: device and number format"
     rewards: dict[str, Any] = dict(reward_functions=['length']) if work.algorithm in POLICY else {}
-    return make_plan(TrainSpec.parse(algorithm=work.algorithm, model_name=model, dataset_name=rows, output_dir=tempfile.gettempdir(), **rewards))
+    return make_plan(TrainSpec.parse(algorithm=work.algorithm, model_name=model, dataset_name=rows,
+                                     output_dir=tempfile.gettempdir(), **rewards))
 
+# %% ../../nbs/bench/01_workloads.ipynb #76b42077
 def _filled(work: Work, call: str, s: dict[str, Any], plan: Any, steps: int, scorer: str) -> dict[str, Any]:
     "The settings of one contestant, with what is common and what depends on the machine"
     mine = call.endswith(':ours')
     if s.pop('PRECISION', False): s['bf16'] = plan.precision == 'bf16'
-    if s.pop('SETTINGS', False): s.update({k: v for k, v in _settings(work.algorithm).items() if not mine or k == 'every'})
+    if s.pop('SETTINGS', False):
+        s.update({k: v for k, v in _settings(work.algorithm).items() if not mine or k == 'every'})
     if s.pop('PRECISION_NAME', False): s['precision'] = plan.precision
-    if s.pop('TIGHT', False): s.update(gradient_checkpointing=True, max_tokens_per_gpu=1024, effective_batch_size=work.batch)
+    if s.pop('TIGHT', False):
+        s.update(gradient_checkpointing=True, max_tokens_per_gpu=1024, effective_batch_size=work.batch)
     if plan.device == 'cpu' and not mine: s['use_cpu'] = True   # without it TRL refuses to start
     if s.pop('PPO', False): return _ppo(work, mine, s, steps) | ({'reward_model_name' if mine else 'reward': scorer})
     common: dict[str, Any] = dict(learning_rate=work.learning_rate, max_steps=steps*s.get('every', 1))
@@ -404,10 +478,15 @@ def _filled(work: Work, call: str, s: dict[str, Any], plan: Any, steps: int, sco
     if 'effective_batch_size' not in s: s['batch_size'] = work.batch
     return s | common | dict(algorithm=work.algorithm, lr_scheduler='constant')
 
+# %% ../../nbs/bench/01_workloads.ipynb #f25bdd85
 def _ppo(work: Work, mine: bool, s: dict[str, Any], steps: int) -> dict[str, Any]:
     "The settings of PPO: a lap is a rollout of 8 answers and the four passes over it"
-    if mine: return s | dict(algorithm='ppo', batch_size=work.batch, max_steps=4*steps, learning_rate=work.learning_rate, max_completion_length=256, num_iterations=4)
-    return s | dict(prompt=round(work.mean), per_device_train_batch_size=work.batch, learning_rate=work.learning_rate, response_length=256, num_ppo_epochs=4, num_mini_batches=1, total_episodes=work.batch*steps, stop_token='eos')
+    if mine:
+        return s | dict(algorithm='ppo', batch_size=work.batch, max_steps=4*steps, learning_rate=work.learning_rate,
+                        max_completion_length=256, num_iterations=4)
+    return s | dict(prompt=round(work.mean), per_device_train_batch_size=work.batch, learning_rate=work.learning_rate,
+                    response_length=256, num_ppo_epochs=4, num_mini_batches=1, total_episodes=work.batch*steps,
+                    stop_token='eos')
 
 # %% ../../nbs/bench/01_workloads.ipynb #40f43b74
 def entries_for(
@@ -428,10 +507,15 @@ def entries_for(
     judge = work.algorithm == 'reward_model'
     model = make_model(folder/f'{size}-{work.vocab or "all"}{"-scorer"*judge}', size, work.vocab, scorer=judge)
     vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
-    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean, seed=seed, sigma=sigma)
+    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean,
+                      seed=seed, sigma=sigma)
     scorer = make_model(folder/f'{size}-scorer', size, work.vocab, scorer=True) if work.algorithm == 'ppo' else ''
     plan = _plan(model, rows, work)
-    out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows) | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
-    out += [replace(e, name='aligntune on Unsloth', settings=dict(e.settings, backend='unsloth', allow_fallback=False)) for e in out if unsloth and e.name == 'aligntune']
+    out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows)
+                             | (more if call.endswith(':ours') else {})) for name, call, s in work.entries]
+    out += [replace(e, name='aligntune on Unsloth', settings=dict(e.settings, backend='unsloth', allow_fallback=False))
+            for e in out if unsloth and e.name == 'aligntune']
     out = _with_another(work, out, python)
-    return [replace(e, env=dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', HF_DATASETS_CACHE=str(folder/'cache'), ALIGNTUNE_CACHE=str(folder/'cache'))) for e in out if not only or e.name in only]
+    return [replace(e, env=dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false',
+                                HF_DATASETS_CACHE=str(folder/'cache'), ALIGNTUNE_CACHE=str(folder/'cache')))
+            for e in out if not only or e.name in only]

@@ -56,7 +56,10 @@ class BuiltinAlgorithm(Algorithm):
         "Check the names of the settings, then train"
         params = {**self.kwargs, **kwargs}
         missing = [n for n in self.get_required_params() if n not in _canonical(params)]
-        if missing: raise SpecError(f"{self.name} needs {' and '.join(missing)}", where=f'create_algorithm({self.name!r}).train(...)', fix=', '.join(f'{n}=...' for n in missing))
+        if missing:
+            raise SpecError(f"{self.name} needs {' and '.join(missing)}",
+                            where=f'create_algorithm({self.name!r}).train(...)',
+                            fix=', '.join(f'{n}=...' for n in missing))
         return self.backend.execute_training({'algorithm': self.name, **params})
 
     def get_required_params(self) -> dict[str, type]:
@@ -68,6 +71,7 @@ class BuiltinAlgorithm(Algorithm):
         from aligntune.core.spec import FIELDS
         return {n: (f.kinds or (object,))[0] for n, f in FIELDS.items() if not f.only or self.name in f.only}
 
+# %% ../../nbs/core/06_registry.ipynb #04df3890
 def _canonical(params: dict) -> set[str]:
     "The names in `params`, and Training Hub's names for ours"
     same = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir')
@@ -75,10 +79,13 @@ def _canonical(params: dict) -> set[str]:
 
 # %% ../../nbs/core/06_registry.ipynb #464bd921
 PATHS = {'trl': 'aligntune.backends.trl:TRLBackend', 'unsloth': 'aligntune.backends.unsloth:UnslothBackend',
-         'instructlab-training': 'aligntune.backends.instructlab:InstructLabBackend', 'mini-trainer': 'aligntune.backends.mini_trainer:MiniTrainerBackend'}
+         'instructlab-training': 'aligntune.backends.instructlab:InstructLabBackend',
+         'mini-trainer': 'aligntune.backends.mini_trainer:MiniTrainerBackend'}
 SERVED = dict(sft=('instructlab-training', 'unsloth', 'trl'), osft=('mini-trainer', 'trl'), lora_sft=('unsloth', 'trl'),
-              **{a: ('unsloth', 'trl') for a in ('dpo', 'ppo', 'grpo', 'dapo', 'dr_grpo')}, gspo=('trl',), reward_model=('trl',))
-MAKERS = {a: f'aligntune.algorithms.{a}:make_trainer' for a in ('sft', 'dpo', 'ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo', 'reward_model', 'osft')}
+              **{a: ('unsloth', 'trl') for a in ('dpo', 'ppo', 'grpo', 'dapo', 'dr_grpo')}, gspo=('trl',),
+              reward_model=('trl',))
+MAKERS = {a: f'aligntune.algorithms.{a}:make_trainer'
+          for a in ('sft', 'dpo', 'ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo', 'reward_model', 'osft')}
 
 # %% ../../nbs/core/06_registry.ipynb #dd38b382
 def load(
@@ -89,10 +96,12 @@ def load(
     module, _, name = path.partition(':')
     with importing(): return getattr(importlib.import_module(module), name)
 
+# %% ../../nbs/core/06_registry.ipynb #37d5ef71
 class _Crowd:
     "The threads that import: the first one in switches off, the last one out switches on again"
     lock, inside, switched = threading.RLock(), 0, contextlib.ExitStack()
 
+# %% ../../nbs/core/06_registry.ipynb #8d3315bf
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     "Libraries are imported: what they have to remark is not for the user of a training, and nothing that they make is garbage yet"
@@ -105,6 +114,7 @@ def importing() -> Iterator[None]:
             _Crowd.inside -= 1
             if not _Crowd.inside: _Crowd.switched.close()
 
+# %% ../../nbs/core/06_registry.ipynb #347f1829
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
     "Without remarks and without the garbage collector"
@@ -118,8 +128,10 @@ def _unheard() -> Iterator[None]:
     finally:
         logging.disable(before)
         if collects: gc.enable()
-        if not gc.get_freeze_count(): gc.freeze(); gc.unfreeze()   # all that is there now counts as old: nobody looks at it for being new
+        # all that is there now counts as old: nobody looks at it for being new
+        if not gc.get_freeze_count(): gc.freeze(); gc.unfreeze()
 
+# %% ../../nbs/core/06_registry.ipynb #664a30fe
 def exists(path: Any) -> bool:
     "Is there a module behind an import path? Imports its parent packages only"
     return not isinstance(path, str) or importlib.util.find_spec(path.partition(':')[0]) is not None
@@ -138,12 +150,15 @@ class Tables:
         cls._backends.setdefault(name, {})
 
     @classmethod
-    def register_backend(cls, algorithm_name: str, backend_name: str, backend_class: Any, replace: bool = False) -> None:
+    def register_backend(cls, algorithm_name: str, backend_name: str, backend_class: Any,
+                         replace: bool = False) -> None:
         "Add a backend to an algorithm: a class with execute_training, or its import path"
         table = cls._backends[cls._known(algorithm_name)]
         if backend_name in table and not replace: raise _taken('backend', backend_name)
         if not isinstance(backend_class, str) and not callable(getattr(backend_class, 'execute_training', None)):
-            raise SpecError(f'{getattr(backend_class, "__name__", backend_class)} is not a backend', where='register_backend', why='it has no method execute_training(algorithm_params)', fix='subclass aligntune.Backend')
+            raise SpecError(f'{getattr(backend_class, "__name__", backend_class)} is not a backend',
+                            where='register_backend', why='it has no method execute_training(algorithm_params)',
+                            fix='subclass aligntune.Backend')
         table[backend_name] = backend_class
 
     @classmethod
@@ -153,11 +168,14 @@ class Tables:
         try: found = resolve_algorithm(name)
         except SpecError: found = ''
         if found in cls._algorithms: return found
-        raise SpecError(f'unknown algorithm {name!r}', where='algorithm', why=f"there are {', '.join(cls._algorithms)}", fix=did_you_mean(str(name), cls._algorithms))
+        raise SpecError(f'unknown algorithm {name!r}', where='algorithm', why=f"there are {', '.join(cls._algorithms)}",
+                        fix=did_you_mean(str(name), cls._algorithms))
 
+# %% ../../nbs/core/06_registry.ipynb #d72c4a1f
 def _taken(kind: str, name: str) -> SpecError:
     "The error for a name that is registered already"
-    return SpecError(f'the {kind} {name!r} is registered already', where=f'register_{kind}', why='a name means one thing', fix='replace=True, or another name')
+    return SpecError(f'the {kind} {name!r} is registered already', where=f'register_{kind}',
+                     why='a name means one thing', fix='replace=True, or another name')
 
 # %% ../../nbs/core/06_registry.ipynb #1c59fb89
 class AlgorithmRegistry(Tables):
@@ -172,7 +190,9 @@ class AlgorithmRegistry(Tables):
         "The class of a backend of an algorithm"
         algorithm, names = cls._known(algorithm_name), cls.list_backends(algorithm_name)
         if backend_name not in names:
-            raise SpecError(f'{algorithm} has no backend {backend_name!r}', where='backend', why=f"there are {', '.join(names) or 'none'}", fix=did_you_mean(backend_name, names) if names else 'AlgorithmRegistry.register_backend(...)')
+            raise SpecError(f'{algorithm} has no backend {backend_name!r}', where='backend',
+                            why=f"there are {', '.join(names) or 'none'}", fix=did_you_mean(backend_name, names)
+                                if names else 'AlgorithmRegistry.register_backend(...)')
         return load(cls._backends[algorithm][backend_name])
 
     @classmethod
@@ -187,7 +207,8 @@ class AlgorithmRegistry(Tables):
 
 # %% ../../nbs/core/06_registry.ipynb #36897777
 for _name in ALGORITHMS:
-    AlgorithmRegistry.register_algorithm(_name, type(_name.title().replace('_', '') + 'Algorithm', (BuiltinAlgorithm,), dict(name=_name)))
+    AlgorithmRegistry.register_algorithm(_name, type(_name.title().replace('_', '') + 'Algorithm', (BuiltinAlgorithm,),
+                                                     dict(name=_name)))
     for _backend in SERVED[_name]: AlgorithmRegistry.register_backend(_name, _backend, PATHS[_backend])
 
 # %% ../../nbs/core/06_registry.ipynb #3a10400a
@@ -199,5 +220,7 @@ def create_algorithm(
     "An algorithm on a backend, ready to train"
     cls = AlgorithmRegistry.get_algorithm(algorithm_name)
     names = AlgorithmRegistry.list_backends(algorithm_name)
-    if not names and backend_name is None: raise SpecError(f'{algorithm_name} has no backend', where='create_algorithm', fix=f'AlgorithmRegistry.register_backend({algorithm_name!r}, ...)')
+    if not names and backend_name is None:
+        raise SpecError(f'{algorithm_name} has no backend', where='create_algorithm',
+                        fix=f'AlgorithmRegistry.register_backend({algorithm_name!r}, ...)')
     return cls(backend=AlgorithmRegistry.get_backend(algorithm_name, backend_name or names[0])(), **kwargs)

@@ -29,9 +29,12 @@ def is_large(path: str) -> bool:
     "Whether a file is kept apart from git, by its name"
     return not path.endswith(_TEXT)
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #aa29d292
 def git_hash(content: bytes) -> str:
     "The name of a file in git"
     return hashlib.sha1(b'blob %d\0' % len(content) + content).hexdigest()
+
+# %% ../../nbs/emulation/00_hub_server.ipynb #39c9bd08
 def sha256(content: bytes) -> str:
     "The name of a large file"
     return hashlib.sha256(content).hexdigest()
@@ -73,12 +76,14 @@ def parquet(rows: list[dict]) -> bytes:
     pq.write_table(pa.Table.from_pylist(rows), out)
     return out.getvalue()
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #2286bd2d
 def jsonl(rows: list[dict]) -> bytes:
     "Rows as JSON lines"
     return ''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows).encode()
 
 _WRITERS: dict[str, Any] = dict(parquet=parquet, jsonl=jsonl)
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #ab91bcc6
 def dataset_files(
     configs: Mapping[str, Mapping[str, list[dict]]],  # config -> split -> rows
     ending: str = 'parquet',  # or jsonl
@@ -105,6 +110,7 @@ class Token:
     accepted: frozenset[str] = frozenset()  # gated repositories whose conditions were accepted
     writes: frozenset[str] = frozenset()  # owners
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #0ab563ef
 @dataclass
 class Fault:
     "What goes wrong with the next requests that match"
@@ -114,6 +120,7 @@ class Fault:
     cut: int = -1  # close the connection after so many bytes of the body
     wait: float = 0  # answer after so many seconds
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #9bb5b620
 @dataclass(frozen=True)
 class Asked:
     "A request as it came in"
@@ -150,6 +157,7 @@ def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = N
     "A value as JSON"
     return Answer(status, json.dumps(value).encode(), {'Content-Type': 'application/json', **(headers or {})})
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #0ee62a9c
 def refused(status: int, code: str = '', said: str = '') -> Answer:
     "An error as the Hub tells it"
     told = {k: v for k, v in {'X-Error-Code': code, 'X-Error-Message': said}.items() if v}
@@ -179,11 +187,13 @@ def part_of(content: bytes, asked: str | None) -> Answer:
     return Answer(206, content[first:last + 1], {'Accept-Ranges': 'bytes',
                                                  'Content-Range': f'bytes {first}-{last}/{len(content)}'})
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #efb9976c
 def file_facts(path: str, content: bytes) -> dict[str, Any]:
     "A file as the API lists it"
     large = dict(lfs=dict(oid=sha256(content), size=len(content), pointerSize=130)) if is_large(path) else {}
     return dict(type='file', path=path, size=len(content), oid=git_hash(content), **large)
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #5dec8318
 def folders_of(files: Iterable[str]) -> list[str]:
     "All folders around files"
     return sorted({str(p) for f in files for p in Path(f).parents if str(p) != '.'})
@@ -258,8 +268,9 @@ class Writing(Reading):
         asked = json.loads(body)
         owner, kind = asked.get('organization') or token.user, asked.get('type', 'model') + 's'
         name = f'{owner}/{asked["name"]}'
-        if owner not in token.writes: return refused(403,
-                                                     said=f"You don't have the rights to create a {kind[:-1]} under {owner}.")
+        if owner not in token.writes:
+            return refused(403,
+                           said=f"You don't have the rights to create a {kind[:-1]} under {owner}.")
         address = f'{self.url}/{"" if kind == "models" else kind + "/"}{name}'
         if (kind, name) in self.repos: return as_json(dict(error='You already created this model repo', url=address),
                                                       409)
@@ -308,6 +319,7 @@ _API = re.compile(r'/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)'
                   rf'(?:/(?P<what>{_WHAT})(?:/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?)?')
 _WRITES = ('preupload', 'commit')
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #d04c47e8
 class Routing(Writing):
     "From a request to its answer"
     def answer(self, asked: Asked) -> Answer:
@@ -417,6 +429,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None: "The record is kept by the hub"
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #ac71cea2
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     def handle_error(self, request: Any,
@@ -511,6 +524,7 @@ def client_env(
     quiet = dict.fromkeys(('HF_HUB_DISABLE_TELEMETRY', 'HF_HUB_DISABLE_XET', 'HF_HUB_DISABLE_PROGRESS_BARS'), '1')
     return mine | quiet | dict(HF_ENDPOINT=hub.url, HF_HOME=str(home), NO_PROXY='*', no_proxy='*', **more)
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #9ea9ec65
 _LOOP = '''
 import ast, contextlib, io, json, logging, os, sys
 out = os.fdopen(os.dup(1), 'w')
@@ -533,6 +547,7 @@ for line in sys.stdin:
     print(json.dumps(dict(told, heard=heard), default=str), file=out, flush=True)
 '''
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #33c79423
 @dataclass(frozen=True)
 class Reply:
     "What became of a piece of code: its value, or its error"
@@ -545,6 +560,7 @@ class Reply:
         told = f'{self.error}: {self.value}' if self.error else str(self.value)
         return '\n'.join([*(f'[warning] {h}' for h in self.heard), told])
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #65cc6883
 class Client:
     "A program of somebody who uses the Hub: a process of its own that runs pieces of code"
     def __init__(self,

@@ -21,6 +21,7 @@ def shown(prompt: Any, width: int = 60) -> str:
     text = ' '.join(text.split())
     return text if len(text) <= width else text[:width-1] + '…'
 
+# %% ../../nbs/evaluate/01_compare.ipynb #8b08fac8
 @dataclass(frozen=True)
 class Comparison:
     "Answers of two models to the same prompts"
@@ -41,7 +42,8 @@ class Comparison:
     def rows(self) -> list[dict[str, str]]:
         "The table as rows of text"
         right = self.references or ['']*len(self)
-        return [dict(prompt=shown(p), before=shown(a), after=shown(b)) | (dict(reference=shown(r)) if self.references else {}) for (p, a, b), r in zip(self, right)]
+        return [dict(prompt=shown(p), before=shown(a), after=shown(b))
+                | (dict(reference=shown(r)) if self.references else {}) for (p, a, b), r in zip(self, right)]
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -67,9 +69,12 @@ def ask_all(
     "The model's answer to each prompt"
     ask: Callable[..., Any] | None = getattr(model, 'predict', model if callable(model) else None)
     out = list(model if ask is None else ask(list(prompts), **generation))
-    if len(out) != len(prompts): raise DataError(f'{len(out)} answers to {len(prompts)} prompts', where='compare', why='each prompt needs its answer')
+    if len(out) != len(prompts):
+        raise DataError(f'{len(out)} answers to {len(prompts)} prompts', where='compare',
+                        why='each prompt needs its answer')
     return [str(o) for o in out]
 
+# %% ../../nbs/evaluate/01_compare.ipynb #dc31700c
 def compare(
     before: Any,  # a model, or its kept answers
     after: Any,  # another one

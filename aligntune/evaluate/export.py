@@ -13,7 +13,7 @@ import torch, yaml
 from ..core.errors import ModelError, RunError
 from ..core.model_files import read_adapter
 from ..core.secrets import Variable, mask
-from ..algorithms.common import quiet
+from ..core.noise import quiet
 from ..run.manifest import clear
 
 # %% auto #0
@@ -32,7 +32,9 @@ class staged:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.tmp = Path(tempfile.mkdtemp(prefix=f'.{self.path.name}-', dir=self.path.parent))
-        except OSError as e: raise RunError('the folder cannot be written', where=f'path {self.path}', why=e.strerror or str(e), fix='give another output folder') from e
+        except OSError as e:
+            raise RunError('the folder cannot be written', where=f'path {self.path}', why=e.strerror or str(e),
+                           fix='give another output folder') from e
         return self.tmp
 
     def __exit__(self, kind, *_):
@@ -51,12 +53,15 @@ class staged:
             if (self.path/f.name).is_dir(): clear(self.path/f.name)   # of a link only the link
             os.replace(f, self.path/f.name)
         if not any(n.endswith('.safetensors') for n in new): return
-        stale = {f.name for f in self.path.glob('*.safetensors*')} | {'adapter_config.json', 'config.json'}   # of an earlier model of another kind
+        # of an earlier model of another kind
+        stale = {f.name for f in self.path.glob('*.safetensors*')} | {'adapter_config.json', 'config.json'}
         for n in stale - new: (self.path/n).unlink(missing_ok=True)
 
 # %% ../../nbs/evaluate/02_export.ipynb #d0b62bd0
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: .3, torch.float16: .1}   # of log-probabilities; measured differences are about a tenth of these
+# of log-probabilities; measured differences are about a tenth of these
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: .3, torch.float16: .1}
 
+# %% ../../nbs/evaluate/02_export.ipynb #3cffba84
 @torch.no_grad()
 def fingerprint(
     model: Any,  # any model of transformers or peft
@@ -80,9 +85,11 @@ def merged_model(
     "The base with the adapter of `model` added to its weights"
     with tempfile.TemporaryDirectory() as folder, quiet():
         model.save_pretrained(folder)
-        if getattr(base, 'is_loaded_in_4bit', False) or getattr(base, 'is_loaded_in_8bit', False): base = base.dequantize()
+        if getattr(base, 'is_loaded_in_4bit', False) or getattr(base, 'is_loaded_in_8bit', False):
+            base = base.dequantize()
         return read_adapter(base, folder, trainable=False).merge_and_unload(safe_merge=True)
 
+# %% ../../nbs/evaluate/02_export.ipynb #aac11694
 def save_merged(
     model: Any,  # a model with an adapter
     tokenizer: Any,  # its tokenizer, written beside it
@@ -98,11 +105,18 @@ def save_merged(
         dtype = str(merged.dtype).removeprefix('torch.')
         del merged; gc.collect()
         gap = float((fingerprint(read(str(folder))) - before).abs().max())
-        if not gap <= allowed: raise ModelError(f'the merged model does not say what the adapter says: log-probabilities differ by {gap:.3g}', where=f'path {path}', why=f'weights in {dtype} explain {allowed:g}; nothing was written', fix='keep the adapter (merged=False), or merge with dtype="float32"')
-    logger.info("merged model written to %s; its log-probabilities differ from the adapter's by at most %.1e", path, gap)
+        if not gap <= allowed:
+            raise ModelError(
+                f'the merged model does not say what the adapter says: log-probabilities differ by {gap:.3g}',
+                where=f'path {path}', why=f'weights in {dtype} explain {allowed:g}; nothing was written',
+                fix='keep the adapter (merged=False), or merge with dtype="float32"')
+    logger.info("merged model written to %s; its log-probabilities differ from the adapter's by at most %.1e",
+                path, gap)
     return gap
 
-def _was_packed(model: Any) -> bool: return bool(getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False))
+# %% ../../nbs/evaluate/02_export.ipynb #dbe50c1b
+def _was_packed(model: Any) -> bool:
+    return bool(getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False))
 
 # %% ../../nbs/evaluate/02_export.ipynb #ac19d00f
 PACKAGES = ('aligntune', 'torch', 'transformers', 'trl', 'peft', 'datasets')
@@ -111,6 +125,7 @@ def _table(rows: Mapping[str, Any], head: tuple[str, str]) -> str:
     "A markdown table"
     return '\n'.join([f'| {head[0]} | {head[1]} |', '|---|---|', *(f'| {k} | {v} |' for k, v in rows.items())])
 
+# %% ../../nbs/evaluate/02_export.ipynb #c0f5c6ba
 def _versions() -> dict[str, str]:
     "Installed versions of the packages that take part"
     out = {}
@@ -118,10 +133,13 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError): out[p] = version(p)
     return out
 
+# %% ../../nbs/evaluate/02_export.ipynb #76bc08f7
 def _hub_name(name: Any) -> str | None:
     "A name that means the same to everybody: not a path, not an object"
-    return name if isinstance(name, str) and name.count('/') == 1 and not name.startswith(('.', '/', '~')) and not Path(name).exists() else None
+    return (name if isinstance(name, str) and name.count('/') == 1 and not name.startswith(('.', '/', '~'))
+            and not Path(name).exists() else None)
 
+# %% ../../nbs/evaluate/02_export.ipynb #76c754b0
 def model_card(
     spec: Any,  # the TrainSpec
     plan: Any,  # the Plan
@@ -131,15 +149,25 @@ def model_card(
 ) -> str:
     "A model card in markdown: base, data, settings, results, versions"
     algorithm, model, data = spec['algorithm'], spec['model_name'], spec['dataset_name']
-    head = dict(library_name='transformers' if spec['method'] == 'full' else 'peft', tags=[algorithm]) | {k: [v] for k, v in dict(base_model=_hub_name(model), datasets=_hub_name(data)).items() if v}
-    settings = {k: f'`{v}`' for k, v, origin in spec.rows() if v is not None and not isinstance(v, (dict, list, Variable)) and k not in _PRIVATE and not callable(v)}
-    facts = dict(algorithm=algorithm, base=_hub_name(model) or f'a local model ({Path(str(model)).name})', data=_hub_name(data) or ('a local file' if isinstance(data, str) else 'rows in memory'),
+    head = (dict(library_name='transformers' if spec['method'] == 'full' else 'peft', tags=[algorithm])
+            | {k: [v] for k, v in dict(base_model=_hub_name(model), datasets=_hub_name(data)).items() if v})
+    settings = {k: f'`{v}`' for k, v, origin in spec.rows() if v is not None
+                and not isinstance(v, (dict, list, Variable)) and k not in _PRIVATE and not callable(v)}
+    facts = dict(algorithm=algorithm, base=_hub_name(model) or f'a local model ({Path(str(model)).name})',
+                 data=_hub_name(data) or ('a local file' if isinstance(data, str) else 'rows in memory'),
                  weights=spec['method'], precision=plan.precision, device=plan.device)
-    numbers = {k: f'{v:.5g}' if isinstance(v, float) else v for k, v in (metrics or {}).items() if isinstance(v, (int, float))}
-    parts = ['---', *yaml.safe_dump(head, sort_keys=False).strip().split('\n'), '---', '', f'# {title or Path(str(model)).name + "-" + algorithm}', '', '## Training', '', _table(facts, ('what', 'value')), '']
+    numbers = {k: f'{v:.5g}' if isinstance(v, float) else v for k, v in (metrics or {}).items()
+               if isinstance(v, (int, float))}
+    parts = ['---', *yaml.safe_dump(head, sort_keys=False).strip().split('\n'), '---',
+             '', f'# {title or Path(str(model)).name + "-" + algorithm}', '', '## Training', '',
+             _table(facts, ('what', 'value')), '']
     if report is not None: parts += ['## Data', '', '```', str(report), '```', '']
     if numbers: parts += ['## Results', '', _table(numbers, ('metric', 'value')), '']
-    parts += ['## Settings', '', _table(settings, ('setting', 'value')), '', '## Versions', '', _table(_versions(), ('package', 'version')), '']
+    parts += ['## Settings', '', _table(settings, ('setting', 'value')), '', '## Versions', '',
+              _table(_versions(), ('package', 'version')), '']
     return mask('\n'.join(parts))
 
-_PRIVATE = ('model_name', 'tokenizer_name', 'dataset_name', 'eval_dataset', 'output_dir', 'run_name', 'adapter', 'cache_dir', 'chat_template', 'system_prompt', 'reward_model_name', 'ref_model_name', 'report_to', 'progress', 'guards', 'processing_fn', 'reward_functions')
+# %% ../../nbs/evaluate/02_export.ipynb #05e89ae0
+_PRIVATE = ('model_name', 'tokenizer_name', 'dataset_name', 'eval_dataset', 'output_dir', 'run_name', 'adapter',
+            'cache_dir', 'chat_template', 'system_prompt', 'reward_model_name', 'ref_model_name', 'report_to',
+            'progress', 'guards', 'processing_fn', 'reward_functions')

@@ -18,6 +18,7 @@ __all__ = ['IGNORED', 'TEXT_METRICS', 'confusion', 'classification_metrics', 'en
 # %% ../../nbs/evaluate/00_metrics.ipynb #8f50d3cd
 IGNORED = -100
 
+# %% ../../nbs/evaluate/00_metrics.ipynb #bca961db
 def confusion(
     predictions: Any,  # class numbers, of any shape
     labels: Any,  # the true ones; places with -100 don't count
@@ -25,7 +26,9 @@ def confusion(
 ) -> np.ndarray:
     "How often class i (row) was taken for class j (column)"
     p, y = np.asarray(predictions).ravel(), np.asarray(labels).ravel()
-    if p.shape != y.shape: raise DataError(f'{p.size} predictions for {y.size} labels', where='confusion', why='each prediction is compared with its label')
+    if p.shape != y.shape:
+        raise DataError(f'{p.size} predictions for {y.size} labels', where='confusion',
+                        why='each prediction is compared with its label')
     p, y = p[y != IGNORED], y[y != IGNORED]
     n = n or int(max(p.max(initial=0), y.max(initial=0))) + 1
     return np.bincount(y*n + p, minlength=n*n).reshape(n, n)
@@ -43,7 +46,8 @@ def classification_metrics(
     f1, seen = share(2*hit, said + true), said + true > 0
     out = dict(accuracy=float(hit.sum()/max(c.sum(), 1)), f1=float(f1[seen].mean()) if seen.any() else 0.)
     for k, name in enumerate(names or map(str, range(len(c)))):
-        out |= {f'{name}_precision': float(share(hit, said)[k]), f'{name}_recall': float(share(hit, true)[k]), f'{name}_f1': float(f1[k])}
+        out |= {f'{name}_precision': float(share(hit, said)[k]), f'{name}_recall': float(share(hit, true)[k]),
+                f'{name}_f1': float(f1[k])}
     if names and any(n.startswith('B-') for n in names): out |= entity_metrics(predictions, labels, names)
     return out
 
@@ -57,6 +61,7 @@ def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
         if tag.startswith('B-') or (tag.startswith('I-') and not goes_on): start, kind = i, tag[2:]
     return out
 
+# %% ../../nbs/evaluate/00_metrics.ipynb #c3b1f031
 def entity_metrics(
     predictions: Any,  # rows of tag numbers
     labels: Any,  # the true ones; places with -100 don't count
@@ -84,7 +89,8 @@ def word_f1(predictions: Sequence[str], references: Sequence[str]) -> float:
 
 # %% ../../nbs/evaluate/00_metrics.ipynb #b8e845c1
 def _needs(package: str, pip: str):
-    if find_spec(package) is None: raise MissingPackageError(f'this metric needs {pip}', where='metrics', fix=f'pip install {pip}')
+    if find_spec(package) is None:
+        raise MissingPackageError(f'this metric needs {pip}', where='metrics', fix=f'pip install {pip}')
 
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
     "Corpus BLEU between 0 and 1, by sacrebleu"
@@ -92,6 +98,7 @@ def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
     import sacrebleu
     return sacrebleu.corpus_bleu(list(predictions), [list(references)]).score/100
 
+# %% ../../nbs/evaluate/00_metrics.ipynb #0aa3008f
 def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> float:
     "Mean ROUGE-L F1, by rouge-score"
     _needs('rouge_score', 'rouge-score')
@@ -99,6 +106,7 @@ def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> float:
     scorer = RougeScorer(['rougeL'])
     return float(np.mean([scorer.score(r, p)['rougeL'].fmeasure for p, r in zip(predictions, references, strict=True)]))
 
+# %% ../../nbs/evaluate/00_metrics.ipynb #00c19dcc
 TEXT_METRICS = dict(exact_match=exact_match, word_f1=word_f1, bleu=bleu, rouge_l=rouge_l)
 
 def text_metrics(
@@ -108,6 +116,8 @@ def text_metrics(
 ) -> dict[str, float]:
     "The metrics by name"
     for m in metrics:
-        if m not in TEXT_METRICS: raise SpecError(f'there is no metric {m!r}', where='metrics', fix=did_you_mean(m, TEXT_METRICS))
-    if len(predictions) != len(references): raise DataError(f'{len(predictions)} answers for {len(references)} references', where='text_metrics')
+        if m not in TEXT_METRICS:
+            raise SpecError(f'there is no metric {m!r}', where='metrics', fix=did_you_mean(m, TEXT_METRICS))
+    if len(predictions) != len(references):
+        raise DataError(f'{len(predictions)} answers for {len(references)} references', where='text_metrics')
     return {m: TEXT_METRICS[m](predictions, references) for m in metrics}

@@ -31,29 +31,36 @@ class Form:
     folded: bool = False  # the system's words go inside the first user turn
     default: str = ''  # system words that the template adds where there are none
 
+# %% ../../nbs/evaluate/03_serve.ipynb #865003e4
 def written(tokenizer: Any, messages: Sequence[dict], ask: bool = True) -> str | None:
     "A conversation as the chat template writes it; none where it refuses"
     try: return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask)
     except TemplateError: return None
 
+# %% ../../nbs/evaluate/03_serve.ipynb #8b4a2318
 def turns(*words: str) -> list[dict[str, str]]:
     "Messages from words like `user:Hello`"
     return [dict(role=role, content=text) for role, _, text in (w.partition(':') for w in words)]
 
 # %% ../../nbs/evaluate/03_serve.ipynb #84883a21
 def _must(text: str | None) -> str:
-    if text is None: raise UnsupportedError('the chat template refuses a plain conversation', where='to=ollama', fix='to=merged')
+    if text is None:
+        raise UnsupportedError('the chat template refuses a plain conversation', where='to=ollama', fix='to=merged')
     return text
 
+# %% ../../nbs/evaluate/03_serve.ipynb #9a69dac5
 def _split(text: str, *marks: str) -> list[str]:
     "The pieces of a text between marks that stand in it once and in this order"
     out, at = [], 0
     for m in marks:
         there = text.find(m, at)
-        if there < 0 or text.count(m) != 1: raise UnsupportedError('the chat template does more than write messages one after the other', where='to=ollama', fix='to=merged, which keeps the template as it is')
+        if there < 0 or text.count(m) != 1:
+            raise UnsupportedError('the chat template does more than write messages one after the other',
+                                   where='to=ollama', fix='to=merged, which keeps the template as it is')
         out.append(text[at:there]); at = there + len(m)
     return [*out, text[at:]]
 
+# %% ../../nbs/evaluate/03_serve.ipynb #c6fa9561
 def _shared(a: str, b: str, end: bool = False) -> str:
     "The longest start (or end) that two texts share"
     n = len(os.path.commonprefix([a[::-1], b[::-1]] if end else [a, b]))
@@ -64,29 +71,39 @@ def _with_system(f: Form, start: str, text: str | None, S: str, U: str) -> Form:
     "The form with its system turn: a turn of its own, inside the first user turn, or none"
     kept = dict(user=f.user, assistant=f.assistant, ask=f.ask, bos=f.bos)
     if text is None:
-        if start: raise UnsupportedError('the chat template writes words of its own', where='to=ollama', why=repr(start[:60]), fix='to=merged')
+        if start:
+            raise UnsupportedError('the chat template writes words of its own', where='to=ollama', why=repr(start[:60]),
+                                   fix='to=merged')
         return Form(**kept, system=None)   # type: ignore[arg-type]
     before, after, _ = _split(text, S, U)
     before = before.removeprefix(f.bos)
-    if before == f.user[0] and not after.endswith(f.user[0]): return Form(**kept, system=('', after), folded=True)   # type: ignore[arg-type]
+    if before == f.user[0] and not after.endswith(f.user[0]):
+        return Form(**kept, system=('', after), folded=True)   # type: ignore[arg-type]
     system = (before, after.removesuffix(f.user[0]))
-    return Form(**kept, system=system, default=start.removeprefix(system[0]).removesuffix(system[1]))   # type: ignore[arg-type]
+    return Form(**kept, system=system,   # type: ignore[arg-type]
+                default=start.removeprefix(system[0]).removesuffix(system[1]))
 
 # %% ../../nbs/evaluate/03_serve.ipynb #f45b798b
 def form_of(tokenizer: Any) -> Form:
     "The form behind a chat template"
-    if not tokenizer.chat_template: raise UnsupportedError('the tokenizer has no chat template', where='to=ollama', why='the model was not taught to talk', fix='to=gguf, and complete texts')
+    if not tokenizer.chat_template:
+        raise UnsupportedError('the tokenizer has no chat template', where='to=ollama',
+                               why='the model was not taught to talk', fix='to=gguf, and complete texts')
     U, A, V, S = 'Qone', 'Qtwo', 'Qthree', 'Qfour'
-    before, middle, between, after = _split(_must(written(tokenizer, turns(f'user:{U}', f'assistant:{A}', f'user:{V}'))), U, A, V)
+    before, middle, between, after = _split(_must(written(tokenizer,
+                                                          turns(f'user:{U}', f'assistant:{A}', f'user:{V}'))), U, A, V)
     bos = tokenizer.bos_token or ''
     bos = bos if bos and before.startswith(bos) else ''
     before = before.removeprefix(bos)
     closed = _split(_must(written(tokenizer, turns(f'user:{U}'), ask=False)), U)[1]   # what ends a user turn
     said = _split(_must(written(tokenizer, turns(f'user:{U}', f'assistant:{A}'), ask=False)), U, A)[2]   # and an answer
     user_end = closed if middle.startswith(closed) and after.startswith(closed) else _shared(middle, after)
-    user_start = between.removeprefix(said) if between.startswith(said) and before.endswith(between.removeprefix(said)) else _shared(before, between, end=True)
-    made = Form((user_start, user_end), (middle.removeprefix(user_end), between.removesuffix(user_start)), None, after.removeprefix(user_end), bos)
-    return _with_system(made, before.removesuffix(user_start), written(tokenizer, turns(f'system:{S}', f'user:{U}')), S, U)
+    user_start = (between.removeprefix(said) if between.startswith(said) and before.endswith(between.removeprefix(said))
+                  else _shared(before, between, end=True))
+    made = Form((user_start, user_end), (middle.removeprefix(user_end), between.removesuffix(user_start)), None,
+                after.removeprefix(user_end), bos)
+    return _with_system(made, before.removesuffix(user_start),
+                        written(tokenizer, turns(f'system:{S}', f'user:{U}')), S, U)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #9ea4092b
 def go_template(f: Form) -> str:
@@ -96,14 +113,18 @@ def go_template(f: Form) -> str:
     head = ''
     if f.folded and f.system:
         head, body = '{{ $s := "" }}', body + around('else if eq .Role "system"', ('', ''), '{{ $s = .Content }}')
-        user = around('if eq .Role "user"', f.user, '{{ if $s }}{{ $s }}' + f.system[1] + '{{ end }}{{ .Content }}{{ $s = "" }}')
+        user = around('if eq .Role "user"', f.user,
+                      '{{ if $s }}{{ $s }}' + f.system[1] + '{{ end }}{{ .Content }}{{ $s = "" }}')
     elif f.system: body += around('else if eq .Role "system"', f.system)
     for text in (*f.user, *f.assistant, *(f.system or ()), f.ask):
-        if '{{' in text or '"""' in text: raise UnsupportedError('the chat template writes characters that a Modelfile cannot hold', where='to=ollama', why=repr(text), fix='to=merged')
+        if '{{' in text or '"""' in text:
+            raise UnsupportedError('the chat template writes characters that a Modelfile cannot hold',
+                                   where='to=ollama', why=repr(text), fix='to=merged')
     return f'{head}{{{{ range .Messages }}}}{user}{body}{{{{ end }}}}{{{{ end }}}}{f.ask}'
 
 # %% ../../nbs/evaluate/03_serve.ipynb #cc5bfdc9
-def _run_block(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, names: dict[str, str], out: list[str], on: bool) -> int:
+def _run_block(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, names: dict[str, str],
+               out: list[str], on: bool) -> int:
     "Carry out parts from the text `i` on, up to the word that ends the block; gives the place of that word"
     while True:
         if on: out.append(parts[i])
@@ -112,21 +133,26 @@ def _run_block(parts: list[str], i: int, messages: Sequence[dict], m: dict | Non
         word = parts[i]
         if word == 'end' or word.startswith('else'): return i
         if word == 'range .Messages':
-            for each in messages or [{}]: end = _run_block(parts, i + 1, messages, each, names, out, on and bool(messages))
+            for each in messages or [{}]:
+                end = _run_block(parts, i + 1, messages, each, names, out, on and bool(messages))
             i = end
         elif word.startswith('if '): i = _run_if(parts, i, messages, m, names, out, on)
-        elif word.startswith('$s '): names['$s'] = '' if word.endswith('""') else (m or {})['content'] if on else names.get('$s', '')
+        elif word.startswith('$s '):
+            names['$s'] = '' if word.endswith('""') else (m or {})['content'] if on else names.get('$s', '')
         elif word in ('.Content', '$s'):
             if on: out.append((m or {})['content'] if word == '.Content' else names['$s'])
         else: raise ModelError(f'a word that this reader does not know: {word}', where='TEMPLATE')
         i += 1
 
-def _run_if(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, names: dict[str, str], out: list[str], on: bool) -> int:
+# %% ../../nbs/evaluate/03_serve.ipynb #c7d8a581
+def _run_if(parts: list[str], i: int, messages: Sequence[dict], m: dict | None, names: dict[str, str], out: list[str],
+            on: bool) -> int:
     "One if with its else-ifs; gives the place of its end"
     done = False
     while parts[i] != 'end':
         test = parts[i].removeprefix('else ').removeprefix('if ')
-        true = bool(names.get('$s')) if test == '$s' else (m or {}).get('role') == test.removeprefix('eq .Role ').strip('"')
+        true = (bool(names.get('$s')) if test == '$s'
+                else (m or {}).get('role') == test.removeprefix('eq .Role ').strip('"'))
         i = _run_block(parts, i + 1, messages, m, names, out, on and true and not done)
         done = done or true
     return i
@@ -138,7 +164,8 @@ def go_render(
     system: str = ''  # what a Modelfile's SYSTEM says, used where the conversation has no system turn
 ) -> str:
     "The prompt that Ollama makes of a conversation"
-    if system and not any(m['role'] == 'system' for m in messages): messages = [dict(role='system', content=system), *messages]
+    if system and not any(m['role'] == 'system' for m in messages):
+        messages = [dict(role='system', content=system), *messages]
     parts = re.split(r'\{\{ (.*?) \}\}', template)
     out, names = list[str](), dict[str, str]()
     _run_block(parts, 0, messages, None, names, out, True)
@@ -150,11 +177,15 @@ def read_modelfile(text: str) -> dict[str, Any]:
     blocks = {k.lower(): v for k, v in re.findall(r'(?ms)^(TEMPLATE|SYSTEM) """(.*?)"""$', text)}
     rest = re.sub(r'(?ms)^(TEMPLATE|SYSTEM) """.*?"""$', '', text)
     parameters = [(k, v.strip('"')) for k, v in re.findall(r'(?m)^PARAMETER (\S+) (.+)$', rest)]
-    return dict(weights=re.findall(r'(?m)^FROM (.+)$', rest), template=blocks.get('template', ''), system=blocks.get('system', ''), parameters=parameters)
+    return dict(weights=re.findall(r'(?m)^FROM (.+)$', rest), template=blocks.get('template', ''),
+                system=blocks.get('system', ''), parameters=parameters)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #787aa640
-TALKS = (turns('user:Hello'), turns('user:2+2?', 'assistant:4', 'user:And 3+3?'), turns('system:Be brief.', 'user:Hello'), turns('system:You are "Ada".\nSay {x}.', 'user:a\n\nb', 'assistant:ü € 👋', 'user:c', 'assistant:d', 'user:e'))
+TALKS = (turns('user:Hello'),
+         turns('user:2+2?', 'assistant:4', 'user:And 3+3?'), turns('system:Be brief.', 'user:Hello'),
+         turns('system:You are "Ada".\nSay {x}.', 'user:a\n\nb', 'assistant:ü € 👋', 'user:c', 'assistant:d', 'user:e'))
 
+# %% ../../nbs/evaluate/03_serve.ipynb #1078f532
 def check_modelfile(text: str, tokenizer: Any, system: str = '') -> int:
     "Render conversations through the Modelfile and through the chat template: how many agree; an error where one does not"
     read, seen = read_modelfile(text), 0
@@ -164,9 +195,13 @@ def check_modelfile(text: str, tokenizer: Any, system: str = '') -> int:
         ours = written(tokenizer, full)
         if ours is None: continue   # the template refuses such a conversation
         theirs = bos + go_render(read['template'], talk, read['system'])
-        if ours != theirs: raise UnsupportedError('the chat template cannot be written as an Ollama template', where='to=ollama', why=f'{theirs[-60:]!r} instead of {ours[-60:]!r}', fix='to=merged, which keeps the template as it is')
+        if ours != theirs:
+            raise UnsupportedError('the chat template cannot be written as an Ollama template',
+                                   where='to=ollama', why=f'{theirs[-60:]!r} instead of {ours[-60:]!r}',
+                                   fix='to=merged, which keeps the template as it is')
         seen += 1
-    if seen < 2: raise UnsupportedError('the chat template refuses ordinary conversations', where='to=ollama', fix='to=merged')
+    if seen < 2:
+        raise UnsupportedError('the chat template refuses ordinary conversations', where='to=ollama', fix='to=merged')
     return seen
 
 # %% ../../nbs/evaluate/03_serve.ipynb #92fc4962
@@ -192,15 +227,21 @@ CONVERTERS = ('convert_hf_to_gguf.py', 'convert-hf-to-gguf', 'convert-hf-to-gguf
 def converter() -> list[str]:
     "The command of llama.cpp's converter"
     home = os.environ.get('LLAMA_CPP')
-    there = [Path(home).expanduser()/n for n in CONVERTERS] if home else [Path(p) for n in CONVERTERS if (p := shutil.which(n))]
+    there = ([Path(home).expanduser()/n for n in CONVERTERS] if home
+             else [Path(p) for n in CONVERTERS if (p := shutil.which(n))])
     found = next((p for p in there if p.is_file()), None)
-    if found is None: raise MissingPackageError("llama.cpp's converter is not here", where=f'LLAMA_CPP={home}' if home else 'to=gguf', why='convert_hf_to_gguf.py is neither on the PATH nor in the folder that LLAMA_CPP names',
-                                                fix='git clone https://github.com/ggml-org/llama.cpp && pip install -r llama.cpp/requirements/requirements-convert_hf_to_gguf.txt && export LLAMA_CPP=$PWD/llama.cpp')
+    if found is None:
+        raise MissingPackageError(
+            "llama.cpp's converter is not here", where=f'LLAMA_CPP={home}' if home else 'to=gguf',
+            why='convert_hf_to_gguf.py is neither on the PATH nor in the folder that LLAMA_CPP names',
+            fix='git clone https://github.com/ggml-org/llama.cpp && pip install -r '
+                'llama.cpp/requirements/requirements-convert_hf_to_gguf.txt && export LLAMA_CPP=$PWD/llama.cpp')
     return [sys.executable, str(found)] if found.suffix == '.py' else [str(found)]
 
 # %% ../../nbs/evaluate/03_serve.ipynb #085d1ac6
 _NUMBERS = {0: '<B', 1: '<b', 2: '<H', 3: '<h', 4: '<I', 5: '<i', 6: '<f', 7: '<?', 10: '<Q', 11: '<q', 12: '<d'}
 
+# %% ../../nbs/evaluate/03_serve.ipynb #81175487
 def read_gguf(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], int, int]]]:
     "(what a GGUF file says of itself, {tensor: (shape, number format, place in the file)})"
     with open(path, 'rb') as f:
@@ -213,6 +254,7 @@ def read_gguf(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[i
         start = math.ceil(f.tell()/block)*block
     return facts, {name: (shape, kind, start + at) for name, (shape, kind, at) in rows.items()}
 
+# %% ../../nbs/evaluate/03_serve.ipynb #bf31ef68
 def _text(f: BinaryIO) -> str: return f.read(struct.unpack('<Q', f.read(8))[0]).decode('utf-8', 'replace')
 
 def _fact(f: BinaryIO, kind: int) -> Any:
@@ -223,6 +265,7 @@ def _fact(f: BinaryIO, kind: int) -> Any:
         return [_fact(f, inner) for _ in range(n)]
     return struct.unpack(_NUMBERS[kind], f.read(struct.calcsize(_NUMBERS[kind])))[0]
 
+# %% ../../nbs/evaluate/03_serve.ipynb #6ad9263e
 def _tensor(f: BinaryIO) -> tuple[tuple[int, ...], int, int]:
     "Shape, number format and place of one tensor"
     n = struct.unpack('<I', f.read(4))[0]
@@ -232,9 +275,11 @@ def _tensor(f: BinaryIO) -> tuple[tuple[int, ...], int, int]:
 # %% ../../nbs/evaluate/03_serve.ipynb #5744d879
 TOLERANCES = {0: 0., 1: 2**-10, 30: 2**-7, 8: .01}   # f32, f16, bf16, q8_0: relative to the largest number of a row
 
+# %% ../../nbs/evaluate/03_serve.ipynb #d6b1cdab
 def numbers(path: str | Path, shape: Sequence[int], kind: int, at: int, rows: int) -> Any:
     "The first rows of a tensor in a GGUF file"
-    if kind not in TOLERANCES: raise ModelError(f'number format {kind} of a GGUF file is not read here', where=str(path))
+    if kind not in TOLERANCES:
+        raise ModelError(f'number format {kind} of a GGUF file is not read here', where=str(path))
     n = rows*shape[0]
     size = {0: 4*n, 1: 2*n, 30: 2*n, 8: n//32*34}[kind]
     with open(path, 'rb') as f: f.seek(at); raw = f.read(size)
@@ -252,10 +297,12 @@ def _embedding(folder: Path) -> Any:
     from safetensors import safe_open
     for file in sorted(folder.glob('*.safetensors')):
         with safe_open(file, 'pt') as f:
-            name = next((n for n in f.keys() if n.endswith(('embed_tokens.weight', 'wte.weight', 'embed_in.weight'))), None)
+            name = next((n for n in f.keys() if n.endswith(('embed_tokens.weight', 'wte.weight', 'embed_in.weight'))),
+                        None)
             if name: return f.get_tensor(name).float().numpy()
     raise ModelError('the model has no embedding that is known here', where=str(folder))
 
+# %% ../../nbs/evaluate/03_serve.ipynb #72a27203
 def check_gguf(path: str | Path, folder: str | Path) -> dict[str, Any]:
     "Compare a GGUF file with the model it was made of; what the file says of itself"
     from transformers import AutoConfig
@@ -272,7 +319,9 @@ def check_gguf(path: str | Path, folder: str | Path) -> dict[str, Any]:
             n = min(len(ours), shape[1], 256)
             gap = np.abs(numbers(path, shape, kind, at, n) - ours[:n]).max()/max(np.abs(ours[:n]).max(), 1e-12)
             if not gap <= TOLERANCES[kind]: wrong = f'the embedding differs by {gap:.2g} of its largest number'
-    if wrong: raise ModelError('the GGUF file does not hold the model', where=Path(path).name, why=wrong, fix='a newer llama.cpp')
+    if wrong:
+        raise ModelError('the GGUF file does not hold the model', where=Path(path).name, why=wrong,
+                         fix='a newer llama.cpp')
     return facts
 
 # %% ../../nbs/evaluate/03_serve.ipynb #2fa7eb8c
@@ -283,18 +332,24 @@ def to_gguf(
 ) -> Path:
     "Convert a model, and read the file back"
     known = ('f32', 'f16', 'bf16', 'q8_0')
-    if quant not in known: raise SpecError(f'the converter does not write {quant!r}', where='quant', why=f"it writes {', '.join(known)}", fix=f'{did_you_mean(quant, known)} Smaller ones: llama-quantize model.gguf q4.gguf Q4_K_M')
+    if quant not in known:
+        raise SpecError(f'the converter does not write {quant!r}', where='quant', why=f"it writes {', '.join(known)}",
+                        fix=f'{did_you_mean(quant, known)} Smaller ones: llama-quantize model.gguf q4.gguf Q4_K_M')
     part = Path(tempfile.mkdtemp(prefix='.gguf-', dir=Path(path).parent))/Path(path).name
     try: return _converted(folder, part, Path(path), quant)
     finally: shutil.rmtree(part.parent, ignore_errors=True)
 
+# %% ../../nbs/evaluate/03_serve.ipynb #1e48b7a5
 def _converted(folder: str | Path, part: Path, path: Path, quant: str) -> Path:
     "The file at `path`, written at `part` first"
-    done = subprocess.run([*converter(), str(folder), '--outfile', str(part), '--outtype', quant], capture_output=True, text=True)
+    done = subprocess.run([*converter(), str(folder), '--outfile', str(part), '--outtype', quant], capture_output=True,
+                          text=True)
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     if done.returncode or not part.exists():
         lost = re.search(r"No module named '(\w+)'", done.stderr)
-        raise RunError("llama.cpp's converter failed", where=str(folder), why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix=f'pip install {lost[1]}' if lost else 'a newer llama.cpp may know this model and its tokenizer')
+        raise RunError("llama.cpp's converter failed", where=str(folder),
+                       why=lines[-1][:300] if lines else f'exit code {done.returncode}', fix=f'pip install {lost[1]}'
+                           if lost else 'a newer llama.cpp may know this model and its tokenizer')
     check_gguf(part, folder)
     os.replace(part, path)
     return path
@@ -308,8 +363,10 @@ def vllm_line(
     "The line with which vLLM serves a model"
     name = Path(folder).name
     if base is None: return shlex.join(['vllm', 'serve', str(folder), '--served-model-name', name])
-    return shlex.join(['vllm', 'serve', base, '--enable-lora', '--lora-modules', f'{name}={folder}', '--max-lora-rank', str(next(r for r in (8, 16, 32, 64, 128, 256, 320, 512) if r >= (rank or 16)))])
+    return shlex.join(['vllm', 'serve', base, '--enable-lora', '--lora-modules', f'{name}={folder}', '--max-lora-rank',
+                       str(next(r for r in (8, 16, 32, 64, 128, 256, 320, 512) if r >= (rank or 16)))])
 
+# %% ../../nbs/evaluate/03_serve.ipynb #790c6454
 def check_vllm(line: str) -> None:
     "Read a serve line back: what it names must be there, and load"
     from transformers import AutoConfig, AutoTokenizer
@@ -320,7 +377,8 @@ def check_vllm(line: str) -> None:
         return
     folder = Path(words[2])
     AutoConfig.from_pretrained(folder)
-    if AutoTokenizer.from_pretrained(folder).chat_template is None and not any(folder.glob('*.safetensors')): raise ModelError('the model is not whole', where=str(folder))
+    if AutoTokenizer.from_pretrained(folder).chat_template is None and not any(folder.glob('*.safetensors')):
+        raise ModelError('the model is not whole', where=str(folder))
 
 # %% ../../nbs/evaluate/03_serve.ipynb #89aadbee
 @dataclass(frozen=True)
@@ -330,6 +388,7 @@ class Exported:
     commands: list[str] = field(default_factory=list)  # lines that serve it
     notes: list[str] = field(default_factory=list)  # worth knowing
 
+# %% ../../nbs/evaluate/03_serve.ipynb #5854b51e
 def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
     "The line that serves a folder, checked"
     if kind != 'causal': return [], [f"load it with transformers' Auto classes ({kind})"]
@@ -337,10 +396,12 @@ def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
     check_vllm(line)
     return [line], []
 
+# %% ../../nbs/evaluate/03_serve.ipynb #87dd05fb
 def _adapter_for_vllm(trainer: Any, folder: str) -> Exported:
     "An adapter as vLLM loads it, beside its base"
     config = trainer.model.peft_config['default']
-    if config.peft_type != 'LORA': raise UnsupportedError(f'vLLM loads no {config.peft_type} adapters', where='to=vllm', fix='to=merged')
+    if config.peft_type != 'LORA':
+        raise UnsupportedError(f'vLLM loads no {config.peft_type} adapters', where='to=vllm', fix='to=merged')
     path = trainer.save_model(folder)
     line = vllm_line(path, trainer.session.source.model, config.r)
     check_vllm(line)
@@ -354,14 +415,20 @@ def _gguf(trainer: Any, folder: Path, quant: str, name: str | None) -> Exported:
         file = to_gguf(trainer.save_model(whole, merged=True), folder/'model.gguf', quant)
     if name is None: return Exported(str(file), [f'llama-cli -m {shlex.quote(str(file))}'])
     tok, ends = trainer.tokenizer, trainer.session.prepared.stop_ids
-    text = modelfile(tok, './model.gguf', trainer.spec['system_prompt'] or '', [tok.convert_ids_to_tokens(i) for i in ends], min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None)
+    text = modelfile(tok, './model.gguf', trainer.spec['system_prompt'] or '',
+                     [tok.convert_ids_to_tokens(i) for i in ends],
+                     min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None)
     write_whole(folder/'Modelfile', text)
     check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, trainer.spec['system_prompt'] or '')
     at = shlex.quote(str(folder))
-    return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'], [f'{len(TALKS)} conversations were written by the template and by the Modelfile, and were the same', 'tool calls and thoughts are not part of the Modelfile'])
+    return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'],
+                    [f'{len(TALKS)} conversations were written by the template and by the Modelfile, and were the same',
+                     'tool calls and thoughts are not part of the Modelfile'])
 
+# %% ../../nbs/evaluate/03_serve.ipynb #77dc70d1
 TARGETS = ('merged', 'vllm', 'gguf', 'ollama')
 
+# %% ../../nbs/evaluate/03_serve.ipynb #6d22cd29
 def export_model(
     trainer: Any,  # holds the trained model
     to: str = 'merged',  # merged, vllm, gguf or ollama
@@ -372,10 +439,14 @@ def export_model(
     "Write a model for another program, and read it back"
     if to not in TARGETS: raise SpecError(f'nothing is exported to {to!r}', where='to', fix=did_you_mean(to, TARGETS))
     kind = getattr(trainer.session, 'kind', 'causal')
-    if to != 'merged' and kind != 'causal': raise UnsupportedError(f'{to} serves causal language models', where=f'to={to}', why=f'this is a {kind} model', fix='to=merged')
+    if to != 'merged' and kind != 'causal':
+        raise UnsupportedError(f'{to} serves causal language models', where=f'to={to}', why=f'this is a {kind} model',
+                               fix='to=merged')
     if to in ('gguf', 'ollama'): converter()   # before anything is loaded
     if to == 'ollama': modelfile(trainer.tokenizer, './model.gguf')
     adapter = hasattr(trainer.model, 'peft_config')
     if to == 'vllm' and adapter: return _adapter_for_vllm(trainer, str(folder))
-    if to in ('merged', 'vllm'): path = trainer.save_model(str(folder), merged=True); return Exported(path, *_served(path, kind))
-    return _gguf(trainer, Path(folder), quant, name if to == 'ollama' and name else Path(folder).name if to == 'ollama' else None)
+    if to in ('merged', 'vllm'):
+        path = trainer.save_model(str(folder), merged=True); return Exported(path, *_served(path, kind))
+    return _gguf(trainer, Path(folder), quant,
+                 name if to == 'ollama' and name else Path(folder).name if to == 'ollama' else None)

@@ -27,12 +27,14 @@ def _content(message: Mapping) -> str:
     if isinstance(content, str): return content
     return ''.join(p.get('text', '') for p in content)
 
+# %% ../../nbs/rewards/00_registry.ipynb #c9d899e0
 def text_of(
     value: str | Messages  # a string, or the messages of a conversation
 ) -> str:
     "The words of a prompt or completion"
     return value if isinstance(value, str) else '\n\n'.join(_content(m) for m in value)
 
+# %% ../../nbs/rewards/00_registry.ipynb #652e7e23
 def messages_of(
     value: str | Messages,  # a string, or the messages of a conversation
     role: str = 'assistant'  # who speaks, when it is a string
@@ -49,6 +51,7 @@ BATCH_NAMES = ('prompts', 'completions', 'completion_ids')
 PLURALS = ('texts', 'responses', 'outputs', 'answers', 'samples', 'generations', 'predictions', 'strings', 'batch')
 TRAINER_NAMES = ('trainer_state', 'log_extra', 'log_metric', 'environments')  # one object for the batch, not one a row
 
+# %% ../../nbs/rewards/00_registry.ipynb #c24e09a2
 @dataclass(frozen=True)
 class Call:
     "How a reward function wants to be called"
@@ -78,9 +81,11 @@ def name_of(fn: Any) -> str:
     return own if isinstance(own, str) else type(fn).__name__
 
 def _unclear(fn: Any, why: str) -> SpecError:
-    return SpecError(f"the signature of reward {name_of(fn)!r} does not say how to call it", where='reward_functions', why=why,
-                     fix="start with `text` (one completion) or `completions` (the batch), or register it with kind='text' or kind='batch'")
+    return SpecError(f"the signature of reward {name_of(fn)!r} does not say how to call it", where='reward_functions',
+                     why=why, fix="start with `text` (one completion) or `completions` (the batch), "
+                                  "or register it with kind='text' or kind='batch'")
 
+# %% ../../nbs/rewards/00_registry.ipynb #dc3cfd1e
 def _promises_list(annotation: Any) -> bool:
     return str(getattr(annotation, '__name__', annotation)).lower().removeprefix('typing.').startswith('list')
 
@@ -89,30 +94,36 @@ def _kind(fn: Callable, ps: list[inspect.Parameter], returns: Any) -> str:
     "text or batch, read from parameter names; anything unclear is refused"
     names = [p.name for p in ps]
     batch = bool({'prompts', 'completions'} & set(names)) or names[0] == 'completion_ids'
-    if batch and names[0] in ('text', 'completion', 'response'): raise _unclear(fn, f'{names[0]!r} names one completion, {", ".join(BATCH_NAMES[:2])} name a batch')
+    if batch and names[0] in ('text', 'completion', 'response'):
+        raise _unclear(fn, f'{names[0]!r} names one completion, {", ".join(BATCH_NAMES[:2])} name a batch')
     if batch: return 'batch'
     if names[0] in PLURALS: raise _unclear(fn, f'{names[0]!r} may be one text or a list of them')
-    if _promises_list(returns) or _promises_list(ps[0].annotation): raise _unclear(fn, f'a list is annotated, but {names[0]!r} is not a name for a batch')
+    if _promises_list(returns) or _promises_list(ps[0].annotation):
+        raise _unclear(fn, f'a list is annotated, but {names[0]!r} is not a name for a batch')
     return 'text'
 
+# %% ../../nbs/rewards/00_registry.ipynb #d4053780
 def read_signature(
     fn: Callable,  # the reward function
     kind: str | None = None,  # text or batch; None reads it from the parameter names
     messages: bool | str | None = None  # whether it wants message lists, or either; None reads it from the code
 ) -> Call:
     "How `fn` wants to be called"
-    if kind not in (None, 'text', 'batch'): raise SpecError(f"kind must be 'text' or 'batch', not {kind!r}", where=f'reward {name_of(fn)!r}')
+    if kind not in (None, 'text', 'batch'):
+        raise SpecError(f"kind must be 'text' or 'batch', not {kind!r}", where=f'reward {name_of(fn)!r}')
     try: sig = inspect.signature(fn)
     except ValueError: raise _unclear(fn, 'Python cannot tell its parameters') from None
     ps = [p for p in sig.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     rest = any(p.kind == p.VAR_KEYWORD for p in sig.parameters.values())
     if not ps and not (kind == 'batch' and rest): raise _unclear(fn, 'it names no parameter')
     kind = kind or _kind(fn, ps, sig.return_annotation)
-    if kind == 'text' and ps[0].kind == ps[0].KEYWORD_ONLY: raise _unclear(fn, 'the text is given by position, but its parameters are keyword-only')
+    if kind == 'text' and ps[0].kind == ps[0].KEYWORD_ONLY:
+        raise _unclear(fn, 'the text is given by position, but its parameters are keyword-only')
     others = ps[1:] if kind == 'text' else ps
     if messages is None: messages = getattr(fn, 'messages', None)
-    return Call(kind, ps[0].name if ps else '', tuple(p.name for p in others),
-                tuple(p.name for p in others if p.default is p.empty), rest, (kind == 'batch' and _reads_messages(fn)) if messages is None else messages)
+    return Call(kind, ps[0].name if ps else '',
+                tuple(p.name for p in others), tuple(p.name for p in others if p.default is p.empty), rest,
+                (kind == 'batch' and _reads_messages(fn)) if messages is None else messages)
 
 # %% ../../nbs/rewards/00_registry.ipynb #b3d174cc
 def _number(value: Any) -> float | str:
@@ -133,6 +144,7 @@ def _place(i: int, completions: Sequence, columns: Mapping) -> str:
     row = f'row {rows[i]} of the data' if rows is not None and len(rows) > i else f'row {i} of the batch'
     return f'{row}, completion {text_of(completions[i])[:60]!r}'
 
+# %% ../../nbs/rewards/00_registry.ipynb #37c0dd16
 def check_values(
     name: str,  # the reward's name, for the message
     values: Any,  # what the function returned
@@ -143,11 +155,17 @@ def check_values(
     if hasattr(values, 'tolist') and not isinstance(values, (list, tuple)): values = values.tolist()
     n = len(completions)
     if not isinstance(values, (list, tuple)):
-        raise RewardError(f'reward {name!r} returned {_number(values) if isinstance(values, (str, type(None))) else type(values).__name__} for {n} completions', why='a reward of a batch returns a list of numbers')
-    if len(values) != n: raise RewardError(f'reward {name!r} returned {len(values)} values for {n} completions', why='each completion gets exactly one')
+        raise RewardError(f'reward {name!r} returned '
+                          f'{_number(values) if isinstance(values, (str, type(None))) else type(values).__name__} for '
+                          f'{n} completions', why='a reward of a batch returns a list of numbers')
+    if len(values) != n:
+        raise RewardError(f'reward {name!r} returned {len(values)} values for {n} completions',
+                          why='each completion gets exactly one')
     out = [_number(v) for v in values]
     for i, v in enumerate(out):
-        if isinstance(v, str): raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns), why='each completion gets one finite number')
+        if isinstance(v, str):
+            raise RewardError(f'reward {name!r} returned {v}', where=_place(i, completions, columns),
+                              why='each completion gets one finite number')
     return [float(v) for v in out]
 
 # %% ../../nbs/rewards/00_registry.ipynb #7543f9be
@@ -168,7 +186,8 @@ class Described:
         for what, keys in (('setting', self.params), ('parameter', self.columns)):
             for key in keys:
                 if key not in self.call.named and not (self.call.rest and what == 'setting'):
-                    raise SpecError(f'reward {self.name!r} has no {what} {key!r}', where='reward_functions', fix=did_you_mean(key, self.call.named) if self.call.named else '')
+                    raise SpecError(f'reward {self.name!r} has no {what} {key!r}', where='reward_functions',
+                                    fix=did_you_mean(key, self.call.named) if self.call.named else '')
 
     @property
     def needs(self) -> list[str]:
@@ -180,7 +199,8 @@ class Described:
         "Refuse data without a column that this reward reads"
         names = [n for n in names if n != '_row']
         for k in {*self.needs, *self.columns.values()} - set(names):
-            raise SpecError(f'reward {self.name!r} reads the column {k!r}, which the data lack', where='reward_functions', why=f'the columns are {", ".join(sorted(names)) or "none"}',
+            raise SpecError(f'reward {self.name!r} reads the column {k!r}, which the data lack',
+                            where='reward_functions', why=f'the columns are {", ".join(sorted(names)) or "none"}',
                             fix=f'columns={{{k!r}: NAME}} in the description of the reward, or its value in params')
 
     def fault(self, row: Mapping) -> str:
@@ -198,7 +218,8 @@ class Described:
     def _arguments(self, given: Mapping) -> dict:
         "The keywords for the function, from what is there"
         found = {k: given[c] for k in self.call.named if (c := self.columns.get(k, k)) in given}
-        if self.call.rest: found = {k: v for k, v in given.items() if k != self.call.first or self.call.kind == 'batch'} | found
+        if self.call.rest:
+            found = {k: v for k, v in given.items() if k != self.call.first or self.call.kind == 'batch'} | found
         return found | self.params
 
 # %% ../../nbs/rewards/00_registry.ipynb #f947e428
@@ -216,7 +237,8 @@ class Reward(Described):
 
     def _batch(self, prompts, completions, ids, columns) -> Any:
         how = self.call.messages
-        given = dict(columns, prompts=[seen_as(p, how, 'user') for p in prompts], completions=[seen_as(c, how) for c in completions])
+        given = dict(columns, prompts=[seen_as(p, how, 'user') for p in prompts],
+                     completions=[seen_as(c, how) for c in completions])
         if ids is not None: given['completion_ids'] = ids
         out = self.fn(**self._arguments(given))
         return asyncio.run(out) if inspect.iscoroutine(out) else out
@@ -224,21 +246,30 @@ class Reward(Described):
     def __call__(self, prompts, completions, completion_ids=None, **columns) -> list[float]:
         "One finite number per completion, or an error that names the row"
         for k, v in columns.items():
-            if k not in TRAINER_NAMES and len(v) != len(completions): raise RewardError(f'column {k!r} has {len(v)} values for {len(completions)} completions', where=f'reward {self.name!r}')
+            if k not in TRAINER_NAMES and len(v) != len(completions):
+                raise RewardError(f'column {k!r} has {len(v)} values for {len(completions)} completions',
+                                  where=f'reward {self.name!r}')
         self.check_columns([*columns, 'prompt', *(['completion_ids'] if completion_ids is not None else [])])
         self.at = None
-        try: values = (self._one_by_one if self.call.kind == 'text' else self._batch)(prompts, completions, completion_ids, columns)
+        try:
+            values = (self._one_by_one if self.call.kind == 'text'
+                      else self._batch)(prompts, completions, completion_ids, columns)
         except (AligntuneError, KeyboardInterrupt): raise
         except Exception as e:
-            fix = 'register it with messages=True if it reads message lists' if isinstance(e, TypeError) and self.call.kind == 'batch' and not self.call.messages else ''
-            raise RewardError(f'reward {self.name!r} raised {type(e).__name__}: {e}', where='' if self.at is None else _place(self.at, completions, columns), fix=fix) from e
+            fix = ('register it with messages=True if it reads message lists'
+                   if isinstance(e, TypeError) and self.call.kind == 'batch' and not self.call.messages else '')
+            raise RewardError(f'reward {self.name!r} raised {type(e).__name__}: {e}',
+                              where='' if self.at is None else _place(self.at, completions, columns), fix=fix) from e
         return check_values(self.name, values, completions, columns)
 
-    def __repr__(self): return f'Reward({self.name!r}, kind={self.call.kind!r}' + ''.join(f', {k}={v!r}' for k, v in self.params.items()) + ')'
+    def __repr__(self):
+        return (f'Reward({self.name!r}, kind={self.call.kind!r}'
+                + ''.join(f', {k}={v!r}' for k, v in self.params.items()) + ')')
 
 # %% ../../nbs/rewards/00_registry.ipynb #b25418e1
 BUILTIN = {  # name: (where it lives, what it measures)
-    'exact_match': ('aligntune.rewards.builtin:exact_match', '1 when the answer equals the reference, letter by letter'),
+    'exact_match': ('aligntune.rewards.builtin:exact_match',
+                    '1 when the answer equals the reference, letter by letter'),
     'numeric_match': ('aligntune.rewards.builtin:numeric_match', '1 when the last number equals the reference'),
     'math_answer': ('aligntune.rewards.maths:math_answer', '1 when the answer is mathematically equal (math-verify)'),
     'regex': ('aligntune.rewards.builtin:regex', '1 when a pattern is found'),
@@ -248,8 +279,10 @@ BUILTIN = {  # name: (where it lives, what it measures)
     'repetition': ('aligntune.rewards.builtin:repetition', '0 without repeated n-grams, down to -1'),
     'soft_overlong': ('aligntune.rewards.builtin:soft_overlong', '0, falling to -1 near the length limit (DAPO)'),
     'overlap': ('aligntune.rewards.builtin:overlap', 'BLEU or ROUGE against the reference (sacrebleu, rouge-score)'),
-    'code_tests': ('aligntune.rewards.sandbox:code_tests', '1 when a program passes its unit tests, in a sandbox'),
+    'code_tests': ('aligntune.sandbox.sandbox:code_tests', '1 when a program passes its unit tests, in a sandbox'),
 }
+
+# %% ../../nbs/rewards/00_registry.ipynb #95e0722f
 _registered: dict[str, tuple[Callable, dict]] = {}
 
 def list_rewards() -> dict[str, str]:
@@ -270,9 +303,11 @@ def register(
         key = name or name_of(fn)
         read_signature(fn, kind, messages)
         old = _registered.get(key)
-        same = old is not None and (old[0].__module__, getattr(old[0], '__qualname__', '')) == (fn.__module__, getattr(fn, '__qualname__', ''))
+        same = (old is not None and (old[0].__module__, getattr(old[0], '__qualname__', ''))
+                == (fn.__module__, getattr(fn, '__qualname__', '')))
         if (key in BUILTIN or old is not None) and not (same or replace):
-            raise SpecError(f'a reward named {key!r} exists already', where='register', fix='another name, or replace=True')
+            raise SpecError(f'a reward named {key!r} exists already', where='register',
+                            fix='another name, or replace=True')
         _registered[key] = fn, dict(kind=kind, messages=messages)
         return fn
     return add
@@ -280,21 +315,31 @@ def register(
 # %% ../../nbs/rewards/00_registry.ipynb #4167942f
 SPEC_KEYS = ('name', 'params', 'columns', 'weight', 'label', 'kind', 'messages')
 
+# %% ../../nbs/rewards/00_registry.ipynb #722ca392
 def _load(path: str) -> Callable:
     "The function at package.module:function"
     module, _, attr = path.partition(':')
     if not attr.isidentifier() or not all(part.isidentifier() for part in module.split('.')):
-        raise SpecError(f'{path!r} is no import path', where='reward_functions', why='a reward of yours is written package.module:function', fix='for ./rewards.py: rewards:f, with its folder on PYTHONPATH')
+        raise SpecError(f'{path!r} is no import path',
+                        where='reward_functions', why='a reward of yours is written package.module:function',
+                        fix='for ./rewards.py: rewards:f, with its folder on PYTHONPATH')
     try: found = getattr(import_module(module), attr)
-    except ModuleNotFoundError as e: raise MissingPackageError(f'the reward {path!r} cannot be imported', where='reward_functions', why=str(e)) from e
+    except ModuleNotFoundError as e:
+        raise MissingPackageError(f'the reward {path!r} cannot be imported', where='reward_functions',
+                                  why=str(e)) from e
     except AttributeError as e:
         names = getattr(sys.modules.get(module), '__dict__', {})
-        if not names: raise SpecError(f'{module} cannot be imported: {e}', where=f'reward {path!r}', fix='mend the module') from e
+        if not names:
+            raise SpecError(f'{module} cannot be imported: {e}', where=f'reward {path!r}', fix='mend the module') from e
         raise SpecError(f'{module} has no {attr!r}', where=f'reward {path!r}', fix=did_you_mean(attr, names)) from None
-    except (Exception, SystemExit) as e: raise SpecError(f'{module} cannot be imported: {type(e).__name__}: {e}', where=f'reward {path!r}', fix='mend the module') from e
-    if not callable(found): raise SpecError(f'{path} is no function', where='reward_functions', why=f'it is a {type(found).__name__}')
+    except (Exception, SystemExit) as e:
+        raise SpecError(f'{module} cannot be imported: {type(e).__name__}: {e}', where=f'reward {path!r}',
+                        fix='mend the module') from e
+    if not callable(found):
+        raise SpecError(f'{path} is no function', where='reward_functions', why=f'it is a {type(found).__name__}')
     return found
 
+# %% ../../nbs/rewards/00_registry.ipynb #99a28a09
 def _find(name: str) -> tuple[Callable, dict]:
     "The function known as `name`, with how to call it"
     if name in _registered: return _registered[name]
@@ -302,6 +347,7 @@ def _find(name: str) -> tuple[Callable, dict]:
     if ':' in name: return _load(name), {}
     raise SpecError(f'no reward is named {name!r}', where='reward_functions', fix=did_you_mean(name, list_rewards()))
 
+# %% ../../nbs/rewards/00_registry.ipynb #5820e30d
 def get_reward(
     spec: Any  # name, function, import path, Reward, or a dictionary that describes one
 ) -> Reward:
@@ -312,16 +358,23 @@ def get_reward(
         return Reward(fn, name=spec.partition(':')[2] or spec, **how)
     if isinstance(spec, Mapping): return _described(spec)
     if callable(spec): return Reward(spec)
-    raise SpecError(f'a reward is a name, a function or a dictionary, not a {type(spec).__name__}', where='reward_functions')
+    raise SpecError(f'a reward is a name, a function or a dictionary, not a {type(spec).__name__}',
+                    where='reward_functions')
 
+# %% ../../nbs/rewards/00_registry.ipynb #0d23c108
 def _described(spec: Mapping) -> Reward:
     "The Reward of a dictionary"
     d = {('name' if k in ('type', 'function') else k): v for k, v in spec.items()}
     for k in d:
-        if k not in SPEC_KEYS: raise SpecError(f'{k!r} says nothing about a reward', where=f'reward_functions: {dict(spec)}', fix=f'settings of the function go into params; {did_you_mean(k, SPEC_KEYS)}')
+        if k not in SPEC_KEYS:
+            raise SpecError(f'{k!r} says nothing about a reward', where=f'reward_functions: {dict(spec)}',
+                            fix=f'settings of the function go into params; {did_you_mean(k, SPEC_KEYS)}')
     if 'name' not in d: raise SpecError('a described reward needs a name', where=f'reward_functions: {dict(spec)}')
     for k in ('params', 'columns'):
-        if not isinstance(d.get(k) or {}, Mapping): raise SpecError(f'{k} of a reward must be a mapping of names, not {d[k]!r}', where=f'reward_functions: {dict(spec)}', fix=f'{k}={{name: value}}')
+        if not isinstance(d.get(k) or {}, Mapping):
+            raise SpecError(f'{k} of a reward must be a mapping of names, not {d[k]!r}',
+                            where=f'reward_functions: {dict(spec)}', fix=f'{k}={{name: value}}')
     base = get_reward(d['name'])
-    return Reward(base.fn, name=d.get('label') or base.name, params=base.params | dict(d.get('params') or {}), columns=base.columns | dict(d.get('columns') or {}),
-                  kind=d.get('kind') or base.call.kind, messages=d.get('messages', base.call.messages))
+    return Reward(base.fn, name=d.get('label') or base.name, params=base.params | dict(d.get('params') or {}),
+                  columns=base.columns | dict(d.get('columns') or {}), kind=d.get('kind') or base.call.kind,
+                  messages=d.get('messages', base.call.messages))

@@ -36,8 +36,10 @@ def sha256(path: str | Path) -> str:
     "The hash of a file"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
+# %% ../../nbs/run/01_checkpoint.ipynb #863b263a
 def _files(folder: Path) -> list[Path]: return sorted(p for p in folder.rglob('*') if p.is_file() and p.name != SEAL)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #cdc3b7f3
 def seal(
     folder: str | Path,  # a folder with all files of a checkpoint
     step: int,  # its step
@@ -62,11 +64,16 @@ def read_seal(folder: str | Path) -> dict[str, Any]:
         body = outer['body']
         if hashlib.sha256(body.encode()).hexdigest() != outer['seal']: raise ValueError
         return _well_formed(json.loads(body))
-    except FileNotFoundError: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is missing: the save was interrupted, or another program wrote it') from None
+    except FileNotFoundError:
+        raise RunError(f'{folder} is not a whole checkpoint', where=str(path),
+                       why='its seal is missing: the save was interrupted, or another program wrote it') from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged') from None
-    except OSError as e: raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why=f'its seal cannot be read: {e.strerror}') from None
+    except OSError as e:
+        raise RunError(f'{folder} is not a whole checkpoint', where=str(path),
+                       why=f'its seal cannot be read: {e.strerror}') from None
 
+# %% ../../nbs/run/01_checkpoint.ipynb #d42ac2fe
 def _well_formed(said: Any) -> dict[str, Any]:
     "What a seal says, if it has the form of one"
     kinds = dict(step=int, files=dict, versions=dict, matters=dict, given=dict)
@@ -76,6 +83,7 @@ def _well_formed(said: Any) -> dict[str, Any]:
         if not (inside and isinstance(size, int) and isinstance(sha, str)): raise ValueError
     return {**dict(versions={}), **said, 'step': int(said['step'])}
 
+# %% ../../nbs/run/01_checkpoint.ipynb #12381c0b
 def fault(
     folder: str | Path,  # a checkpoint
     deep: bool = True  # read all files and compare their hashes; otherwise only their sizes
@@ -105,6 +113,7 @@ def publish(staging: Path, final: Path) -> None:
     sync_folder(final.parent)
     clear(aside)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #af0a039d
 def remove(folder: Path) -> None:
     "Take a checkpoint away, at no moment leaving a part of it under its name"
     gone = folder.with_name(STAGING + 'gone-' + folder.name)
@@ -112,6 +121,7 @@ def remove(folder: Path) -> None:
     os.rename(folder, gone)
     clear(gone)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #50806aaa
 def tidy(run: str | Path) -> None:
     "Clear what a kill left behind; only the holder of the folder may call it"
     for p in (*Path(run).glob(STAGING + '*'), *Path(run).glob('.run.json.*')): clear(p)
@@ -130,15 +140,18 @@ def named(run: str | Path) -> list[Path]:
     "Every folder with a checkpoint's name, oldest first, whole or not"
     return sorted((p for p in Path(run).glob(PREFIX + '*') if p.is_dir() and step_of(p) >= 0), key=step_of)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #2a16ed68
 def whole(run: str | Path) -> list[Path]:
     "The whole checkpoints of a run, oldest first"
     return [p for p in named(run) if not fault(p, deep=False)]
 
+# %% ../../nbs/run/01_checkpoint.ipynb #34e17e45
 def mark(folder: Path) -> str:
     "What tells this very checkpoint from another one of the same step"
     at = folder/SEAL
     return f'{folder.name} {sha256(at)[:12] if at.is_file() else "unsealed"}'
 
+# %% ../../nbs/run/01_checkpoint.ipynb #f15c89aa
 def newest(
     run: str | Path,  # folder of the run
     suspect: Mapping[str, str] | None = None  # marks of checkpoints that are not to be used, and why
@@ -172,17 +185,24 @@ def read_state(path: str | Path) -> Any:
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, OSError) as e:
         what = 'holds more than tensors and plain values' if isinstance(e, pickle.UnpicklingError) else 'cannot be read'
-        raise RunError(f'{Path(path).name} {what}', where=str(path), why=(str(e).strip() or 'it ends too early').splitlines()[0][:160], fix='resume from another checkpoint; a file that carries code is never opened') from None
+        raise RunError(f'{Path(path).name} {what}',
+                       where=str(path), why=(str(e).strip() or 'it ends too early').splitlines()[0][:160],
+                       fix='resume from another checkpoint; a file that carries code is never opened') from None
 
+# %% ../../nbs/run/01_checkpoint.ipynb #0c5d7f79
 def read_weights(folder: str | Path) -> dict[str, torch.Tensor]:
     "All tensors of the safetensors files in a folder"
     folder = Path(folder)
     files = sorted(folder.glob('*.safetensors'))
     if not files:
-        old = [p.name for p in folder.iterdir() if p.suffix in ('.bin', '.pt', '.pth', '.pkl')] if folder.is_dir() else []
-        raise ModelError(f'there are no safetensors in {folder}', where=str(folder), why=f"{', '.join(old)} may carry code" if old else '', fix='convert the weights to safetensors')
+        old = ([p.name for p in folder.iterdir() if p.suffix in ('.bin', '.pt', '.pth', '.pkl')]
+               if folder.is_dir() else [])
+        raise ModelError(f'there are no safetensors in {folder}',
+                         where=str(folder), why=f"{', '.join(old)} may carry code" if old else '',
+                         fix='convert the weights to safetensors')
     try: return {k: v for p in files for k, v in load_file(p).items()}
-    except SafetensorError as e: raise ModelError(f'the weights in {folder} are damaged', where=str(folder), why=str(e)) from None
+    except SafetensorError as e:
+        raise ModelError(f'the weights in {folder} are damaged', where=str(folder), why=str(e)) from None
 
 # %% ../../nbs/run/01_checkpoint.ipynb #829adfff
 def copied(
@@ -194,7 +214,8 @@ def copied(
     "A copy in the memory of the CPU"
     memo = {} if memo is None else memo
     if isinstance(value, torch.Tensor):
-        key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride(), value.dtype)
+        key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride(),
+               value.dtype)
         if key[0] in frozen: return value
         if key not in memo: memo[key] = (_copy(value.detach(), pool), value)
         return memo[key][0]
@@ -204,6 +225,7 @@ def copied(
         return type(value)(*new) if hasattr(value, '_fields') else type(value)(new)
     return value if isinstance(value, (str, int, float, bool, type(None), bytes)) else copy.deepcopy(value)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #76c012d5
 def _copy(t: torch.Tensor, pool: dict[Any, list[torch.Tensor]] | None) -> torch.Tensor:
     "A copy of `t`, in memory of the pool where it fits: new memory costs more than the copy itself"
     free = (pool or {}).get((t.shape, t.dtype)) if t.is_contiguous() else None
@@ -217,6 +239,7 @@ def pool_of(copies: Sequence[torch.Tensor]) -> dict[Any, list[torch.Tensor]]:
         if t.is_contiguous(): out.setdefault((t.shape, t.dtype), []).append(t)
     return out
 
+# %% ../../nbs/run/01_checkpoint.ipynb #09ff744c
 def size_of(value: Any) -> int:
     "Bytes of all tensors in a nested value, shared ones counted once"
     seen: dict[int, int] = {}
@@ -233,45 +256,56 @@ def size_of(value: Any) -> int:
 def random_state() -> dict[str, Any]:
     "The state of every random generator of this process"
     kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]
-    out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest), cpu=torch.random.get_rng_state())
-    if torch.cuda.is_available(): out['cuda'] = torch.cuda.get_rng_state_all() if dist.is_initialized() else torch.cuda.get_rng_state()
+    out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest),
+               cpu=torch.random.get_rng_state())
+    if torch.cuda.is_available():
+        out['cuda'] = torch.cuda.get_rng_state_all() if dist.is_initialized() else torch.cuda.get_rng_state()
     return out
 
+# %% ../../nbs/run/01_checkpoint.ipynb #aedd4534
 def set_random_state(state: Mapping[str, Any]) -> None:
     "Go back to a state of the random generators"
     random.setstate(state['python'])
     np.random.set_state(tuple(state['numpy']))
     torch.random.set_rng_state(state['cpu'])
     if 'cuda' in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state['cuda']) if isinstance(state['cuda'], list) else torch.cuda.set_rng_state(state['cuda'])
+        (torch.cuda.set_rng_state_all(state['cuda']) if isinstance(state['cuda'], list)
+         else torch.cuda.set_rng_state(state['cuda']))
 
 # %% ../../nbs/run/01_checkpoint.ipynb #344d13bb
-KEPT = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time', 'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss', '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
+KEPT = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time', 'entropy_coef',
+        '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss', '_total_loss_scalar',
+        '_initial_global_step', '_globalstep_last_logged')
 
 def kept_names(trainer: Any) -> list[str]:
     "The attributes of `trainer` that belong in a checkpoint"
     own = [n for c in type(trainer).__mro__ for n in vars(c).get('checkpointed', ())]
     return list(dict.fromkeys([n for n in KEPT if n in vars(trainer)] + own))
 
+# %% ../../nbs/run/01_checkpoint.ipynb #a6b93b1b
 def kept_state(trainer: Any) -> dict[str, Any]:
     "Their values"
     values = {n: getattr(trainer, n) for n in kept_names(trainer)}
     return {n: dict(v.state_dict()) if hasattr(v, 'state_dict') else v for n, v in values.items() if v is not None}
 
+# %% ../../nbs/run/01_checkpoint.ipynb #5a644e67
 def restore_kept(trainer: Any, state: Mapping[str, Any]) -> None:
     "Give them back; what is no part of a checkpoint is refused, or a file could replace a method"
-    if odd := sorted(state.keys() - {*KEPT, *kept_names(trainer)}): raise ValueError(f'it holds {odd[0]!r}, which is not kept')
+    if odd := sorted(state.keys() - {*KEPT, *kept_names(trainer)}):
+        raise ValueError(f'it holds {odd[0]!r}, which is not kept')
     for n, v in state.items():
         now = getattr(trainer, n, None)
         if now is not None and hasattr(now, 'load_state_dict'): now.load_state_dict(v)
         else: setattr(trainer, n, _alike(_to(v, trainer.args.device), now))
 
+# %% ../../nbs/run/01_checkpoint.ipynb #a44cb9dd
 def _to(v: Any, device: Any) -> Any:
     "A nested value with its tensors on `device`"
     if isinstance(v, torch.Tensor): return v.to(device)
     if isinstance(v, Mapping): return {k: _to(x, device) for k, x in v.items()}
     return type(v)(_to(x, device) for x in v) if isinstance(v, (list, tuple)) else v
 
+# %% ../../nbs/run/01_checkpoint.ipynb #8341a2bc
 def _alike(v: Any, now: Any) -> Any:
     "`v` in the kinds of mapping that `now` has: a defaultdict stays one"
     if not isinstance(v, Mapping) or not isinstance(now, Mapping): return v
@@ -309,6 +343,7 @@ def gathered(value: Any) -> list[Any]:
     dist.all_gather_object(out, value)
     return out
 
+# %% ../../nbs/run/01_checkpoint.ipynb #e628bcd4
 def by_first(work: Callable[[], Any]) -> Any:
     "What `work` gives in the first process, in all of them; its error is everybody's"
     done, error = None, None
@@ -319,6 +354,7 @@ def by_first(work: Callable[[], Any]) -> Any:
     if error is not None: raise error
     return done
 
+# %% ../../nbs/run/01_checkpoint.ipynb #6370e76c
 def has_own(trainer: Any, name: str) -> bool:
     "Does this kind of trainer bring its own way, such as PPO with its value model?"
     return getattr(type(trainer), name) is not getattr(Trainer, name)
@@ -337,14 +373,18 @@ def take(
     model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
     memo: dict = {}
     frozen = frozenset(p.untyped_storage().data_ptr() for p in model.parameters() if not p.requires_grad)
-    state = {'optimizer.pt': copied(trainer.optimizer.state_dict(), memo, pool=pool), 'scheduler.pt': copied(trainer.lr_scheduler.state_dict())}
-    if getattr(trainer.accelerator, 'scaler', None) is not None: state['scaler.pt'] = copied(trainer.accelerator.scaler.state_dict())
+    state = {'optimizer.pt': copied(trainer.optimizer.state_dict(), memo, pool=pool),
+             'scheduler.pt': copied(trainer.lr_scheduler.state_dict())}
+    if getattr(trainer.accelerator, 'scaler', None) is not None:
+        state['scaler.pt'] = copied(trainer.accelerator.scaler.state_dict())
     for i, r in enumerate(ranks):
         if not own['_save_rng_state']: state['rng_state.pth' if len(ranks) == 1 else f'rng_state_{i}.pth'] = r['rng']
         state['kept.pt' if len(ranks) == 1 else f'kept_{i}.pt'] = r['kept']
     weights = {} if own['_save'] else copied(model.state_dict(), memo, frozen, pool)
-    return Taken(trainer.state.global_step, weights, state, {'trainer_state.json': _trainer_state(trainer), **(static or {})},
-                 None if own['_save'] else _saver(model), dict(world_size=len(ranks), **facts), [c for c, _ in memo.values()])
+    return Taken(trainer.state.global_step, weights,
+                 state, {'trainer_state.json': _trainer_state(trainer), **(static or {})},
+                 None if own['_save'] else _saver(model), dict(world_size=len(ranks), **facts),
+                 [c for c, _ in memo.values()])
 
 # %% ../../nbs/run/01_checkpoint.ipynb #6fbc4aea
 def _trainer_state(trainer: Any) -> str:
@@ -353,19 +393,24 @@ def _trainer_state(trainer: Any) -> str:
     states: dict[str, Any] = {}
     for cb in [c for c in [*trainer.callback_handler.callbacks, trainer.control] if isinstance(c, ExportableState)]:
         name = type(cb).__name__
-        states[name] = [*states[name], cb.state()] if isinstance(states.get(name), list) else cb.state() if name not in states else [states[name], cb.state()]
+        states[name] = ([*states[name], cb.state()] if isinstance(states.get(name), list)
+                        else cb.state() if name not in states else [states[name], cb.state()])
     state.stateful_callbacks = states
     return json.dumps(dataclasses.asdict(state), indent=1, sort_keys=True, default=plain)
 
+# %% ../../nbs/run/01_checkpoint.ipynb #76a4d95e
 def _saver(model: Any) -> Callable[[Path, dict], None]:
     "How the weights of `model` are written, given a copy of them"
     if hasattr(model, 'peft_config'): return lambda to, weights: model.save_pretrained(to, state_dict=weights)
-    if isinstance(model, PreTrainedModel): return lambda to, weights: model.save_pretrained(to, state_dict=weights, save_original_format=False)
-    return lambda to, weights: save_file({k: v.contiguous() for k, v in weights.items()}, to/'model.safetensors', metadata=dict(format='pt'))
+    if isinstance(model, PreTrainedModel):
+        return lambda to, weights: model.save_pretrained(to, state_dict=weights, save_original_format=False)
+    return lambda to, weights: save_file({k: v.contiguous() for k, v in weights.items()}, to/'model.safetensors',
+                                         metadata=dict(format='pt'))
 
 # %% ../../nbs/run/01_checkpoint.ipynb #8b9d2616
 PHASES = ('weights', 'state', 'texts', 'seal', 'rename', 'done')
 
+# %% ../../nbs/run/01_checkpoint.ipynb #68840449
 def stage(run: str | Path, step: int) -> Path:
     "An empty staging folder"
     staging = Path(run)/f'{STAGING}{PREFIX}{step}'
@@ -373,6 +418,7 @@ def stage(run: str | Path, step: int) -> Path:
     staging.mkdir(parents=True)
     return staging
 
+# %% ../../nbs/run/01_checkpoint.ipynb #c765f782
 def write(
     taken: Taken,  # what was copied
     staging: Path,  # from stage; may hold files of the trainer's own
@@ -385,7 +431,8 @@ def write(
     phase('state')
     for name, value in taken.state.items(): torch.save(value, staging/name)
     phase('texts')
-    for name, content in taken.texts.items(): (staging/name).write_bytes(content.encode() if isinstance(content, str) else content)
+    for name, content in taken.texts.items():
+        (staging/name).write_bytes(content.encode() if isinstance(content, str) else content)
     phase('seal'); seal(staging, taken.step, **taken.facts)
     phase('rename'); publish(staging, final)
     phase('done')
@@ -414,14 +461,17 @@ def load_weights(
         raise ModelError(f'{folder} does not fit the model', where=str(folder), why=why,
                          fix='the model that it was saved from')
     if lost or found.keys() - there.keys():
-        raise ModelError(f'{folder} does not fit the model', where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: {', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
+        raise ModelError(f'{folder} does not fit the model',
+                         where=str(folder), why=f"missing: {', '.join(lost[:3]) or 'nothing'}; too many: "
+                                                f"{', '.join(sorted(found.keys() - there.keys())[:3]) or 'nothing'}")
     model.load_state_dict(found, strict=False)
 
 # %% ../../nbs/run/01_checkpoint.ipynb #fb3381cd
 def free_memory() -> int:
     "Bytes of memory that programs may still take; much, where the system does not say"
     try:
-        with open('/proc/meminfo') as f: return next(int(line.split()[1])*1024 for line in f if line.startswith('MemAvailable'))
+        with open('/proc/meminfo') as f:
+            return next(int(line.split()[1])*1024 for line in f if line.startswith('MemAvailable'))
     except (OSError, StopIteration): return 2**40
 
 # %% ../../nbs/run/01_checkpoint.ipynb #76c12f4f
@@ -443,7 +493,9 @@ class Writer:
         self.copies = taken.copies if taken.size*4 < free_memory() else []
         def work() -> None:
             try:
-                self.todo = None   # begun; in here, so that an error from outside is kept, and neither loses the save in silence nor does it twice
+                # begun; in here, so that an error from outside is kept, and neither loses the save in silence nor does
+                # it twice
+                self.todo = None
                 self.last = write(taken, staging, self.phase)
             except BaseException as e: self.error = e   # noqa: BLE001   raised again in wait
             finally: self.took += time.perf_counter() - start + seconds
@@ -483,4 +535,5 @@ def save_error(e: BaseException, run: Path) -> BaseException:
     left = whole(run)
     last = f'the last whole checkpoint is {left[-1].name}' if left else 'there is no whole checkpoint'
     said = getattr(e, 'strerror', None) or (str(e).strip() or type(e).__name__).splitlines()[0][:160]
-    return RunError(f'a checkpoint could not be written: {said}', where=str(getattr(e, 'filename', None) or run), why=last, fix='free some space or mend the folder, then resume')
+    return RunError(f'a checkpoint could not be written: {said}', where=str(getattr(e, 'filename', None) or run),
+                    why=last, fix='free some space or mend the folder, then resume')

@@ -19,18 +19,25 @@ __all__ = ['log', 'GUARDS', 'NO_MEMORY', 'which', 'Watch', 'Standstill', 'InARow
 
 # %% ../../nbs/run/02_guards.ipynb #1194e299
 log = logging.getLogger('aligntune')
-GUARDS = dict(nan='NaN or Inf in loss, gradient or weights', loss='a loss far off its median', learning='weights that do not move, nothing to learn from', rewards='rewards that are NaN or all equal',
-              clipped='answers that are all cut', kl='a KL that explodes', disk='a disk that is nearly full', memory='out of memory')
+GUARDS = dict(nan='NaN or Inf in loss, gradient or weights', loss='a loss far off its median',
+              learning='weights that do not move, nothing to learn from', rewards='rewards that are NaN or all equal',
+              clipped='answers that are all cut', kl='a KL that explodes', disk='a disk that is nearly full',
+              memory='out of memory')
 
+# %% ../../nbs/run/02_guards.ipynb #86411031
 def which(
     asked: Any  # True, False, or a mapping of single guards to True or False
 ) -> set[str]:
     "The guards that are on"
     if isinstance(asked, Mapping):
         for k in asked:
-            if k not in GUARDS: raise SpecError(f'there is no guard {k!r}', where=f'argument guards[{k!r}]', why=f"there are {', '.join(GUARDS)}", fix=did_you_mean(str(k), GUARDS))
+            if k not in GUARDS:
+                raise SpecError(f'there is no guard {k!r}', where=f'argument guards[{k!r}]',
+                                why=f"there are {', '.join(GUARDS)}", fix=did_you_mean(str(k), GUARDS))
         return {k for k in GUARDS if asked.get(k, True)}
-    if not isinstance(asked, (bool, type(None))): raise SpecError(f'guards must be true, false or a mapping, not {asked!r}', where='argument guards', fix="guards={'kl': False}")
+    if not isinstance(asked, (bool, type(None))):
+        raise SpecError(f'guards must be true, false or a mapping, not {asked!r}', where='argument guards',
+                        fix="guards={'kl': False}")
     return set(GUARDS) if asked or asked is None else set()
 
 # %% ../../nbs/run/02_guards.ipynb #481064e3
@@ -45,7 +52,8 @@ class Watch:
 
     def install(self, trainer: Any) -> Watch:
         "Look at every step of `trainer`"
-        step, norm, pad = trainer.training_step, trainer._get_grad_norm, getattr(trainer.processing_class, 'pad_token_id', None)
+        step, norm, pad = (trainer.training_step, trainer._get_grad_norm,
+                           getattr(trainer.processing_class, 'pad_token_id', None))
         def training_step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
             self.look(inputs, pad)
             loss = step(model, inputs, *args, **kwargs)
@@ -61,8 +69,10 @@ class Watch:
         "Count labels and tokens of a batch, padding left out"
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
-        flat = {k: m for k, m in inputs.items() if isinstance(m, torch.Tensor) and m.dim() == 2}   # joined rows carry a mask of four dimensions that tells nothing
-        masks = [flat[k] for k in ('attention_mask',) if k in flat] or [flat[k] for k in ('prompt_mask', 'completion_mask') if k in flat]
+        # joined rows carry a mask of four dimensions that tells nothing
+        flat = {k: m for k, m in inputs.items() if isinstance(m, torch.Tensor) and m.dim() == 2}
+        masks = ([flat[k] for k in ('attention_mask',) if k in flat]
+                 or [flat[k] for k in ('prompt_mask', 'completion_mask') if k in flat])
         if not masks and 'input_ids' in flat: masks = [flat['input_ids'] != (-1 if pad is None else pad)]
         self.tokens += [m.sum() for m in masks]
 
@@ -117,7 +127,8 @@ class Counts(TrainerCallback):
     ):
         self.trainer, self.on, self.watch = trainer, which(asked), watch or Watch().install(trainer)
         self.recent: deque[float] = deque(maxlen=50)
-        self.far, self.kl, self.equal, self.cut, self.scaled = InARow(3), InARow(None, 5), InARow(10, 50), InARow(10, 50), InARow(None, 20)
+        self.far, self.kl, self.equal, self.cut, self.scaled = (InARow(3), InARow(None, 5), InARow(10, 50),
+                                                                InARow(10, 50), InARow(None, 20))
         self.still: Standstill | None = None
         self.steps = self.good = 0   # steps of this call; the last step whose loss was a number
         self.bad_from: int | None = None
@@ -127,7 +138,8 @@ class Counts(TrainerCallback):
 
     def state_dict(self) -> dict[str, Any]:
         "What a resumed run goes on counting from"
-        return dict(moved=self.still is None or self.still.moved(self.trainer.model), recent=list(self.recent), far=self.far.n, kl=self.kl.n, equal=self.equal.n, cut=self.cut.n, tokens=self.watch.total_tokens)
+        return dict(moved=self.still is None or self.still.moved(self.trainer.model), recent=list(self.recent),
+                    far=self.far.n, kl=self.kl.n, equal=self.equal.n, cut=self.cut.n, tokens=self.watch.total_tokens)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         "Go on counting"
@@ -135,7 +147,8 @@ class Counts(TrainerCallback):
         for name in ('far', 'kl', 'equal', 'cut'): getattr(self, name).n = state[name]
 
     def _end(self, guard: str, what: str, step: int, why: str, fix: str) -> None:
-        raise GuardError(what, where=f'step {step}', why=why, fix=f"{fix} (or guards={{'{guard}': False}}, if this is meant)" if guard != 'nan' else fix)
+        raise GuardError(what, where=f'step {step}', why=why,
+                         fix=f"{fix} (or guards={{'{guard}': False}}, if this is meant)" if guard != 'nan' else fix)
 
     def _react(self, verdict: str, guard: str, what: str, step: int, why: str, fix: str) -> None:
         "Warn or end"
@@ -149,29 +162,38 @@ class NumberGuards(Counts):
         "Loss and gradient, before they move a weight"
         loss, norm = self.watch.numbers()
         step, ok = state.global_step + 1, math.isfinite(loss)
-        scaled = getattr(self.trainer.accelerator, 'scaler', None) is not None   # fp16: single steps with an infinite gradient are skipped by design
+        # fp16: single steps with an infinite gradient are skipped by design
+        scaled = getattr(self.trainer.accelerator, 'scaler', None) is not None
         fine = norm is None or math.isfinite(norm) or scaled and self.scaled(True) != 'stop'
         if scaled and norm is not None and math.isfinite(norm): self.scaled(False)
         if 'nan' in self.on and not (ok and fine):
             self.bad_from = state.global_step
-            then = f'the last loss was {self.last[0]:.4g}, at step {self.good}' if self.good and math.isfinite(self.last[0]) else 'this is the first step of this call'
-            self._end('nan', f"the {'loss' if not ok else 'gradient'} is {'NaN' if math.isnan(loss if not ok else norm or math.nan) else 'infinite'}", step,
-                      f'loss {loss:.4g}, gradient norm {"unknown" if norm is None else f"{norm:.4g}"}, learning rate {args.learning_rate:g}; {then}', 'a lower learning_rate, a longer warmup, precision="fp32", or other rows')
+            then = (f'the last loss was {self.last[0]:.4g}, at step {self.good}'
+                    if self.good and math.isfinite(self.last[0]) else 'this is the first step of this call')
+            self._end('nan', f"the {'loss' if not ok else 'gradient'} "
+                             f"is {'NaN' if math.isnan(loss if not ok else norm or math.nan) else 'infinite'}",
+                      step, f'loss {loss:.4g}, gradient norm {"unknown" if norm is None else f"{norm:.4g}"}, '
+                            f'learning rate {args.learning_rate:g}; {then}',
+                      'a lower learning_rate, a longer warmup, precision="fp32", or other rows')
         if ok: self._far_off(loss, step); self.last, self.good = (loss, norm), step
 
     def _far_off(self, loss: float, step: int) -> None:
         "Warn when the loss is ten times its median"
         middle = statistics.median(self.recent) if len(self.recent) >= 10 and min(self.recent) > 0 else None
-        if 'loss' in self.on and self.far(middle is not None and loss > 10*middle): log.warning('step %d: the loss is %.4g, its median was %.4g: it has been over ten times that for 3 steps', step, loss, middle)
+        if 'loss' in self.on and self.far(middle is not None and loss > 10*middle):
+            log.warning('step %d: the loss is %.4g, its median was %.4g: it has been over ten times that for 3 steps',
+                        step, loss, middle)
         self.recent.append(loss)
 
     def finite(self, step: int) -> None:
         "Before a save: weights must be numbers"
         if 'nan' in self.on:
-            bad = [n for n, p in self.trainer.model.named_parameters() if p.requires_grad and not bool(torch.isfinite(p.detach()).all())]
+            bad = [n for n, p in self.trainer.model.named_parameters()
+                   if p.requires_grad and not bool(torch.isfinite(p.detach()).all())]
             if bad:
                 self.bad_from = step
-                self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step, 'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
+                self._end('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step,
+                          'a checkpoint of them would be worthless: none was written', 'a lower learning_rate')
 
 # %% ../../nbs/run/02_guards.ipynb #65fe6177
 @torch.no_grad()
@@ -185,35 +207,48 @@ def gives_numbers(model: Any) -> bool:
         for m, was in modes.items(): m.training = was
     return bool(torch.isfinite(logits.amax()))   # -inf for single tokens is a mask
 
+# %% ../../nbs/run/02_guards.ipynb #db75957b
 class WritingGuards(NumberGuards):
     "Logits that are not numbers"
     def _can_write(self, args: Any, step: int) -> None:
         "End a run whose next answers would be drawn from NaN"
         t = self.trainer
-        if 'nan' not in self.on or getattr(t, 'is_fsdp_enabled', False) or getattr(t, 'is_deepspeed_enabled', False): return   # no process has all weights
+        # no process has all weights
+        if 'nan' not in self.on or getattr(t, 'is_fsdp_enabled', False) or getattr(t, 'is_deepspeed_enabled', False):
+            return
         model = t.accelerator.unwrap_model(t.model, keep_torch_compile=False)
         policy = getattr(model, 'policy', model if hasattr(args, 'num_generations') else None)
         if policy is None or gives_numbers(policy): return
         self.bad_from = step
-        self._end('nan', 'the logits are NaN or infinite', step, f'after this step no answer can be drawn; learning rate {args.learning_rate:g}', 'a lower learning_rate, a longer warmup, or precision="fp32"')
+        self._end('nan', 'the logits are NaN or infinite',
+                  step, f'after this step no answer can be drawn; learning rate {args.learning_rate:g}',
+                  'a lower learning_rate, a longer warmup, or precision="fp32"')
 
 # %% ../../nbs/run/02_guards.ipynb #2077f706
 class LearningGuards(Counts):
     "Weights that do not move"
     def _nothing(self, what: str, step: int, why: str) -> None:
-        self._end('learning', what, step, why, 'look at trainer.preview(); a larger learning_rate; precision="fp32" where bf16 rounds small steps away')
+        self._end('learning', what, step, why, 'look at trainer.preview(); a larger learning_rate; '
+                                               'precision="fp32" where bf16 rounds small steps away')
 
     def _moved(self, step: int, final: bool) -> None:
         "End a run whose weights stand still"
         if self.still is None or self.still.moved(self.trainer.model): self.still = None; return
-        equal = getattr(getattr(self.trainer, 'guard', None), 'flat', self.equal.n)   # a trainer with a guard of its own sees each reward
-        if final and equal: self._end('rewards', f'all rewards were equal in the last {equal} generations, and no weight has moved', step, 'equal rewards give zero advantages: nothing is learned', 'a reward with finer steps, easier prompts, a higher temperature')
-        if final: self._nothing(f'no weight has moved in {self.steps} steps', step, 'every trained weight is what it was at the start')
+        # a trainer with a guard of its own sees each reward
+        equal = getattr(getattr(self.trainer, 'guard', None), 'flat', self.equal.n)
+        if final and equal:
+            self._end('rewards', f'all rewards were equal in the last {equal} generations, and no weight has moved',
+                      step, 'equal rewards give zero advantages: nothing is learned',
+                      'a reward with finer steps, easier prompts, a higher temperature')
+        if final:
+            self._nothing(f'no weight has moved in {self.steps} steps', step,
+                          'every trained weight is what it was at the start')
         log.warning('step %d: no weight has moved yet', step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that learned nothing"
-        if 'learning' in self.on and self.steps and self.moving and state.global_step >= state.max_steps: self._moved(state.global_step, final=True)
+        if 'learning' in self.on and self.steps and self.moving and state.global_step >= state.max_steps:
+            self._moved(state.global_step, final=True)
 
 # %% ../../nbs/run/02_guards.ipynb #1d9019ca
 def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
@@ -224,23 +259,38 @@ def _newest(trainer: Any, seen: dict[str, int]) -> dict[str, float]:
     seen.clear(); seen.update({k: len(v) for k, v in kept.items()})
     return fresh
 
+# %% ../../nbs/run/02_guards.ipynb #184cf7e0
 class AnswerGuards(Counts):
     "Rewards, cut answers, KL"
     def _judge(self, m: Mapping[str, float], step: int) -> None:
         "Rewards, cut answers, KL"
-        if 'rewards' in self.on and getattr(self.trainer, 'guard', None) is None:   # a trainer with a guard of its own sees each reward
-            if math.isnan(m.get('reward', 0.)): self._end('rewards', 'a reward is not a number', step, 'NaN rewards make every weight NaN', 'mend the reward function')
+        # a trainer with a guard of its own sees each reward
+        if 'rewards' in self.on and getattr(self.trainer, 'guard', None) is None:
+            if math.isnan(m.get('reward', 0.)):
+                self._end('rewards', 'a reward is not a number', step, 'NaN rewards make every weight NaN',
+                          'mend the reward function')
             spread = m.get('reward_std')
-            if spread is not None: self._react(self.equal(spread < 1e-8), 'rewards', 'all rewards are equal', step, f'{self.equal.n} times in a row: equal rewards give zero advantages, and nothing is learned', 'a reward with finer steps, easier prompts, a higher temperature')
+            if spread is not None:
+                self._react(self.equal(spread < 1e-8), 'rewards', 'all rewards are equal', step, f'{self.equal.n} '
+                            f'times in a row: equal rewards give zero advantages, and nothing is learned',
+                            'a reward with finer steps, easier prompts, a higher temperature')
         if 'clipped' in self.on and 'completions/clipped_ratio' in m:
-            self._react(self.cut(m['completions/clipped_ratio'] >= 1), 'clipped', 'every answer is cut at the length limit', step, f'{self.cut.n} times in a row no answer came to its end', 'a larger max_completion_length, or a model that ends its answers')
+            self._react(self.cut(m['completions/clipped_ratio'] >= 1),
+                        'clipped', 'every answer is cut at the length limit',
+                        step, f'{self.cut.n} times in a row no answer came to its end',
+                        'a larger max_completion_length, or a model that ends its answers')
         if 'kl' in self.on and 'kl' in m:
-            self._react('stop' if math.isnan(m['kl']) else self.kl(m['kl'] > 10), 'kl', f"the KL to the reference is {m['kl']:.4g} nats", step, 'the model has left the reference; rewards mean nothing there', 'a lower learning_rate, or a larger beta')
+            self._react('stop' if math.isnan(m['kl']) else self.kl(m['kl'] > 10),
+                        'kl', f"the KL to the reference is {m['kl']:.4g} nats", step,
+                        'the model has left the reference; rewards mean nothing there',
+                        'a lower learning_rate, or a larger beta')
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         "Metrics of trainers that only log them"
         self._seen.clear()
-        if not isinstance(getattr(self.trainer, '_metrics', None), Mapping): self._judge({k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}, state.global_step)
+        if not isinstance(getattr(self.trainer, '_metrics', None), Mapping):
+            self._judge({k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))},
+                        state.global_step)
 
 # %% ../../nbs/run/02_guards.ipynb #57099187
 class Guards(WritingGuards, LearningGuards, AnswerGuards):
@@ -258,7 +308,8 @@ class Guards(WritingGuards, LearningGuards, AnswerGuards):
         rate = max((g['lr'] for g in self.trainer.optimizer.param_groups), default=0.)
         self.moving = self.moving or rate > 0
         if 'learning' in self.on:
-            if self.steps == 10 and had_labels and not self.watch.seen_labels: self._nothing('no token of the first 10 steps was trained', state.global_step, 'all labels are masked')
+            if self.steps == 10 and had_labels and not self.watch.seen_labels:
+                self._nothing('no token of the first 10 steps was trained', state.global_step, 'all labels are masked')
             if self.steps in (10, 30) and self.moving: self._moved(state.global_step, final=self.steps == 30)
         self._judge(_newest(self.trainer, self._seen), state.global_step)
         self._can_write(args, state.global_step)
@@ -267,15 +318,19 @@ class Guards(WritingGuards, LearningGuards, AnswerGuards):
         "Before a save: it must fit on the disk"
         free = shutil.disk_usage(folder).free
         if 'disk' in self.on and free < need*1.1 + 2**22:
-            self._end('disk', f'the disk is nearly full: a checkpoint needs {need/2**20:,.0f} MiB, {free/2**20:,.0f} MiB are free', step, 'half a checkpoint is none', 'free some space, or a smaller save_total_limit')
+            self._end('disk', f'the disk is nearly full: a checkpoint needs {need/2**20:,.0f} MiB, '
+                              f'{free/2**20:,.0f} MiB are free', step, 'half a checkpoint is none',
+                      'free some space, or a smaller save_total_limit')
 
 # %% ../../nbs/run/02_guards.ipynb #43e9ee68
 NO_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory', 'bad_alloc')
 
 def is_out_of_memory(e: BaseException) -> bool:
     "Does this error mean that memory ran out?"
-    return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or isinstance(e, RuntimeError) and any(w in str(e) for w in NO_MEMORY)
+    return (isinstance(e, (torch.OutOfMemoryError, MemoryError))
+            or isinstance(e, RuntimeError) and any(w in str(e) for w in NO_MEMORY))
 
+# %% ../../nbs/run/02_guards.ipynb #60f1f926
 def remedies(
     spec: Any,  # the request; None for a trainer without one
     batch: int,  # rows of a micro-step
@@ -283,10 +338,12 @@ def remedies(
     checkpointing: bool = False  # are activations computed twice already?
 ) -> list[str]:
     "What helps against too little memory, cheapest first"
-    out = [f'batch_size={batch//2}, gradient_accumulation_steps={accumulation*2} (the same effective batch), or auto_batch=True'] if batch > 1 else []
+    out = [f'batch_size={batch//2}, gradient_accumulation_steps={accumulation*2} (the same effective batch), '
+           f'or auto_batch=True'] if batch > 1 else []
     if not checkpointing: out.append('gradient_checkpointing=True')
     if spec is not None:
-        if spec['max_completion_length'] and spec.algo.algorithm in ('ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo'): out.append(f"max_completion_length={max(spec['max_completion_length']//2, 1)}")
+        if spec['max_completion_length'] and spec.algo.algorithm in ('ppo', 'grpo', 'gspo', 'dapo', 'dr_grpo'):
+            out.append(f"max_completion_length={max(spec['max_completion_length']//2, 1)}")
         else: out.append("a smaller max_seq_length with on_long='drop'")
         if spec.peft.method == 'full': out.append("method='lora'")
         if not spec['load_in_4bit']: out.append('load_in_4bit=True')

@@ -34,6 +34,7 @@ def sync_folder(folder: str | Path) -> None:
     try: os.fsync(fd)
     finally: os.close(fd)
 
+# %% ../../nbs/run/00_manifest.ipynb #7fc8284e
 def write_whole(path: str | Path, text: str) -> None:
     "Write a file so that a reader sees the old content or the new, never a part"
     path = Path(path)
@@ -47,12 +48,14 @@ def write_whole(path: str | Path, text: str) -> None:
     os.replace(beside, path)   # of a link only the link is replaced
     sync_folder(path.parent)
 
+# %% ../../nbs/run/00_manifest.ipynb #0ced6a73
 def clear(path: str | Path) -> None:
     "Remove what has this name, if there is something; of a link only the link"
     path = Path(path)
     if path.is_dir() and not path.is_symlink(): shutil.rmtree(path)
     else: path.unlink(missing_ok=True)
 
+# %% ../../nbs/run/00_manifest.ipynb #45e88b57
 def open_own(path: str | Path, flags: int) -> int:
     "Open a file of a run to write in it, or make it; refuses what would write elsewhere"
     try: fd = os.open(path, flags | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0), 0o644)
@@ -69,6 +72,7 @@ def open_own(path: str | Path, flags: int) -> int:
                    where=str(path), why='what is written there would be written elsewhere too',
                    fix='replace it by a copy, or remove it')
 
+# %% ../../nbs/run/00_manifest.ipynb #d2c54fe2
 def own_folder(path: str | Path) -> Path:
     "A folder for code that will be run: made here, or refused where somebody else may write in it"
     path = Path(path)
@@ -89,11 +93,14 @@ def digest(*parts: str | bytes) -> str:
         h.update(str(len(b)).encode()); h.update(b)
     return h.hexdigest()[:16]
 
+# %% ../../nbs/run/00_manifest.ipynb #b61803b4
 def _code(f: Any) -> str:
     "What a function does, as text without addresses"
     c = getattr(f, '__code__', None)
-    return repr((c.co_code, c.co_names, [_code(k) if hasattr(k, 'co_code') else repr(k) for k in c.co_consts])) if c else type(f).__qualname__
+    return (repr((c.co_code, c.co_names, [_code(k) if hasattr(k, 'co_code') else repr(k) for k in c.co_consts])) if c
+            else type(f).__qualname__)
 
+# %% ../../nbs/run/00_manifest.ipynb #d38dec2f
 def plain(value: Any) -> Any:
     "`value` as JSON can hold it"
     if isinstance(value, Variable): return value.source
@@ -101,15 +108,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None or isinstance(value, int): return getattr(value, 'value', value)
     if isinstance(value, float): return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping): return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)): return [plain(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type): return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
     if isinstance(value, os.PathLike): return os.fspath(value)
     if callable(value): return f"{getattr(value, '__qualname__', type(value).__qualname__)}#{digest(_code(value))}"
     if hasattr(value, 'item') and getattr(value, 'size', None) in (1, None): return plain(value.item())
     return f'{type(value).__name__}' + (f' of {len(value)}' if hasattr(value, '__len__') else '')
 
 # %% ../../nbs/run/00_manifest.ipynb #33a13d24
-PACKAGES = ('aligntune', 'torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate', 'tokenizers', 'safetensors', 'numpy', 'bitsandbytes', 'unsloth', 'instructlab-training', 'rhai-innovation-mini-trainer')
+PACKAGES = ('aligntune', 'torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate', 'tokenizers', 'safetensors',
+            'numpy', 'bitsandbytes', 'unsloth', 'instructlab-training', 'rhai-innovation-mini-trainer')
 
 def versions() -> dict[str, str]:
     "Python and the packages that shape a training"
@@ -118,12 +128,18 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError): out[p] = metadata.version(p)
     return out
 
+# %% ../../nbs/run/00_manifest.ipynb #eebd0f50
 def git_state(folder: str | Path = '.') -> dict[str, Any]:
     "Commit of the working folder, and whether files differ from it; empty outside a repository"
-    def ask(*words: str) -> str: return subprocess.run(['git', '-C', str(folder), *words], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    try: return dict(commit=ask('rev-parse', 'HEAD'), branch=ask('rev-parse', '--abbrev-ref', 'HEAD'), changed=bool(ask('status', '--porcelain', '--untracked-files=no')))
+    def ask(*words: str) -> str:
+        return subprocess.run(['git', '-C', str(folder), *words], capture_output=True, text=True, timeout=5,
+                              check=True).stdout.strip()
+    try:
+        return dict(commit=ask('rev-parse', 'HEAD'), branch=ask('rev-parse', '--abbrev-ref', 'HEAD'),
+                    changed=bool(ask('status', '--porcelain', '--untracked-files=no')))
     except (OSError, subprocess.SubprocessError): return {}   # no git, or no repository
 
+# %% ../../nbs/run/00_manifest.ipynb #44860694
 def machine() -> dict[str, Any]:
     "System and hardware"
     hw = hardware()
@@ -141,6 +157,7 @@ def data_fingerprint(rows: Any) -> str:
         for i in range(len(rows)): h.update(repr(rows[i]).encode())
     return f'{len(rows)} rows {h.hexdigest()[:16]}'
 
+# %% ../../nbs/run/00_manifest.ipynb #80efd088
 def template_fingerprint(tokenizer: Any) -> str:
     "A hash of what turns a conversation into token ids"
     if tokenizer is None: return ''
@@ -148,11 +165,14 @@ def template_fingerprint(tokenizer: Any) -> str:
     vocab = json.dumps(sorted(inner.get_vocab().items())) if hasattr(inner, 'get_vocab') else ''
     return digest(str(getattr(tokenizer, 'chat_template', None)), vocab, str(getattr(inner, 'special_tokens_map', '')))
 
+# %% ../../nbs/run/00_manifest.ipynb #775c9689
 def model_fingerprint(model: Any) -> str:
     "A hash of the architecture and of a few values of each weight, adapters left out"
     config = getattr(model, 'config', None)
     d = config.to_dict() if config is not None and hasattr(config, 'to_dict') else {}
-    said = json.dumps({k: plain(v) for k, v in d.items() if k not in ('transformers_version', '_name_or_path', 'use_cache', 'dtype', 'torch_dtype', 'architectures')}, sort_keys=True, default=str)
+    said = json.dumps({k: plain(v)
+                       for k, v in d.items() if k not in ('transformers_version', '_name_or_path', 'use_cache', 'dtype',
+                                                          'torch_dtype', 'architectures')}, sort_keys=True, default=str)
     few = []
     for name, p in model.named_parameters():
         if 'lora_' in name or 'modules_to_save' in name: continue
@@ -161,10 +181,14 @@ def model_fingerprint(model: Any) -> str:
     return digest(said, *few)
 
 # %% ../../nbs/run/00_manifest.ipynb #2068ad69
-FREE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to', 'auto_batch', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
-        'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps', 'load_best_model_at_end', 'reward_timeout', 'device', 'gradient_checkpointing', 'on_bad', 'trust_remote_code'}
-NAMED = dict(model='model_name revision', template='tokenizer_name chat_template', data='dataset_name subset split')   # known by content
+FREE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
+        'auto_batch', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
+        'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
+        'load_best_model_at_end', 'reward_timeout', 'device', 'gradient_checkpointing', 'on_bad', 'trust_remote_code'}
+# known by content
+NAMED = dict(model='model_name revision', template='tokenizer_name chat_template', data='dataset_name subset split')
 
+# %% ../../nbs/run/00_manifest.ipynb #54f88539
 def what_matters(
     spec: TrainSpec | None,  # what was asked
     plan: Any = None,  # what was decided
@@ -173,11 +197,14 @@ def what_matters(
     "All that a resumed run must share with its first half"
     facts = dict(facts or {})
     known = {n for k, names in NAMED.items() if facts.get(k) for n in names.split()}
-    further = {n: v for n, v in spec.extra.items() if not names_secret(n)} if spec else {}   # another token makes no other run
-    asked = {n: plain(spec[n]) for n, f in FIELDS.items() if applies(f, spec) and n not in FREE | known} | plain(further) if spec else {}
+    # another token makes no other run
+    further = {n: v for n, v in spec.extra.items() if not names_secret(n)} if spec else {}
+    asked = ({n: plain(spec[n]) for n, f in FIELDS.items() if applies(f, spec) and n not in FREE | known}
+             | plain(further) if spec else {})
     decided = {k: plain(getattr(plan, k, None)) for k in ('backend', 'device', 'precision')} if plan else {}
     return {**asked, **decided, **{k: v for k, v in facts.items() if v not in ('', None)}}
 
+# %% ../../nbs/run/00_manifest.ipynb #81dbd26f
 def differences(
     before: Mapping[str, Any],  # what mattered then
     now: Mapping[str, Any],  # and what matters now
@@ -185,20 +212,24 @@ def differences(
 ) -> dict[str, tuple[Any, Any]]:
     "The settings and facts that changed and were not allowed to: name -> (then, now)"
     names = [n for n in {**before, **now} if n not in allowed]
-    return {n: (before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n) and 'streamed' not in (before.get(n), now.get(n))}
+    return {n: (before.get(n), now.get(n))
+            for n in names if before.get(n) != now.get(n) and 'streamed' not in (before.get(n), now.get(n))}
 
 # %% ../../nbs/run/00_manifest.ipynb #2cbaf6b8
 ROWS = ('dataset_name', 'eval_dataset')   # may be a name or the rows themselves
 
 def _is_plain(v: Any) -> bool:
     if isinstance(v, Mapping): return all(map(_is_plain, v.values()))
-    return all(map(_is_plain, v)) if isinstance(v, (list, tuple)) else isinstance(v, (str, int, float, bool, type(None)))
+    return (all(map(_is_plain, v)) if isinstance(v, (list, tuple))
+            else isinstance(v, (str, int, float, bool, type(None))))
 
+# %% ../../nbs/run/00_manifest.ipynb #d8b667c2
 def given(spec: TrainSpec | None) -> dict[str, Any] | None:
     "The settings that were asked for, if all are plain values: enough to ask again"
     if spec is None: return None
     asked = {n: spec[n] for n in FIELDS if spec.given(n)} | spec.extra
-    return written(asked) if _is_plain(asked) and all(isinstance(asked.get(n), (str, type(None))) for n in ROWS) else None
+    return (written(asked) if _is_plain(asked) and all(isinstance(asked.get(n), (str, type(None))) for n in ROWS)
+            else None)
 
 # %% ../../nbs/run/00_manifest.ipynb #c658054d
 def in_variables(
@@ -208,6 +239,7 @@ def in_variables(
     if spec is None: return []
     return list(variables({n: spec[n] for n in FIELDS if n not in ROWS or isinstance(spec[n], str)} | spec.extra))
 
+# %% ../../nbs/run/00_manifest.ipynb #052e4056
 def record(
     spec: TrainSpec | None,  # what was asked; None for a trainer without a spec
     plan: Any,  # what was decided
@@ -216,10 +248,15 @@ def record(
 ) -> dict[str, Any]:
     "What the manifest of a new run holds"
     in_memory = lambda n, v: n in ROWS and not isinstance(v, (str, os.PathLike, type(None)))
-    asked = {n: f'{type(v).__name__} in memory' if in_memory(n, v) else plain(v) for n, v, _ in spec.rows()} if spec else {}
-    request = dict(algorithm=spec.algo.algorithm if spec else None, spec=asked, origins=dict(spec.origins) if spec else {}, given=given(spec), variables=in_variables(spec), seed=spec.run.seed if spec else None)
-    decision = dict(plan=plain(plan) if plan else {}, facts=plain(facts), matters=what_matters(spec, plan, facts), report=plain(report.to_dict()) if hasattr(report, 'to_dict') else None)
-    place = dict(versions=versions(), machine=machine(), git=git_state(), command=masked_words([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else [])
+    asked = ({n: f'{type(v).__name__} in memory' if in_memory(n, v) else plain(v) for n, v, _ in spec.rows()}
+             if spec else {})
+    request = dict(algorithm=spec.algo.algorithm if spec else None, spec=asked,
+                   origins=dict(spec.origins) if spec else {}, given=given(spec), variables=in_variables(spec),
+                   seed=spec.run.seed if spec else None)
+    decision = dict(plan=plain(plan) if plan else {}, facts=plain(facts), matters=what_matters(spec, plan, facts),
+                    report=plain(report.to_dict()) if hasattr(report, 'to_dict') else None)
+    place = dict(versions=versions(), machine=machine(), git=git_state(),
+                 command=masked_words([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else [])
     return dict(format=2, status='running', **request, **decision, **place, history=[], suspect={}, result=None)
 
 # %% ../../nbs/run/00_manifest.ipynb #db6c5f65
@@ -228,6 +265,7 @@ def signature(data: Mapping[str, Any]) -> str:
     rest = json.loads(json.dumps({k: v for k, v in data.items() if k != 'sha256'}))   # as it will be read back
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
+# %% ../../nbs/run/00_manifest.ipynb #511cc785
 def sound(data: Any) -> dict[str, Any]:
     "What was read from a manifest, or a ValueError that says what is wrong with it"
     if not isinstance(data, dict): raise ValueError('it holds no mapping')
@@ -271,13 +309,15 @@ class Manifest:
                                                                           or e).splitlines()[0], fix=way) from None
 
     @classmethod
-    def create(cls, folder: str | Path, spec: TrainSpec | None, plan: Any, facts: Mapping[str, Any], report: Any = None) -> Manifest:
+    def create(cls, folder: str | Path, spec: TrainSpec | None, plan: Any, facts: Mapping[str, Any],
+               report: Any = None) -> Manifest:
         "The manifest of a new run"
         return cls(folder, record(spec, plan, facts, report))
 
     def event(self, name: str, **facts: Any) -> None:
         "Add to the history, and write"
-        self.data['history'].append(dict(event=name, time=time.strftime('%Y-%m-%dT%H:%M:%S%z'), pid=os.getpid(), **plain(facts)))
+        self.data['history'].append(dict(event=name, time=time.strftime('%Y-%m-%dT%H:%M:%S%z'), pid=os.getpid(),
+                                         **plain(facts)))
         self.write()
 
     def write(self) -> None:
@@ -301,7 +341,8 @@ class Manifest:
         "The settings that were asked for, their variables put in"
         return filled(self['given'], [n for n in self.get('variables') or () if n not in changed], strict)
 
-    def __repr__(self) -> str: return f"Manifest({self.get('algorithm')}, {self.get('status')}, {len(self.get('history', []))} events)"
+    def __repr__(self) -> str:
+        return f"Manifest({self.get('algorithm')}, {self.get('status')}, {len(self.get('history', []))} events)"
 
 # %% ../../nbs/run/00_manifest.ipynb #b267c110
 _held: set[int] = set()   # the locks of this process
@@ -318,7 +359,8 @@ def _watch_forks() -> None: os.register_at_fork(after_in_child=_let_go)
 @contextlib.contextmanager
 def only_writer(folder: str | Path) -> Iterator[None]:
     "Hold the folder for this process, or refuse because another one does"
-    if fcntl is None: log.info('this system cannot lock %s: see that no other process writes there', folder); yield; return
+    if fcntl is None:
+        log.info('this system cannot lock %s: see that no other process writes there', folder); yield; return
     _watch_forks()
     fd = open_own(Path(folder)/'.lock', os.O_RDWR)
     _held.add(fd)
@@ -326,8 +368,11 @@ def only_writer(folder: str | Path) -> Iterator[None]:
         try: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(fd, 200).decode(errors='replace').strip() or 'unknown'
-            raise RunError(f'another process writes in {folder}', where='output_dir', why=f'it is process {holder}', fix='wait for it, or choose another output_dir') from None
-        except OSError as e: log.info('%s cannot be locked (%s): see that no other process writes there', folder, e.strerror)   # some network drives
+            raise RunError(f'another process writes in {folder}', where='output_dir', why=f'it is process {holder}',
+                           fix='wait for it, or choose another output_dir') from None
+        # some network drives
+        except OSError as e:
+            log.info('%s cannot be locked (%s): see that no other process writes there', folder, e.strerror)
         os.ftruncate(fd, 0); os.write(fd, f'{os.getpid()} on {platform.node()}'.encode())
         yield
     finally:
@@ -352,6 +397,7 @@ class Metrics:
         "Append one entry"
         append(self.path, [plain(dict(start=self.start, **entry))])
 
+# %% ../../nbs/run/00_manifest.ipynb #b8283833
 def append(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     "Add lines of JSON to a file of a run, in one write"
     fd = open_own(path, os.O_WRONLY | os.O_APPEND)
@@ -359,6 +405,7 @@ def append(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     try: os.write(fd, ''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows).encode(errors='replace'))
     finally: os.close(fd)
 
+# %% ../../nbs/run/00_manifest.ipynb #b2457f17
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
     "The whole lines of such a file; the log says how many others there are, beside a last one that a kill cut"
     path = Path(path)
@@ -375,6 +422,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     if lost: log.warning('%s: %d of %d lines are damaged and left out', path, lost, len(lines))
     return out
 
+# %% ../../nbs/run/00_manifest.ipynb #ff3cad7f
 def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
     "The entries of a run; of steps that were repeated after a resume the last ones"
     out: list[dict[str, Any]] = []
@@ -387,4 +435,5 @@ def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
                    | {k: v for k, v in entry.items() if isinstance(v, (int, float))})
     return out
 
+# %% ../../nbs/run/00_manifest.ipynb #518c2f0e
 NO_NUMBERS = ('nan', 'inf', '-inf')   # as `plain` writes them

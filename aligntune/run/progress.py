@@ -89,6 +89,7 @@ class Pace:
 # %% ../../nbs/run/03_progress.ipynb #60c1fa6c
 SHOWN = ('loss', 'reward', 'kl', 'eval_loss')
 
+# %% ../../nbs/run/03_progress.ipynb #805cc1b5
 @dataclass
 class Where:
     "Where a run is; as text, all that is worth seeing in one line"
@@ -131,24 +132,29 @@ class Where:
 
     def __str__(self) -> str: return self.line()
 
+# %% ../../nbs/run/03_progress.ipynb #d5d69aa6
 # what goes first where the line is too long
 LEAST = ('foreseen', 'memory', 'tokens', 'kl', 'eval_loss', 'left', 'loss', 'reward')
 
 # %% ../../nbs/run/03_progress.ipynb #72db4cd8
 Place = Callable[[Where, bool], None]
 
+# %% ../../nbs/run/03_progress.ipynb #9cded31e
 def to_log(where: Where, entry: bool) -> None:
     "One line of the log for each log entry"
     if entry: log.info('%s', where)
 
+# %% ../../nbs/run/03_progress.ipynb #eab05d73
 def to_terminal(where: Where, entry: bool) -> None:
     "One line that is rewritten in place, as long as the terminal is wide: a line that wraps cannot be rewritten"
     width = shutil.get_terminal_size((80, 24)).columns - 1
     sys.stderr.write(f'\r\x1b[2K{where.line(width)}'); sys.stderr.flush()
 
+# %% ../../nbs/run/03_progress.ipynb #1d20f029
 class Live:
     "A place that shows more than lines"
-    def begin(self, where: Where, folder: str) -> None: "A training begins; a file named `stop` in its folder would stop it"
+    def begin(self, where: Where, folder: str) -> None:
+        "A training begins; a file named `stop` in its folder would stop it"
     def __call__(self, where: Where, entry: bool) -> None: "This is where the run is"
     def entry(self, logs: Mapping[str, Any]) -> None: "A log entry"
     def answers(self, rows: list[dict[str, Any]]) -> None: "The last answers, with their rewards"
@@ -166,6 +172,7 @@ def place_for(
     if asked == 'panel': log.info("progress='panel' needs a notebook; here are lines")
     return to_terminal if sys.stderr.isatty() else to_log
 
+# %% ../../nbs/run/03_progress.ipynb #278e86ce
 def _shows_html() -> bool:
     "Is there an IPython that is not a terminal, such as one that runs a notebook without a kernel?"
     shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
@@ -179,8 +186,10 @@ def answers_of(
     scores, text = _of_rollout(trainer) if getattr(trainer, 'rollout', None) else _of_batch(trainer)
     best = sorted(range(len(scores)), key=lambda i: -scores[i])
     some = [best[i] for i in sorted({0, len(best)//2, len(best) - 1})] if best else []
-    return [dict(prompt=str(p)[-LONGEST:], completion=str(c)[:LONGEST], reward=round(scores[i], 4)) for i in some for p, c in [text(i)]]
+    return [dict(prompt=str(p)[-LONGEST:], completion=str(c)[:LONGEST], reward=round(scores[i], 4)) for i in some
+            for p, c in [text(i)]]
 
+# %% ../../nbs/run/03_progress.ipynb #25909ce8
 def _of_batch(trainer: Any) -> tuple[list[float], Callable]:
     "Score and text of each answer of TRL's last batch"
     kept = getattr(trainer, '_logs', None) or {}
@@ -189,20 +198,25 @@ def _of_batch(trainer: Any) -> tuple[list[float], Callable]:
     total = [sum(a*float(r) for a, r in zip(w, rs) if r is not None and r == r) for rs in zip(*rewards.values())]
     return total if kept.get('completion') else [], lambda i: (kept['prompt'][i], kept['completion'][i])
 
+# %% ../../nbs/run/03_progress.ipynb #03b03ea9
 def _of_rollout(trainer: Any) -> tuple[list[float], Callable]:
     "Score and text of each answer of PPO's last rollout"
     ids, seen, mask, score = (trainer.rollout.get(k) for k in ('ids', 'attention', 'mask', 'score'))
     def text(i: int) -> tuple[str, str]:
         asked, said = ids[i, :-mask.shape[1]], ids[i, -mask.shape[1]:]
-        return tuple(trainer.processing_class.decode(x, skip_special_tokens=True) for x in (asked[seen[i, :len(asked)].bool()], said[mask[i].bool()]))   # type: ignore[return-value]
+        return tuple(trainer.processing_class.decode(x, skip_special_tokens=True)   # type: ignore[return-value]
+                     for x in (asked[seen[i, :len(asked)].bool()], said[mask[i].bool()]))
     return [] if score is None else score.tolist(), text
 
+# %% ../../nbs/run/03_progress.ipynb #3eff3672
 LONGEST = 2000   # characters of a text that are kept
 
+# %% ../../nbs/run/03_progress.ipynb #f9ea15c2
 def keep_answers(folder: str | Path, step: int, rows: list[dict[str, Any]]) -> None:
     "Add answers to `samples.jsonl`"
     append(Path(folder)/'samples.jsonl', [plain(dict(step=step, **r)) for r in rows])
 
+# %% ../../nbs/run/03_progress.ipynb #757b3095
 def read_answers(folder: str | Path) -> dict[int, list[dict[str, Any]]]:
     "The answers that were kept, by step; of a step that was repeated after a resume the last ones"
     out, last = {}, None   # type: ignore[var-annotated]
@@ -258,7 +272,8 @@ class Keeping(Counting):
         "Write a log entry; gives it with what was counted"
         counted = getattr(state, 'counted', {})
         pace, peak = counted.get('tokens'), counted.get('peak') if self.remote else memory_peak(self.device)
-        entry = dict(step=state.global_step, **logs, **({'tokens_per_second': round(pace, 1)} if pace else {}), **({'memory_peak': peak} if peak else {}))
+        entry = dict(step=state.global_step, **logs, **({'tokens_per_second': round(pace, 1)} if pace else {}),
+                     **({'memory_peak': peak} if peak else {}))
         if self.metrics: self.metrics.add(entry)
         return entry
 
@@ -266,7 +281,8 @@ class Keeping(Counting):
         "The last answers, kept about a hundred times in a run"
         if self.remote: return next(reversed(read_answers(args.output_dir).values()), [])
         rows = self.answers() if self.answers else []
-        if rows and self.metrics and (state.global_step - self.kept >= state.max_steps//100 or state.global_step >= state.max_steps):
+        if (rows and self.metrics
+            and (state.global_step - self.kept >= state.max_steps//100 or state.global_step >= state.max_steps)):
             keep_answers(self.metrics.path.parent, state.global_step, rows); self.kept = state.global_step
         return rows
 
@@ -342,7 +358,8 @@ class Progress(Showing):
         if not state.is_world_process_zero or not logs: return
         rows, entry = self.last_answers(args, state), self.keep(state, logs)
         if 'train_runtime' in logs: return
-        self.logs = {k: v for k, v in {**self.logs, **logs}.items() if k in SHOWN and (k in logs or k != 'eval_loss')}   # an evaluation is told once
+        # an evaluation is told once
+        self.logs = {k: v for k, v in {**self.logs, **logs}.items() if k in SHOWN and (k in logs or k != 'eval_loss')}
         if isinstance(self.place, Live) and self.open:
             self.place.entry(entry)
             if rows: self.place.answers(rows)
@@ -365,14 +382,17 @@ class Shielded(TrainerCallback):
         try: getattr(self.tracker, event)(*args, **kwargs)
         except Exception as e:   # noqa: BLE001   whatever a tracker raises, the training matters more; it is said once
             self.down = True
-            log.warning('the tracker %s is left out from here on: %s: %s', type(self.tracker).__name__, type(e).__name__, (str(e).strip() or 'no message').splitlines()[0][:200])
+            log.warning('the tracker %s is left out from here on: %s: %s', type(self.tracker).__name__,
+                        type(e).__name__, (str(e).strip() or 'no message').splitlines()[0][:200])
 
+# %% ../../nbs/run/03_progress.ipynb #e3c53436
 def _event(name: str) -> Callable:
     def call(self: Shielded, *args: Any, **kwargs: Any) -> None: self._call(name, *args, **kwargs)
     return call
 
 for _name in [n for n in dir(TrainerCallback) if n.startswith('on_')]: setattr(Shielded, _name, _event(_name))
 
+# %% ../../nbs/run/03_progress.ipynb #1afdca2a
 def shield(trainer: Any) -> list[str]:
     "Shield every tracker of a trainer; their names"
     from transformers.integrations import INTEGRATION_TO_CALLBACK

@@ -17,7 +17,9 @@ from transformers.trainer_utils import TrainOutput
 from ..core.errors import AligntuneError, GuardError, RunError, SpecError, did_you_mean
 from ..core.secrets import names_secret
 from ..core.spec import ALIASES, TrainSpec
-from .checkpoint import PREFIX, Writer, by_first, gathered, seal, save_error, fault, has_own, load_weights, named, newest, processes, read_seal, read_state, restore_kept, rotate, set_random_state, mark, stage, step_of, take, tidy, whole
+from .checkpoint import (PREFIX, Writer, by_first, gathered, seal, save_error, fault, has_own,
+                                      load_weights, named, newest, processes, read_seal, read_state, restore_kept,
+                                      rotate, set_random_state, mark, stage, step_of, take, tidy, whole)
 from .guards import Guards, Watch, is_out_of_memory, remedies, which
 from .manifest import (FREE, NAMED, Manifest, Metrics, clear, data_fingerprint, differences, given,
     in_variables, model_fingerprint, only_writer, plain, read_metrics, template_fingerprint, versions, what_matters)
@@ -38,17 +40,23 @@ def fresh_start(folder: Path) -> None:
     "Refuse to start anew where a run is"
     there, m = whole(folder), Manifest.read(folder)
     if m and m.finished:
-        raise RunError(f'there is a finished run in {folder}', where='output_dir', why=f"it ended at step {(m.get('result') or {}).get('step', '?')}; a second one would mix with it", fix='another output_dir, or delete the folder')
+        raise RunError(f'there is a finished run in {folder}', where='output_dir',
+                       why=f"it ended at step {(m.get('result') or {}).get('step', '?')}; "
+                           f"a second one would mix with it", fix='another output_dir, or delete the folder')
     if there:
-        raise RunError(f'there is an unfinished run in {folder}', where='output_dir', why=f'its newest checkpoint is {there[-1].name}', fix='resume_from_checkpoint=True goes on with it; or another output_dir, or delete the folder')
+        raise RunError(f'there is an unfinished run in {folder}',
+                       where='output_dir', why=f'its newest checkpoint is {there[-1].name}',
+                       fix='resume_from_checkpoint=True goes on with it; or another output_dir, or delete the folder')
     if holds_model(folder):
         raise RunError(f'there is a model in {folder}', where='output_dir', why='the training would overwrite it',
                        fix='another output_dir')
 
+# %% ../../nbs/run/05_run.ipynb #65f54b2d
 def holds_model(folder: str | os.PathLike) -> bool:
     "Is a model or an adapter in a folder?"
     return any(Path(folder, f).exists() for f in ('config.json', 'adapter_config.json'))
 
+# %% ../../nbs/run/05_run.ipynb #56c8a2a0
 def start_point(
     folder: Path,  # folder of the run
     asked: bool | str | os.PathLike | None,  # True for the newest, a path for that one, otherwise a fresh start
@@ -61,14 +69,19 @@ def start_point(
         why = fault(at) if at.is_dir() else 'there is no such folder'
         if why:
             others = [p.name for p in whole(at.parent)] if at.parent.is_dir() else []
-            raise RunError(f'cannot resume from {at}', where='resume_from_checkpoint', why=why, fix=f"whole are {', '.join(others)}" if others else 'there is no whole checkpoint beside it')
+            raise RunError(f'cannot resume from {at}', where='resume_from_checkpoint', why=why,
+                           fix=f"whole are {', '.join(others)}" if others else 'there is no whole checkpoint beside it')
         return at
     m = Manifest.read(folder)
     point, skipped = newest(folder, m.get('suspect') if m else None)
     for name, why in skipped.items(): log.warning('%s is skipped: %s', name, why)
     if point: return point
-    if skipped: raise RunError(f'no checkpoint in {folder} can be used', where='resume_from_checkpoint', why='; '.join(f'{n}: {w}' for n, w in skipped.items()), fix='start anew in another output_dir')
-    if m is None: raise RunError(f'there is no run in {folder}', where='resume_from_checkpoint', fix='leave resume_from_checkpoint out to start one')
+    if skipped:
+        raise RunError(f'no checkpoint in {folder} can be used', where='resume_from_checkpoint',
+                       why='; '.join(f'{n}: {w}' for n, w in skipped.items()), fix='start anew in another output_dir')
+    if m is None:
+        raise RunError(f'there is no run in {folder}', where='resume_from_checkpoint',
+                       fix='leave resume_from_checkpoint out to start one')
     if holds_model(folder):   # never begun again without being asked
         how = 'it has no checkpoint, and a model that beginning again would overwrite'
         if m.finished: how = 'all its steps are done, and it kept no checkpoint'
@@ -87,13 +100,18 @@ def same_run(
     said = read_seal(point)
     before = said.get('matters', {})
     for name in allowed:
-        if name not in {*before, *now, *FREE}: raise SpecError(f'nothing named {name!r} can change', where='allow_changes', fix=did_you_mean(name, {*before, *now, *FREE}))
+        if name not in {*before, *now, *FREE}:
+            raise SpecError(f'nothing named {name!r} can change', where='allow_changes',
+                            fix=did_you_mean(name, {*before, *now, *FREE}))
     changed = differences(before, now, allowed)
     if changed:
         shown = '; '.join(f'{n}: {a} -> {b}' for n, (a, b) in changed.items())
-        raise RunError(f'{point.name} belongs to another run', where=', '.join(changed), why=shown, fix=f'the same settings and data as before; or allow_changes={list(changed)}, if this is meant')
+        raise RunError(f'{point.name} belongs to another run', where=', '.join(changed), why=shown,
+                       fix=f'the same settings and data as before; or allow_changes={list(changed)}, if this is meant')
     for package, v in said['versions'].items():
-        if versions().get(package) != v: log.warning('%s was %s and is %s now: the run goes on, but not bit for bit', package, v, versions().get(package, 'missing'))
+        if versions().get(package) != v:
+            log.warning('%s was %s and is %s now: the run goes on, but not bit for bit', package, v,
+                        versions().get(package, 'missing'))
     return differences(before, now)
 
 # %% ../../nbs/run/05_run.ipynb #1c9b9092
@@ -108,7 +126,8 @@ def impose(trainer: Any, changed: Mapping[str, tuple[Any, Any]]) -> None:
         for g in groups:
             if name == 'weight_decay' and g.get('weight_decay'): g['weight_decay'] = now
             if name == 'adam_epsilon' and 'eps' in g: g['eps'] = now
-            if name in ('beta1', 'beta2') and 'betas' in g: g['betas'] = (now, g['betas'][1]) if name == 'beta1' else (g['betas'][0], now)
+            if name in ('beta1', 'beta2') and 'betas' in g:
+                g['betas'] = (now, g['betas'][1]) if name == 'beta1' else (g['betas'][0], now)
 
 # %% ../../nbs/run/05_run.ipynb #de970d1f
 def _rank_file(folder: Path, name: str) -> Path:
@@ -116,9 +135,16 @@ def _rank_file(folder: Path, name: str) -> Path:
     stem, _, end = name.partition('.')
     return folder/(name if processes() == 1 else f'{stem}_{dist.get_rank()}.{end}')
 
+# %% ../../nbs/run/05_run.ipynb #2cc631bd
 class Parts:
     "What the parts of a run share"
-    folder: Path; trainer: Any; guards: Guards; writer: Writer; manifest: Manifest | None; spec: TrainSpec | None; point: Path | None
+    folder: Path
+    trainer: Any
+    guards: Guards
+    writer: Writer
+    manifest: Manifest | None
+    spec: TrainSpec | None
+    point: Path | None
     matters: dict; changed: dict; limit: int | None
     static: Mapping[str, bytes] = {}   # files that are the same in every checkpoint
 
@@ -140,7 +166,8 @@ class Saving(Parts):
         pool = self.writer.pool()
         t.store_flos()
         best = t.state.best_global_step
-        if best and (best == step or (self.folder/f'checkpoint-{best}').exists()): t.state.best_model_checkpoint = str(self.folder/f'checkpoint-{best}')
+        if best and (best == step or (self.folder/f'checkpoint-{best}').exists()):
+            t.state.best_model_checkpoint = str(self.folder/f'checkpoint-{best}')
         staging = by_first(lambda: stage(self.folder, step))
         if has_own(t, '_save') and t.args.should_save: t._save(str(staging))
         if has_own(t, '_save_rng_state'): t._save_rng_state(str(staging))
@@ -169,6 +196,7 @@ def fitting(file: Path) -> Iterator[None]:
                        why=(str(e).strip() or type(e).__name__).splitlines()[0][:160],
                        fix='resume from another checkpoint') from e
 
+# %% ../../nbs/run/05_run.ipynb #dfd534d4
 def read_trainer_state(point: Path) -> TrainerState:
     "Steps and log of a checkpoint"
     with fitting(file := point/'trainer_state.json'):
@@ -182,6 +210,7 @@ def read_trainer_state(point: Path) -> TrainerState:
             raise ValueError('steps and log are of the wrong kind')
     return state
 
+# %% ../../nbs/run/05_run.ipynb #5c3b3dbf
 class Restoring(Parts):
     "How a run gives back"
     def load_optimizer(self, folder: str | Path) -> None:
@@ -201,7 +230,9 @@ class Restoring(Parts):
         self.writer.wait()
         best = Path(self.trainer.state.best_model_checkpoint)
         why = fault(best)
-        if why: raise RunError(f'the best checkpoint {best.name} cannot be loaded', where=str(best), why=why, fix='load another one with load_checkpoint')
+        if why:
+            raise RunError(f'the best checkpoint {best.name} cannot be loaded', where=str(best), why=why,
+                           fix='load another one with load_checkpoint')
         log.info('the weights of the best checkpoint, %s, are loaded', best.name)
         self.trainer._load_from_checkpoint(str(best))
 
@@ -226,6 +257,7 @@ def agreed(
     dist.all_reduce(t, dist.ReduceOp.MAX)
     return int(t)
 
+# %% ../../nbs/run/05_run.ipynb #59ee1ae2
 class Hooks(TrainerCallback):
     "A run's part in the training loop"
     def __init__(self, run: Any): self.run = run
@@ -250,19 +282,24 @@ class Hooks(TrainerCallback):
 
 # %% ../../nbs/run/05_run.ipynb #21043a78
 DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EPERM)
-LOST = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'NCCL communicator was aborted', 'heartbeat')
+LOST = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'NCCL communicator was aborted',
+        'heartbeat')
 
+# %% ../../nbs/run/05_run.ipynb #f1d433b8
 class Noting(Parts):
     "What a run writes down of its end"
     @property
     def command(self) -> str:
         "What to type to go on"
-        return f'aligntune resume {shlex.quote(str(self.folder))}' if self.manifest and self.manifest.resumable else 'trainer.train(resume_from_checkpoint=True)'
+        return (f'aligntune resume {shlex.quote(str(self.folder))}' if self.manifest and self.manifest.resumable
+                else 'trainer.train(resume_from_checkpoint=True)')
 
     def note(self, event: str, step: int, **facts: Any) -> None:
         "Write to the manifest; a disk that is full does not hide the error that matters"
         if self.manifest is None: return
-        try: self.manifest.event(event, step=step, saves_took=round(self.writer.took, 3), steps_waited=round(self.writer.waited, 3), **facts)
+        try:
+            self.manifest.event(event, step=step, saves_took=round(self.writer.took, 3),
+                                steps_waited=round(self.writer.waited, 3), **facts)
         except OSError as e: log.warning('run.json could not be written: %s', e.strerror)
 
     def _last_good(self, e: GuardError) -> GuardError:
@@ -270,7 +307,8 @@ class Noting(Parts):
         there, bad = whole(self.folder), self.guards.bad_from
         doubted = [p for p in there if bad is not None and step_of(p) >= bad]
         good = [p for p in there if p not in doubted]
-        if self.manifest: self.manifest.data['suspect'] |= {mark(p): f'{e.what} right after it ({e.where})' for p in doubted}
+        if self.manifest:
+            self.manifest.data['suspect'] |= {mark(p): f'{e.what} right after it ({e.where})' for p in doubted}
         if good: last = f'last good checkpoint: {good[-1]}; go on with: {self.command}'
         elif doubted: last = 'last good checkpoint: none; start anew in another output_dir'
         else: last = f'last good checkpoint: none yet; begin again with: {self.command}'
@@ -289,7 +327,9 @@ class Shrinking(Noting):
     def _smaller(self, step: int) -> bool:
         "With auto_batch: halve the micro-steps, double their number; from the last complete step on"
         t, a = self.trainer, self.trainer.args
-        if not (self.spec and self.spec.run.auto_batch) or a.per_device_train_batch_size % 2 or self.moving or hasattr(a, 'steps_per_generation'): return False
+        if (not (self.spec and self.spec.run.auto_batch) or a.per_device_train_batch_size % 2 or self.moving
+            or hasattr(a, 'steps_per_generation')):
+            return False
         t.model.zero_grad()
         if step > (step_of(self.point) if self.point else 0):
             self.save(); self.writer.wait()
@@ -298,12 +338,15 @@ class Shrinking(Noting):
         t._train_batch_size = a.train_batch_size
         self.guards.watch.drop()
         if torch.cuda.is_available(): torch.cuda.empty_cache()
-        log.warning('out of memory in step %d: going on with %d micro-steps of %d rows, the same effective batch', step + 1, a.gradient_accumulation_steps, a.per_device_train_batch_size)
+        log.warning('out of memory in step %d: going on with %d micro-steps of %d rows, the same effective batch',
+                    step + 1, a.gradient_accumulation_steps, a.per_device_train_batch_size)
         return True
 
     def _no_memory(self, e: BaseException, step: int) -> GuardError:
         a = self.trainer.args
-        return GuardError('out of memory', where=f'step {step + 1}', why=str(e).splitlines()[0][:200], fix='; or '.join(remedies(self.spec, a.per_device_train_batch_size, a.gradient_accumulation_steps, a.gradient_checkpointing)))
+        return GuardError('out of memory', where=f'step {step + 1}', why=str(e).splitlines()[0][:200],
+                          fix='; or '.join(remedies(self.spec, a.per_device_train_batch_size,
+                                                    a.gradient_accumulation_steps, a.gradient_checkpointing)))
 
 # %% ../../nbs/run/05_run.ipynb #f5ee76f1
 class Ending(Shrinking):
@@ -318,10 +361,17 @@ class Ending(Shrinking):
             e = self._no_memory(e, step)
         if isinstance(e, GuardError): e = self._last_good(e)
         elif isinstance(e, OSError) and e.errno in DISK: e = save_error(e, self.folder)
-        elif 'DataLoader worker' in str(e) or self.trainer.args.dataloader_num_workers and isinstance(e, (ConnectionError, EOFError)): e = RunError('a process that loads data was killed', where=f'step {step}', why=str(e).splitlines()[0], fix=f'{self.command}; fewer dataloader_num_workers if memory was short')
-        elif isinstance(e, RuntimeError) and any(w in str(e) for w in LOST): e = RunError('another process of this run is gone', where=f'step {step}', why=str(e).splitlines()[0][:200], fix=f'start all processes again with: {self.command}')
-        elif not isinstance(e, AligntuneError) and isinstance(e, Exception): e.add_note(f'aligntune: ended in step {step + 1}; go on with: {self.command}')
-        self.note('interrupted' if not isinstance(e, Exception) else 'guard' if isinstance(e, GuardError) else 'error', step, error=f'{type(e).__name__}: {e}'.splitlines()[0])
+        elif ('DataLoader worker' in str(e)
+              or self.trainer.args.dataloader_num_workers and isinstance(e, (ConnectionError, EOFError))):
+            e = RunError('a process that loads data was killed', where=f'step {step}', why=str(e).splitlines()[0],
+                         fix=f'{self.command}; fewer dataloader_num_workers if memory was short')
+        elif isinstance(e, RuntimeError) and any(w in str(e) for w in LOST):
+            e = RunError('another process of this run is gone', where=f'step {step}', why=str(e).splitlines()[0][:200],
+                         fix=f'start all processes again with: {self.command}')
+        elif not isinstance(e, AligntuneError) and isinstance(e, Exception):
+            e.add_note(f'aligntune: ended in step {step + 1}; go on with: {self.command}')
+        self.note('interrupted' if not isinstance(e, Exception) else 'guard' if isinstance(e, GuardError) else 'error',
+                  step, error=f'{type(e).__name__}: {e}'.splitlines()[0])
         return e
 
 # %% ../../nbs/run/05_run.ipynb #68f8e8d6
@@ -330,12 +380,17 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): pass
-    except OSError as e: raise RunError(f'the folder {folder} cannot be written', where='output_dir', why=e.strerror or str(e), fix='another output_dir, or other rights') from None
+    except OSError as e:
+        raise RunError(f'the folder {folder} cannot be written', where='output_dir', why=e.strerror or str(e),
+                       fix='another output_dir, or other rights') from None
 
+# %% ../../nbs/run/05_run.ipynb #c5926ff1
 def _settings(args: Any) -> dict[str, Any]:
     "What matters of a trainer that has no spec"
-    names = ('learning_rate', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_steps', 'num_train_epochs', 'seed', 'data_seed', 'weight_decay', 'warmup_steps', 'max_grad_norm', 'bf16', 'fp16')
-    return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type), optimizer=str(args.optim))
+    names = ('learning_rate', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'max_steps',
+             'num_train_epochs', 'seed', 'data_seed', 'weight_decay', 'warmup_steps', 'max_grad_norm', 'bf16', 'fp16')
+    return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type),
+                                                       optimizer=str(args.optim))
 
 # %% ../../nbs/run/05_run.ipynb #77f16c84
 class Taking(Saving, Restoring, Ending):
@@ -358,7 +413,8 @@ class Taking(Saving, Restoring, Ending):
         self.stop, self.manifest, self.trainer = Stop(self.folder), None, None
         self.notebook = in_notebook()   # here, not in the process that may train
         self.writer = Writer(self.folder, lambda name: self.phase(name))
-        self.asked, self.point, self.changed, self.matters, self.had = 0, None, {}, {}, 0   # had: tokens that were trained before this part
+        # had: tokens that were trained before this part
+        self.asked, self.point, self.changed, self.matters, self.had = 0, None, {}, {}, 0
 
     def phase(self, name: str) -> None: "Called before each phase of a save; the fault suite looks here"
 
@@ -369,12 +425,18 @@ class Taking(Saving, Restoring, Ending):
         self.limit, args.save_total_limit, args.logging_nan_inf_filter = args.save_total_limit, None, False
         watch = Watch().install(trainer)
         self.guards = trainer.run_guards = Guards(trainer, self.guarded, watch)
-        self.progress = Progress(None, place_for(spec.run.progress if spec else 'auto'), lambda: watch.total_tokens, getattr(getattr(self.plan, 'estimate', None), 'peak' if args.device.type == 'cuda' else 'total', None), args.device.type, lambda: answers_of(trainer), capacity=getattr(self.plan, 'memory', None))
+        self.progress = Progress(None, place_for(spec.run.progress if spec else 'auto'), lambda: watch.total_tokens,
+                                 getattr(getattr(self.plan, 'estimate', None),
+                                         'peak' if args.device.type == 'cuda' else 'total', None), args.device.type,
+                                 lambda: answers_of(trainer), capacity=getattr(self.plan, 'memory', None))
         for c in (Hooks(self), self.guards, self.progress): trainer.add_callback(c)
         shield(trainer)
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled: self._seal_after(trainer)
         else: self._take_over(trainer)
-        self.facts = dict(data=getattr(self.report, 'fingerprint', '') or data_fingerprint(trainer.train_dataset), template=template_fingerprint(trainer.processing_class), model=model_fingerprint(trainer.model), world_size=processes()) | ({} if spec else _settings(args)) | self.facts
+        self.facts = (dict(data=getattr(self.report, 'fingerprint', '') or data_fingerprint(trainer.train_dataset),
+                           template=template_fingerprint(trainer.processing_class),
+                           model=model_fingerprint(trainer.model), world_size=processes())
+                      | ({} if spec else _settings(args)) | self.facts)
         self.matters = what_matters(spec, self.plan, self.facts)
         return trainer
 
@@ -385,7 +447,8 @@ class TakingOver(Taking):
         "Put our saving and loading in the place of the trainer's"
         trainer._save_checkpoint = lambda model, trial=None: self.save()
         trainer._load_optimizer_and_scheduler, trainer._load_best_model = self.load_optimizer, self.load_best
-        if not has_own(trainer, '_load_from_checkpoint'): trainer._load_from_checkpoint = lambda folder, model=None: load_weights(self.model(), folder)
+        if not has_own(trainer, '_load_from_checkpoint'):
+            trainer._load_from_checkpoint = lambda folder, model=None: load_weights(self.model(), folder)
         if not has_own(trainer, '_load_rng_state'): trainer._load_rng_state = self.load_random
         if trainer.args.should_save and hasattr(trainer.processing_class, 'save_pretrained'):
             with tempfile.TemporaryDirectory() as d:
@@ -401,7 +464,8 @@ class TakingOver(Taking):
             self.guards.finite(step)
             by_first(lambda: clear(at))   # what is there is overwritten; a link of that name leads nowhere
             save(model, trial)
-            if first: (at/'training_args.bin').unlink(missing_ok=True)   # a pickle of all settings, hub_token too; nobody reads it
+            # a pickle of all settings, hub_token too; nobody reads it
+            if first: (at/'training_args.bin').unlink(missing_ok=True)
             gathered(step)   # all processes have written
             if first:
                 seal(at, step, matters=self.matters, given=given(self.spec), variables=in_variables(self.spec),
@@ -423,10 +487,13 @@ class Course(TakingOver):
         self.manifest = Manifest.create(self.folder, self.spec, self.plan, self.facts, self.report)
         self.manifest.data['chat'] = self.chat
         if old: self.manifest.data |= dict(history=old['history'], suspect=old['suspect'])
-        if point and changed: self.manifest.data['suspect'] |= {mark(p): f'the run went back to {point.name} and on with other settings' for p in whole(self.folder) if step_of(p) > step_of(point)}
+        if point and changed:
+            self.manifest.data['suspect'] |= {mark(p): f'the run went back to {point.name} and on with other settings'
+                                              for p in whole(self.folder) if step_of(p) > step_of(point)}
         before = read_metrics(self.folder)   # also where the manifest is gone
         self.progress.metrics = Metrics(self.folder, start=before[-1]['start'] + 1 if before else 0)
-        self.manifest.event('resume' if point else 'start', **(dict(checkpoint=str(point), step=step_of(point), changed=changed) if point else {}))
+        self.manifest.event('resume' if point else 'start',
+                            **(dict(checkpoint=str(point), step=step_of(point), changed=changed) if point else {}))
         if point: log.info('going on from %s%s', point.name, f", with changed {', '.join(changed)}" if changed else '')
         return point, changed
 
@@ -439,7 +506,8 @@ class Course(TakingOver):
                 return out
             except BaseException as e:
                 try: error = self.ended(e)
-                except RuntimeError as again:   # torch's signal handler says a second time that a loader process was killed
+                # torch's signal handler says a second time that a loader process was killed
+                except RuntimeError as again:
                     if 'DataLoader worker' not in str(again): raise
                     error = self.ended(e)
                 if error is e: raise
@@ -453,7 +521,8 @@ class LastWords(Course):
         "A run whose last step is saved already has nothing left to do"
         if self.point is None: return None
         state = read_trainer_state(self.point)
-        if state.global_step < state.max_steps or {'max_steps', 'num_epochs', 'num_train_epochs'} & self.changed.keys(): return None
+        if state.global_step < state.max_steps or {'max_steps', 'num_epochs', 'num_train_epochs'} & self.changed.keys():
+            return None
         log.info('all %d steps are done already', state.global_step)
         self.trainer.state = state
         if self.trainer.args.load_best_model_at_end and state.best_global_step:   # as the training left the model
@@ -476,7 +545,10 @@ class LastWords(Course):
             if self.trainer.args.process_index == 0: log.warning('%s%s', message, self.command)
             raise Interrupted(128 + self.asked, message + self.command)
         self.rotate()
-        if self.manifest: self.manifest.data |= dict(status='finished', result=dict(step=state.global_step, train_loss=out.training_loss, metrics=out.metrics))
+        if self.manifest:
+            self.manifest.data |= dict(status='finished',
+                                       result=dict(step=state.global_step, train_loss=out.training_loss,
+                                                   metrics=out.metrics))
         self.note('finish', state.global_step)
         return out
 
@@ -520,6 +592,7 @@ def _again(folder: str | os.PathLike, changes: Mapping[str, Any]) -> tuple[Manif
     m = asked_in(folder)
     return m, TrainSpec.parse(**{**m.request(changes), **changes})
 
+# %% ../../nbs/run/05_run.ipynb #d98b5923
 def asked_in(folder: str | os.PathLike) -> Manifest:
     "The manifest of a run whose request can be read back; where it is gone, a whole checkpoint has the request"
     m, there = Manifest.read(folder), whole(Path(folder))
@@ -536,11 +609,13 @@ def asked_in(folder: str | os.PathLike) -> Manifest:
                        fix='run the same program with trainer.train(resume_from_checkpoint=True)')
     return m
 
+# %% ../../nbs/run/05_run.ipynb #a4dbdb8d
 def _trainer(spec: TrainSpec) -> Any:
     from aligntune.core.plan import make_plan
     from aligntune.core.trainer import Trainer as Handle
     return Handle(spec, make_plan(spec))
 
+# %% ../../nbs/run/05_run.ipynb #5945bb68
 def resume(
     folder: str | os.PathLike,  # folder of a run
     /,
@@ -551,6 +626,7 @@ def resume(
     _, spec = _again(folder, {**changes, 'output_dir': os.fspath(folder)})
     return _trainer(spec).session.train(resume_from_checkpoint=True, allow_changes=[*allow_changes, *meant(changes)])
 
+# %% ../../nbs/run/05_run.ipynb #28ab9192
 def meant(changes: Mapping[str, Any]) -> list[str]:
     "What may differ, given the settings that somebody changes by name; those that may always change are not compared"
     known = {n: fact for fact, names in NAMED.items() for n in names.split()}   # known by content
@@ -569,9 +645,13 @@ class Replay:
 
     def __str__(self) -> str:
         if self.agree: head = 'the numbers agree, to the last digit'
-        else: head = f'{len(self.numbers)} numbers differ, by {self.gap:.1e} at most' if self.gap is not None else f'{len(self.numbers)} numbers differ'
-        return '\n'.join([head] + [f'  step {s}: loss {a} -> {b}' for s, a, b in self.numbers[:5]] + [f'  {k}: {a} -> {b}' for k, (a, b) in self.differs.items()])
+        else:
+            head = (f'{len(self.numbers)} numbers differ, by {self.gap:.1e} at most' if self.gap is not None
+                    else f'{len(self.numbers)} numbers differ')
+        return '\n'.join([head] + [f'  step {s}: loss {a} -> {b}' for s, a, b in self.numbers[:5]]
+                         + [f'  {k}: {a} -> {b}' for k, (a, b) in self.differs.items()])
 
+# %% ../../nbs/run/05_run.ipynb #4fb0054b
 def compare(
     first: str | os.PathLike,  # folder of a run
     second: str | os.PathLike  # folder of another
@@ -584,9 +664,11 @@ def compare(
     other = tuple((s, losses[0].get(s), losses[1].get(s)) for s in steps
                   if plain(losses[0].get(s)) != plain(losses[1].get(s)))
     gaps = [abs(x - y)/max(abs(x), 1e-12) for _, x, y in other if isinstance(x, float) and isinstance(y, float)]
-    differs = {f'{part}.{k}': v for part in ('versions', 'machine', 'git', 'facts') for k, v in differences(a.get(part, {}), b.get(part, {})).items()}
+    differs = {f'{part}.{k}': v for part in ('versions', 'machine', 'git', 'facts')
+               for k, v in differences(a.get(part, {}), b.get(part, {})).items()}
     return Replay(bool(steps) and not other, max(gaps, default=None), other, differs, os.fspath(second))
 
+# %% ../../nbs/run/05_run.ipynb #f7613295
 def replay(
     folder: str | os.PathLike,  # folder of a run
     output_dir: str | os.PathLike | None = None  # where to do it again; beside the first one when not given

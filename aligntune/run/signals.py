@@ -17,11 +17,13 @@ __all__ = ['log', 'SIGNALS', 'in_notebook', 'Interrupted', 'Stopped', 'Stop', 'a
 # %% ../../nbs/run/04_signals.ipynb #4a53f13f
 log = logging.getLogger('aligntune')
 
+# %% ../../nbs/run/04_signals.ipynb #fb22c459
 def in_notebook() -> bool:
     "Does this code run in a notebook's kernel?"
     shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
     return getattr(shell, 'kernel', None) is not None
 
+# %% ../../nbs/run/04_signals.ipynb #1696d6c0
 class Interrupted(SystemExit, KeyboardInterrupt):
     "A run was stopped by a signal, after it had saved; ends a script with the exit code of that signal"
     def __init__(self, code: int, message: str):
@@ -29,6 +31,7 @@ class Interrupted(SystemExit, KeyboardInterrupt):
         self.message = message
     def __str__(self) -> str: return self.message
 
+# %% ../../nbs/run/04_signals.ipynb #e9fca342
 class Stopped(KeyboardInterrupt):
     "A run was stopped in a notebook, after it had saved: one line below the cell, without a traceback"
     def _render_traceback_(self) -> list[str]: return [str(self)]
@@ -36,6 +39,7 @@ class Stopped(KeyboardInterrupt):
 # %% ../../nbs/run/04_signals.ipynb #d7fde5f8
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]
 
+# %% ../../nbs/run/04_signals.ipynb #a3bec7c0
 class Stop:
     "Notes a request to stop while its `with` block runs; the second request ends the process"
     def __init__(self, folder: str | Path | None = None):
@@ -49,7 +53,9 @@ class Stop:
         if self.file: self._unasked(self.file)
         if threading.current_thread() is threading.main_thread():
             self._before = {s: signal.signal(s, self._heard) for s in SIGNALS}
-        else: log.info('not in the main thread: signals are not handled; %s stops the run', f'a file {self.file}' if self.file else 'nothing')
+        else:
+            log.info('not in the main thread: signals are not handled; %s stops the run',
+                     f'a file {self.file}' if self.file else 'nothing')
         return self
 
     def _unasked(self, file: Path) -> None:
@@ -68,7 +74,8 @@ class Stop:
         name = signal.Signals(number).name
         if self.signal is None:
             self.signal = number
-            log.warning('%s: finishing this step, then saving; once more stops at once', 'Ctrl+C' if name == 'SIGINT' else name)
+            log.warning('%s: finishing this step, then saving; once more stops at once',
+                        'Ctrl+C' if name == 'SIGINT' else name)
         elif in_notebook(): raise KeyboardInterrupt
         else:
             log.warning('%s again: stopped at once, this step is lost', name)
@@ -80,6 +87,7 @@ class Stop:
         if self.signal is None and self.file and self.file.exists(): self.signal, self.by_file = signal.SIGTERM, True
         return self.signal or 0
 
+# %% ../../nbs/run/04_signals.ipynb #21cfcdd4
 def ask_to_stop(folder: str | Path) -> None:
     "Ask the run in a folder to finish its step, to save and to end: what a button does"
     os.close(open_own(Path(folder).expanduser()/'stop', os.O_WRONLY))

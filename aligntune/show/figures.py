@@ -36,12 +36,14 @@ class RunLog:
     @property
     def names(self) -> list[str]:
         "Every metric that was logged as a number"
-        return list(dict.fromkeys(k for e in self.entries for k, v in e.items() if isinstance(v, (int, float)) and k not in ('step', 'start')))
+        return list(dict.fromkeys(k for e in self.entries
+                                  for k, v in e.items() if isinstance(v, (int, float)) and k not in ('step', 'start')))
 
     @property
     def resumed(self) -> list[int]:
         "The steps from which the run went on"
-        return [h['step'] for h in (self.manifest.get('history', []) if self.manifest else []) if h['event'] == 'resume']
+        return [h['step'] for h in (self.manifest.get('history', []) if self.manifest else [])
+                if h['event'] == 'resume']
 
 # %% ../../nbs/show/00_figures.ipynb #e5bc188b
 def read_run(
@@ -51,19 +53,30 @@ def read_run(
     "A run as its log entries"
     if isinstance(run, RunLog): return run if label is None else RunLog(label, run.entries, run.manifest)
     if isinstance(run, (str, os.PathLike)): return _from_folder(Path(run).expanduser(), label)
-    if isinstance(run, Result): return RunLog(label or _named(run), _stepped(run.history), Manifest.read(run.run_dir) if run.run_dir else None)
+    if isinstance(run, Result):
+        return RunLog(label or _named(run), _stepped(run.history), Manifest.read(run.run_dir) if run.run_dir else None)
     if isinstance(run, Sequence): return RunLog(label or 'run', _stepped(run))
     found = getattr(run, 'result', None) or getattr(getattr(run, 'spec', None), 'run', None)
-    if found is None: raise RunError(f'{type(run).__name__} is not a run', where='plot_run', fix='the folder of a run, the result of train(), or the trainer')
+    if found is None:
+        raise RunError(f'{type(run).__name__} is not a run', where='plot_run',
+                       fix='the folder of a run, the result of train(), or the trainer')
     return read_run(found if isinstance(found, Result) else found.output_dir, label)
 
+# %% ../../nbs/show/00_figures.ipynb #86fc2401
 def _from_folder(folder: Path, label: str | None) -> RunLog:
     entries, manifest = read_metrics(folder), Manifest.read(folder)
-    if not entries and manifest is None: raise RunError(f'there are no log entries in {folder}', where=str(folder), why='it has no metrics.jsonl' if not (folder/'metrics.jsonl').exists() else 'its metrics.jsonl is empty', fix='name the output_dir of a training')
+    if not entries and manifest is None:
+        raise RunError(f'there are no log entries in {folder}', where=str(folder),
+                       why='it has no metrics.jsonl' if not (folder/'metrics.jsonl').exists()
+                           else 'its metrics.jsonl is empty', fix='name the output_dir of a training')
     return RunLog(label or folder.resolve().name, entries, manifest)
 
+# %% ../../nbs/show/00_figures.ipynb #1e0535cd
 def _named(r: Result) -> str: return Path(r.run_dir).resolve().name if r.run_dir else f'{r.algorithm} on {r.backend}'
-def _stepped(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: return [dict(e, step=e.get('step', i + 1)) for i, e in enumerate(entries)]
+
+# %% ../../nbs/show/00_figures.ipynb #756af83b
+def _stepped(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(e, step=e.get('step', i + 1)) for i, e in enumerate(entries)]
 
 # %% ../../nbs/show/00_figures.ipynb #283c57ee
 def smooth(
@@ -86,7 +99,9 @@ class Chart:
     evaluation: str = ''  # the same, as logged by evaluations
     smooth: bool = True  # with a running mean
 
-CHARTS = (Chart('reward', 'reward', 'eval_reward'), Chart('loss', 'loss', 'eval_loss'), Chart('pairs told apart', 'rewards/accuracies', 'eval_rewards/accuracies'), Chart('KL from the start', 'kl'),
+# %% ../../nbs/show/00_figures.ipynb #b7e9f9a7
+CHARTS = (Chart('reward', 'reward', 'eval_reward'), Chart('loss', 'loss', 'eval_loss'),
+          Chart('pairs told apart', 'rewards/accuracies', 'eval_rewards/accuracies'), Chart('KL from the start', 'kl'),
           Chart('learning rate', 'learning_rate', smooth=False), Chart('gradient norm', 'grad_norm'))
 
 def charts_of(
@@ -98,7 +113,8 @@ def charts_of(
     known = {c.name: c for c in CHARTS}
     for n in names or ():
         if n not in logged: raise RunError(f'no run has logged {n!r}', where='names', fix=did_you_mean(n, logged))
-    return [known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names] if names else [c for c in CHARTS if c.name in logged]
+    return ([known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names] if names
+            else [c for c in CHARTS if c.name in logged])
 
 # %% ../../nbs/show/00_figures.ipynb #012bfd91
 COLORS = ('#3d85c6', '#e0793b', '#3a9d5d', '#9467bd', '#d1495b', '#17a2a2', '#b58900', '#7f7f7f')
@@ -110,6 +126,7 @@ def thin(xs: Sequence[float], ys: Sequence[float], most: int = MOST) -> tuple[li
     keep = sorted({round(i*(len(xs) - 1)/(most - 1)) for i in range(most)})
     return [xs[i] for i in keep], [ys[i] for i in keep]
 
+# %% ../../nbs/show/00_figures.ipynb #adf05dfe
 def draw(
     ax: Any,  # where
     runs: Sequence[RunLog],  # one curve each
@@ -124,17 +141,23 @@ def draw(
         for step in r.resumed: ax.axvline(step, color=color if len(runs) > 1 else INK, lw=1, ls=(0, (1, 2)), zorder=0)
     _dress(ax, chart.title)
 
+# %% ../../nbs/show/00_figures.ipynb #7138f3f9
 def _curve(ax: Any, xs: Sequence[float], ys: Sequence[float], color: str, smoothed: bool, label: str) -> None:
     "The raw values, and their running mean where there are enough of them"
     if not xs: return
     strong = smoothed and len(xs) > 15
-    ax.plot(*thin(xs, ys), color=color, lw=1 if strong else 1.8, alpha=.35 if strong else 1, label=None if strong else label, marker='o' if len(xs) < 2 else '', ms=4)
+    ax.plot(*thin(xs, ys), color=color, lw=1 if strong else 1.8, alpha=.35 if strong else 1,
+            label=None if strong else label, marker='o' if len(xs) < 2 else '', ms=4)
     if strong: ax.plot(*thin(xs, smooth(ys, len(ys)/18)), color=color, lw=1.9, label=label)
 
+# %% ../../nbs/show/00_figures.ipynb #033053a5
 def _dots(ax: Any, xs: Sequence[float], ys: Sequence[float], color: str, alone: bool) -> None:
     "Evaluations"
-    if xs: ax.plot(xs, ys, color=COLORS[1] if alone else color, lw=1, ls='--', marker='o', ms=4, label='evaluation' if alone else None)
+    if xs:
+        ax.plot(xs, ys, color=COLORS[1] if alone else color, lw=1, ls='--', marker='o', ms=4,
+                label='evaluation' if alone else None)
 
+# %% ../../nbs/show/00_figures.ipynb #5db7c77e
 def _dress(ax: Any, title: str) -> None:
     "Title at the left, a light grid, no box"
     ax.set_title(title, loc='left', fontsize=10, color=INK, fontweight='bold')
@@ -149,7 +172,8 @@ def _dress(ax: Any, title: str) -> None:
 # %% ../../nbs/show/00_figures.ipynb #50e44fc1
 class Picture(Figure):
     "A matplotlib figure without a background, shown as PNG in notebooks"
-    def __init__(self, width: float, height: float, layout: Any = 'constrained'): super().__init__(figsize=(width, height), layout=layout, facecolor='none')
+    def __init__(self, width: float, height: float, layout: Any = 'constrained'):
+        super().__init__(figsize=(width, height), layout=layout, facecolor='none')
 
     def png(self, dpi: int = 144) -> bytes:
         "The picture as PNG"
@@ -160,12 +184,15 @@ class Picture(Figure):
     def svg(self) -> str:
         "The picture as SVG to be put into a page: text stays text, in the colour of the page"
         out = io.StringIO()
-        with mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'aligntune'}): self.savefig(out, format='svg', facecolor='none', metadata={'Date': None})
+        with mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'aligntune'}):
+            self.savefig(out, format='svg', facecolor='none', metadata={'Date': None})
         text = out.getvalue()
-        return text[text.index('<svg'):].replace(INK, 'currentColor').replace('<svg', '<svg style="max-width:100%;height:auto"', 1)
+        return text[text.index('<svg'):].replace(INK, 'currentColor').replace(
+            '<svg', '<svg style="max-width:100%;height:auto"', 1)
 
     def _repr_png_(self) -> Any: return self.png(), dict(width=round(self.get_figwidth()*72))
 
+# %% ../../nbs/show/00_figures.ipynb #e8531cc9
 def grid(n: int, width: float = 9.6, height: float = 2.4, layout: Any = 'constrained') -> tuple[Picture, list[Any]]:
     "A picture with room for `n` charts, at most three in a row"
     columns = n if n < 4 else 2 if n == 4 else 3
@@ -183,14 +210,18 @@ def plot_run(
     "The curves of a run"
     r = read_run(run)
     charts = charts_of([r], names)
-    if not charts: raise RunError('nothing was logged that could be drawn', where=r.label, fix=f"names={r.names[:3]}" if r.names else 'logging_steps=1')
+    if not charts:
+        raise RunError('nothing was logged that could be drawn', where=r.label,
+                       fix=f"names={r.names[:3]}" if r.names else 'logging_steps=1')
     fig, axes = grid(len(charts))
     for ax, c in zip(axes, charts): draw(ax, [r], c)
     for ax in axes:
         if any(l.get_label() == 'evaluation' for l in ax.lines): _legend(ax)
-    fig.supxlabel('step' + (f" (dotted: resumed at {', '.join(map(str, r.resumed))})" if r.resumed else ''), fontsize=8, color=INK)
+    fig.supxlabel('step' + (f" (dotted: resumed at {', '.join(map(str, r.resumed))})" if r.resumed else ''), fontsize=8,
+                  color=INK)
     return fig
 
+# %% ../../nbs/show/00_figures.ipynb #bf729a8c
 def _legend(ax: Any) -> None: ax.legend(frameon=False, fontsize=8, labelcolor=INK, loc='best')
 
 # %% ../../nbs/show/00_figures.ipynb #5491acbe
@@ -201,8 +232,11 @@ def asked(r: RunLog) -> dict[str, Any]:
     m = r.manifest
     if m is None: return {}
     decided = {k: (m.get('plan') or {}).get(k) for k in ('backend', 'device', 'precision')}
-    return {**{k: v for k, v in (m.get('spec') or {}).items() if k not in _NAMES_ONLY}, **decided, **{k: v for k, v in (m.get('facts') or {}).items() if k == 'data'}, **{f'version of {k}': v for k, v in (m.get('versions') or {}).items()}}
+    return {**{k: v for k, v in (m.get('spec') or {}).items() if k not in _NAMES_ONLY},
+            **decided, **{k: v for k, v in (m.get('facts') or {}).items() if k == 'data'},
+            **{f'version of {k}': v for k, v in (m.get('versions') or {}).items()}}
 
+# %% ../../nbs/show/00_figures.ipynb #ac7b50c5
 def differing(
     runs: Sequence[RunLog]  # with manifests
 ) -> dict[str, list[Any]]:
@@ -212,12 +246,14 @@ def differing(
     rows = {k: [h.get(k, '–') for h in have] for k in names}
     return {k: v for k, v in rows.items() if any(x != v[0] for x in v)}
 
+# %% ../../nbs/show/00_figures.ipynb #09f7500f
 def outcome(r: RunLog) -> dict[str, Any]:
     "How a run ended"
     result = (r.manifest.get('result') if r.manifest else None) or {}
     last = {n: r.curve(n)[1][-1] for n in ('loss', 'eval_loss', 'reward', 'kl') if r.curve(n)[1]}
     steps = max((e['step'] for e in r.entries), default=0)
-    return dict(steps=steps, **{f'last {k.replace("_", " ")}': v for k, v in last.items()}, **({'seconds': result['training_time']} if result.get('training_time') else {}))
+    return dict(steps=steps, **{f'last {k.replace("_", " ")}': v for k, v in last.items()},
+                **({'seconds': result['training_time']} if result.get('training_time') else {}))
 
 # %% ../../nbs/show/00_figures.ipynb #5efa4cf1
 @dataclass(frozen=True)
@@ -230,7 +266,8 @@ class RunComparison:
 
     def rows(self) -> list[list[str]]:
         "The table: its head, then a setting or a result a line"
-        return [['', *self.labels], *([k, *map(_say, v)] for part in (self.differ, self.ended) for k, v in part.items())]
+        return [['', *self.labels],
+                *([k, *map(_say, v)] for part in (self.differ, self.ended) for k, v in part.items())]
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -241,14 +278,18 @@ class RunComparison:
         "The table as HTML"
         head, *body = self.rows()
         marks = [f'<span style="color:{COLORS[i % len(COLORS)]}">&#9632;</span> ' for i in range(len(self.labels))]
-        line = lambda cells, tag, before: '<tr>' + ''.join(f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>' for c, b in zip(cells, before)) + '</tr>'
+        line = lambda cells, tag, before: '<tr>' + ''.join(
+            f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>'
+            for c, b in zip(cells, before)) + '</tr>'
         none = ['']*len(head)
         return f'<table>{line(head, "th", ["", *marks])}{"".join(line(r, "td", none) for r in body)}</table>'
 
     def _repr_html_(self) -> str:
         width, data = round(self.figure.get_figwidth()*72), base64.b64encode(self.figure.png()).decode()
-        return f'<img alt="curves of {escape(", ".join(self.labels))}" width="{width}" src="data:image/png;base64,{data}">{self.table()}'
+        return (f'<img alt="curves of {escape(", ".join(self.labels))}" width="{width}" '
+                f'src="data:image/png;base64,{data}">{self.table()}')
 
+# %% ../../nbs/show/00_figures.ipynb #3be9f2bc
 def _say(v: Any) -> str:
     "A value in a cell"
     if isinstance(v, float): return f'{v:.4g}'
@@ -263,21 +304,30 @@ def compare_runs(
 ) -> RunComparison:
     "Curves of several runs over each other, and what was different"
     labels = list(runs) if isinstance(runs, Mapping) else labels
-    given = list(runs.values()) if isinstance(runs, Mapping) else [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
-    if not given: raise RunError('there are no runs to compare', where='compare_runs', fix="compare_runs(['output/a', 'output/b'])")
-    if labels is not None and len(labels) != len(given): raise RunError(f'{len(labels)} labels for {len(given)} runs', where='labels', fix='one label a run')
+    given = (list(runs.values()) if isinstance(runs, Mapping) else [runs] if isinstance(runs, (str, os.PathLike))
+             else list(runs))
+    if not given:
+        raise RunError('there are no runs to compare', where='compare_runs',
+                       fix="compare_runs(['output/a', 'output/b'])")
+    if labels is not None and len(labels) != len(given):
+        raise RunError(f'{len(labels)} labels for {len(given)} runs', where='labels', fix='one label a run')
     found = _apart([read_run(r, labels[i] if labels else None) for i, r in enumerate(given)])
     charts = charts_of(found, names)
-    if not charts: raise RunError('these runs have logged nothing that could be drawn', where='compare_runs', fix='logging_steps=1')
+    if not charts:
+        raise RunError('these runs have logged nothing that could be drawn', where='compare_runs',
+                       fix='logging_steps=1')
     fig, axes = grid(len(charts))
     for ax, c in zip(axes, charts): draw(ax, found, c)
     fig.supxlabel('step', fontsize=8, color=INK)
     _legend(axes[0])
     ended = [outcome(r) for r in found]
     keys = dict.fromkeys(k for e in ended for k in e)
-    return RunComparison([r.label for r in found], differing(found), {k: [e.get(k, '–') for e in ended] for k in keys}, fig)
+    return RunComparison([r.label for r in found], differing(found),
+                         {k: [e.get(k, '–') for e in ended] for k in keys}, fig)
 
+# %% ../../nbs/show/00_figures.ipynb #02ab76e8
 def _apart(runs: list[RunLog]) -> list[RunLog]:
     "Labels that differ: a number behind those that do not"
     labels = [r.label for r in runs]
-    return [RunLog(r.label if labels.count(r.label) == 1 else f'{r.label} {labels[:i+1].count(r.label)}', r.entries, r.manifest) for i, r in enumerate(runs)]
+    return [RunLog(r.label if labels.count(r.label) == 1 else f'{r.label} {labels[:i+1].count(r.label)}', r.entries,
+                   r.manifest) for i, r in enumerate(runs)]

@@ -28,18 +28,25 @@ __all__ = ['FORM', 'log', 'field', 'words_of', 'python_of', 'Listener', 'Fields'
 
 # %% ../../nbs/show/05_form.ipynb #074900e8
 FORM = ('model_name', 'dataset_name', 'algorithm', 'method', 'backend', 'reward_functions', 'reward_model_name',
-        'num_epochs', 'max_steps', 'batch_size', 'learning_rate', 'max_seq_length', 'max_completion_length', 'output_dir')
-_SUGGESTED: dict[str, list[str]] = dict(model_name=list(MODELS.values()), dataset_name=sorted({r['dataset_name'] for r in ROWS.values()}), reward_functions=list(list_rewards()))
+        'num_epochs', 'max_steps', 'batch_size', 'learning_rate', 'max_seq_length', 'max_completion_length',
+        'output_dir')
+_SUGGESTED: dict[str, list[str]] = dict(model_name=list(MODELS.values()),
+                                        dataset_name=sorted({r['dataset_name'] for r in ROWS.values()}),
+                                        reward_functions=list(list_rewards()))
 
+# %% ../../nbs/show/05_form.ipynb #d946c6e3
 def field(name: str  # a setting
           ) -> W.Widget:
     "The widget of one setting; empty means: not said"
     f = FIELDS[name]
-    look: dict[str, Any] = dict(description=name, tooltip=f'{name}: {f.doc}', style=dict(description_width='170px'), layout=W.Layout(width='auto', min_width='0'))
-    if name == 'algorithm': return W.Dropdown(options=[(t, a) for a, t in ALGORITHMS.items() if a != 'lora_sft'], **look)
+    look: dict[str, Any] = dict(description=name, tooltip=f'{name}: {f.doc}', style=dict(description_width='170px'),
+                                layout=W.Layout(width='auto', min_width='0'))
+    if name == 'algorithm':
+        return W.Dropdown(options=[(t, a) for a, t in ALGORITHMS.items() if a != 'lora_sft'], **look)
     if name == 'backend': return W.Dropdown(options=list(dict.fromkeys(['auto', *list_backends()])), **look)
     if f.choices: return W.Dropdown(options=[('as usual', ''), *((str(c), c) for c in f.choices)], **look)
-    if name in _SUGGESTED: return W.Combobox(options=_SUGGESTED[name], ensure_option=False, continuous_update=False, **look)
+    if name in _SUGGESTED:
+        return W.Combobox(options=_SUGGESTED[name], ensure_option=False, continuous_update=False, **look)
     return W.Text(continuous_update=False, **look)
 
 # %% ../../nbs/show/05_form.ipynb #452f9e3c
@@ -50,22 +57,30 @@ def words_of(
     "What was said: settings by name"
     plain = dict(algorithm='sft', backend='auto')
     said = {n: v.strip() if isinstance(v, str) else v for n, v in values.items()}
-    words = {n: _several(v) if n == 'reward_functions' else v for n, v in said.items() if v not in ('', None, plain.get(n))}
+    words = {n: _several(v) if n == 'reward_functions' else v
+             for n, v in said.items() if v not in ('', None, plain.get(n))}
     return words | _more(more, words)
 
+# %% ../../nbs/show/05_form.ipynb #fb08bce4
 def _several(text: str) -> Any:
     "Names separated by commas as a list; one name as it is"
     names = [n.strip() for n in text.split(',') if n.strip()]
     return names if len(names) > 1 else names[0]
 
+# %% ../../nbs/show/05_form.ipynb #d3b5ad80
 def _more(text: str, words: Mapping[str, Any]) -> dict[str, Any]:
     "Settings written as YAML"
     import yaml
     if not text.strip(): return {}
     try: found = yaml.safe_load(text)
-    except yaml.YAMLError as e: raise SpecError('the further settings are not YAML', where='further settings', why=str(e).splitlines()[0], fix='name: value, one a line') from None
-    if not isinstance(found, dict): raise SpecError('the further settings must be names with values', where='further settings', fix='name: value, one a line')
-    for n in found.keys() & words.keys(): raise SpecError(f'{n} is given twice', where='its field; further settings', fix='keep one of them')
+    except yaml.YAMLError as e:
+        raise SpecError('the further settings are not YAML', where='further settings', why=str(e).splitlines()[0],
+                        fix='name: value, one a line') from None
+    if not isinstance(found, dict):
+        raise SpecError('the further settings must be names with values', where='further settings',
+                        fix='name: value, one a line')
+    for n in found.keys() & words.keys():
+        raise SpecError(f'{n} is given twice', where='its field; further settings', fix='keep one of them')
     return found
 
 # %% ../../nbs/show/05_form.ipynb #ec54d066
@@ -99,10 +114,15 @@ class Fields(W.GridBox):
     "The fields, and what they say"
     def __init__(self, **values: Any):
         for n, v in values.items():
-            if n not in FORM: raise SpecError(f'the form has no field {n!r}', where=f'argument {n}', fix=did_you_mean(n, FORM))
-            if not isinstance(v, (str, int, float)): raise SpecError(f'{n} must be a name, a path or a number here', where=f'argument {n}', why=f'the form cannot show a {type(v).__name__}', fix='write it to a file, or call create_sft_trainer')
+            if n not in FORM:
+                raise SpecError(f'the form has no field {n!r}', where=f'argument {n}', fix=did_you_mean(n, FORM))
+            if not isinstance(v, (str, int, float)):
+                raise SpecError(f'{n} must be a name, a path or a number here',
+                                where=f'argument {n}', why=f'the form cannot show a {type(v).__name__}',
+                                fix='write it to a file, or call create_sft_trainer')
         self.by_name: dict[str, Any] = {n: field(n) for n in FORM}
-        self.more = W.Textarea(description='further settings', placeholder='seed: 7', continuous_update=False, rows=2, style=dict(description_width='170px'), layout=W.Layout(width='auto', min_width='0'))
+        self.more = W.Textarea(description='further settings', placeholder='seed: 7', continuous_update=False, rows=2,
+                               style=dict(description_width='170px'), layout=W.Layout(width='auto', min_width='0'))
         for n, v in values.items(): self.by_name[n].value = str(v)
         super().__init__([*self.by_name.values(), self.more])
         self.add_class('at-fields')
@@ -159,6 +179,7 @@ class Job:
 # %% ../../nbs/show/05_form.ipynb #f3e7fb35
 def _box(text: str, kind: str) -> str: return f'<pre class="{kind}">{escape(text)}</pre>' if text else ''
 
+# %% ../../nbs/show/05_form.ipynb #11a4f6d9
 @dataclass(frozen=True)
 class Request:
     "What the fields ask for"
@@ -181,6 +202,7 @@ class Request:
         if self.error: return _box(str(self.error), 'at-refused')
         return self.plan._repr_html_() if self.plan else f"<p>Still to choose: {', '.join(self.missing)}</p>"
 
+# %% ../../nbs/show/05_form.ipynb #18f49932
 def request_of(
     fields: Fields  # filled in; those without effect are hidden
 ) -> Request:
@@ -238,10 +260,13 @@ class Planner(W.VBox):
     def refresh(self) -> None:
         "Ask anew, and show what comes of it"
         self.request = request_of(self.fields)
-        self.plan_view.value, self.python_view.value, self.yaml_view.value = self.request.html, _box(self.python, ''), _box(self.yaml, '')
+        self.plan_view.value, self.python_view.value, self.yaml_view.value = (self.request.html, _box(self.python, ''),
+                                                                              _box(self.yaml, ''))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        plain = {'text/plain': self.python, 'text/html': f'{STYLE}{_STYLE}<div class="at at-form">{self.plan_view.value}{self.python_view.value}</div>'}
+        plain = {
+            'text/plain': self.python,
+            'text/html': f'{STYLE}{_STYLE}<div class="at at-form">{self.plan_view.value}{self.python_view.value}</div>'}
         return (super()._repr_mimebundle_(**kwargs) | plain) if in_notebook() else plain
 
 # %% ../../nbs/show/05_form.ipynb #2e7c9605
@@ -259,6 +284,7 @@ class FormPanel(TrainingPanel):
     def _update(self, part: str, html: str) -> None:
         if part in self.handles: self.handles[part].value = html   # the form has a Stop button of its own
 
+# %% ../../nbs/show/05_form.ipynb #bacf9609
 def follow(
     trainer: Any,  # about to train
     box: W.Box  # where the panel appears
@@ -276,6 +302,7 @@ def _button(description: str, tooltip: str, click: Callable[[], Any], tint: str 
     button._dom_classes = ('at-button', *([tint] if tint else []))
     return button
 
+# %% ../../nbs/show/05_form.ipynb #195ca79d
 class Buttons(W.HBox):
     "Check, Train and Stop"
     def __init__(self, check: Callable[[], Any], train: Callable[[], Any], stop: Callable[[], Any]):
@@ -291,8 +318,10 @@ class Buttons(W.HBox):
         self.train.description = 'Go on' if stopped else 'Train'
 
 # %% ../../nbs/show/05_form.ipynb #e139b8e6
-def _text(e: BaseException) -> str: return str(e) if isinstance(e, (AligntuneError, KeyboardInterrupt)) else f'{type(e).__name__}: {e}'
+def _text(e: BaseException) -> str:
+    return str(e) if isinstance(e, (AligntuneError, KeyboardInterrupt)) else f'{type(e).__name__}: {e}'
 
+# %% ../../nbs/show/05_form.ipynb #0b3fb141
 class Working(Planner):
     "A form that can begin something, and shows how it ended"
     job: Job | None = None
@@ -328,6 +357,7 @@ class Working(Planner):
 _CHECKED = 'All rows can be read; nothing is loaded yet.'
 _NEXT = "The form's .trainer can be asked now: .predict('...'), .evaluate(), .save_model('folder')"
 
+# %% ../../nbs/show/05_form.ipynb #5246af2b
 class Launcher(Working):
     "A form that plans while it is filled in, writes the call, and trains"
     def __init__(self, **values: Any):
@@ -335,7 +365,8 @@ class Launcher(Working):
         self.result: Any = None  # of the last training
         self.asked: dict[str, Any] = {}  # what the trainer was made from
         self.panel = W.VBox()
-        self.buttons = Buttons(lambda: self.begin(self.prepare, lambda _: _CHECKED), lambda: self.begin(self.run, lambda result: f'{result}\n{_NEXT}'), self.end)
+        self.buttons = Buttons(lambda: self.begin(self.prepare, lambda _: _CHECKED),
+                               lambda: self.begin(self.run, lambda result: f'{result}\n{_NEXT}'), self.end)
         self.check, self.train, self.stop = self.buttons.children
         super().__init__(**values)
 
@@ -349,7 +380,8 @@ class Launcher(Working):
         super().refresh()
         self.changed()
 
-    def changed(self) -> None: "What can be pressed now"; self.buttons.show(self.busy(), self.plan is not None, self.stopped)
+    def changed(self) -> None:
+        "What can be pressed now"; self.buttons.show(self.busy(), self.plan is not None, self.stopped)
 
     @property
     def stopped(self) -> bool:
@@ -375,7 +407,10 @@ class Launcher(Working):
 
     def end(self) -> None:
         "Stop: finish the step, save"
-        if self.job and self.trainer: self.stop.disabled = True; self.say('stopping after this step'); self.job.stop(self.trainer.spec['output_dir'])
+        if self.job and self.trainer:
+            self.stop.disabled = True
+            self.say('stopping after this step')
+            self.job.stop(self.trainer.spec['output_dir'])
 
 # %% ../../nbs/show/05_form.ipynb #35809ecb
 def launcher(

@@ -10,7 +10,9 @@ from html import escape
 from textwrap import fill
 from typing import Any
 import ipywidgets as W
-from ..core.capability import ALGORITHMS, BACKENDS, DEVICES, MATRIX, MODEL_TYPES, TASK_TYPES, Cell, Decision, Facts, decide, model_of, resolve_algorithm, resolve_backend, support, why_not
+from ..core.capability import (
+    ALGORITHMS, BACKENDS, DEVICES, MATRIX, MODEL_TYPES, TASK_TYPES, Cell, Decision, Facts, decide, model_of,
+    resolve_algorithm, resolve_backend, support, why_not)
 from ..core.errors import UnsupportedError
 from ..core.spec import POLICY
 from ..run.signals import in_notebook
@@ -45,12 +47,15 @@ def answers(
     return [('any machine' if len(t) == len(DEVICES) else ', '.join(t), c) for t, c in found.values()]
 
 # %% ../../nbs/show/01_matrix.ipynb #f58cccd9
-MODELS = {'causal': 'Qwen/Qwen3-0.6B', 'seq2seq': 'google-t5/t5-small', 'encoder-decoder': 'facebook/bart-base', 'classification': 'distilbert/distilbert-base-uncased'}
-_PAIRS, _MATHS = dict(dataset_name='Anthropic/hh-rlhf'), dict(dataset_name='openai/gsm8k', subset='main', reward_functions='numeric_match')
+MODELS = {'causal': 'Qwen/Qwen3-0.6B', 'seq2seq': 'google-t5/t5-small', 'encoder-decoder': 'facebook/bart-base',
+          'classification': 'distilbert/distilbert-base-uncased'}
+_PAIRS, _MATHS = (dict(dataset_name='Anthropic/hh-rlhf'),
+                  dict(dataset_name='openai/gsm8k', subset='main', reward_functions='numeric_match'))
 _NEWS, _FILMS = dict(dataset_name='abisee/cnn_dailymail', subset='3.0.0'), dict(dataset_name='stanfordnlp/imdb')
 ROWS: dict[str, dict[str, str]] = {   # an algorithm, a task or a kind of model: the data that suit it
     **{a: _MATHS for a in POLICY}, 'dpo': _PAIRS, 'reward_model': _PAIRS,
-    'text_classification': _FILMS, 'token_classification': dict(dataset_name='tomaarsen/conll2003'), 'chat_completion': dict(dataset_name='HuggingFaceH4/no_robots'),
+    'text_classification': _FILMS, 'token_classification': dict(dataset_name='tomaarsen/conll2003'),
+    'chat_completion': dict(dataset_name='HuggingFaceH4/no_robots'),
     'classification': _FILMS, 'seq2seq': _NEWS, 'encoder-decoder': _NEWS}
 _ELSE = dict(dataset_name='yahma/alpaca-cleaned')
 
@@ -63,8 +68,10 @@ def keywords(
 ) -> dict[str, str]:
     "What a call must say to train this"
     a = resolve_algorithm(algorithm)
-    kind = 'causal' if a == 'reward_model' else model_type or model_of(a, task_type)   # a reward model grows its head on a chat model
-    rows = next((ROWS[k] for k in (a, task_type if 'classification' in (task_type or '') else kind, task_type) if k in ROWS), _ELSE)
+    # a reward model grows its head on a chat model
+    kind = 'causal' if a == 'reward_model' else model_type or model_of(a, task_type)
+    rows = next((ROWS[k] for k in (a, task_type if 'classification' in (task_type or '') else kind, task_type)
+                 if k in ROWS), _ELSE)
     words = dict(model_name=MODELS[kind], **rows, backend=resolve_backend(backend))
     if a == 'lora_sft': words['method'] = 'lora'
     elif a != 'sft': words = dict(algorithm=a) | words
@@ -82,6 +89,7 @@ def call(
     lines = ''.join(f'    {k}={v!r},\n' for k, v in words.items())
     return f'from aligntune import {door}\n\ntrainer = {door}(\n{lines})\n{then}\n'
 
+# %% ../../nbs/show/01_matrix.ipynb #36726f60
 def remark(text: str  # a sentence
           ) -> str:
     "A sentence as lines of comment"
@@ -133,14 +141,21 @@ class Answer:
     @property
     def auto(self) -> list[str]:
         "Whom backend='auto' takes, one line for the machines with the same answer"
-        try: return [f"{machines}: {BACKENDS[c.backend]} ({c.reason.removeprefix('available here, and ')})" for machines, c in answers(self.algorithm, self.model_type, self.task_type)]
+        try:
+            return [f"{machines}: {BACKENDS[c.backend]} ({c.reason.removeprefix('available here, and ')})"
+                    for machines, c in answers(self.algorithm, self.model_type, self.task_type)]
         except UnsupportedError as e: return [f'{e.what}: {e.why}']
-    def __str__(self) -> str: return '\n'.join([self.title, *([self.why] if self.why else []), '', "backend='auto' takes", *(f'  {l}' for l in self.auto), '', self.snippet])
+    def __str__(self) -> str:
+        return '\n'.join([self.title, *([self.why] if self.why else []), '', "backend='auto' takes",
+                          *(f'  {l}' for l in self.auto), '', self.snippet])
 
 # %% ../../nbs/show/01_matrix.ipynb #138bb33d
 _TINT = dict(yes='46, 160, 67', limited='210, 153, 34', no='218, 54, 51')
 _MARK = dict(yes='✓', limited='~', no='✗')
-_LEVELS = ''.join(f'.at-{k} {{background: rgba({c}, .2) !important; border: 1px solid rgba({c}, .55) !important}}\n' for k, c in _TINT.items())
+_LEVELS = ''.join(f'.at-{k} {{background: rgba({c}, .2) !important; border: 1px solid rgba({c}, .55) !important}}\n'
+                  for k, c in _TINT.items())
+
+# %% ../../nbs/show/01_matrix.ipynb #5bc28429
 STYLE = '<style>\n' + _LEVELS + """\
 .at {color: var(--jp-ui-font-color1, inherit); font-size: 13px; line-height: 1.45; max-width: 860px}
 .at .at-cell {color: inherit; width: auto; min-width: 0; margin: 1px; border-radius: 4px; box-shadow: none}
@@ -151,16 +166,19 @@ STYLE = '<style>\n' + _LEVELS + """\
 .at .widget-html-content ul {margin: 2px 0 6px; padding-left: 18px}
 </style>"""
 
+# %% ../../nbs/show/01_matrix.ipynb #246dece7
 def answer_html(answer: Answer  # what to say
                ) -> str:
     "An answer as HTML: verdict, reasons, the automatic choice, the call"
     why = f'<div>{escape(answer.why)}.</div>' if answer.why else ''
     auto = ''.join(f'<li>{escape(l)}</li>' for l in answer.auto)
-    return f"<b>{_MARK[answer.cell.level]} {escape(answer.title)}</b>{why}<div><code>backend='auto'</code> takes</div><ul>{auto}</ul><pre>{escape(answer.snippet.rstrip())}</pre>"
+    return (f"<b>{_MARK[answer.cell.level]} {escape(answer.title)}</b>{why}<div><code>backend='auto'</code> "
+            f"takes</div><ul>{auto}</ul><pre>{escape(answer.snippet.rstrip())}</pre>")
 
 # %% ../../nbs/show/01_matrix.ipynb #bd5a861f
 _LAPTOP = ('cpu', 'mps')  # a laptop without an NVIDIA GPU
 
+# %% ../../nbs/show/01_matrix.ipynb #a6778737
 @dataclass(frozen=True)
 class Table:
     "The matrix as one plain table, in HTML, markdown and text"
@@ -186,7 +204,8 @@ class Table:
 
     def markdown(self) -> str:
         "As markdown, for a README or an issue"
-        rows = [self.head, ['---']*len(self.head)] + [[ALGORITHMS[r[0].algorithm], *(str(x.cell) for x in r), *self.auto(r[0].algorithm)] for r in self.answers()]
+        rows = [self.head, ['---']*len(self.head)] + [[ALGORITHMS[r[0].algorithm], *(str(x.cell) for x in r),
+                                                       *self.auto(r[0].algorithm)] for r in self.answers()]
         return '\n'.join('| ' + ' | '.join(r) + ' |' for r in rows)
 
     def __str__(self) -> str: return self.markdown()
@@ -208,13 +227,20 @@ _TABLE_STYLE = """<style>
 .at-table b {white-space: nowrap}
 </style>"""
 
+# %% ../../nbs/show/01_matrix.ipynb #3f670b89
 def _table_html(table: Table) -> str:
     "The table with cells that open"
     def td(x: Answer) -> str:
         note = f': {escape(x.cell.note)}' if x.cell.note else ''
-        return f'<td class="at-{x.cell.level}"><details name="at-matrix"><summary><span>{_MARK[x.cell.level]}\u00a0{x.cell.level}</span><small>{note}</small></summary><div class="at-pop">{answer_html(x)}</div></details></td>'
-    rows = ''.join(f'<tr><th>{ALGORITHMS[r[0].algorithm]}</th>{"".join(map(td, r))}{"".join(f"<td>{escape(c)}</td>" for c in table.auto(r[0].algorithm))}</tr>' for r in table.answers())
-    return f'{STYLE}{_TABLE_STYLE}<div class="at-table"><table><thead><tr>{"".join(f"<th>{escape(h)}</th>" for h in table.head)}</tr></thead><tbody>{rows}</tbody></table></div>'
+        return (f'<td class="at-{x.cell.level}"><details name="at-matrix"><summary>'
+                f'<span>{_MARK[x.cell.level]}\u00a0{x.cell.level}</span><small>{note}</small></summary><div '
+                f'class="at-pop">{answer_html(x)}</div></details></td>')
+    rows = ''.join(
+        f'<tr><th>{ALGORITHMS[r[0].algorithm]}</th>{"".join(map(td, r))}{"".join(f"<td>{escape(c)}</td>" for c in table.auto(r[0].algorithm))}</tr>'
+        for r in table.answers())
+    return (f'{STYLE}{_TABLE_STYLE}<div '
+            f'class="at-table"><table><thead><tr>{"".join(f"<th>{escape(h)}</th>" for h in table.head)}</tr></thead>'
+            f'<tbody>{rows}</tbody></table></div>')
 
 # %% ../../nbs/show/01_matrix.ipynb #6a73e2de
 def matrix_table(
@@ -227,14 +253,20 @@ def matrix_table(
 
 # %% ../../nbs/show/01_matrix.ipynb #206445d9
 def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str]]:
-    return [(nothing, ''), *((title, name) for name, title in words.items())]   # '': a list of ipywidgets shows nothing for None
+    # '': a list of ipywidgets shows nothing for None
+    return [(nothing, ''), *((title, name) for name, title in words.items())]
 
+# %% ../../nbs/show/01_matrix.ipynb #c5190fb7
 def _grid(buttons: Mapping[tuple[str, str], W.Button]) -> W.GridBox:
     "The buttons under the names of the backends, beside those of the algorithms"
     head = [W.HTML(f'<b>{escape(t)}</b>') for t in ['', *BACKENDS.values()]]
-    rows = [w for a, title in ALGORITHMS.items() for w in [W.HTML(f'<b>{escape(title)}</b>'), *(buttons[a, b] for b in BACKENDS)]]
-    return W.GridBox([*head, *rows], layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, 1.6fr))', align_items='center', margin='4px 0 10px'))
+    rows = [w for a, title in ALGORITHMS.items()
+            for w in [W.HTML(f'<b>{escape(title)}</b>'), *(buttons[a, b] for b in BACKENDS)]]
+    return W.GridBox([*head, *rows],
+                     layout=W.Layout(grid_template_columns=f'minmax(84px, 1fr) repeat({len(BACKENDS)}, minmax(84px, '
+                                                           f'1.6fr))', align_items='center', margin='4px 0 10px'))
 
+# %% ../../nbs/show/01_matrix.ipynb #e85a3050
 _CELL = W.Layout(width='auto', height='28px')
 
 # %% ../../nbs/show/01_matrix.ipynb #4e4b662b
@@ -251,8 +283,12 @@ class Matrix(W.VBox):
         self.buttons = {(a, b): W.Button(layout=_CELL) for a in ALGORITHMS for b in BACKENDS}
         self.verdict = W.HTML()
         for pair, button in self.buttons.items(): button.on_click(lambda _, pair=pair: self.pick(*pair))
-        for choice in self.choices: choice.layout = W.Layout(width='240px'); choice.style.description_width = '60px'; choice.observe(lambda _: self.pick(self.answer.algorithm, self.answer.backend), 'value')
-        super().__init__([W.HTML(STYLE), W.HBox(self.choices, layout=W.Layout(flex_flow='row wrap')), _grid(self.buttons), self.verdict])
+        for choice in self.choices:
+            choice.layout = W.Layout(width='240px')
+            choice.style.description_width = '60px'
+            choice.observe(lambda _: self.pick(self.answer.algorithm, self.answer.backend), 'value')
+        super().__init__([W.HTML(STYLE), W.HBox(self.choices, layout=W.Layout(flex_flow='row wrap')),
+                          _grid(self.buttons), self.verdict])
         self.add_class('at')
         self.pick(self.answer.algorithm, self.answer.backend)
 
@@ -275,7 +311,8 @@ class Matrix(W.VBox):
         for (a, b), button in self.buttons.items():
             x = Answer(a, b, *self.asked).cell
             button.description, button.tooltip = f'{_MARK[x.level]} {x.level}', x.reason
-            button._dom_classes = ('at-cell', f'at-{x.level}', *(['at-picked'] if (a, b) == (self.answer.algorithm, self.answer.backend) else []))
+            button._dom_classes = ('at-cell', f'at-{x.level}',
+                                   *(['at-picked'] if (a, b) == (self.answer.algorithm, self.answer.backend) else []))
         self.verdict.value = answer_html(self.answer)
         return self.answer
 

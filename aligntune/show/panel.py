@@ -43,10 +43,13 @@ class Budget:
 # %% ../../nbs/show/04_panel.ipynb #dbc1e390
 _FONT = 'font:13px/1.5 system-ui,sans-serif'
 
+# %% ../../nbs/show/04_panel.ipynb #6edb3a4b
 def bar(share: float, color: str) -> str:
     "A thin bar, filled so far"
-    return f'<div style="background:#8883;height:5px;border-radius:3px;overflow:hidden"><div style="background:{color};height:5px;width:{100*min(max(share, 0), 1):.1f}%"></div></div>'
+    return (f'<div style="background:#8883;height:5px;border-radius:3px;overflow:hidden"><div '
+            f'style="background:{color};height:5px;width:{100*min(max(share, 0), 1):.1f}%"></div></div>')
 
+# %% ../../nbs/show/04_panel.ipynb #3bd95415
 def head(
     w: Where,  # where the run is
     state: str = ''  # stopping, stopped, done or ended; empty while it runs
@@ -54,14 +57,18 @@ def head(
     "Bar and numbers as HTML"
     color = dict(done='#2c9a4b', ended='#d1495b', stopping='#c77700', stopped='#c77700').get(state, '#3d85c6')
     left = clock(w.seconds*(w.steps - w.step)) + ' left' if w.seconds and w.steps > w.step else ''
-    right = dict(done='done', ended='ended before the last step', stopped='stopped and saved', stopping='finishing this step, then saving').get(state, left)
+    right = dict(done='done', ended='ended before the last step', stopped='stopped and saved',
+                 stopping='finishing this step, then saving').get(state, left)
     first = f'step {w.step:,}' + (f' of {w.steps:,}' if w.steps > 0 else '')
     cells = [(k.replace('_', ' '), f'{float(v):.4g}') for k, v in w.logs.items()]
     if w.tokens: cells.append(('tokens/s', short(w.tokens)))
     if w.memory: cells.append(('peak memory', w.memory))
     if w.foreseen: cells.append(('estimate', w.foreseen + (' ▲' if (w.peak or 0) > (w.estimate or 0) else '')))
-    numbers = ''.join(f'<span style="margin-right:1.6em;white-space:nowrap"><span style="opacity:.65">{escape(k)}</span> <b>{escape(v)}</b></span>' for k, v in cells)
-    return (f'<div class="aligntune-panel" style="{_FONT};max-width:60em"><div style="display:flex;justify-content:space-between"><b>{first}</b><span style="opacity:.8">{escape(right)}</span></div>'
+    numbers = ''.join((f'<span style="margin-right:1.6em;white-space:nowrap"><span '
+                       f'style="opacity:.65">{escape(k)}</span> <b>{escape(v)}</b></span>') for k, v in cells)
+    return (f'<div class="aligntune-panel" style="{_FONT};max-width:60em"><div '
+            f'style="display:flex;justify-content:space-between"><b>{first}</b><span '
+            f'style="opacity:.8">{escape(right)}</span></div>'
             f'{bar(w.share, color)}<div style="margin-top:4px">{numbers}</div></div>')
 
 # %% ../../nbs/show/04_panel.ipynb #a0a2a188
@@ -71,8 +78,12 @@ def answers_html(
     "The last answers as a table"
     if not rows: return ''
     cut = lambda s: escape(s if len(s) <= 300 else s[:297] + '…')
-    line = lambda r: ''.join(f'<td style="text-align:left;vertical-align:top;padding:1px 1.2em 1px 0;white-space:pre-wrap;font-family:ui-monospace,monospace">{v}</td>' for v in (cut(str(r.get('prompt', ''))), cut(str(r.get('completion', ''))), f'{r["reward"]:.4g}' if 'reward' in r else ''))
-    names = ''.join(f'<th style="text-align:left;padding:1px 1.2em 1px 0;opacity:.65;font-weight:400">{n}</th>' for n in ('prompt', 'answer', 'reward'))
+    line = lambda r: ''.join((f'<td style="text-align:left;vertical-align:top;padding:1px '
+                              f'1.2em 1px 0;white-space:pre-wrap;font-family:ui-monospace,monospace">{v}</td>')
+                             for v in (cut(str(r.get('prompt', ''))), cut(str(r.get('completion', ''))),
+                                       f'{r["reward"]:.4g}' if 'reward' in r else ''))
+    names = ''.join(f'<th style="text-align:left;padding:1px 1.2em 1px 0;opacity:.65;font-weight:400">{n}</th>'
+                    for n in ('prompt', 'answer', 'reward'))
     return f'<table style="{_FONT}"><tr>{names}</tr>' + ''.join(f'<tr>{line(r)}</tr>' for r in rows) + '</table>'
 
 # %% ../../nbs/show/04_panel.ipynb #4ab9c02b
@@ -99,16 +110,21 @@ def stop_button(
     "A button that can be pressed once; None where the kernel could not hear it"
     if not hears_while_busy(): return None
     import ipywidgets
-    b = ipywidgets.Button(description='Stop and save', icon='stop', tooltip='Finish this step, save, and stop; the training can be resumed', layout=dict(width='auto'))
+    b = ipywidgets.Button(description='Stop and save',
+                          icon='stop', tooltip='Finish this step, save, and stop; the training can be resumed',
+                          layout=dict(width='auto'))
     def pressed(_: Any) -> None:
         b.disabled, b.description = True, 'Stopping'
         press()
     b.on_click(pressed)
-    vars(b.comm).pop('_reply_subshell_id', None)   # ipykernel 7.4 would answer where the widget was made: in the busy shell
+    # ipykernel 7.4 would answer where the widget was made: in the busy shell
+    vars(b.comm).pop('_reply_subshell_id', None)
     return b
 
+# %% ../../nbs/show/04_panel.ipynb #d78f27ff
 _NO_BUTTON = f'<div style="{_FONT};opacity:.65">Interrupting the kernel (■) finishes the step, saves, and stops.</div>'
 
+# %% ../../nbs/show/04_panel.ipynb #2038fcf3
 def hears_while_busy() -> bool:
     "Does this kernel answer widgets while a cell runs?"
     kernel = getattr(getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)(), 'kernel', None)
@@ -142,7 +158,9 @@ class Frame(Live):
         data = self.curves.png(self.log) if self.entries else b''
         if not data: return ''
         wide, high = (round(72*x) for x in self.curves.figure.get_size_inches())   # type: ignore[union-attr]
-        return f'<img alt="curves of this training" width="{wide}" height="{high}" style="max-width:100%;height:auto;aspect-ratio:{wide}/{high}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+        return (f'<img alt="curves of this training" width="{wide}" '
+                f'height="{high}" style="max-width:100%;height:auto;aspect-ratio:{wide}/{high}" '
+                f'src="data:image/png;base64,{base64.b64encode(data).decode()}">')
 
     def _repr_html_(self) -> str: return head(self.where, self.state) + self.picture() + answers_html(self.rows)
 
@@ -157,7 +175,8 @@ class Placed(Frame):
     def _open(self) -> None:
         from IPython.display import HTML, display
         self.button = stop_button(self.stop)
-        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''), answers=HTML(''))
+        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''),
+                     answers=HTML(''))
         self.handles = {k: display(v, display_id=True) for k, v in parts.items()}
 
     def _update(self, part: str, html: str) -> None:
@@ -182,6 +201,7 @@ class Placed(Frame):
 # %% ../../nbs/show/04_panel.ipynb #82a3ac32
 LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %
 
+# %% ../../nbs/show/04_panel.ipynb #48b97022
 class TrainingPanel(Placed):
     "Progress, curves and answers below a cell, updated in place"
     def __init__(self,
@@ -193,7 +213,8 @@ class TrainingPanel(Placed):
     def begin(self, where: Where, folder: str) -> None:
         "Show the empty panel; a resumed run shows its first part too"
         super().begin(where, folder)
-        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))   # the first drawing loads fonts; not on the training's time
+        # the first drawing loads fonts; not on the training's time
+        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))
         if self.live: self._open()
         self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
 
@@ -206,7 +227,8 @@ class TrainingPanel(Placed):
 
     def end(self) -> None:
         "Leave the last frame standing, as HTML and PNG"
-        self.state = 'done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping' else 'ended'
+        self.state = ('done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping'
+                      else 'ended')
         if self.live: return self._close()
         from IPython.display import display
         display(self)

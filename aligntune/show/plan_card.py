@@ -22,12 +22,16 @@ def plan_rows(
     "What was decided, each with its reason; without what was rejected"
     why = plan.get('reasons') or {}
     reason = lambda value, key: because(value, why.get(key) or '')
-    batch = f"{plan['batch_size']*plan['accumulation']*plan['processes']} rows = {plan['batch_size']} x {plan['accumulation']} micro-steps x {plan['processes']} devices"
-    rows = [('backend', plan['why']), ('device', reason(plan['device'], 'device')), ('precision', reason(plan['precision'], 'precision')), ('effective batch', reason(batch, 'batch')),
-            ('steps', f"{plan['steps']:,}" if plan.get('steps') else 'once the rows are counted'), ('checkpointing', reason('on' if plan['gradient_checkpointing'] else 'off', 'gradient_checkpointing')),
+    batch = (f"{plan['batch_size']*plan['accumulation']*plan['processes']} rows = {plan['batch_size']} x "
+             f"{plan['accumulation']} micro-steps x {plan['processes']} devices")
+    rows = [('backend', plan['why']), ('device', reason(plan['device'], 'device')),
+            ('precision', reason(plan['precision'], 'precision')), ('effective batch', reason(batch, 'batch')),
+            ('steps', f"{plan['steps']:,}" if plan.get('steps') else 'once the rows are counted'),
+            ('checkpointing', reason('on' if plan['gradient_checkpointing'] else 'off', 'gradient_checkpointing')),
             ('data', plan.get('data_source') or '')]
     return [r for r in rows if r[1]] + [('note', n) for n in plan.get('notes') or ()]
 
+# %% ../../nbs/show/02_plan_card.ipynb #43f17335
 def time_of(
     plan: Mapping[str, Any],  # as plain data
     flops_per_second: float | None = None  # what the device does; from a measurement
@@ -36,14 +40,19 @@ def time_of(
     e, steps = plan.get('estimate') or {}, plan.get('steps')
     if not e.get('flops'): return ''
     step = e['flops']/flops_per_second if flops_per_second else e.get('seconds')
-    if step: return f'{_clock(step)} a step' + (f', {_clock(step*steps)} for {steps:,} steps' if steps else '') + (f', at {flops_per_second:.3g} operations a second' if flops_per_second else ', at the speed measured here')
+    if step:
+        return (f'{_clock(step)} a step' + (f', {_clock(step*steps)} for {steps:,} steps' if steps else '')
+                + (f', at {flops_per_second:.3g} operations a second' if flops_per_second
+                   else ', at the speed measured here'))
     return f"{e['flops']:.3g} operations a step; the panel knows the time after a few steps"
 
+# %% ../../nbs/show/02_plan_card.ipynb #cdd7f25d
 def _clock(s: float) -> str: return f'{s:.2g} s' if s < 60 else f'{s/60:.0f} min' if s < 5400 else f'{s/3600:.1f} h'
 
 # %% ../../nbs/show/02_plan_card.ipynb #b1991d0d
 COLORS = ('#3d85c6', '#e0793b', '#3a9d5d', '#9467bd', '#d1495b', '#17a2a2', '#b58900', '#7f7f7f')
 
+# %% ../../nbs/show/02_plan_card.ipynb #cc7678f2
 def at_peak(
     estimate: Mapping[str, Any]  # of a plan, as plain data
 ) -> tuple[str, list[tuple[str, int]]]:
@@ -52,8 +61,10 @@ def at_peak(
     moments = {m: sum(p[1] for p in parts if m in p[3]) for m in dict.fromkeys(m for p in parts for m in p[3])}
     if not moments: return '', []
     top = max(moments, key=lambda m: moments[m])
-    return top, [(p[0], p[1]) for p in parts if top in p[3] and p[1]] + ([('process', estimate['process'])] if estimate.get('process') else [])
+    return (top, [(p[0], p[1]) for p in parts if top in p[3] and p[1]]
+            + ([('process', estimate['process'])] if estimate.get('process') else []))
 
+# %% ../../nbs/show/02_plan_card.ipynb #4997a70e
 def memory_bar(
     estimate: Mapping[str, Any],  # of a plan, as plain data
     memory: int | None  # bytes of the device
@@ -63,19 +74,32 @@ def memory_bar(
     if not parts: return ''
     need = sum(n for _, n in parts)
     color = lambda i: COLORS[i % len(COLORS)]
-    box = lambda i, k, n: f'<div title="{escape(k)}: {human(n)}" style="width:{100*n/max(memory or 0, need):.2f}%;background:{color(i)}"></div>'
-    key = lambda i, k, n: f'<span style="margin-right:1em;white-space:nowrap"><span style="display:inline-block;width:.75em;height:.75em;border-radius:2px;background:{color(i)}"></span> {escape(k)} {human(n)}</span>'
-    said = f'{human(need)}' + (f' of {human(memory)} ({need/memory:.0%}{", more than there is" if need > memory else ""})' if memory else '')
-    return (f'<div style="margin:.5em 0 .2em">memory, estimated: <b>{said}</b>, highest in “{escape(moment)}”</div><div style="display:flex;height:1.1em;border-radius:4px;overflow:hidden;background:#8883">'
-            f'{"".join(box(i, *p) for i, p in enumerate(parts))}</div><div style="margin:.3em 0;font-size:.9em">{"".join(key(i, *p) for i, p in enumerate(parts))}</div>')
+    box = lambda i, k, n: (f'<div title="{escape(k)}: {human(n)}" '
+                           f'style="width:{100*n/max(memory or 0, need):.2f}%;background:{color(i)}"></div>')
+    key = lambda i, k, n: (
+        f'<span style="margin-right:1em;white-space:nowrap"><span '
+        f'style="display:inline-block;width:.75em;height:.75em;border-radius:2px;background:{color(i)}"></span> '
+        f'{escape(k)} {human(n)}</span>')
+    said = (f'{human(need)}'
+            + (f' of {human(memory)} ({need/memory:.0%}{", more than there is" if need > memory else ""})'
+               if memory else ''))
+    return (f'<div style="margin:.5em 0 .2em">memory, estimated: <b>{said}</b>, highest in “{escape(moment)}”</div>'
+            f'<div style="display:flex;height:1.1em;border-radius:4px;overflow:hidden;background:#8883">'
+            f'{"".join(box(i, *p) for i, p in enumerate(parts))}</div><div style="margin:.3em '
+            f'0;font-size:.9em">{"".join(key(i, *p) for i, p in enumerate(parts))}</div>')
 
 # %% ../../nbs/show/02_plan_card.ipynb #70d8a6af
 def _grid(rows: Sequence[tuple[str, str]]) -> str:
     cells = ''.join(f'<div style="opacity:.65">{escape(k)}</div><div>{escape(v)}</div>' for k, v in rows)
-    return f'<div style="display:grid;grid-template-columns:max-content 1fr;gap:1px 1.4em;text-align:left">{cells}</div>'
+    return (f'<div style="display:grid;grid-template-columns:max-content 1fr;gap:1px '
+            f'1.4em;text-align:left">{cells}</div>')
 
-def _folded(title: str, inner: str) -> str: return f'<details style="margin:.3em 0"><summary style="cursor:pointer;opacity:.8">{escape(title)}</summary>{inner}</details>'
+# %% ../../nbs/show/02_plan_card.ipynb #503786d1
+def _folded(title: str, inner: str) -> str:
+    return (f'<details style="margin:.3em 0"><summary '
+            f'style="cursor:pointer;opacity:.8">{escape(title)}</summary>{inner}</details>')
 
+# %% ../../nbs/show/02_plan_card.ipynb #770fac59
 def card_html(
     plan: Mapping[str, Any],  # as plain data
     flops_per_second: float | None = None  # what the device does
@@ -85,16 +109,22 @@ def card_html(
     time = time_of(plan, flops_per_second)
     rows = plan_rows(plan) + ([('time', time)] if time else [])
     found = DataReport.from_dict(dict(report)) if isinstance(report, Mapping) and report.get('train') else None
-    data = _folded('data: ' + found.train.lines()[0][1], _grid([(k.strip(), v) for k, v in found.lines()])) if found else ''
-    return (f'<div class="aligntune-plan" style="font:13px/1.5 system-ui,sans-serif;max-width:60em;border:1px solid #8886;border-radius:8px;padding:.7em 1em"><div style="font-size:1.2em;font-weight:600;margin-bottom:.3em">'
-            f'{escape(plan["algorithm"])} on {escape(plan["backend"])}</div>{_grid(rows)}{_folded("why not " + ", ".join(k for k, _ in rejected), _grid(rejected)) if rejected else ""}{memory_bar(plan.get("estimate") or {}, plan.get("memory"))}{data}</div>')
+    data = (_folded('data: ' + found.train.lines()[0][1], _grid([(k.strip(), v) for k, v in found.lines()]))
+            if found else '')
+    return (f'<div class="aligntune-plan" style="font:13px/1.5 '
+            f'system-ui,sans-serif;max-width:60em;border:1px solid #8886;border-radius:8px;padding:.7em 1em"><div '
+            f'style="font-size:1.2em;font-weight:600;margin-bottom:.3em">'
+            f'{escape(plan["algorithm"])} on '
+            f'{escape(plan["backend"])}</div>{_grid(rows)}{_folded("why not " + ", ".join(k for k, _ in rejected), _grid(rejected)) if rejected else ""}{memory_bar(plan.get("estimate") or {}, plan.get("memory"))}{data}</div>')
 
+# %% ../../nbs/show/02_plan_card.ipynb #a411c688
 class PlanCard:
     "A plan to look at"
     def __init__(self,
         plan: Any,  # a Plan, or the plan of a manifest
         flops_per_second: float | None = None  # what the device does, for the time; from a measurement
     ): self.plan, self.speed = plain(plan), flops_per_second
-    def __str__(self) -> str: return '\n'.join(f'{k:16} {v}' for k, v in plan_rows(self.plan) + [('time', time_of(self.plan, self.speed))])
+    def __str__(self) -> str:
+        return '\n'.join(f'{k:16} {v}' for k, v in plan_rows(self.plan) + [('time', time_of(self.plan, self.speed))])
     __repr__ = __str__
     def _repr_html_(self) -> str: return card_html(self.plan, self.speed)

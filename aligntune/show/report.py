@@ -30,8 +30,12 @@ def table(
     "A table, its cells escaped"
     cell = lambda tag, v: f'<{tag}>{escape(_said(v))}</{tag}>'
     top = f'<thead><tr>{"".join(cell("th", h) for h in head)}</tr></thead>' if head else ''
-    return f'<div class="wide"><table class="{kind}">{top}<tbody>{"".join("<tr>" + "".join(cell("td", v) for v in r) + "</tr>" for r in rows)}</tbody></table></div>' if rows else ''
+    return (
+        f'<div class="wide"><table '
+        f'class="{kind}">{top}<tbody>{"".join("<tr>" + "".join(cell("td", v) for v in r) + "</tr>" for r in rows)}</tbody>'
+        f'</table></div>') if rows else ''
 
+# %% ../../nbs/show/06_report.ipynb #82b753ea
 def _said(v: Any) -> str:
     "A value for people"
     if isinstance(v, float): return f'{v:.5g}'
@@ -42,6 +46,7 @@ def _said(v: Any) -> str:
 # %% ../../nbs/show/06_report.ipynb #c7fd027d
 _BADGES = dict(finished='good', running='busy', saved='good')
 
+# %% ../../nbs/show/06_report.ipynb #7875afa9
 def facts_of(
     r: RunLog  # of the run
 ) -> dict[str, str]:
@@ -60,14 +65,17 @@ def facts_of(
     if peak: out['peak memory'] = human(int(max(peak)))
     return out
 
+# %% ../../nbs/show/06_report.ipynb #dd6e9a46
 def ending(
     r: RunLog  # of the run
 ) -> tuple[str, str]:
     "How the run ended: a word, and the error where there was one"
     if r.manifest is None: return 'result', ''
-    last = next((h for h in reversed(r.manifest.get('history', [])) if h['event'] in ('finish', 'stop', 'guard', 'error', 'interrupted')), None)
+    last = next((h for h in reversed(r.manifest.get('history', []))
+                 if h['event'] in ('finish', 'stop', 'guard', 'error', 'interrupted')), None)
     if r.manifest.finished: return 'finished', ''
-    return (dict(guard='stopped by a guard', error='failed', stop='stopped', interrupted='interrupted')[last['event']], last.get('error', '')) if last else ('running', '')
+    return (dict(guard='stopped by a guard', error='failed', stop='stopped', interrupted='interrupted')[last['event']],
+            last.get('error', '')) if last else ('running', '')
 
 # %% ../../nbs/show/06_report.ipynb #f5ede706
 def samples_part(
@@ -79,6 +87,7 @@ def samples_part(
     names = list(dict.fromkeys(k for r in rows for k in r))
     return table([[r.get(n, '') for n in names] for r in rows], names, 'said') + found
 
+# %% ../../nbs/show/06_report.ipynb #5be39013
 def answers_part(
     r: RunLog  # of a run in a folder
 ) -> str:
@@ -86,8 +95,10 @@ def answers_part(
     kept = read_answers(r.manifest.folder) if r.manifest else {}
     if not kept: return ''
     ends = {min(kept): kept[min(kept)], max(kept): kept[max(kept)]}
-    rows = [[f'{step:,}', a.get('prompt', ''), a.get('completion', ''), a.get('reward', '')] for step, some in ends.items() for a in some]
-    return '<p>The best, a middling and the worst of a batch, at the first and at the last step that was kept.</p>' + table(rows, ('step', 'prompt', 'answer', 'reward'), 'said')
+    rows = [[f'{step:,}', a.get('prompt', ''), a.get('completion', ''), a.get('reward', '')]
+            for step, some in ends.items() for a in some]
+    return ('<p>The best, a middling and the worst of a batch, at the first and at the last step that was kept.</p>'
+            + table(rows, ('step', 'prompt', 'answer', 'reward'), 'said'))
 
 # %% ../../nbs/show/06_report.ipynb #588aadad
 def plan_part(
@@ -96,7 +107,8 @@ def plan_part(
     "The decision with its reasons, and the memory"
     if not plan: return ''
     rejected = [(f'not {b}', reason) for b, reason in (plan.get('rejected') or {}).items()]
-    return table([*plan_rows(plan), *rejected], kind='facts') + memory_bar(plan.get('estimate') or {}, plan.get('memory'))
+    return (table([*plan_rows(plan), *rejected], kind='facts')
+            + memory_bar(plan.get('estimate') or {}, plan.get('memory')))
 
 # %% ../../nbs/show/06_report.ipynb #8cf10887
 def settings_part(
@@ -107,23 +119,31 @@ def settings_part(
     rows = [(k, v, origin.get(k, 'default')) for k, v in (m.get('spec') or {}).items()]
     asked, rest = [r for r in rows if r[2] != 'default'], [r for r in rows if r[2] == 'default' and r[1] is not None]
     head = ('setting', 'value', 'from')
-    return table(asked, head) + (f'<details><summary>{len(rest)} defaults</summary>{table(rest, head)}</details>' if rest else '') if rows else ''
+    return table(asked, head) + (f'<details><summary>{len(rest)} defaults</summary>{table(rest, head)}</details>'
+                                 if rest else '') if rows else ''
 
+# %% ../../nbs/show/06_report.ipynb #fa8a713e
 def events_part(
     m: Any  # the manifest
 ) -> str:
     "What happened, in order"
-    said = lambda h: {k: v for k, v in h.items() if k not in ('event', 'time', 'pid', 'step') and v not in (None, {}, '')}
-    return table([(h['time'].replace('T', ' ')[:19], h['event'], h.get('step'), said(h)) for h in m.get('history') or []], ('time', 'event', 'step', ''))
+    said = lambda h: {k: v
+                      for k, v in h.items() if k not in ('event', 'time', 'pid', 'step') and v not in (None, {}, '')}
+    return table([(h['time'].replace('T', ' ')[:19], h['event'], h.get('step'), said(h))
+                  for h in m.get('history') or []], ('time', 'event', 'step', ''))
 
+# %% ../../nbs/show/06_report.ipynb #aa279223
 def machine_part(
     m: Any  # the manifest
 ) -> str:
     "Versions, hardware, state of the repository"
     git = m.get('git') or {}
     rows = [*(m.get('machine') or {}).items(), ('seed', m.get('seed')), ('command', ' '.join(m.get('command') or [])),
-            ('git', f"{git['commit'][:12]} on {git['branch']}" + (', with changes' if git.get('changed') else '') if git else None), *((f'fingerprint of the {k}', v) for k, v in (m.get('facts') or {}).items() if isinstance(v, str))]
-    return table([r for r in rows if r[1] not in (None, '')], kind='facts') + '<p>' + ' '.join(f'<code>{escape(k)} {escape(str(v))}</code>' for k, v in (m.get('versions') or {}).items()) + '</p>'
+            ('git', f"{git['commit'][:12]} on {git['branch']}" + (', with changes' if git.get('changed') else '') if git
+                    else None),
+            *((f'fingerprint of the {k}', v) for k, v in (m.get('facts') or {}).items() if isinstance(v, str))]
+    return table([r for r in rows if r[1] not in (None, '')], kind='facts') + '<p>' + ' '.join(
+        f'<code>{escape(k)} {escape(str(v))}</code>' for k, v in (m.get('versions') or {}).items()) + '</p>'
 
 # %% ../../nbs/show/06_report.ipynb #bcd3bf3b
 STYLE = """
@@ -138,6 +158,7 @@ h1{font-size:1.7rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}h2
 code{background:var(--card);border-radius:.25rem;padding:.05rem .35rem;font-size:.85rem;white-space:nowrap}summary{cursor:pointer;color:var(--pale)}.error{white-space:pre-wrap;background:var(--card);border-left:3px solid var(--bad);padding:.6rem .9rem}svg{display:block}
 """.strip()
 
+# %% ../../nbs/show/06_report.ipynb #38d5a0a8
 def parts_of(
     r: RunLog,  # of the run
     samples: Any = None  # answers that were kept
@@ -145,12 +166,18 @@ def parts_of(
     "Headings with their HTML; those without content are left out"
     m = r.manifest
     report = DataReport.from_dict(dict(m['report'])) if m and m.get('report') else None
-    found = dict(curves=curves_part(r), answers=samples_part(samples), training=answers_part(r), data=table(report.lines(), kind='facts') if report else '', plan=plan_part(m.get('plan') or {}) if m else '',
-                 results=results_part(r), events=events_part(m) if m else '', settings=settings_part(m) if m else '', machine=machine_part(m) if m else '')
+    found = dict(curves=curves_part(r), answers=samples_part(samples),
+                 training=answers_part(r), data=table(report.lines(), kind='facts') if report else '',
+                 plan=plan_part(m.get('plan') or {}) if m else '',
+                 results=results_part(r), events=events_part(m) if m else '', settings=settings_part(m) if m else '',
+                 machine=machine_part(m) if m else '')
     return {TITLES[k]: v for k, v in found.items() if v}
 
-TITLES = dict(curves='Curves', answers='Answers', training='Answers in training', data='Data', plan='Plan', results='Results', events='What happened', settings='Settings', machine='Machine and versions')
+# %% ../../nbs/show/06_report.ipynb #56909e06
+TITLES = dict(curves='Curves', answers='Answers', training='Answers in training', data='Data', plan='Plan',
+              results='Results', events='What happened', settings='Settings', machine='Machine and versions')
 
+# %% ../../nbs/show/06_report.ipynb #fe53fdc6
 def curves_part(
     r: RunLog  # of the run
 ) -> str:
@@ -160,18 +187,23 @@ def curves_part(
         fig, (ax,) = grid(1, 8.2, 2.5)
         draw(ax, [r], c)
         out.append(f'<div>{fig.svg()}</div>')
-    note = f'<p class="pale">Resumed at step {", ".join(f"{s:,}" for s in r.resumed)} (dotted).</p>' if r.resumed else ''
+    note = (f'<p class="pale">Resumed at step {", ".join(f"{s:,}" for s in r.resumed)} (dotted).</p>'
+            if r.resumed else '')
     evaluated = any(r.curve(c.evaluation)[0] for c in charts_of([r]) if c.evaluation)
-    dots = '<p class="pale">Blue: in training, pale as logged, strong the running mean. Orange: evaluations.</p>' if evaluated else ''
+    dots = ('<p class="pale">Blue: in training, pale as logged, strong the running mean. Orange: evaluations.</p>'
+            if evaluated else '')
     return f'<div class="charts">{"".join(out)}</div>{note}{dots}' if out else ''
 
+# %% ../../nbs/show/06_report.ipynb #b152c984
 def results_part(
     r: RunLog  # of the run
 ) -> str:
     "The metrics at the end"
     result = (r.manifest.get('result') if r.manifest else None) or {}
-    return table([*((k, v) for k, v in result.items() if k not in ('metrics', 'algorithm', 'backend') and v is not None), *(result.get('metrics') or {}).items()], kind='facts')
+    return table([*((k, v) for k, v in result.items() if k not in ('metrics', 'algorithm', 'backend')
+                    and v is not None), *(result.get('metrics') or {}).items()], kind='facts')
 
+# %% ../../nbs/show/06_report.ipynb #636a8dca
 def page(
     title: str,  # of the page
     line: str,  # below it, as HTML
@@ -179,9 +211,12 @@ def page(
     parts: Mapping[str, str]  # headings and their HTML
 ) -> str:
     "The whole HTML document"
-    boxes = ''.join(f'<div><span>{escape(k)}</span><b>{escape(v.partition(" (")[0])}</b><small>{escape(v.partition(" (")[2].rstrip(")"))}</small></div>' for k, v in tiles.items())
+    boxes = ''.join((f'<div><span>{escape(k)}</span><b>{escape(v.partition(" (")[0])}</b>'
+                     f'<small>{escape(v.partition(" (")[2].rstrip(")"))}</small></div>') for k, v in tiles.items())
     body = ''.join(f'<section><h2>{escape(k)}</h2>{v}</section>\n' for k, v in parts.items())
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style></head>\n'
+    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            f'content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style>'
+            f'</head>\n'
             f'<body><h1>{escape(title)}</h1>{line}<div class="tiles">{boxes}</div>\n{body}</body></html>\n')
 
 # %% ../../nbs/show/06_report.ipynb #df7cda51
@@ -192,12 +227,16 @@ def report(
 ) -> Path:
     "Write one HTML file about a run; gives its path"
     r = read_run(run)
-    if path is None and r.manifest is None: raise RunError('this run has no folder', where='report', fix="report(run, 'report.html')")
+    if path is None and r.manifest is None:
+        raise RunError('this run has no folder', where='report', fix="report(run, 'report.html')")
     to = Path(path).expanduser() if path is not None else r.manifest.folder/'report.html'   # type: ignore[union-attr]
     m, (how, error) = r.manifest, ending(r)
     kind = 'good' if how in ('finished', 'result') else 'busy' if how in ('running', 'stopped') else 'bad'
-    what = f"{m.get('algorithm')} on {(m.get('plan') or {}).get('backend', '?')} · {(m.get('spec') or {}).get('model_name', '')}" if m else ''
-    line = f'<p><span class="badge {kind}">{escape(how)}</span> <span class="pale">{escape(what)} · written {time.strftime("%Y-%m-%d %H:%M")}</span></p>' + (f'<p class="error">{escape(error)}</p>' if error else '')
+    what = (f"{m.get('algorithm')} on {(m.get('plan') or {}).get('backend', '?')} · "
+            f"{(m.get('spec') or {}).get('model_name', '')}") if m else ''
+    line = (f'<p><span class="badge {kind}">{escape(how)}</span> <span class="pale">{escape(what)} · written '
+            f'{time.strftime("%Y-%m-%d %H:%M")}</span></p>') + (f'<p class="error">{escape(error)}</p>'
+                                                                if error else '')
     to.parent.mkdir(parents=True, exist_ok=True)
     write_whole(to, page(f'aligntune: {r.label}', line, facts_of(r), parts_of(r, samples)))
     return to

@@ -22,7 +22,11 @@ def show_tokens(
     if isinstance(x, Preview): return Preview(x.rows[:n])
     if hasattr(x, 'preview'): return x.preview(n)
     texts = [x] if isinstance(x, str) else list(x) if isinstance(x, Sequence) else None
-    if texts is None or tokenizer is None: raise SpecError(f'no tokens to show in a {type(x).__name__}', where='show_tokens', fix='show_tokens(trainer), or show_tokens(texts, tokenizer=tokenizer)')
+    if texts is None or tokenizer is None:
+        raise SpecError(f'no tokens to show in a {type(x).__name__}', where='show_tokens',
+                        fix='show_tokens(trainer), or show_tokens(texts, tokenizer=tokenizer)')
     return Preview([_line(i, tokenizer(t).input_ids, tokenizer) for i, t in enumerate(texts[:n])])
 
-def _line(i: int, ids: Sequence[int], tokenizer: Any) -> PreviewRow: return PreviewRow(f'text {i}: {len(ids)} tokens', row_pieces(tokenizer, ids))
+# %% ../../nbs/show/03_tokens.ipynb #12d6f71c
+def _line(i: int, ids: Sequence[int], tokenizer: Any) -> PreviewRow:
+    return PreviewRow(f'text {i}: {len(ids)} tokens', row_pieces(tokenizer, ids))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
-from ..algorithms.common import quiet
+from ..core.noise import quiet
 from ..algorithms.tasks import warm_start
 from ..core.errors import AligntuneError, UnsupportedError
 from ..core.estimate import human
@@ -36,6 +36,7 @@ def workplace(
 # %% ../../nbs/show/07_walkthrough.ipynb #8d492217
 STAND_INS = ('blank', 'sorter', 'chat', 'bert')
 
+# %% ../../nbs/show/07_walkthrough.ipynb #0a8fb882
 def stand_in(
     kind: str,  # one of STAND_INS
     folder: str | os.PathLike,  # where to write it
@@ -58,7 +59,8 @@ def hub_token() -> str:
     if 'google.colab' not in sys.modules: return 'token: none, public models only'
     from google.colab import userdata   # type: ignore[import-not-found]
     try: os.environ['HF_TOKEN'] = userdata.get('HF_TOKEN')
-    except (userdata.SecretNotFoundError, userdata.NotebookAccessError): return 'token: no secret HF_TOKEN in Colab, public models only'
+    except (userdata.SecretNotFoundError, userdata.NotebookAccessError):
+        return 'token: no secret HF_TOKEN in Colab, public models only'
     return 'token: from the secrets of Colab (HF_TOKEN)'
 
 # %% ../../nbs/show/07_walkthrough.ipynb #5871d30f
@@ -73,8 +75,10 @@ class Choice:
     def __str__(self) -> str: return '\n'.join(f'{k:10} {v}' for k, v in self)
     __repr__ = __str__
     def _repr_html_(self) -> str:
-        return '<table>' + ''.join(f'<tr><td>{escape(k)}</td><td style="text-align:left">{escape(v)}</td></tr>' for k, v in self) + '</table>'
+        return '<table>' + ''.join(f'<tr><td>{escape(k)}</td><td style="text-align:left">{escape(v)}</td></tr>'
+                                   for k, v in self) + '</table>'
 
+# %% ../../nbs/show/07_walkthrough.ipynb #82f182c9
 def choose(
     model_name: str,  # hub name or folder
     gpu: bool = False,  # stop here where there is none: a real model takes days on a CPU
@@ -88,24 +92,31 @@ def choose(
     log.setLevel(logging.ERROR)   # the trainer will say it once
     try:
         for method in methods:
-            plan = make_plan(TrainSpec.parse(model_name=model_name, **settings, **{} if method == 'full' else dict(method=method)), probe)
+            plan = make_plan(TrainSpec.parse(model_name=model_name, **settings,
+                                             **{} if method == 'full' else dict(method=method)), probe)
             need = plan.estimate.total if plan.estimate else None
             tried.append((method, need))
             if plan.estimate is None or plan.memory is None or plan.estimate.fits(plan.memory): break
     finally: log.setLevel(level)
     if gpu and plan.device == 'cpu':
-        raise UnsupportedError('this walkthrough needs a GPU', where='choose', why=f'{hardware(probe)}: a model of this size would take days', fix='in Colab: Runtime > Change runtime type > T4; or IN_TEST=1 for the tiny stand-in')
+        raise UnsupportedError('this walkthrough needs a GPU', where='choose',
+                               why=f'{hardware(probe)}: a model of this size would take days',
+                               fix='in Colab: Runtime > Change runtime type > T4; or IN_TEST=1 for the tiny stand-in')
     return Choice(method, plan, _sentences(method, plan, tried))
 
 # %% ../../nbs/show/07_walkthrough.ipynb #c83540da
-_SAID = dict(full='all weights', lora='a LoRA adapter', qlora='a LoRA adapter on 4-bit weights', dora='a DoRA adapter', osft='OSFT')
+_SAID = dict(full='all weights', lora='a LoRA adapter', qlora='a LoRA adapter on 4-bit weights', dora='a DoRA adapter',
+             osft='OSFT')
 
 def _sentences(method: str, plan: Plan, tried: list[tuple[str, int | None]]) -> dict[str, str]:
     "One sentence for each decision"
     has = human(plan.memory) if plan.memory else 'unknown memory'
     needs = [f'{_SAID[m]} {human(n)}' if n else f'{_SAID[m]}: unknown' for m, n in tried]
-    fit = f"{'; '.join(needs)} (estimated), of {has}" + ('' if not plan.estimate or not plan.memory or plan.estimate.fits(plan.memory) else ': not enough, take a smaller model or shorter rows')
-    four = 'yes: 16-bit weights do not fit' if method == 'qlora' and len(tried) > 1 else 'yes, as requested' if method == 'qlora' else 'no: the weights fit as they are'
+    fit = (f"{'; '.join(needs)} (estimated), of {has}"
+           + ('' if not plan.estimate or not plan.memory or plan.estimate.fits(plan.memory)
+              else ': not enough, take a smaller model or shorter rows'))
+    four = ('yes: 16-bit weights do not fit' if method == 'qlora' and len(tried) > 1
+            else 'yes, as requested' if method == 'qlora' else 'no: the weights fit as they are')
     return dict(backend=plan.why, device=because(plan.device, plan.reasons['device']),
                 dtype=because(plan.precision, plan.reasons['precision']), trained=f'{_SAID[method]}. Memory: {fit}',
                 **{'4-bit': four})
@@ -129,6 +140,7 @@ def _peak() -> int:
     if torch.cuda.is_available() and torch.cuda.max_memory_reserved(): return torch.cuda.max_memory_reserved()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == 'darwin' else 1024)
 
+# %% ../../nbs/show/07_walkthrough.ipynb #14035564
 def spent(
     *results: Result  # of train()
 ) -> str:
