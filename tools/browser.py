@@ -9,7 +9,8 @@ from common import report, root
 try: from playwright.sync_api import Error as PlaywrightError, expect, sync_playwright
 except ImportError: sync_playwright = None   # said by `missing`
 
-FLAGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
+FLAGS = ('--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking '
+         '--disable-component-update --disable-sync').split()
 SHOTS = root/'.cache'/'screens'
 WIDTHS, THEMES = (1280, 800), ('light', 'dark')
 
@@ -22,7 +23,8 @@ m''',
 import json, os
 from aligntune.data.tiny import save_tiny
 model = save_tiny('model', hidden=32, layers=2, heads=4)
-with open('rows.jsonl', 'w') as f: f.writelines(json.dumps(dict(prompt=f'What is {i}+{i}?', completion=str(2*i))) + '\\n' for i in range(64))
+rows = [dict(prompt=f'What is {i}+{i}?', completion=str(2*i)) for i in range(64)]
+with open('rows.jsonl', 'w') as f: f.writelines(json.dumps(r) + '\\n' for r in rows)
 print('made')''',
     form='''
 from aligntune.show.form import launcher
@@ -30,20 +32,24 @@ form = launcher()
 form''',
     long='''
 from aligntune import create_sft_trainer
-trainer = create_sft_trainer(model_name='model', dataset_name='rows.jsonl', output_dir='long', max_steps=200_000, logging_steps=20, learning_rate=1e-3)
+trainer = create_sft_trainer(model_name='model', dataset_name='rows.jsonl', output_dir='long', max_steps=200_000,
+                             logging_steps=20, learning_rate=1e-3)
 trainer.train()''',
     after='''
 from aligntune.run.checkpoint import whole
-print('usable', [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
+last = [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
+print('usable', last, type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
     on='''
 trainer.train(resume_from_checkpoint=True)''',
     again='''
-print('usable', [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''')
+last = [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
+print('usable', last, type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''')
 NAMES = list(CELLS)
 
 def chromium():
     "The browser to drive: the system's, or Playwright's own; None where there is none"
-    if found := shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome'): return found
+    if found := shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome'):
+        return found
     with sync_playwright() as p: own = p.chromium.executable_path
     return own if os.path.exists(own) else None
 
@@ -51,7 +57,8 @@ def missing():
     "What this machine lacks, in one line; empty if nothing"
     for package in ('playwright', 'jupyterlab'):
         if importlib.util.find_spec(package) is None: return f'{package} is not installed'
-    return '' if chromium() else 'there is no Chromium (Debian: apt-get install chromium; elsewhere: playwright install chromium)'
+    return ('' if chromium()
+            else 'there is no Chromium (Debian: apt-get install chromium; elsewhere: playwright install chromium)')
 
 def free_port():
     with socket.socket() as s:
@@ -60,24 +67,34 @@ def free_port():
 
 def write_notebook(path):
     "The notebook that is opened"
-    cell = lambda text: dict(cell_type='code', id=f'c{len(text)}', metadata={}, execution_count=None, outputs=[], source=text.strip())
-    path.write_text(json.dumps(dict(cells=[cell(c) for c in CELLS.values()], metadata=dict(kernelspec=dict(name='python3', display_name='Python 3 (ipykernel)', language='python')), nbformat=4, nbformat_minor=5)))
+    cell = lambda text: dict(cell_type='code', id=f'c{len(text)}', metadata={}, execution_count=None, outputs=[],
+                             source=text.strip())
+    path.write_text(json.dumps(dict(cells=[cell(c) for c in CELLS.values()], metadata=dict(kernelspec=dict(
+        name='python3', display_name='Python 3 (ipykernel)', language='python')), nbformat=4, nbformat_minor=5)))
 
 @contextlib.contextmanager
 def lab(folder, token='t'):
     "A JupyterLab of its own, with settings, data and kernels apart from the user's"
     port, home = free_port(), Path(folder)/'.jupyter'
-    for name, text in {'apputils-extension/notification': '{"fetchNews": "false", "checkForUpdates": false}', 'notebook-extension/tracker': '{"windowingMode": "none"}'}.items():
+    for name, text in {'apputils-extension/notification': '{"fetchNews": "false", "checkForUpdates": false}',
+                       'notebook-extension/tracker': '{"windowingMode": "none"}'}.items():
         f = home/'s'/'@jupyterlab'/f'{name}.jupyterlab-settings'
         f.parent.mkdir(parents=True, exist_ok=True); f.write_text(text)
-    env = os.environ | {k: str(home/v) for k, v in dict(JUPYTER_CONFIG_DIR='c', JUPYTER_DATA_DIR='d', JUPYTER_RUNTIME_DIR='r', IPYTHONDIR='i', JUPYTERLAB_SETTINGS_DIR='s', JUPYTERLAB_WORKSPACES_DIR='w').items()}
-    env |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', ALIGNTUNE_CACHE=str(home/'cache'), PYTHONPATH=str(root), PATH=f'{Path(sys.executable).parent}:{env["PATH"]}')
+    env = (os.environ
+           | {k: str(home/v)
+              for k, v in dict(JUPYTER_CONFIG_DIR='c', JUPYTER_DATA_DIR='d', JUPYTER_RUNTIME_DIR='r', IPYTHONDIR='i',
+                               JUPYTERLAB_SETTINGS_DIR='s', JUPYTERLAB_WORKSPACES_DIR='w').items()})
+    env |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', ALIGNTUNE_CACHE=str(home/'cache'), PYTHONPATH=str(root),
+                PATH=f'{Path(sys.executable).parent}:{env["PATH"]}')
     with open(home/'log', 'w') as log:
-        p = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0', '--LabApp.expose_app_in_browser=True',
-            f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}'], env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        p = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
+            f'--port={port}', '--ServerApp.port_retries=0', '--LabApp.expose_app_in_browser=True',
+            f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}'], env=env, stdout=log,
+                             stderr=subprocess.STDOUT, start_new_session=True)
     try:
         for _ in range(240):
-            with contextlib.suppress(OSError): urllib.request.urlopen(f'http://127.0.0.1:{port}/api/status?token={token}', timeout=2).close(); break
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f'http://127.0.0.1:{port}/api/status?token={token}', timeout=2).close(); break
             if p.poll() is not None: raise RuntimeError((home/'log').read_text())
             time.sleep(.25)
         yield f'http://127.0.0.1:{port}', token
@@ -88,7 +105,8 @@ def lab(folder, token='t'):
 class Notebook:
     "The open notebook: cells run by their shortcut, as a person runs them"
     def __init__(self, page): self.page = page
-    def command(self, name, **args): return self.page.evaluate('([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)', [name, args])
+    def command(self, name, **args):
+        return self.page.evaluate('([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)', [name, args])
     def cell(self, name): return self.page.locator('.jp-Notebook .jp-Cell').nth(NAMES.index(name))
     def output(self, name): return self.cell(name).locator('.jp-Cell-outputArea')
     def start(self, name):
@@ -100,7 +118,8 @@ class Notebook:
         raise AssertionError(f'the cell {name!r} does not run')
     def done(self, name, seconds=60):
         "Wait for the number beside a cell"
-        expect(self.cell(name).locator('.jp-InputPrompt').first).to_have_text(re.compile(r'\[\d+\]'), timeout=1000*seconds)
+        expect(self.cell(name).locator('.jp-InputPrompt').first).to_have_text(re.compile(r'\[\d+\]'),
+                                                                              timeout=1000*seconds)
     def run(self, name, seconds=60): self.start(name); self.done(name, seconds)
 
 def shots(nb, name, where):
@@ -115,21 +134,35 @@ def shots(nb, name, where):
             where.scroll_into_view_if_needed(); page.wait_for_timeout(250)
             box = where.bounding_box()
             page.screenshot(path=SHOTS/f'{name}-{width}-{theme}.png')
-            if where.evaluate('e => e.scrollWidth - e.clientWidth') > 2: yield f'{name} is cut at {width} pixels ({theme}): it needs {where.evaluate("e => e.scrollWidth")}, and has {box["width"]:.0f}'
+            if where.evaluate('e => e.scrollWidth - e.clientWidth') > 2:
+                yield (f'{name} is cut at {width} pixels ({theme}): it needs {where.evaluate("e => e.scrollWidth")}, '
+                       f'and has {box["width"]:.0f}')
     nb.command('apputils:change-theme', theme='JupyterLab Light'); page.set_viewport_size(dict(width=1280, height=1000))
 
 def contrast(where):
     "Texts in `where` that stand out less than 4.5 : 1 from what is behind them"
     return where.evaluate('''root => {
-        const lum = c => { const f = c.slice(0, 3).map(v => { v /= 255; return v <= .03928 ? v/12.92 : ((v + .055)/1.055)**2.4 }); return .2126*f[0] + .7152*f[1] + .0722*f[2] };
-        const rgba = s => { const m = s.match(/[\\d.]+/g).map(Number); return m.length < 4 ? [...m.slice(0, 3), 1] : m };
+        const linear = v => v <= .03928 ? v/12.92 : ((v + .055)/1.055)**2.4;
+        const lum = c => {
+            const f = c.slice(0, 3).map(v => linear(v/255));
+            return .2126*f[0] + .7152*f[1] + .0722*f[2] };
+        const rgba = s => {
+            const m = s.match(/[\\d.]+/g).map(Number);
+            return m.length < 4 ? [...m.slice(0, 3), 1] : m };
         const over = (top, under) => [0, 1, 2].map(i => top[3]*top[i] + (1 - top[3])*under[i]);
-        const behind = e => { const all = []; for (let n = e; n; n = n.parentElement) { all.push(rgba(getComputedStyle(n).backgroundColor)); if (all.at(-1)[3] === 1) break } return all.reverse().reduce((a, c) => over(c, a), [255, 255, 255]) };
+        const behind = e => {
+            const all = [];
+            for (let n = e; n; n = n.parentElement) {
+                all.push(rgba(getComputedStyle(n).backgroundColor));
+                if (all.at(-1)[3] === 1) break }
+            return all.reverse().reduce((a, c) => over(c, a), [255, 255, 255]) };
         const bad = [];
         for (const e of root.querySelectorAll('*')) {
             const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join('');
-            if (!text || !e.offsetParent || e.closest('[disabled], style, option, .lm-TabBar, .jp-RenderedText')) continue;
-            const b = behind(e), c = over(rgba(getComputedStyle(e).color), b), [x, y] = [lum(b), lum(c)].sort((p, q) => q - p);
+            const apart = e.closest('[disabled], style, option, .lm-TabBar, .jp-RenderedText');
+            if (!text || !e.offsetParent || apart) continue;
+            const b = behind(e), c = over(rgba(getComputedStyle(e).color), b);
+            const [x, y] = [lum(b), lum(c)].sort((p, q) => q - p);
             if ((x + .05)/(y + .05) < 4.5) bad.push(`${text.slice(0, 40)} ${((x + .05)/(y + .05)).toFixed(1)}`);
         }
         return bad }''')
@@ -152,7 +185,10 @@ def form(nb):
     "Filled in by typing; a refusal shows; a training runs to its end"
     nb.run('form')
     out = nb.output('form')
-    def fill(name, text): box = out.locator('.widget-text, .widget-combobox').filter(has_text=name).locator('input').first; box.fill(text); box.press('Enter')
+    def fill(name, text):
+        box = out.locator('.widget-text, .widget-combobox').filter(has_text=name).locator('input').first
+        box.fill(text)
+        box.press('Enter')
     fill('model_name', 'model'); fill('dataset_name', 'rows.jsonl')
     expect(out).to_contain_text('sft on trl')
     fill('learning_rate', 'fast'); expect(out).to_contain_text("learning_rate must be a number above 0, not 'fast'")
@@ -169,7 +205,8 @@ def form(nb):
     out.get_by_role('button', name='Train').click()
     expect(out).to_contain_text('of 200,000', timeout=30000)
     out.get_by_role('button', name='Stop').click()
-    expect(out).to_contain_text('stopped at step', timeout=30000); expect(out.get_by_role('button', name='Go on')).to_be_enabled()
+    expect(out).to_contain_text('stopped at step', timeout=30000)
+    expect(out.get_by_role('button', name='Go on')).to_be_enabled()
     if not (Path(nb.folder)/'short'/'model.safetensors').exists(): yield 'the form trained, but there is no model'
 
 def panel(nb):
@@ -198,9 +235,11 @@ def twin(browser):
     sys.path.insert(0, str(root))
     from aligntune.show.matrix import matrix_table
     page = browser.new_page(viewport=dict(width=800, height=600), java_script_enabled=False)
-    for theme, colours in dict(light='background: #fff; color: #222', dark='background: #111; color: #ddd; color-scheme: dark').items():
+    for theme, colours in dict(light='background: #fff; color: #222',
+                               dark='background: #111; color: #ddd; color-scheme: dark').items():
         page.set_content(f'<body style="font-family: sans-serif; {colours}">{matrix_table()._repr_html_()}</body>')
-        page.locator('summary').nth(17).click(); expect(page.locator('details[open] .at-pop')).to_contain_text('GSPO on Unsloth: no')
+        page.locator('summary').nth(17).click()
+        expect(page.locator('details[open] .at-pop')).to_contain_text('GSPO on Unsloth: no')
         page.screenshot(path=SHOTS/f'twin-800-{theme}.png')
         page.locator('details[open] summary').click(); page.locator('summary').nth(4).click()
         if page.locator('details[open]').count() != 1: yield 'more than one cell is open'
@@ -213,7 +252,10 @@ def main(only):
     def check(name, problems):
         began = time.time()
         try: results[name] = [f'{name}: {p}' for p in problems()]
-        except (AssertionError, PlaywrightError) as e: results[name] = [f'{name}: {str(e)[:1500]}']; nb.page.screenshot(path=SHOTS/f'failed-{name}.png'); nb.command('notebook:interrupt-kernel')
+        except (AssertionError, PlaywrightError) as e:
+            results[name] = [f'{name}: {str(e)[:1500]}']
+            nb.page.screenshot(path=SHOTS/f'failed-{name}.png')
+            nb.command('notebook:interrupt-kernel')
         print(f'   {name}: {"failed" if results[name] else "ok"}, {time.time()-began:.0f} s', flush=True)
     with tempfile.TemporaryDirectory() as folder, lab_and_page(folder) as nb:
         nb.run('made')

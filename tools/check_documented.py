@@ -18,8 +18,10 @@ def undocumented(path):
     for name, o in public(ast.parse(path.read_text())):
         overload = any(getattr(d, 'id', getattr(d, 'attr', '')) in ('overload', 'setter') for d in o.decorator_list)
         if not ast.get_docstring(o) and not overload: yield f'{where}:{o.lineno}: {name} has no docstring'
-        if isinstance(o, ast.ClassDef) or overload or '.' in name: continue   # methods may override untyped ones of a library
-        args = [a for a in [*o.args.posonlyargs, *o.args.args, *o.args.kwonlyargs] if a.arg not in ('self', 'cls') and not a.arg.startswith('_')]
+        # methods may override untyped ones of a library
+        if isinstance(o, ast.ClassDef) or overload or '.' in name: continue
+        args = [a for a in [*o.args.posonlyargs, *o.args.args, *o.args.kwonlyargs]
+                if a.arg not in ('self', 'cls') and not a.arg.startswith('_')]
         bare = [a.arg for a in args if a.annotation is None]
         if bare: yield f'{where}:{o.lineno}: {name}: no type for {", ".join(bare)}'
 

@@ -27,9 +27,11 @@ def compare(tmp):
         else:
             w, g = (tmp/f).read_text(), (root/f).read_text()
             n, lw, lg = first_difference(w, g) if w != g else (0, '', '')
-            results[f] = [f'{f}:{n}: stale; the notebook says `{lw[:90]}`, the file `{lg[:90]}`; run `make export`'] if w != g else []
+            results[f] = ([f'{f}:{n}: stale; the notebook says `{lw[:90]}`, the file `{lg[:90]}`; run `make export`']
+                          if w != g else [])
     for f in notebooks():
-        results[f] = [f'{f}: not clean (metadata, counters or memory addresses); run `make export`'] if (tmp/f).read_text() != (root/f).read_text() else []
+        results[f] = ([f'{f}: not clean (metadata, counters or memory addresses); run `make export`']
+                      if (tmp/f).read_text() != (root/f).read_text() else [])
     return results
 
 with tempfile.TemporaryDirectory() as tmp:

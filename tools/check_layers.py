@@ -3,7 +3,8 @@ import ast, re, subprocess, sys
 from common import modules, report, root
 
 # from the ground up; nobody imports emulation
-ORDER = ('core data process sandbox rewards engine algorithms run backends evaluate show bench hub demo recipes commands cli '
+ORDER = ('core data process sandbox rewards engine algorithms run backends evaluate show bench hub demo recipes '
+         'commands cli '
          'emulation').split()
 NAMED = re.compile(r'aligntune\.[a-z_.]+(:\w*)?')   # a module, or something in it, as a string
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
@@ -25,12 +26,14 @@ def imported(path, module):
 def strings(path):
     "(line, dotted name) of every module that a string names"
     for o in ast.walk(ast.parse(path.read_text())):
-        if isinstance(o, ast.Constant) and isinstance(o.value, str) and NAMED.fullmatch(o.value): yield o.lineno, o.value
+        if isinstance(o, ast.Constant) and isinstance(o.value, str) and NAMED.fullmatch(o.value):
+            yield o.lineno, o.value
 
 def upward(module, path):
     "Imports of a higher room, and of development tools"
     here = room(module)
-    if here not in ORDER: return [f'{path.relative_to(root)}: the room "{here}" is not in the order {" < ".join(ORDER)}'] if here else []
+    if here not in ORDER:
+        return [f'{path.relative_to(root)}: the room "{here}" is not in the order {" < ".join(ORDER)}'] if here else []
     found = []
     for line, name in sorted(set(imported(path, module))):
         at = f'{path.relative_to(root)}:{line}: {module} imports {name}'
@@ -49,7 +52,8 @@ def python(code): return subprocess.run([sys.executable, '-c', code], capture_ou
 
 def light(module):
     "A fresh interpreter imports the module and no heavy library"
-    r = python(f'import sys; sys.path.insert(0, "."); import {module}; print(*[o for o in {HEAVY} if o in sys.modules])')
+    r = python(f'import sys; sys.path.insert(0, "."); import {module}; '
+               f'print(*[o for o in {HEAVY} if o in sys.modules])')
     if r.returncode: return [f'{module} cannot be imported: {r.stderr.strip().splitlines()[-1]}']
     return [f'`import {module}` loads {r.stdout.strip().replace(" ", ", ")}'] if r.stdout.strip() else []
 
@@ -66,5 +70,6 @@ if __name__ == '__main__':
     results = {f'layer {m}': upward(m, p) for m, p in mods.items()}
     results |= {f'light {m}': light(m) for m in mods if m == 'aligntune' or room(m) in ('core', 'cli')}
     results['import'] = few('import aligntune', 'import aligntune', IMPORT)
-    if 'aligntune.cli' in mods: results['help'] = few('aligntune --help', 'from aligntune.cli import main; main(["--help"])', HELP)
+    if 'aligntune.cli' in mods:
+        results['help'] = few('aligntune --help', 'from aligntune.cli import main; main(["--help"])', HELP)
     report(results)

@@ -10,13 +10,15 @@ taken: dict = {}   # module -> notebook
 
 def title(c):
     "The first cell holds `# Title`, `> one line`, front matter, and nothing else: nbdev drops any other text"
-    if c['cell_type'] != 'markdown' or not re.match(r'# \S', c['source']): return ['the first cell is not "# Title" and "> one line"']
+    if c['cell_type'] != 'markdown' or not re.match(r'# \S', c['source']):
+        return ['the first cell is not "# Title" and "> one line"']
     lost = [l for l in c['source'].splitlines() if l.strip() and not re.match(r'(# |> |- \S+:)', l)]
     return [f'the title cell loses {lost[0][:60]!r}: only "# ", "> " and "- key: value" lines are kept'] if lost else []
 
 def module(path, name):
     "A notebook is named like its module, and no other notebook exports the same"
-    want = re.sub(r'(^|/)\d+[a-z]?_', r'\1', path.relative_to('nbs').as_posix()).removesuffix('.ipynb').replace('/', '.')
+    want = re.sub(r'(^|/)\d+[a-z]?_', r'\1', path.relative_to('nbs').as_posix()).removesuffix('.ipynb').replace(
+        '/', '.')
     if name in taken: yield f'default_exp {name} stands in {taken[name]} too'
     if name not in (want, '__init__'): yield f'default_exp {name}, but the notebook is called {want}'
     taken[name] = path
@@ -35,7 +37,8 @@ def outputs(c):
     "Saved outputs show no error, no machine and no megabytes"
     outs = c.get('outputs', [])
     if any(o['output_type'] == 'error' for o in outs): yield 'a saved error'
-    text = ''.join(str(o.get('text', '')) + ''.join(str(v) for k, v in o.get('data', {}).items() if 'image' not in k) for o in outs)
+    text = ''.join(str(o.get('text', '')) + ''.join(str(v) for k, v in o.get('data', {}).items() if 'image' not in k)
+                   for o in outs)
     if m := MACHINE.search(text): yield f'the saved output names this machine: {m[0][:60]}'
     if sum(len(str(o)) for o in outs) > 300_000: yield 'a saved output over 300 kB'
 
@@ -63,10 +66,13 @@ def clocks(cs):
         for n in (n for n in nodes if isinstance(n, ASSIGNMENTS) and n.value is not None and timed(n.value, names)):
             targets = [m for t in getattr(n, 'targets', None) or [n.target] for m in getattr(t, 'elts', [t])]
             names |= {m.id for m in targets if isinstance(m, ast.Name)}
-        names |= {ast.unparse(n.func.value) for n in nodes if called(n) == 'append' and any(timed(a, names) for a in n.args)}
+        names |= {ast.unparse(n.func.value)
+                  for n in nodes if called(n) == 'append' and any(timed(a, names) for a in n.args)}
         for f in (n for n in nodes if isinstance(n, ast.FunctionDef)):
-            if any(isinstance(r, ast.Return) and r.value is not None and timed(r.value, names) for r in ast.walk(f)): names.add(f.name)
-        claims = [n.test for n in nodes if isinstance(n, ast.Assert)] + [n for n in nodes if re.fullmatch('test(_eq|_close|_ne|_is)?', called(n))]
+            if any(isinstance(r, ast.Return) and r.value is not None and timed(r.value, names) for r in ast.walk(f)):
+                names.add(f.name)
+        claims = ([n.test for n in nodes if isinstance(n, ast.Assert)]
+                  + [n for n in nodes if re.fullmatch('test(_eq|_close|_ne|_is)?', called(n))])
         if any(timed(n, names) and number(n) for n in claims):
             yield i, 'it asserts a time; count calls, bytes, tokens or files instead (aligntune.bench.measure.calls)'
 
@@ -83,9 +89,12 @@ def check(path):
         problems += [f'{path} cell {i}: {o}' for o in found]
     problems += [f'{path} cell {i}: {o}' for i, o in clocks(cs)]
     for k, n in Counter(c.get('id') for c in cs).items():
-        if k is None or n > 1: problems.append(f'{path}: ' + ('a cell without id; run `make export`' if k is None else f'cell id {k} stands {n} times'))
+        if k is None or n > 1:
+            problems.append(f'{path}: ' + ('a cell without id; run `make export`' if k is None
+                                           else f'cell id {k} stands {n} times'))
     lessons = [c['source'] for c in cs if c['cell_type'] == 'code' and not exports(c)]
-    if any(map(exports, cs)) and not re.search(r'\btest_\w+\(|\bassert\b', '\n'.join(lessons)): problems.append(f'{path}: it exports code and asserts nothing')
+    if any(map(exports, cs)) and not re.search(r'\btest_\w+\(|\bassert\b', '\n'.join(lessons)):
+        problems.append(f'{path}: it exports code and asserts nothing')
     return problems + [f'{path}: {o}' for o in (title(cs[0]) if cs else ['no cells'])]
 
 report({p: check(p) for p in notebooks()})

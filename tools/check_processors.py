@@ -1,4 +1,6 @@
-"""The lessons that compare numbers, as a lesser processor and several threads compute them: sums in another order, other kernels.
+"""The lessons that compare numbers, as a lesser processor and several threads compute them.
+
+Sums go in another order there, through other kernels.
 `python tools/check_processors.py all` runs every lesson so (hours); lessons that are named run alone."""
 import subprocess, sys
 from common import report

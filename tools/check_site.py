@@ -1,4 +1,5 @@
-"The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, README.md is what index.ipynb says."
+("The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, "
+ "README.md is what index.ipynb says.")
 import importlib, re, sys
 from common import report, root
 import website as web
@@ -9,7 +10,8 @@ def links(site, page):
         target, fragment = web.local(page.url, link)
         if target is None: continue
         if target not in site and not (root/'_proc'/target).exists(): yield f'dead link {link}'
-        elif fragment and target in site and fragment.lower() not in {i.lower() for i in site[target].ids}: yield f'no anchor {link}'
+        elif fragment and target in site and fragment.lower() not in {i.lower() for i in site[target].ids}:
+            yield f'no anchor {link}'
 
 def page_problems(site, page):
     "Everything wrong with one page"
@@ -17,7 +19,8 @@ def page_problems(site, page):
     for line in re.findall(r'(?m)^#\|.*$', page.markdown): yield f'a directive leaked into the page: {line}'
     for url in page.resources:
         if re.match(r'(https?:)?//', url): yield f'it loads {url} from elsewhere'
-        elif web.local(page.url, url)[0] not in site and not (root/'_proc'/web.local(page.url, url)[0]).exists(): yield f'no file {url}'
+        elif web.local(page.url, url)[0] not in site and not (root/'_proc'/web.local(page.url, url)[0]).exists():
+            yield f'no file {url}'
     yield from links(site, page)
 
 def index_problems(site):
@@ -28,7 +31,8 @@ def index_problems(site):
             page, fragment = link.split('#')
             short = name.removeprefix(module + '.')
             if page not in site: yield f'_modidx.py: {name} points to the missing page {page}'
-            elif not short.startswith('_') and '.' not in short and fragment not in site[page].ids: yield f'_modidx.py: {name} has no anchor on {link}'
+            elif not short.startswith('_') and '.' not in short and fragment not in site[page].ids:
+                yield f'_modidx.py: {name} has no anchor on {link}'
 
 def readme_problems(site):
     "README.md against index.ipynb"
@@ -37,7 +41,8 @@ def readme_problems(site):
     want, got = web.readme(site['index.html']), f.read_text() if f.exists() else ''
     if '--readme' in sys.argv: f.write_text(want); got = want
     if want == got: return []
-    n = next((i for i, (a, b) in enumerate(zip(want.splitlines(), got.splitlines()), 1) if a != b), min(len(want.splitlines()), len(got.splitlines())))
+    n = next((i for i, (a, b) in enumerate(zip(want.splitlines(), got.splitlines()), 1) if a != b),
+             min(len(want.splitlines()), len(got.splitlines())))
     return [f'README.md:{n}: not what nbs/index.ipynb says; run `make export`']
 
 built = web.process()
@@ -45,5 +50,6 @@ site = web.pages()
 results = {f'page {u}': [f'nbs/{p.source}: {o}' for o in page_problems(site, p)] for u, p in site.items()}
 results |= {'processors': built, 'index': list(index_problems(site)), 'README': readme_problems(site)}
 order = root/'nbs/sidebar.yml'
-results['sidebar'] = [] if order.exists() and order.read_text() == web.sidebar() else ['nbs/sidebar.yml: not the reading order; run `make export`']
+results['sidebar'] = ([] if order.exists() and order.read_text() == web.sidebar()
+                      else ['nbs/sidebar.yml: not the reading order; run `make export`'])
 report(results, f'{len(site)} pages, {sum(len(p.links) for p in site.values())} links')

@@ -1,30 +1,35 @@
-"""Every code block of the documentation that this project implements runs as it stands, on data sets with their true columns;
+"""Every code block of the implemented documentation runs as it stands, on data sets with their true columns;
 what the walkthroughs read, which is trained on a GPU only, is read from such data sets too.
 
     python tools/check_snippets.py [--limit S] [--workers N] [NAME ...]
 
-Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must end
-as a finished run with a finite loss and changed weights; a refusal must say why."""
+Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must
+end as a finished run with a finite loss and changed weights; a refusal must say why."""
 import argparse, ast, contextlib, json, math, os, re, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
 from common import cells, notebooks, report, root, warm
 
-os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', NUMBA_DISABLE_JIT='1', PYTHONPATH=str(root))
+os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', OMP_NUM_THREADS='1', NUMBA_DISABLE_JIT='1',
+                   PYTHONPATH=str(root))
 ROWS = 12   # of each data set
 
 def world(folder):
-    """Tiny models and data sets under the names that the blocks use. Random weights of one layer with a few hundred tokens, so
-    nothing is said of what is learned; a model called bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
+    """Tiny models and data sets under the names that the blocks use.
+
+    Random weights of one layer with a few hundred tokens, so nothing is said of what is learned; a model called
+    bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
     from aligntune.data.tiny import _no_bars, save_tiny, tiny_model, tiny_tokenizer
     from aligntune.data.zoo import chat, numbered, save_zoo
     small = dict(hidden=32, layers=1, context=1024)
     with contextlib.chdir(folder):
         tokenizer = tiny_tokenizer('base', context=1024)
         model = tiny_model('gpt2', tokenizer, **small)
-        tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None   # as DialoGPT: no pad token, no chat template
+        # as DialoGPT: no pad token, no chat template
+        tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None
         with _no_bars(): model.save_pretrained('microsoft/DialoGPT-small')
         tokenizer.save_pretrained('microsoft/DialoGPT-small')
-        for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'): save_tiny(name, 'llama', **small)
+        for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'):
+            save_tiny(name, 'llama', **small)
         save_tiny('your-reward-model', 'llama', task='classify', num_labels=1, **small)
         assert [*save_zoo('.', 'tatsu-lab/alpaca', 'Anthropic/hh-rlhf', n=ROWS)]
         rows = [numbered(dict(messages=chat()), i) for i in range(ROWS)]
@@ -36,11 +41,12 @@ def weights(folder):
     return {k: t for f in sorted(Path(folder).glob('*.safetensors')) for k, t in load_file(f).items()}
 
 def changed(folder, model):
-    "Whether the saved weights differ from those of the model; an adapter does where it is not the zero that it starts as"
+    "Whether the saved weights differ from those of the model; an adapter does where it is not zero, as at its start"
     new, old = weights(folder), weights(model)
     adapter = [t for k, t in new.items() if 'lora_B' in k]
     if adapter: return any(t.any() for t in adapter)
-    return any(new[k].shape != old[k].shape or (new[k].float() != old[k].float()).any() for k in new.keys() & old.keys())
+    return any(new[k].shape != old[k].shape or (new[k].float() != old[k].float()).any()
+               for k in new.keys() & old.keys())
 
 def trained(snippet):
     "What is wrong with the run that a block leaves, if anything"
@@ -49,9 +55,11 @@ def trained(snippet):
     if manifest is None: return f'it left no run in {snippet.folder}'
     result = manifest.get('result') or {}
     if not manifest.finished: return f'the run in {snippet.folder} is {manifest.get("status")}'
-    if result.get('total_steps') != snippet.steps: return f'it took {result.get("total_steps")} steps, {snippet.steps} were expected'
+    if result.get('total_steps') != snippet.steps:
+        return f'it took {result.get("total_steps")} steps, {snippet.steps} were expected'
     if not math.isfinite(result.get('final_loss') or math.nan): return f'its final loss is {result.get("final_loss")}'
-    if not changed(result['model_path'], snippet.model): return f'the weights in {result["model_path"]} are those of {snippet.model}'
+    if not changed(result['model_path'], snippet.model):
+        return f'the weights in {result["model_path"]} are those of {snippet.model}'
 
 def attempt(snippet):
     "Run a block here, and say what is wrong, if anything"
@@ -102,7 +110,8 @@ def run(snippets, place, limit, workers):
             if (folder/'problem').exists(): problem = (folder/'problem').read_text()
             results[name] = [f'{name}: {problem}\n{log.read_text()[-2000:]}'] if problem else []
             del running[pid]
-            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s, {used.ru_utime + used.ru_stime:4.1f} s of a core  {name}', flush=True)
+            print(f'{"FAILED" if results[name] else "ok":6} {took:5.1f} s, '
+                  f'{used.ru_utime + used.ru_stime:4.1f} s of a core  {name}', flush=True)
     return results
 
 def for_real(path):
@@ -128,7 +137,8 @@ def walkthroughs(folder):
         for path in (p for p in notebooks() if p.parts[1] == 'walkthroughs'):
             space, tasks = for_real(path)
             names = sorted({v for v in space.values() if isinstance(v, str) and '/' in v and v in ZOO})
-            unknown = [v for k, v in space.items() if k in ('DATA', 'NEW', 'OLD', 'PAIRS') and isinstance(v, str) and v not in ZOO]
+            unknown = [v for k, v in space.items()
+                       if k in ('DATA', 'NEW', 'OLD', 'PAIRS') and isinstance(v, str) and v not in ZOO]
             results[path.stem] = [f'{path}: the zoo has no {v}, so nobody knows what is read from it' for v in unknown]
             for name in [*save_zoo('.', *names)] if names else []:
                 subset = space.get('SETTINGS', {}).get('subset') if ZOO[name].config else None
@@ -142,9 +152,11 @@ if __name__ == '__main__':
     from documented import SNIPPETS
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('names', nargs='*')
-    ap.add_argument('--limit', type=int, default=300); ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 2))
+    ap.add_argument('--limit', type=int, default=300)
+    ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 2))
     a = ap.parse_args()
-    if unknown := set(a.names) - SNIPPETS.keys(): sys.exit(f'no snippet called {", ".join(unknown)}; there are: {", ".join(SNIPPETS)}')
+    if unknown := set(a.names) - SNIPPETS.keys():
+        sys.exit(f'no snippet called {", ".join(unknown)}; there are: {", ".join(SNIPPETS)}')
     warm()
     with tempfile.TemporaryDirectory(prefix='snippets-') as d:
         (Path(d)/'world').mkdir()

@@ -2,7 +2,8 @@
 import gc, json, logging, re, sys
 from pathlib import Path
 
-root = Path.cwd()   # every check runs from the project's root, so that a copy with a planted fault is checked the same way
+# every check runs from the project's root, so that a copy with a planted fault is checked the same way
+root = Path.cwd()
 sys.path.insert(0, str(root))
 
 def notebooks():
@@ -18,7 +19,8 @@ def cells(path):
 
 def flags(cell):
     "The directives of a code cell: `#| export` is {'export': ''}"
-    return {k.rstrip(':'): v.strip() for k, v in re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])} if cell['cell_type'] == 'code' else {}
+    return ({k.rstrip(':'): v.strip() for k, v in re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])}
+            if cell['cell_type'] == 'code' else {})
 
 def exports(cell): return bool({'export', 'exports', 'exporti'} & flags(cell).keys())
 

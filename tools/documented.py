@@ -1,4 +1,4 @@
-"""The code blocks of the documentation that this project implements, as they stand there; `tools/check_snippets.py` runs them.
+"""The code blocks of the documentation that this project implements; `tools/check_snippets.py` runs them.
 
 A line that ends in `# added` is what a block lacks to be a program: a data set, a reward, a limit."""
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"Write a notebook from percent text (cells separated by `# %%` / `# %% [markdown]`), keeping ids and outputs of unchanged cells."
+("Write a notebook from percent text (cells separated by `# %%` / `# %% [markdown]`), "
+ "keeping ids and outputs of unchanged cells.")
 import hashlib, json, re, sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ def cells_of(text: str, path: str):
         kind = next((k for k in ('markdown', 'raw') if f'[{k}]' in head), 'code')
         body = body.strip('\n')
         n = seen[body] = seen.get(body, 0) + 1
-        cell = dict(cell_type=kind, id=hashlib.sha1(f'{path}{n}{kind}{body}'.encode()).hexdigest()[:8], metadata={}, source=body.splitlines(True))
+        cell = dict(cell_type=kind, id=hashlib.sha1(f'{path}{n}{kind}{body}'.encode()).hexdigest()[:8], metadata={},
+                    source=body.splitlines(True))
         yield cell | (dict(execution_count=None, outputs=[]) if kind == 'code' else {})
 
 def make(path, text):
@@ -25,7 +27,8 @@ def make(path, text):
         cells.append(same.pop(0) if same else c)
     spec = dict(display_name='python3', language='python', name='python3')
     p.parent.mkdir(parents=True, exist_ok=True)
-    p.write_text(json.dumps(dict(cells=cells, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1, ensure_ascii=False) + '\n')
+    p.write_text(json.dumps(dict(cells=cells, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1,
+                            ensure_ascii=False) + '\n')
 
 def percent(path):
     "The percent text of the notebook at `path`"

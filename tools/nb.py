@@ -5,7 +5,8 @@ from pathlib import Path
 os.environ.setdefault('IN_TEST', '1')
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
-os.environ.setdefault('OMP_NUM_THREADS', '1')   # as in tools/run_notebooks.py: two notebooks at once must not fight over the cores
+# as in tools/run_notebooks.py: two notebooks at once must not fight over the cores
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 from execnb.nbio import read_nb, write_nb
 from execnb.shell import CaptureShell
 from fastcore.all import working_directory
@@ -29,8 +30,11 @@ def run(path, save=True, slow=False, show=False):
             outs = shell.run(c.source)
             if shell.exc:
                 print(shell.prettytb(fname=path)); print(f'FAILED {path} cell {i}'); return False
-            if show: print(''.join(''.join(o.get('text', '')) for o in outs if o.get('name') == 'stdout'), end='', flush=True)
-            c.outputs = [] if {'export', 'exports', 'exporti', 'hide'} & d.keys() else [o for o in outs if o['output_type'] != 'stream' or o.get('name') != 'stderr']
+            if show:
+                print(''.join(''.join(o.get('text', '')) for o in outs if o.get('name') == 'stdout'), end='',
+                      flush=True)
+            c.outputs = ([] if {'export', 'exports', 'exporti', 'hide'} & d.keys()
+                         else [o for o in outs if o['output_type'] != 'stream' or o.get('name') != 'stderr'])
     if save: write_nb(nb, path)
     return True
 
@@ -47,5 +51,6 @@ if __name__ == '__main__':
         good = run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv, show='--show' in sys.argv)
         ok &= good
         process_write(warn_msg='clean failed', proc_nb=clean_nb, f_in=f)
-        print(f"{'ok' if good else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} {time.time()-t:.1f}s")
+        print(f"{'ok' if good else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} "
+              f"{time.time()-t:.1f}s")
     sys.exit(not ok)

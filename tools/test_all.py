@@ -5,15 +5,20 @@ py = sys.executable
 CHECKS = {   # name: (what it proves, command); quick ones first
     'export': ('the package is what the notebooks export', [py, 'tools/check_export.py']),
     'notebooks': ('notebook rules', [py, 'tools/check_notebooks.py']),
-    'ruff': ('ruff on notebooks and tools', [py, '-m', 'ruff', 'check', '-q', '--output-format', 'concise', '--config', 'tools/ruff.toml', 'nbs', 'tools', 'setup.py']),
+    'ruff': ('ruff on notebooks and tools', [py, '-m', 'ruff', 'check', '-q', '--output-format', 'concise', '--config',
+                                             'tools/ruff.toml', 'nbs', 'tools', 'setup.py']),
     'layers': ('nobody imports upward; light imports', [py, 'tools/check_layers.py']),
+    'house': ('cells, functions, classes, private names: the house rules', [py, 'tools/check_house.py']),
     'pickles': ('nothing is unpickled', [py, 'tools/check_pickles.py']),
     'documented': ('every public name is documented', [py, 'tools/check_documented.py']),
-    'types': ('mypy on the exported package', [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
+    'types': ('mypy on the exported package',
+              [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),
     'readme': ('the code of the README runs', [py, 'tools/check_readme.py']),
-    'snippets': ('the code of the documentation that this project implements runs as it stands', [py, 'tools/check_snippets.py']),
-    'lessons': ('notebooks run as they stand (the longer ones only below, on the package)', [py, 'tools/run_notebooks.py']),
+    'snippets': ('the code of the documentation that this project implements runs as it stands',
+                 [py, 'tools/check_snippets.py']),
+    'lessons': ('notebooks run as they stand (the longer ones only below, on the package)',
+                [py, 'tools/run_notebooks.py']),
     'package': ('all lessons on the exported package, with coverage', [py, 'tools/run_notebooks.py', '--package']),
     'processors': ('numbers as lesser processors and more threads compute them', [py, 'tools/check_processors.py']),
     'browser': ('widgets in a real browser', [py, 'tools/browser.py']),
@@ -42,11 +47,14 @@ def run(name):
 
 def main(names):
     "Run the named checks, or all; the exit code"
-    if unknown := set(names) - set(CHECKS): sys.exit(f'no check called {", ".join(unknown)}; there are: {", ".join(CHECKS)}')
+    if unknown := set(names) - set(CHECKS):
+        sys.exit(f'no check called {", ".join(unknown)}; there are: {", ".join(CHECKS)}')
     start, results = time.time(), {n: run(n) for n in names or CHECKS}
     bad = [n for n, (_, f) in results.items() if f]
-    if len(slow) > 10: print('\nthe ten slowest:', *(f'{t:6.1f} s  {what}' for t, what in sorted(slow, reverse=True)[:10]), sep='\n')
-    print(f'\n{time.time()-start:.0f} s' + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
+    if len(slow) > 10:
+        print('\nthe ten slowest:', *(f'{t:6.1f} s  {what}' for t, what in sorted(slow, reverse=True)[:10]), sep='\n')
+    print(f'\n{time.time()-start:.0f} s'
+          + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
     print(f'{sum(p for p, _ in results.values())} passed, {sum(f for _, f in results.values())} failed')
     return int(bool(bad))
 

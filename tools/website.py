@@ -1,4 +1,4 @@
-"""The documentation website without Quarto: nbdev's own processors, then pandoc, into _docs. `make docs` uses it where Quarto is not installed.
+"""The website without Quarto: nbdev's own processors, then pandoc, into _docs; for `make docs` where Quarto is missing.
 
     python tools/website.py             render the site
     python tools/website.py --sidebar   write nbs/sidebar.yml, the reading order (Quarto uses it too)"""
@@ -10,12 +10,16 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from common import notebooks, root, warm
 
-# The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST does not name, in the order of their files.
-ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes', core='Core: what is asked, who does it',
-             data='Data', process='Processes', sandbox='Sandbox', rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
-             backends='Backends', evaluate='Evaluate', show='Show', bench='Bench', experiments='Experiments', emulation='Emulation')
-FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions trl_guide unsloth_guide unsloth_compatibility
-    training_hub hub performance distributed migration troubleshooting error_messages'''.split())
+# The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST
+# does not name, in the order of their files.
+ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes',
+             core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
+             rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
+             backends='Backends', evaluate='Evaluate', show='Show', bench='Bench', experiments='Experiments',
+             emulation='Emulation')
+FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
+    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance distributed migration troubleshooting
+    error_messages'''.split())
 
 def reading_order():
     "[(heading, [notebooks])]; the front page has no heading"
@@ -29,7 +33,8 @@ def reading_order():
 
 def sidebar():
     "nbs/sidebar.yml: the reading order in Quarto's words"
-    lines = ['# Written by `make export` from the reading order in tools/website.py.', 'website:', '  sidebar:', '    contents:']
+    lines = ['# Written by `make export` from the reading order in tools/website.py.', 'website:', '  sidebar:',
+             '    contents:']
     for heading, pages in reading_order():
         pad = '      '
         if heading: lines += [f'      - section: "{heading}"', '        contents:']; pad = '          '
@@ -51,9 +56,11 @@ def process():
     warm()
     cfg = get_config(); cache = cfg.config_path/'_proc'
     shutil.rmtree(cache, ignore_errors=True)
-    files = [p for p in cfg.nbs_path.rglob('*') if p.is_file() and not any(o.startswith(('.', '_')) for o in p.relative_to(cfg.nbs_path).parts)]
+    files = [p for p in cfg.nbs_path.rglob('*')
+             if p.is_file() and not any(o.startswith(('.', '_')) for o in p.relative_to(cfg.nbs_path).parts)]
     jobs = [j for f in files if (j := _proc_file(f, cache, cfg.nbs_path)) and j[2] is FilterDefaults]
-    with get_context('fork').Pool(min(os.cpu_count() or 1, 4), maxtasksperchild=1) as pool: done = pool.map(_process, jobs, chunksize=1)
+    with get_context('fork').Pool(min(os.cpu_count() or 1, 4), maxtasksperchild=1) as pool:
+        done = pool.map(_process, jobs, chunksize=1)
     return [f'{Path(f).relative_to(root)}: the docs build fails: {e}' for f, e in done if e]
 
 @dataclass
@@ -87,7 +94,8 @@ def to_markdown(nb):
     meta, out = {}, []
     for c in nb['cells']:
         source = _text(c.get('source'))
-        if c['cell_type'] == 'raw' and (m := re.match(r'(?s)\s*---\n(.*?)\n---', source)): meta |= yaml.safe_load(m[1]) or {}
+        if c['cell_type'] == 'raw' and (m := re.match(r'(?s)\s*---\n(.*?)\n---', source)):
+            meta |= yaml.safe_load(m[1]) or {}
         elif c['cell_type'] == 'markdown': out.append(source)
         elif c['cell_type'] == 'code':
             told = {k: (v or '').strip() for k, v in re.findall(r'(?m)^#\|\s*(\S+?):?(?:\s+(.*))?$', source)}
@@ -105,12 +113,14 @@ def pandoc(text, to, *more):
 
 class _Reader(HTMLParser):
     "Ids, links, resources and headings of a page"
-    def __init__(self): super().__init__(); self.ids, self.links, self.resources, self.headings, self._h = set(), [], [], [], None
+    def __init__(self):
+        super().__init__(); self.ids, self.links, self.resources, self.headings, self._h = set(), [], [], [], None
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         if a.get('id'): self.ids.add(a['id'])
         if tag == 'a' and a.get('href'): self.links.append(a['href'])
-        if (u := a.get('src') or (a.get('href') if tag == 'link' else None)) and not u.startswith('data:'): self.resources.append(u)
+        if (u := a.get('src') or (a.get('href') if tag == 'link' else None)) and not u.startswith('data:'):
+            self.resources.append(u)
         if tag in ('h2', 'h3') and a.get('id'): self._h = (tag, a['id'], [])
     def handle_data(self, data):
         if self._h: self._h[2].append(data)
@@ -129,7 +139,8 @@ def _page(path):
 
 def pages():
     "All pages, by address"
-    with ThreadPoolExecutor(os.cpu_count()) as pool: return {p.url: p for p in pool.map(_page, sorted((root/'_proc').rglob('*.ipynb')))}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return {p.url: p for p in pool.map(_page, sorted((root/'_proc').rglob('*.ipynb')))}
 
 def base():
     from nbdev.config import get_config
@@ -137,7 +148,10 @@ def base():
 
 def readme(page):
     "README.md as `quarto render -t gfm` writes it"
-    body = pandoc(page.markdown, 'commonmark+autolink_bare_uris+emoji+footnotes+gfm_auto_identifiers+pipe_tables+strikeout+task_lists+tex_math_dollars', '--wrap=none')
+    body = pandoc(
+        page.markdown,
+        'commonmark+autolink_bare_uris+emoji+footnotes+gfm_auto_identifiers+pipe_tables+strikeout+task_lists'
+        '+tex_math_dollars', '--wrap=none')
     return f"# {page.meta['title']}\n\n\n{body}"
 
 def local(url, link):
@@ -157,9 +171,13 @@ def _nav(site, url):
     out, source = [], site[url].source.as_posix()
     for heading, members in reading_order():
         near = heading in ('Walkthroughs', 'Guides') or source in [m.as_posix() for m in members]
-        items = ''.join(f'<li><a href="{_relative(url, p.url)}"{" aria-current=page" if p.url == url else ""}>{html.escape(p.meta.get("title", p.url))}</a></li>'
-                        for m in members if (p := at.get(m.as_posix())))
-        out.append(f'<details{" open" if near else ""}><summary>{html.escape(heading)}</summary><ul>{items}</ul></details>' if heading else f'<ul>{items}</ul>')
+        def item(p):
+            here, title = ' aria-current=page' if p.url == url else '', html.escape(p.meta.get('title', p.url))
+            return f'<li><a href="{_relative(url, p.url)}"{here}>{title}</a></li>'
+        items = ''.join(item(p) for m in members if (p := at.get(m.as_posix())))
+        out.append(
+            f'<details{" open" if near else ""}><summary>{html.escape(heading)}</summary><ul>{items}</ul></details>'
+            if heading else f'<ul>{items}</ul>')
     return ''.join(out)
 
 def _links(page):
@@ -172,7 +190,8 @@ def _links(page):
 def _plain(body):
     "The words of a page, for the search; tags inside words, as in coloured code, leave no gap"
     text = re.sub(r'(?s)<(style|script|annotation).*?</\1>', '', body)
-    return re.sub(r'\s+', ' ', html.unescape(re.sub(r'<[^>]+>', ' ', re.sub(r'</?(span|a|code|strong|em)\b[^>]*>', '', text)))).strip()
+    return re.sub(r'\s+', ' ', html.unescape(re.sub(r'<[^>]+>', ' ',
+                                                    re.sub(r'</?(span|a|code|strong|em)\b[^>]*>', '', text)))).strip()
 
 def write(out):
     "Render all pages, the search index and the styles into `out`"
@@ -181,14 +200,16 @@ def write(out):
     for page in site.values():
         title = page.meta.get('title', 'aligntune')
         toc = ''.join(f'<li class={t}><a href="#{i}">{html.escape(h)}</a></li>' for t, i, h in page.headings)
-        parts = dict(title=html.escape(title), description=html.escape(page.meta.get('description', '')), nav=_nav(site, page.url), toc=toc, body=_links(page),
-                     top=_relative(page.url, '.'))
+        parts = dict(title=html.escape(title), description=html.escape(page.meta.get('description', '')),
+                     nav=_nav(site, page.url), toc=toc, body=_links(page), top=_relative(page.url, '.'))
         f = out/page.url; f.parent.mkdir(parents=True, exist_ok=True)
         f.write_text(re.sub(r'\{\{(\w+)\}\}', lambda m: parts[m[1]], template))
     index = [dict(u=p.url, t=p.meta.get('title', ''), x=_plain(p.body)[:100000]) for p in site.values()]
     (out/'search.js').write_text('window.PAGES = ' + json.dumps(index, ensure_ascii=False) + ';\n')
     for f in (root/'_proc').rglob('*'):
-        if f.is_file() and f.suffix not in ('.ipynb', '.yml', '.scss'): (out/f.relative_to(root/'_proc')).parent.mkdir(parents=True, exist_ok=True); shutil.copy(f, out/f.relative_to(root/'_proc'))
+        if f.is_file() and f.suffix not in ('.ipynb', '.yml', '.scss'):
+            (out/f.relative_to(root/'_proc')).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(f, out/f.relative_to(root/'_proc'))
     return site
 
 if __name__ == '__main__':
