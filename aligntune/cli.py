@@ -223,13 +223,18 @@ def words(
             if key in (*c.flags, *EVERYWHERE) and key not in VALUED:
                 if equals:
                     raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
-                flags[key] = True; continue
+                flags[key] = True
+                continue
             if not equals: value = next(rest, '')
             if not key or not value or value.startswith('--'):
                 raise SpecError(f'{word} has no value', where='command line',
                                 fix=_near_flag(command, key, f'{key or "key"}=value'))
-            if key in c.flags: flags[key] = _value(value, key); continue
-        elif not (equals and key.isidentifier()): places.append(word); continue
+            if key in c.flags:
+                flags[key] = _value(value, key)
+                continue
+        elif not (equals and key.isidentifier()):
+            places.append(word)
+            continue
         if key in settings: raise SpecError(f'{key} is given twice', where='command line')
         settings[key] = _value(value, key)
     if places and too_long_a_name(places[0]):
@@ -273,8 +278,12 @@ def main(
 ) -> int:
     "The `aligntune` command: run one subcommand and return its exit code"
     args = list(sys.argv[1:] if args is None else args)
-    if not args or args[0] in ('-h', '--help', 'help'): print(usage()); return 0
-    if args[0] in ('-V', '--version', 'version'): print(__version__); return 0
+    if not args or args[0] in ('-h', '--help', 'help'):
+        print(usage())
+        return 0
+    if args[0] in ('-V', '--version', 'version'):
+        print(__version__)
+        return 0
     as_json, verbose = '--json' in args, '--verbose' in args
     try:
         answer = _run(args)

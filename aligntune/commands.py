@@ -458,10 +458,13 @@ def chat(call: Call) -> Answer:
               + ('' if speaks else '; this model knows no conversations: each line is a text to go on with'))
     history, turns = list[dict[str, str]](), list[dict[str, str]]()
     for line in _lines_of(here):
-        if line == '/new': history = []; continue
+        if line == '/new':
+            history = []
+            continue
         history.append(dict(role='user', content=line))
         said = str(trainer.predict(history if speaks else line, **generation))
-        history.append(dict(role='assistant', content=said)); turns.append(dict(prompt=line, answer=said))
+        history.append(dict(role='assistant', content=said))
+        turns.append(dict(prompt=line, answer=said))
         if not call.json: print(said, flush=True)
     return Answer('', dict(turns=turns))
 
@@ -470,7 +473,9 @@ def _lines_of(here: bool) -> Iterator[str]:
     "What the person says, until it is enough"
     while True:
         try: line = (input('> ') if here else sys.stdin.readline())
-        except EOFError: print(); return
+        except EOFError:
+            print()
+            return
         if not here and not line or line.strip() == '/quit': return
         if line.strip(): yield line.strip()
 
@@ -585,7 +590,9 @@ def _own_card(name: str, to: str) -> None:
     "The card of a model goes along with it: the program that only wrote it again does not know what it was trained on"
     card, there = Path(to, 'README.md'), Path(name, 'README.md')
     if not card.is_file(): return
-    if not there.is_file(): card.unlink(); return
+    if not there.is_file():
+        card.unlink()
+        return
     text = re.sub('(?m)^# .*$', lambda _: f'# {Path(to).name}', there.read_text(encoding='utf-8'), count=1)
     if not Path(to, 'adapter_config.json').exists():
         text = text.replace('library_name: peft', 'library_name: transformers', 1)

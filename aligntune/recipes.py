@@ -154,7 +154,9 @@ def _tiny_models(home: Path, seed: int) -> dict[str, str]:
         tok = tiny_tokenizer('base', context=64)
         made = dict(blank=(tiny_model('qwen3', tok, hidden=64, layers=2, tie_word_embeddings=True, seed=seed), tok),
                     warm=warm_start(seed=seed))
-        for name, (model, tok) in made.items(): model.save_pretrained(home/name); tok.save_pretrained(home/name)
+        for name, (model, tok) in made.items():
+            model.save_pretrained(home/name)
+            tok.save_pretrained(home/name)
         save_tiny(home/'chat', 'llama', 'chatml', context=128, seed=seed)
         save_tiny(home/'t5', 't5', context=64, seed=seed)
         save_tiny(home/'bert', 'bert', context=64, seed=seed)

@@ -131,8 +131,9 @@ def house(t):
         f.write(HOUSE + 'def long():\n' + '    x = 1\n'*41 + "PATH = 'aligntune.core.capability:cells'\n")
     add(t, ERRORS, code('#| export\n' + 'x = 1\n'*41))
     return ['E has 4 classes of ours above it', 'overrides _save_checkpoint', 'uses _load_rng_state',
-            "compares with 'unsloth'", '4 conditions in one expression', 'two statements on a line', 'long has 42 lines',
-            r'01_errors.ipynb cell \d+: 41 exported lines', 'cells is defined in core.capability, core.errors']
+            "compares with 'unsloth'", '4 conditions in one expression', 'two statements on a line',
+            'long has 42 lines', r'01_errors.ipynb cell \d+: 41 exported lines',
+            'cells is defined in core.capability, core.errors']
 
 def layers(t):
     with (t/PY).open('a') as f:
@@ -207,8 +208,8 @@ def processors(t):
     add(t, ERRORS, code('import os'), code("assert os.getenv('ATEN_CPU_CAPABILITY') != 'avx2'"))
     return [r'core/01_errors.ipynb cell \d+:', 'with avx2 and 2 threads: 1 passed, 1 failed', '1 passed, 1 failed']
 
-PLANTS = dict(processors=processors, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers, house=house,
-              pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets,
+PLANTS = dict(processors=processors, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers,
+              house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets,
               lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 

@@ -43,7 +43,9 @@ class Meter:
 
     def count(self, tokens: int, rows: int = 0, places: int = 0) -> None:
         "Note work of the present step: trained tokens, rows, and places computed, padding included"
-        self.tokens += tokens; self.rows += rows; self.places += places
+        self.tokens += tokens
+        self.rows += rows
+        self.places += places
 
     def lap(self) -> None:
         "The end of an optimizer step"
@@ -126,11 +128,15 @@ class Child:
         "Wait for the child's next message; whether it has further steps"
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            self.process.wait(); self.log.seek(0)
+            self.process.wait()
+            self.log.seek(0)
             raise RunError(f'{self.entry.name} stopped', where=self.entry.call,
                            why=' | '.join(self.log.read().strip().splitlines()[-3:])[-600:])
         message = json.loads(line)
-        if 'result' in message: self.end = message; self.process.wait(); return False
+        if 'result' in message:
+            self.end = message
+            self.process.wait()
+            return False
         self.laps.append(message)
         if len(self.laps) == 1: self.first = time.perf_counter() - self.born
         return True
@@ -188,7 +194,9 @@ def race(
     for k in range(rounds):
         running: list[Child] = []
         try:
-            for e in entries if k % 2 == 0 else list(entries)[::-1]: running.append(Child(e)); running[-1].listen()
+            for e in entries if k % 2 == 0 else list(entries)[::-1]:
+                running.append(Child(e))
+                running[-1].listen()
             active = list(running)
             while active: active = [c for c in active if c.turn()]
             found = {c.entry.name: _outcome(c, warmup) for c in running}
@@ -207,7 +215,10 @@ def sleeper(
 ) -> dict[str, Any]:
     "A contestant that only sleeps: the measure of the measuring"
     held = b'1'*hold
-    for _ in range(steps): time.sleep(seconds); meter.count(tokens); meter.lap()
+    for _ in range(steps):
+        time.sleep(seconds)
+        meter.count(tokens)
+        meter.lap()
     return dict(losses=[1/(k + 1) for k in range(steps)], held=len(held))
 
 # %% ../../nbs/bench/00_measure.ipynb #a015fa57

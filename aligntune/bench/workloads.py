@@ -440,7 +440,8 @@ def _with_another(work: Work, entries: list[Entry], python: str) -> list[Entry]:
                        'names an interpreter with TRL 1.12 and aligntune')
         return others
     if python and first.name != 'TRL, defaults':
-        logger.warning('python=%s does not join %s: it is no race against defaults', python, work.name); python = ''
+        logger.warning('python=%s does not join %s: it is no race against defaults', python, work.name)
+        python = ''
     return [*entries, replace(first, name=f'TRL {trl_of(python)}, defaults', python=python)] if python else entries
 
 # %% ../../nbs/bench/01_workloads.ipynb #966ab9be

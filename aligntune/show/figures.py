@@ -161,7 +161,8 @@ def _dots(ax: Any, xs: Sequence[float], ys: Sequence[float], color: str, alone: 
 def _dress(ax: Any, title: str) -> None:
     "Title at the left, a light grid, no box"
     ax.set_title(title, loc='left', fontsize=10, color=INK, fontweight='bold')
-    ax.grid(True, color=INK, alpha=.22, lw=.6); ax.set_axisbelow(True)
+    ax.grid(True, color=INK, alpha=.22, lw=.6)
+    ax.set_axisbelow(True)
     ax.tick_params(colors=INK, labelsize=8, length=0)
     ax.margins(x=.02)
     ax.yaxis.set_major_formatter(lambda v, _: f'{v:.4g}')

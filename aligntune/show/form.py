@@ -106,7 +106,10 @@ class Listener(logging.Filter):
         if record.levelno >= logging.INFO: self.heard(record.getMessage())
         return False
 
-    def __enter__(self) -> Listener: self.thread = threading.get_ident(); log.addFilter(self); return self
+    def __enter__(self) -> Listener:
+        self.thread = threading.get_ident()
+        log.addFilter(self)
+        return self
     def __exit__(self, *error: object) -> None: log.removeFilter(self)
 
 # %% ../../nbs/show/05_form.ipynb #43b25940
@@ -239,7 +242,8 @@ class Planner(W.VBox):
         self.views = W.Tab([self.plan_view, self.python_view, self.yaml_view], titles=['Plan', 'Python', 'YAML'])
         for w in (*self.fields.by_name.values(), self.fields.more): w.observe(lambda _: self.refresh(), 'value')
         super().__init__(self.parts())
-        self.add_class('at'); self.add_class('at-form')
+        self.add_class('at')
+        self.add_class('at-form')
         self.refresh()
 
     spec = property(lambda self: self.request.spec, doc='What is asked; none while it cannot be parsed')
@@ -381,7 +385,8 @@ class Launcher(Working):
         self.changed()
 
     def changed(self) -> None:
-        "What can be pressed now"; self.buttons.show(self.busy(), self.plan is not None, self.stopped)
+        "What can be pressed now"
+        self.buttons.show(self.busy(), self.plan is not None, self.stopped)
 
     @property
     def stopped(self) -> bool:

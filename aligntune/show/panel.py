@@ -38,7 +38,9 @@ class Budget:
         return self
     def __exit__(self, *error: object) -> None:
         took = self.clock() - self.at
-        self.spent += took; self.times += 1; self.cost = max(self.cost, took)
+        self.spent += took
+        self.times += 1
+        self.cost = max(self.cost, took)
 
 # %% ../../nbs/show/04_panel.ipynb #dbc1e390
 _FONT = 'font:13px/1.5 system-ui,sans-serif'
@@ -89,7 +91,9 @@ def answers_html(
 # %% ../../nbs/show/04_panel.ipynb #4ab9c02b
 class Curves:
     "One figure, drawn again and again"
-    def __init__(self) -> None: self.figure: Picture | None = None; self.count = 0
+    def __init__(self) -> None:
+        self.figure: Picture | None = None
+        self.count = 0
 
     def png(self, run: RunLog) -> bytes:
         "The curves of a run so far as PNG; empty where there are none yet"
@@ -100,7 +104,8 @@ class Curves:
             self.figure, _ = grid(self.count, height=2.2, layout=None)
             self.figure.subplots_adjust(left=.06, right=.99, top=.88, bottom=.12, wspace=.22)
         for ax, c in zip(self.figure.axes, charts):
-            ax.clear(); draw(ax, [run], c)
+            ax.clear()
+            draw(ax, [run], c)
         return self.figure.png(dpi=110)
 
 # %% ../../nbs/show/04_panel.ipynb #2bd01477
@@ -185,7 +190,8 @@ class Placed(Frame):
 
     def _draw(self) -> None:
         "Replace curves and answers"
-        self._update('curves', self.picture()); self._update('answers', answers_html(self.rows))
+        self._update('curves', self.picture())
+        self._update('answers', answers_html(self.rows))
 
     def stop(self) -> None:
         "Ask the run to finish its step, to save and to end"
@@ -195,8 +201,12 @@ class Placed(Frame):
 
     def _close(self) -> None:
         "Replace all for the last time; the button goes"
-        self._update('head', head(self.where, self.state)); self._draw(); self._update('button', '')
-        if self.button is not None: self.button.close(); self.button = None
+        self._update('head', head(self.where, self.state))
+        self._draw()
+        self._update('button', '')
+        if self.button is not None:
+            self.button.close()
+            self.button = None
 
 # %% ../../nbs/show/04_panel.ipynb #82a3ac32
 LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %

@@ -49,7 +49,8 @@ def stand_in(
         if kind == 'bert': return save_tiny(target, 'bert', **kwargs)
         tok = tiny_tokenizer('chatml' if kind == 'chat' else 'base', context=256 if kind == 'chat' else 64)
         model = warm_start(**kwargs)[0] if kind == 'sorter' else tiny_model('qwen3', tok, **shape | kwargs)
-        model.save_pretrained(target); tok.save_pretrained(target)
+        model.save_pretrained(target)
+        tok.save_pretrained(target)
     return str(target)
 
 # %% ../../nbs/show/07_walkthrough.ipynb #906afaa5
