@@ -15,10 +15,11 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'CONFIGS', 'LEAST', 'EVALUATION', 'GENERATION', 'MANNER', 'OF_RUN', 'ASKED', 'OF_DEMO', 'Call', 'Answer',
-           'plain', 'request', 'plan', 'door', 'preview', 'following', 'trained', 'train', 'resume', 'replay',
-           'standing', 'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate',
-           'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+__all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'MANNER', 'OF_RUN',
+           'ASKED', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan', 'door', 'preview',
+           'following', 'trained', 'train', 'resume', 'replay', 'standing', 'found_runs', 'runs', 'columns', 'opened',
+           'questions', 'predict', 'chat', 'evaluate', 'asked_in', 'compare', 'side_by_side', 'merge', 'export', 'hub',
+           'demo', 'doctor', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f5b60f19
 @dataclass(frozen=True)
@@ -46,6 +47,49 @@ class Answer:
     code: int = 0  # exit code
     chatty: bool = False  # may be left out with --quiet
 
+# %% ../nbs/commands.ipynb #15082d0d
+@dataclass(frozen=True)
+class Command:
+    "What the command line knows of a command"
+    form: str  # how it is typed
+    about: str  # one line
+    group: str  # under which heading of the help it stands
+    function: Callable[[Call], Answer]
+    options: Mapping[str, str] = field(default_factory=dict)  # its own options and what they mean
+    flags: tuple[str, ...] = ()  # switches besides those that every command has
+    # spec: every setting of a training; rows: those that an evaluation reads; model: those of loading and generation;
+    # hub: Training Hub's parameters
+    settings: str = ''
+    places: int = 0  # words without a key that it takes
+    examples: tuple[str, ...] = ()  # lines worth copying
+    without: tuple[str, ...] = ()  # settings that it makes itself
+
+COMMANDS: dict[str, Command] = {}
+GROUPS = ('begin', 'train', 'use', 'ship', 'measure', 'Training Hub')   # headings of the help, in order
+
+# %% ../nbs/commands.ipynb #a47644a5
+def command(form: str, about: str, group: str, **facts: Any) -> Callable[[Any], Any]:
+    "Register a function as a command, under the first word of `form`"
+    assert group in GROUPS, group
+    def register(function: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+        COMMANDS[form.split()[0]] = Command(form, about, group, function, **facts)
+        return function
+    return register
+
+# %% ../nbs/commands.ipynb #b76e64c6
+MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it',
+             revision='branch, tag or commit on the Hugging Face Hub', load_in_4bit='quantise the weights to 4 bits',
+             load_in_8bit='quantise the weights to 8 bits', dtype='number format of the weights',
+             device='cpu, cuda or mps', chat_template='Jinja template, or a file that holds one',
+             chat_template_kwargs='settings that the chat template reads, such as enable_thinking',
+             system_prompt='system turn for conversations that have none',
+             trust_remote_code='run code that comes with the model')
+GENERATION = dict(max_new_tokens='longest answer in tokens (256)',
+                  temperature='above 0: draw instead of taking the likeliest token', top_p='nucleus of the drawing',
+                  top_k='most likely tokens to draw from', repetition_penalty='above 1: fewer repetitions',
+                  num_beams='beams of a search', batch_size='questions answered together (16)')
+PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')   # flags of commands that train in several processes
+
 # %% ../nbs/commands.ipynb #04f1ee0e
 def plain(value: Any) -> Any:
     "A value as JSON has it"
@@ -72,7 +116,9 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
                             fix=did_you_mean(name, names))
     return config, settings
 
-# %% ../nbs/commands.ipynb #ffb45b26
+# %% ../nbs/commands.ipynb #108b8aa9
+@command('plan [CONFIG|RECIPE] [key=value ...]', 'say who would train it, how and why', 'train', settings='spec',
+         places=1, examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5'))
 def plan(call: Call) -> Answer:
     "Explain what train would do"
     from aligntune.core.plan import make_plan
@@ -96,20 +142,22 @@ def door(settings: Mapping[str, Any], config: str | None = None) -> Any:
     create: Callable[..., Any] = create_rl_trainer if algorithm in RL_DOOR else create_sft_trainer
     return create(config=config, **settings) if config else create(**settings)
 
-# %% ../nbs/commands.ipynb #1605e796
+# %% ../nbs/commands.ipynb #0fbb2fdd
 LEAST: dict[str, tuple[type, float]] = dict(max_new_tokens=(int, 1), num_beams=(int, 1), batch_size=(int, 1),
                                             top_k=(int, 0), n=(int, 0))
 
 def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
     "A number among the options of a command"
     value: Any = call.settings[name]
-    number = isinstance(value, int) and not isinstance(value, bool) or kind is float and isinstance(value, float)
-    if not number or value < least:
+    kinds = (int, float) if kind is float else (int,)
+    if isinstance(value, bool) or not isinstance(value, kinds) or value < least:
         raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number of at least {least}, not {value!r}",
                         where=f'argument {name}')
     return value
 
-# %% ../nbs/commands.ipynb #926c93fd
+# %% ../nbs/commands.ipynb #39ee00ac
+@command('preview [CONFIG|RECIPE] [key=value ...]', 'which tokens are trained, masked and cut', 'train',
+         options=dict(n='rows to show (3)'), settings='spec', places=1, examples=('preview config.yaml n=5',))
 def preview(call: Call) -> Answer:
     "Which tokens of the first rows are trained"
     config, settings = request(call)
@@ -183,7 +231,10 @@ def _passed_on(line: str) -> None:
     if line.startswith('aligntune: '): log.info('%s', line.removeprefix('aligntune: '))
     else: log.debug('%s', line)
 
-# %% ../nbs/commands.ipynb #3ba86d3f
+# %% ../nbs/commands.ipynb #82c4d7a8
+@command('train [CONFIG|RECIPE] [key=value ...]', 'train it', 'train', flags=('dry_run', *PROCESSES), settings='spec',
+         places=1, examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca',
+                             'train config.yaml learning_rate=1e-5 --dry-run', 'train config.yaml --nproc 2'))
 def train(call: Call) -> Answer:
     "Train, and print the result"
     if call.dry_run: return plan(call)
@@ -193,7 +244,9 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #0f45f2d9
+# %% ../nbs/commands.ipynb #b1113b37
+@command('resume RUN [key=value ...]', 'go on with an interrupted run', 'train', flags=PROCESSES, settings='spec',
+         places=1, examples=('resume ./output',))
 def resume(call: Call) -> Answer:
     "Go on with an interrupted run"
     folder, place = _folder(call), _place(call)
@@ -213,7 +266,9 @@ def _manifest(folder: str) -> Any:
     "The manifest of a run whose request can be read back"
     return load('aligntune.run.run:asked_in')(folder)
 
-# %% ../nbs/commands.ipynb #e61f06f7
+# %% ../nbs/commands.ipynb #97813430
+@command('replay RUN [output_dir=...]', 'run it again and compare the numbers', 'train',
+         options=dict(output_dir='where to run it again'), places=1, examples=('replay ./output',))
 def replay(call: Call) -> Answer:
     "Run it again, and say whether the numbers agree"
     text, code = load('aligntune.run.run:replay_command')(_folder(call), call.settings)
@@ -272,7 +327,8 @@ def _run_in(folder: Path) -> dict[str, Any]:
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
-# %% ../nbs/commands.ipynb #23fc308e
+# %% ../nbs/commands.ipynb #7d326f41
+@command('runs [FOLDER]', 'runs in a folder, and how each stands', 'train', places=1, examples=('runs .',))
 def runs(call: Call) -> Answer:
     "The runs in a folder"
     root = call.places[0] if call.places else '.'
@@ -294,14 +350,12 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
-# %% ../nbs/commands.ipynb #a370909d
+# %% ../nbs/commands.ipynb #1f5fe3a0
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',
               'load_best_model_at_end')
-GENERATION = ('max_new_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty', 'num_beams', 'batch_size')
-
 MANNER = ('system_prompt', 'chat_template', 'chat_template_kwargs')   # how a model is asked, whatever the rows
 
-# %% ../nbs/commands.ipynb #e6a42f39
+# %% ../nbs/commands.ipynb #5cdc98ae
 def opened(
     name: str,  # folder of a run or a model, or a name on the hub
     settings: Mapping[str, Any] = {},  # loading, and what differs from the run
@@ -311,8 +365,10 @@ def opened(
 ) -> Any:
     "A trainer that holds a trained model, to ask or to save"
     m = load('aligntune.run.manifest:Manifest').read(name) if Path(name).is_dir() else None
-    # an adapter does not know the names of the classes
-    if m and m.resumable and (rows or evaluate or _names_classes(m) and Path(name, 'adapter_config.json').exists()):
+    # an adapter does not know the names of the classes: they are in the rows
+    in_rows = m and _names_classes(m) and Path(name, 'adapter_config.json').exists()
+    needed = rows or evaluate or in_rows
+    if m and m.resumable and needed:
         try: return door(_as_trained(name, m, settings, evaluate))
         except DataError as e:
             if evaluate: raise
@@ -423,7 +479,10 @@ def _unsaid(said: Iterable[Any]) -> int:
     "How many answers hold nothing but white space: printed, they would look like none"
     return sum(isinstance(a, str) and not a.strip() for a in said)
 
-# %% ../nbs/commands.ipynb #01d42766
+# %% ../nbs/commands.ipynb #9ff2ce61
+@command('predict RUN|MODEL [TEXT ...]', 'answers to texts, or to a file of them', 'use', settings='model', places=99,
+         options=dict(input='file of questions: .jsonl or one a line', output='file of answers (.jsonl)', **GENERATION),
+         examples=('predict ./output "What is 2+2?"', 'predict ./output input=questions.jsonl output=answers.jsonl'))
 def predict(call: Call) -> Answer:
     "The model's answers"
     if not call.places:
@@ -446,7 +505,9 @@ def predict(call: Call) -> Answer:
         return Answer(f'{len(data)} answers in {target}', dict(output=str(target), answers=len(data)), chatty=True)
     return Answer('\n'.join(str(a) for a in said), dict(answers=plain(data)))
 
-# %% ../nbs/commands.ipynb #09b3ab2d
+# %% ../nbs/commands.ipynb #5e98cb47
+@command('chat RUN|MODEL [key=value ...]', 'talk with a model', 'use', options=GENERATION, settings='model', places=1,
+         examples=('chat ./output', 'echo "2+2?" | aligntune chat ./output'))
 def chat(call: Call) -> Answer:
     "Talk with a model"
     if not call.places: raise SpecError('which model?', where='command line', fix='aligntune chat ./output')
@@ -479,7 +540,9 @@ def _lines_of(here: bool) -> Iterator[str]:
         if not here and not line or line.strip() == '/quit': return
         if line.strip(): yield line.strip()
 
-# %% ../nbs/commands.ipynb #463a2e78
+# %% ../nbs/commands.ipynb #6340ffad
+@command('eval RUN|MODEL [dataset_name=...]', 'its metrics on held-out rows', 'use', settings='rows', places=1,
+         examples=('eval ./output', 'eval ./output dataset_name=test.jsonl'))
 def evaluate(call: Call) -> Answer:
     "Metrics of a model on held-out rows"
     if not call.places:
@@ -528,7 +591,11 @@ def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     return ([q for q, _ in pairs], right if len(right) == len(pairs) else None,
             'rows that it was evaluated on' if held else 'rows that it was trained on')
 
-# %% ../nbs/commands.ipynb #ecab2241
+# %% ../nbs/commands.ipynb #a75ac91b
+@command('compare RUN, or compare A B', 'the answers of two models side by side', 'use', settings='model', places=2,
+         options=dict(prompts='file of prompts, or a list; by default rows of the run', n='prompts to ask (5)',
+                      **GENERATION),
+         examples=('compare ./output', 'compare ./a ./b prompts=questions.jsonl'))
 def compare(call: Call) -> Answer:
     "The answers of two models side by side"
     if not call.places:
@@ -575,7 +642,9 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
-# %% ../nbs/commands.ipynb #d7cc7057
+# %% ../nbs/commands.ipynb #70c5730a
+@command('merge RUN|ADAPTER [FOLDER]', 'put an adapter into the weights, checked', 'ship', settings='model', places=2,
+         examples=('merge ./output ./merged',))
 def merge(call: Call) -> Answer:
     "Put an adapter into the weights; checked before it is written as good"
     if not call.places: raise SpecError('which adapter?', where='command line', fix='aligntune merge ./output ./merged')
@@ -598,7 +667,11 @@ def _own_card(name: str, to: str) -> None:
         text = text.replace('library_name: peft', 'library_name: transformers', 1)
     load('aligntune.run.manifest:write_whole')(card, text)
 
-# %% ../nbs/commands.ipynb #cfaa22c8
+# %% ../nbs/commands.ipynb #a96b859b
+@command('export RUN|MODEL [FOLDER] [to=...]', 'for vLLM, Ollama or llama.cpp', 'ship', settings='model', places=2,
+         options=dict(to='merged (weights and the line that serves them), vllm, gguf or ollama',
+                      quant='number format of a gguf: f16, bf16, f32, q8_0', name='name of the model in Ollama'),
+         examples=('export ./output', 'export ./output ./gguf to=ollama quant=q8_0'))
 def export(call: Call) -> Answer:
     "Write a model for another program"
     if not call.places: raise SpecError('which model?', where='command line', fix='aligntune export ./output')
@@ -611,7 +684,13 @@ def export(call: Call) -> Answer:
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #98a9bb88
+# %% ../nbs/commands.ipynb #f2a509ef
+@command('lora-sft ... lora_r=16', 'its lora_sft: an adapter', 'Training Hub', flags=('nproc',), settings='hub',
+         places=1)
+@command('osft ... unfreeze_rank_ratio=0.25', 'its osft: learn without forgetting', 'Training Hub', flags=('nproc',),
+         settings='hub', places=1)
+@command('sft model_path=... data_path=... ckpt_output_dir=...', 'its sft: all weights, on conversations',
+         'Training Hub', flags=('nproc',), settings='hub', places=1)
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
     from aligntune.core.spec import read_config
@@ -619,9 +698,12 @@ def hub(call: Call) -> Answer:
     given |= dict(call.settings) | (dict(nproc_per_node=call.nproc) if call.nproc else {})
     return trained(load('aligntune.hub:run')(call.command.replace('-', '_'), given))
 
-# %% ../nbs/commands.ipynb #c0bb44db
+# %% ../nbs/commands.ipynb #fe4ca29b
 OF_DEMO = ('model_name', 'dataset_name', 'reward_functions', 'output_dir')   # what the demonstration makes itself
 
+@command('demo [algorithm=grpo]', 'train a tiny model offline and show what it learned', 'begin', settings='spec',
+         options=dict(algorithm='what to end with: sft, grpo, ...', folder='where models and report go'),
+         examples=('demo', 'demo algorithm=ppo'), without=OF_DEMO)
 def demo(call: Call) -> Answer:
     "The demonstration"
     from aligntune.core.spec import FIELDS, names_for
@@ -637,7 +719,9 @@ def demo(call: Call) -> Answer:
     code = load('aligntune.demo:main')(**call.settings)
     return Answer('', dict(exit_code=code), code)
 
-# %% ../nbs/commands.ipynb #f3aaacdd
+# %% ../nbs/commands.ipynb #c47a261c
+@command('doctor [hub=true]', 'what is installed, and what each backend can do here', 'begin',
+         options=dict(folder='where runs would be written', hub='ask whether the Hugging Face Hub can be reached'))
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
     from aligntune.core.status import doctor as examine
@@ -645,13 +729,24 @@ def doctor(call: Call) -> Answer:
     report = examine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
-# %% ../nbs/commands.ipynb #ca3724e4
+# %% ../nbs/commands.ipynb #a1259528
+@command('recipes [ls|show|cp|tiny] [NAME]', 'configs to start from', 'begin', places=3,
+         examples=('recipes ls', 'recipes show sft-tiny', 'recipes cp sft-tiny my.yaml',
+                   'recipes tiny   # models and data for the *-tiny recipes'))
 def recipes(call: Call) -> Answer:
     "List, show and copy recipes"
     text, data = load('aligntune.recipes:recipes_command')(call.places)
     return Answer(text, data)
 
-# %% ../nbs/commands.ipynb #52d3a72a
+# %% ../nbs/commands.ipynb #a091ee77
+@command('bench [key=value ...]', 'backends measured on this machine', 'measure',
+         options=dict(work='workloads by name (sft,sft-step,dpo,dpo-step), or scaling, or start',
+                      sizes='sizes of models (medium; on a GPU 0.5b)', rounds='repetitions (1)',
+                      steps='optimizer steps of a race, the first warms up (5)', seed='other rows (0)',
+                      mean='another mean length of the rows', out='folder of the results (the cache)',
+                      python='an interpreter with another TRL and with aligntune, to race against',
+                      quick='true: a tiny model and three steps, to see whether it works'),
+         examples=('bench quick=true', 'bench work=sft,grpo sizes=small,medium rounds=3'))
 def bench(call: Call) -> Answer:
     "Measure backends on this machine"
     path = load('aligntune.bench.command:bench')([f'{k}={json.dumps(v) if not isinstance(v, str) else v}'

@@ -16,7 +16,7 @@ from .core.registry import load
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'SETTINGS', 'ALGORITHMS', 'WORDS', 'sft_rows', 'sorted_right', 'blank_model', 'Stage', 'answer', 'table',
+__all__ = ['log', 'SETTINGS', 'ALGORITHMS', 'WORDS', 'sft_rows', 'sorted_right', 'blank_model', 'Stage', 'answer', 'stages_table',
            'as_text', 'mistakes', 'demo', 'main', 'learned']
 
 # %% ../nbs/demo.ipynb #dde8f85a
@@ -77,7 +77,7 @@ def answer(
     return Stage(name, answers, share(answers), drawn, [h['loss'] for h in history if 'loss' in h], seconds)
 
 # %% ../nbs/demo.ipynb #1c549e9a
-def table(
+def stages_table(
     questions: Sequence[dict[str, str]],  # prompt and answer
     stages: Sequence[Stage],  # in order
     n: int = 4  # rows
@@ -173,7 +173,7 @@ def main(
     _clear(Path(folder))
     start, questions = time.perf_counter(), sorting(500, test=True)
     with _only('demo', 'progress'): stages = demo(folder, algorithm, **settings)
-    rows, last = table(questions, stages), stages[-1]
+    rows, last = stages_table(questions, stages), stages[-1]
     print('\n' + as_text(rows) + '\n')
     saved = f'{folder}/{last.name}'
     samples = [dict(zip(rows[0], r)) for r in rows[1:]]

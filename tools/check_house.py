@@ -16,7 +16,7 @@ READ = dict(
     trl='trainer/base_trainer trainer/sft_trainer trainer/dpo_trainer trainer/grpo_trainer trainer/reward_trainer'
             .split(), transformers='trainer modeling_utils cache_utils'.split())
 BACKENDS = ('core.capability', 'core.registry')              # where a backend's name decides something
-ONCE = 'make_trainer logger log SETTINGS'.split()            # the same in every module that has it
+ONCE = 'main make_trainer logger log SETTINGS'.split()            # the same in every module that has it
 WORDS = 'commands'   # a word of the command line has the name of what it calls
 
 def short(module): return module.removeprefix('aligntune.')

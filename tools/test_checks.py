@@ -209,8 +209,8 @@ def processors(t):
     return [r'core/01_errors.ipynb cell \d+:', 'with avx2 and 2 threads: 1 passed, 1 failed', '1 passed, 1 failed']
 
 PLANTS = dict(processors=processors, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers,
-              house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme, snippets=snippets,
-              lessons=lessons, package=package)
+              house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme,
+              snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 
 WHOLE = ('snippets',)   # checks that need the whole package

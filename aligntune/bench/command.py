@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from .scaling import measure_scaling
 from .start import measure_start
-from .results import measure, save_results, table, where_measured
+from .results import measure, save_results, results_table, where_measured
 from ..core.errors import SpecError, did_you_mean
 
 # %% auto #0
@@ -52,7 +52,7 @@ def bench(
     if 'work' in asked: asked['works'] = asked.pop('work')
     record = measure(**asked)
     path = save_results(record, out)
-    sys.stdout.write(f'{where_measured(record)}\n{table(record)!r}\nstored in {path}\n')
+    sys.stdout.write(f'{where_measured(record)}\n{results_table(record)!r}\nstored in {path}\n')
     return path
 
 # %% ../../nbs/bench/05_command.ipynb #9f9e0456

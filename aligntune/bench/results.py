@@ -22,7 +22,7 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'UNSLOTH', 'LEAST', 'ALIKE', 'folders', 'save_results', 'read_results', 'identity', 'summary', 'run_race',
-           'measure', 'with_peak', 'Table', 'table', 'where_measured', 'by_machine', 'evidence']
+           'measure', 'with_peak', 'ResultsTable', 'results_table', 'where_measured', 'by_machine', 'evidence']
 
 # %% ../../nbs/bench/02_results.ipynb #348e2c1e
 def folders() -> list[Path]:
@@ -40,8 +40,8 @@ def save_results(
     "Write a measurement; the file"
     home = Path(folder) if folder else folders()[0]
     home.mkdir(parents=True, exist_ok=True)
-    path = home/(
-        f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json")
+    date = record['machine']['date'].replace(':', '').replace(' ', '-')
+    path = home/f"{date}-{record['machine']['kind']}{what and '-'}{what}.json"
     write_whole(path, json.dumps(record, indent=1))
     return path
 
@@ -165,7 +165,7 @@ def with_peak(
 UNSLOTH = ('sft', 'sft-lora', 'sft-qlora')   # the work that Unsloth joins
 
 # %% ../../nbs/bench/02_results.ipynb #62f04f46
-class Table(list):
+class ResultsTable(list):
     "Rows of named values; text in a terminal, a table on a page"
     def __repr__(self) -> str:
         if not self: return '(nothing measured)'
@@ -174,20 +174,18 @@ class Table(list):
                          for r in [{k: k for k in wide}, *self])
     def _repr_html_(self) -> str:
         from html import escape
-        head = ''.join(f'<th>{escape(k)}</th>' for k in self[0]) if self else ''
-        return (
-            f"<table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join('<tr>' + ''.join(f'<td>{escape(str(v))}</td>' for v in r.values()) + '</tr>' for r in self)}</tbody>"
-            f"</table>")
+        line = lambda tag, values: f"<tr>{''.join(f'<{tag}>{escape(str(v))}</{tag}>' for v in values)}</tr>"
+        body = ''.join(line('td', r.values()) for r in self)
+        return f"<table><thead>{line('th', self[0] if self else ())}</thead><tbody>{body}</tbody></table>"
 
 # %% ../../nbs/bench/02_results.ipynb #c3d712ad
-def table(
+def results_table(
     record: Mapping[str, Any],  # from measure or read_results
     work: str | None = None  # only this workload
-) -> Table:
+) -> ResultsTable:
     "Speed, memory, time to the first step, MFU and losses, side by side"
     show = lambda x, form: '' if x is None else format(x, form)
-    return Table({'work': r['work'], 'model': f"{r['parameters']/1e6:,.0f} M",
+    return ResultsTable({'work': r['work'], 'model': f"{r['parameters']/1e6:,.0f} M",
                   'contestant': c['name'], 'tokens/s': f"{c['tokens_per_second']:,.0f}", 'ratio': f"{c['speed']:.2f}",
                   'peak GB': f"{c['memory']/1e9:.2f}", 'memory ratio': f"{c['memory_ratio']:.2f}",
                   'first step s': f"{c['first_step']:.1f}", 'MFU': show(c['mfu'], '.0%'),

@@ -64,7 +64,8 @@ from trl import SFTConfig, SFTTrainer
 class Tell(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs): print('step', state.global_step, flush=True)
 rows = load_dataset('json', data_files='rows.jsonl', split='train')
-args = SFTConfig('plain', max_steps=2, per_device_train_batch_size=4, use_cpu={cpu}, bf16={bf16}, report_to='none', save_strategy='no', disable_tqdm=True)
+args = SFTConfig('plain', max_steps=2, per_device_train_batch_size=4, use_cpu={cpu}, bf16={bf16}, report_to='none',
+                 save_strategy='no', disable_tqdm=True)
 SFTTrainer('model', args=args, train_dataset=rows, callbacks=[Tell()]).train()
 '''
 

@@ -299,7 +299,7 @@ def _say(v: Any) -> str:
 
 # %% ../../nbs/show/00_figures.ipynb #e85b42c8
 def compare_runs(
-    runs: Sequence[Any] | Mapping[str, Any] | os.PathLike,  # folders, results or trainers; or a mapping from labels to them
+    runs: Sequence[Any] | Mapping[str, Any] | os.PathLike,  # folders, results or trainers, with or without labels
     names: Sequence[str] | None = None,  # metrics to draw; the usual ones when not given
     labels: Sequence[str] | None = None  # what to call the runs
 ) -> RunComparison:

@@ -15,16 +15,17 @@ from ..core.backend_factory import create_rl_trainer, create_sft_trainer, list_b
 from ..core.capability import ALGORITHMS
 from ..core.errors import AligntuneError, SpecError, did_you_mean
 from ..core.plan import Plan, make_plan
-from ..core.spec import FIELDS, POLICY, TrainSpec, applies
+from ..core.facts import facts_of
+from ..core.spec import FIELDS, TrainSpec, applies
 from ..rewards.registry import list_rewards
 from ..run.progress import Progress
 from ..run.signals import ask_to_stop, in_notebook
 from .matrix import MODELS, ROWS, STYLE, call
-from .panel import TrainingPanel, head
+from .panel import TrainingPanel
 
 # %% auto #0
-__all__ = ['FORM', 'log', 'field', 'words_of', 'python_of', 'Listener', 'Fields', 'Job', 'Request', 'request_of', 'Planner',
-           'FormPanel', 'follow', 'Buttons', 'Working', 'Launcher', 'launcher']
+__all__ = ['FORM', 'log', 'field', 'words_of', 'python_of', 'Listener', 'Fields', 'Job', 'Request', 'request_of', 'Views',
+           'Planner', 'BoxPlaces', 'follow', 'Buttons', 'Working', 'trainer_of', 'FormTraining', 'Launcher', 'launcher']
 
 # %% ../../nbs/show/05_form.ipynb #074900e8
 FORM = ('model_name', 'dataset_name', 'algorithm', 'method', 'backend', 'reward_functions', 'reward_model_name',
@@ -226,11 +227,28 @@ _STYLE = """<style>
 .at .at-refused {border-left: 4px solid rgb(218, 54, 51); background: rgba(218, 54, 51, .12); white-space: pre-wrap}
 .at .at-said {white-space: pre-wrap; word-break: normal; user-select: auto}
 .at-form td:nth-child(3) {white-space: nowrap}
-.at .at-button {color: inherit; border-radius: 4px; border: 1px solid rgba(128, 128, 128, .55); background: rgba(128, 128, 128, .15); box-shadow: none}
+.at .at-button {color: inherit; border-radius: 4px; border: 1px solid rgba(128, 128, 128, .55);
+  background: rgba(128, 128, 128, .15); box-shadow: none}
 .at .at-button:disabled {opacity: .45}
 .at-form table {border-collapse: collapse}
 .at-form td, .at-form th {text-align: left; padding: 2px 8px; vertical-align: top}
 </style>"""
+
+# %% ../../nbs/show/05_form.ipynb #5a0c7d31
+class Views(W.Tab):
+    "The plan, the call and the YAML of a request"
+    def __init__(self) -> None:
+        self.plan, self.python, self.yaml = W.HTML(), W.HTML(), W.HTML()
+        super().__init__([self.plan, self.python, self.yaml], titles=['Plan', 'Python', 'YAML'])
+
+    def show(self, request: Request) -> None:
+        "Show what a request asks for"
+        self.plan.value = request.html
+        self.python.value, self.yaml.value = _box(request.python, ''), _box(request.yaml, '')
+
+    def show_plan(self, plan: Plan) -> None:
+        "Show a plan that knows the rows"
+        self.plan.value = plan._repr_html_()
 
 # %% ../../nbs/show/05_form.ipynb #01dbb21b
 class Planner(W.VBox):
@@ -238,8 +256,7 @@ class Planner(W.VBox):
     def __init__(self, **values: Any):
         self.fields, self.request = Fields(**values), Request()
         self.lines: list[str] = []
-        self.plan_view, self.python_view, self.yaml_view, self.state = W.HTML(), W.HTML(), W.HTML(), W.HTML()
-        self.views = W.Tab([self.plan_view, self.python_view, self.yaml_view], titles=['Plan', 'Python', 'YAML'])
+        self.views, self.state = Views(), W.HTML()
         for w in (*self.fields.by_name.values(), self.fields.more): w.observe(lambda _: self.refresh(), 'value')
         super().__init__(self.parts())
         self.add_class('at')
@@ -264,29 +281,32 @@ class Planner(W.VBox):
     def refresh(self) -> None:
         "Ask anew, and show what comes of it"
         self.request = request_of(self.fields)
-        self.plan_view.value, self.python_view.value, self.yaml_view.value = (self.request.html, _box(self.python, ''),
-                                                                              _box(self.yaml, ''))
+        self.views.show(self.request)
+        self.changed()
+
+    def changed(self) -> None: "Called after every change; a form with buttons shows which can be pressed"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        plain = {
-            'text/plain': self.python,
-            'text/html': f'{STYLE}{_STYLE}<div class="at at-form">{self.plan_view.value}{self.python_view.value}</div>'}
+        page = f'{STYLE}{_STYLE}<div class="at at-form">{self.views.plan.value}{self.views.python.value}</div>'
+        plain = {'text/plain': self.python, 'text/html': page}
         return (super()._repr_mimebundle_(**kwargs) | plain) if in_notebook() else plain
 
 # %% ../../nbs/show/05_form.ipynb #2e7c9605
-class FormPanel(TrainingPanel):
-    "The training panel in a box of the form"
+class BoxPlaces:
+    "The places of a training panel in a box of the form, which has a Stop button of its own"
     def __init__(self, box: W.Box):
-        super().__init__(live=True)
-        self.box = box
+        self.box, self.parts = box, {part: W.HTML() for part in ('head', 'curves', 'answers')}
 
-    def _open(self) -> None:
-        self.handles = {part: W.HTML() for part in ('head', 'curves', 'answers')}
-        self.box.children = tuple(self.handles.values())
-        self._update('head', head(self.where))
+    def open(self, title: str, stop: Callable[[], None]) -> None:
+        "Show the empty parts"
+        self.box.children = tuple(self.parts.values())
+        self.update(head=title)
 
-    def _update(self, part: str, html: str) -> None:
-        if part in self.handles: self.handles[part].value = html   # the form has a Stop button of its own
+    def update(self, **parts: str) -> None:
+        "Replace parts by their HTML"
+        for part, html in parts.items(): self.parts[part].value = html
+
+    def close(self) -> None: "There is no button to take away"
 
 # %% ../../nbs/show/05_form.ipynb #bacf9609
 def follow(
@@ -297,7 +317,8 @@ def follow(
     session, plan = trainer.session, trainer.plan
     if not isinstance(getattr(session, 'callbacks', None), list): return
     estimate = getattr(plan.estimate, 'peak' if plan.device == 'cuda' else 'total', None)
-    session.callbacks.append(Progress(None, FormPanel(box), estimate=estimate, device=plan.device, remote=True))
+    session.callbacks.append(Progress(None, TrainingPanel(True, BoxPlaces(box)), estimate=estimate,
+                                      device=plan.device, remote=True))
 
 # %% ../../nbs/show/05_form.ipynb #e518e76f
 def _button(description: str, tooltip: str, click: Callable[[], Any], tint: str = '') -> W.Button:
@@ -334,8 +355,6 @@ class Working(Planner):
         "Is something under way?"
         return self.job is not None and not self.job.ended.is_set()
 
-    def changed(self) -> None: "Called when something begins and when it ends"
-
     def begin(self, work: Callable[[], Any], said: Callable[[Any], str] = str) -> Job:
         "Do this beside the cells; `said` tells its result"
         self.lines, self.state.value = [], ''
@@ -361,28 +380,57 @@ class Working(Planner):
 _CHECKED = 'All rows can be read; nothing is loaded yet.'
 _NEXT = "The form's .trainer can be asked now: .predict('...'), .evaluate(), .save_model('folder')"
 
+# %% ../../nbs/show/05_form.ipynb #5a0c7d13
+def trainer_of(
+    words: Mapping[str, Any]  # settings by name
+) -> Any:
+    "The trainer of a request, from the function that its algorithm has"
+    doors = facts_of(words.get('algorithm', 'sft')).doors
+    return (create_sft_trainer if 'sft' in doors else create_rl_trainer)(**words)
+
+class FormTraining:
+    "The trainer of one request and the result of its training, followed by a panel"
+    def __init__(self,
+        panel: W.Box,  # where the panel appears
+        show_plan: Callable[[Plan], None]  # called with the plan once the rows are read
+    ):
+        self.panel, self.show_plan = panel, show_plan
+        self.trainer: Any = None
+        self.result: Any = None
+        self.words: dict[str, Any] = {}   # what the trainer was made from
+
+    def prepare(self, words: dict[str, Any]) -> Any:
+        "Make the trainer of a request; reads the rows"
+        self.trainer = trainer_of(words)
+        self.words = words
+        follow(self.trainer, self.panel)
+        self.show_plan(self.trainer.plan)
+        return self.trainer
+
+    def run(self, words: dict[str, Any], again: bool) -> Any:
+        "Train, or go on from the newest checkpoint"
+        if not again: self.prepare(words)
+        self.result = self.trainer.train(resume_from_checkpoint=again)
+        return self.result
+
 # %% ../../nbs/show/05_form.ipynb #5246af2b
 class Launcher(Working):
     "A form that plans while it is filled in, writes the call, and trains"
     def __init__(self, **values: Any):
-        self.trainer: Any = None  # from Check or Train on
-        self.result: Any = None  # of the last training
-        self.asked: dict[str, Any] = {}  # what the trainer was made from
         self.panel = W.VBox()
+        self.training = FormTraining(self.panel, lambda plan: self.views.show_plan(plan))
         self.buttons = Buttons(lambda: self.begin(self.prepare, lambda _: _CHECKED),
                                lambda: self.begin(self.run, lambda result: f'{result}\n{_NEXT}'), self.end)
         self.check, self.train, self.stop = self.buttons.children
         super().__init__(**values)
 
+    trainer = property(lambda self: self.training.trainer, doc='The trainer, from Check or Train on')
+    result = property(lambda self: self.training.result, doc='What the last training gave back')
+
     def parts(self) -> list[W.Widget]:
         "What stands below one another"
         style, fields, views, state = super().parts()
         return [style, fields, self.buttons, self.panel, state, views]
-
-    def refresh(self) -> None:
-        "Ask anew, show what comes of it and what can be pressed now"
-        super().refresh()
-        self.changed()
 
     def changed(self) -> None:
         "What can be pressed now"
@@ -391,31 +439,19 @@ class Launcher(Working):
     @property
     def stopped(self) -> bool:
         "Was this very request stopped half-way?"
-        return bool(self.job and self.job.stopped and self.spec and self.fields.words() == self.asked)
+        same = self.spec and self.fields.words() == self.training.words
+        return bool(self.job and self.job.stopped and same)
 
-    def prepare(self) -> Any:
-        "The trainer of this request; reads the rows"
-        words = self.fields.words()
-        door = create_rl_trainer if words.get('algorithm') in (*POLICY, 'dpo') else create_sft_trainer
-        self.trainer = door(**words)
-        self.asked = words
-        follow(self.trainer, self.panel)
-        self.plan_view.value = self.trainer.plan._repr_html_()
-        return self.trainer
+    def prepare(self) -> Any: return self.training.prepare(self.fields.words())
 
-    def run(self) -> Any:
-        "Train, or go on"
-        again = self.stopped
-        if not again: self.prepare()
-        self.result = self.trainer.train(resume_from_checkpoint=again)
-        return self.result
+    def run(self) -> Any: return self.training.run(self.fields.words(), self.stopped)
 
     def end(self) -> None:
         "Stop: finish the step, save"
-        if self.job and self.trainer:
-            self.stop.disabled = True
-            self.say('stopping after this step')
-            self.job.stop(self.trainer.spec['output_dir'])
+        if not (self.job and self.trainer): return
+        self.stop.disabled = True
+        self.say('stopping after this step')
+        self.job.stop(self.trainer.spec['output_dir'])
 
 # %% ../../nbs/show/05_form.ipynb #35809ecb
 def launcher(

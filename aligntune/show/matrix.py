@@ -4,7 +4,8 @@
 
 # %% ../../nbs/show/01_matrix.ipynb #136cd3ed
 from __future__ import annotations
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from textwrap import fill
@@ -14,12 +15,12 @@ from ..core.capability import (
     ALGORITHMS, BACKENDS, DEVICES, MATRIX, MODEL_TYPES, TASK_TYPES, Cell, Decision, Facts, decide, model_of,
     resolve_algorithm, resolve_backend, support, why_not)
 from ..core.errors import UnsupportedError
-from ..core.spec import POLICY
+from ..core.facts import ALGORITHM_FACTS, facts_of
 from ..run.signals import in_notebook
 
 # %% auto #0
-__all__ = ['MODELS', 'ROWS', 'STYLE', 'chosen', 'answers', 'keywords', 'call', 'remark', 'snippet', 'Answer', 'answer_html',
-           'Table', 'matrix_table', 'Matrix', 'matrix']
+__all__ = ['MODELS', 'ROWS', 'STYLE', 'chosen', 'answers', 'keywords', 'call', 'remark', 'snippet', 'PairAnswer', 'answer_html',
+           'MatrixTable', 'matrix_table', 'Choices', 'Matrix', 'matrix']
 
 # %% ../../nbs/show/01_matrix.ipynb #23b68b1a
 def chosen(
@@ -53,7 +54,7 @@ _PAIRS, _MATHS = (dict(dataset_name='Anthropic/hh-rlhf'),
                   dict(dataset_name='openai/gsm8k', subset='main', reward_functions='numeric_match'))
 _NEWS, _FILMS = dict(dataset_name='abisee/cnn_dailymail', subset='3.0.0'), dict(dataset_name='stanfordnlp/imdb')
 ROWS: dict[str, dict[str, str]] = {   # an algorithm, a task or a kind of model: the data that suit it
-    **{a: _MATHS for a in POLICY}, 'dpo': _PAIRS, 'reward_model': _PAIRS,
+    **{a: dict(pair=_PAIRS, prompt=_MATHS)[f.data] for a, f in ALGORITHM_FACTS.items() if f.data != 'text'},
     'text_classification': _FILMS, 'token_classification': dict(dataset_name='tomaarsen/conll2003'),
     'chat_completion': dict(dataset_name='HuggingFaceH4/no_robots'),
     'classification': _FILMS, 'seq2seq': _NEWS, 'encoder-decoder': _NEWS}
@@ -69,13 +70,13 @@ def keywords(
     "What a call must say to train this"
     a = resolve_algorithm(algorithm)
     # a reward model grows its head on a chat model
-    kind = 'causal' if a == 'reward_model' else model_type or model_of(a, task_type)
+    kind = 'causal' if facts_of(a).scores else model_type or model_of(a, task_type)
     rows = next((ROWS[k] for k in (a, task_type if 'classification' in (task_type or '') else kind, task_type)
                  if k in ROWS), _ELSE)
     words = dict(model_name=MODELS[kind], **rows, backend=resolve_backend(backend))
     if a == 'lora_sft': words['method'] = 'lora'
     elif a != 'sft': words = dict(algorithm=a) | words
-    if task_type and a in ('sft', 'lora_sft', 'osft'): words['task_type'] = task_type
+    if task_type and facts_of(a).data == 'text': words['task_type'] = task_type
     if kind == 'classification' and 'classification' not in (task_type or ''): words['model_type'] = kind
     return words
 
@@ -85,7 +86,8 @@ def call(
     then: str = 'trainer.train()'  # the line after it
 ) -> str:
     "The Python that trains with these settings"
-    door = 'create_rl_trainer' if words.get('algorithm') in (*POLICY, 'dpo') else 'create_sft_trainer'
+    doors = facts_of(words.get('algorithm', 'sft')).doors
+    door = 'create_sft_trainer' if 'sft' in doors else 'create_rl_trainer'
     lines = ''.join(f'    {k}={v!r},\n' for k, v in words.items())
     return f'from aligntune import {door}\n\ntrainer = {door}(\n{lines})\n{then}\n'
 
@@ -114,7 +116,7 @@ def snippet(
 
 # %% ../../nbs/show/01_matrix.ipynb #d99cfb56
 @dataclass(frozen=True)
-class Answer:
+class PairAnswer:
     "What there is to say about an algorithm on a backend"
     algorithm: str
     backend: str
@@ -161,13 +163,15 @@ STYLE = '<style>\n' + _LEVELS + """\
 .at .at-cell {color: inherit; width: auto; min-width: 0; margin: 1px; border-radius: 4px; box-shadow: none}
 .at .at-cell:hover, .at .at-cell:focus-visible {outline: 2px solid currentColor; outline-offset: -2px}
 .at .at-picked {outline: 2px solid currentColor; outline-offset: -2px; font-weight: 600}
-.at pre, .at-pop pre {background: rgba(128, 128, 128, .13); color: inherit; padding: 8px 10px; margin: 6px 0; border-radius: 4px; overflow-x: auto; font: 12px/1.4 var(--jp-code-font-family, ui-monospace, monospace); user-select: all}
+.at pre, .at-pop pre {background: rgba(128, 128, 128, .13); color: inherit; padding: 8px 10px; margin: 6px 0;
+  border-radius: 4px; overflow-x: auto; user-select: all;
+  font: 12px/1.4 var(--jp-code-font-family, ui-monospace, monospace)}
 .at .widget-html-content {line-height: 1.45; overflow-wrap: anywhere}
 .at .widget-html-content ul {margin: 2px 0 6px; padding-left: 18px}
 </style>"""
 
 # %% ../../nbs/show/01_matrix.ipynb #246dece7
-def answer_html(answer: Answer  # what to say
+def answer_html(answer: PairAnswer  # what to say
                ) -> str:
     "An answer as HTML: verdict, reasons, the automatic choice, the call"
     why = f'<div>{escape(answer.why)}.</div>' if answer.why else ''
@@ -180,16 +184,17 @@ _LAPTOP = ('cpu', 'mps')  # a laptop without an NVIDIA GPU
 
 # %% ../../nbs/show/01_matrix.ipynb #a6778737
 @dataclass(frozen=True)
-class Table:
+class MatrixTable:
     "The matrix as one plain table, in HTML, markdown and text"
     model_type: str | None = None  # none: the usual one for the task
     task_type: str | None = None  # none: not asked
     device: str | None = None  # none: not asked
     backends: tuple[str, ...] = tuple(BACKENDS)
 
-    def answers(self) -> Iterator[list[Answer]]:
+    def answers(self) -> Iterator[list[PairAnswer]]:
         "The answers, one row an algorithm"
-        for a in ALGORITHMS: yield [Answer(a, b, self.model_type, self.task_type, self.device) for b in self.backends]
+        rest = self.model_type, self.task_type, self.device
+        for a in ALGORITHMS: yield [PairAnswer(a, b, *rest) for b in self.backends]
 
     def auto(self, algorithm: str) -> list[str]:
         "Whom backend='auto' takes with an NVIDIA GPU, and without"
@@ -215,12 +220,16 @@ class Table:
 # %% ../../nbs/show/01_matrix.ipynb #fa899cc6
 _TABLE_STYLE = """<style>
 .at-table {position: relative; overflow-x: auto; font-size: 13px}
-.at-table table {display: table !important; overflow: visible !important; border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; position: relative}
-.at-table td, .at-table th {padding: 3px 8px !important; text-align: left !important; border-radius: 4px; vertical-align: top}
+.at-table table {display: table !important; overflow: visible !important; border-collapse: separate;
+  border-spacing: 2px; width: 100%; margin: 0; position: relative}
+.at-table td, .at-table th {padding: 3px 8px !important; text-align: left !important; border-radius: 4px;
+  vertical-align: top}
 .at-table summary {cursor: pointer; list-style: none}
 .at-table summary::-webkit-details-marker {display: none}
 .at-table details[open] > summary {font-weight: 600; text-decoration: underline}
-.at-pop {position: absolute; left: 0; width: min(100%, 90vw); box-sizing: border-box; z-index: 9; padding: 8px 12px; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; white-space: normal; background: var(--jp-layout-color1, var(--bs-body-bg, Canvas))}
+.at-pop {position: absolute; left: 0; width: min(100%, 90vw); box-sizing: border-box; z-index: 9; padding: 8px 12px;
+  border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; white-space: normal;
+  background: var(--jp-layout-color1, var(--bs-body-bg, Canvas))}
 .at-pop pre {white-space: pre}
 .at-pop ul {margin: 2px 0 6px; padding-left: 18px}
 .at-table:has(details[open]) {padding-bottom: 28em}
@@ -228,28 +237,29 @@ _TABLE_STYLE = """<style>
 </style>"""
 
 # %% ../../nbs/show/01_matrix.ipynb #3f670b89
-def _table_html(table: Table) -> str:
+def _table_html(table: MatrixTable) -> str:
     "The table with cells that open"
-    def td(x: Answer) -> str:
+    def td(x: PairAnswer) -> str:
         note = f': {escape(x.cell.note)}' if x.cell.note else ''
         return (f'<td class="at-{x.cell.level}"><details name="at-matrix"><summary>'
                 f'<span>{_MARK[x.cell.level]}\u00a0{x.cell.level}</span><small>{note}</small></summary><div '
                 f'class="at-pop">{answer_html(x)}</div></details></td>')
-    rows = ''.join(
-        f'<tr><th>{ALGORITHMS[r[0].algorithm]}</th>{"".join(map(td, r))}{"".join(f"<td>{escape(c)}</td>" for c in table.auto(r[0].algorithm))}</tr>'
-        for r in table.answers())
-    return (f'{STYLE}{_TABLE_STYLE}<div '
-            f'class="at-table"><table><thead><tr>{"".join(f"<th>{escape(h)}</th>" for h in table.head)}</tr></thead>'
-            f'<tbody>{rows}</tbody></table></div>')
+    def tr(row: list[PairAnswer]) -> str:
+        a = row[0].algorithm
+        auto = ''.join(f'<td>{escape(c)}</td>' for c in table.auto(a))
+        return f'<tr><th>{ALGORITHMS[a]}</th>{"".join(map(td, row))}{auto}</tr>'
+    head = ''.join(f'<th>{escape(h)}</th>' for h in table.head)
+    return (f'{STYLE}{_TABLE_STYLE}<div class="at-table"><table><thead><tr>{head}</tr></thead>'
+            f'<tbody>{"".join(map(tr, table.answers()))}</tbody></table></div>')
 
 # %% ../../nbs/show/01_matrix.ipynb #6a73e2de
 def matrix_table(
-    model_type: str | None = None,  # causal, seq2seq, encoder-decoder or classification; none: the usual one for the task
+    model_type: str | None = None,  # such as causal or classification; none: the usual one for the task
     task_type: str | None = None,  # such as chat_completion; none: not asked
     device: str | None = None,  # cuda, rocm, xpu, mps or cpu; none: not asked
-) -> Table:
+) -> MatrixTable:
     "The support matrix as a table for pages without widgets; its cells open at a click"
-    return Table(model_type, task_type, device)
+    return MatrixTable(model_type, task_type, device)
 
 # %% ../../nbs/show/01_matrix.ipynb #206445d9
 def _options(words: Mapping[str, str], nothing: str) -> list[tuple[str, str]]:
@@ -269,6 +279,33 @@ def _grid(buttons: Mapping[tuple[str, str], W.Button]) -> W.GridBox:
 # %% ../../nbs/show/01_matrix.ipynb #e85a3050
 _CELL = W.Layout(width='auto', height='28px')
 
+# %% ../../nbs/show/01_matrix.ipynb #5a0c7d21
+class Choices(W.HBox):
+    "The lists above the grid: model, task and machine"
+    def __init__(self, changed: Callable[[], Any]):
+        self.model_type = W.Dropdown(options=_options(MODEL_TYPES, 'usual for the task'), description='Model')
+        self.task_type = W.Dropdown(options=_options(TASK_TYPES, 'any'), description='Task')
+        self.device = W.Dropdown(options=_options(DEVICES, 'any'), description='Machine')
+        lists = self.model_type, self.task_type, self.device
+        super().__init__(lists, layout=W.Layout(flex_flow='row wrap'))
+        for choice in lists:
+            choice.layout = W.Layout(width='240px')
+            choice.style.description_width = '60px'
+            choice.observe(lambda _: changed(), 'value')
+
+    @property
+    def asked(self) -> tuple[str | None, ...]:
+        "Model type, task and device; None where any will do"
+        return tuple(c.value or None for c in self.children)
+
+# %% ../../nbs/show/01_matrix.ipynb #5a0c7d23
+def _label(button: W.Button, pair: tuple[str, str], picked: PairAnswer) -> None:
+    "What a button says of its pair under the present choices"
+    cell = dataclasses.replace(picked, algorithm=pair[0], backend=pair[1]).cell
+    button.description, button.tooltip = f'{_MARK[cell.level]} {cell.level}', cell.reason
+    here = pair == (picked.algorithm, picked.backend)
+    button._dom_classes = ('at-cell', f'at-{cell.level}', *(['at-picked'] if here else []))
+
 # %% ../../nbs/show/01_matrix.ipynb #4e4b662b
 class Matrix(W.VBox):
     "The support matrix to click on"
@@ -276,58 +313,36 @@ class Matrix(W.VBox):
         algorithm: str = 'gspo',  # the cell that is open at first
         backend: str = 'unsloth'
     ):
-        self.answer = Answer(resolve_algorithm(algorithm), resolve_backend(backend))
-        self.model_type = W.Dropdown(options=_options(MODEL_TYPES, 'usual for the task'), description='Model')
-        self.task_type = W.Dropdown(options=_options(TASK_TYPES, 'any'), description='Task')
-        self.device = W.Dropdown(options=_options(DEVICES, 'any'), description='Machine')
+        self.answer = PairAnswer(resolve_algorithm(algorithm), resolve_backend(backend))
+        self.choices = Choices(lambda: self.pick(self.answer.algorithm, self.answer.backend))
         self.buttons = {(a, b): W.Button(layout=_CELL) for a in ALGORITHMS for b in BACKENDS}
         self.verdict = W.HTML()
         for pair, button in self.buttons.items(): button.on_click(lambda _, pair=pair: self.pick(*pair))
-        for choice in self.choices:
-            choice.layout = W.Layout(width='240px')
-            choice.style.description_width = '60px'
-            choice.observe(lambda _: self.pick(self.answer.algorithm, self.answer.backend), 'value')
-        super().__init__([W.HTML(STYLE), W.HBox(self.choices, layout=W.Layout(flex_flow='row wrap')),
-                          _grid(self.buttons), self.verdict])
+        super().__init__([W.HTML(STYLE), self.choices, _grid(self.buttons), self.verdict])
         self.add_class('at')
         self.pick(self.answer.algorithm, self.answer.backend)
 
-    @property
-    def choices(self) -> tuple[W.Dropdown, ...]:
-        "The lists above the grid"
-        return self.model_type, self.task_type, self.device
-
-    @property
-    def asked(self) -> tuple[str | None, ...]:
-        "Model type, task and device; None where any will do"
-        return tuple(c.value or None for c in self.choices)
+    model_type = property(lambda self: self.choices.model_type, doc='The list of models')
+    task_type = property(lambda self: self.choices.task_type, doc='The list of tasks')
+    device = property(lambda self: self.choices.device, doc='The list of machines')
+    snippet = property(lambda self: self.answer.snippet, doc='The call of the open cell')
 
     def pick(self,
         algorithm: str,  # a row
         backend: str  # a column
-    ) -> Answer:
+    ) -> PairAnswer:
         "Open a cell, as a click does"
-        self.answer = Answer(resolve_algorithm(algorithm), resolve_backend(backend), *self.asked)
-        for (a, b), button in self.buttons.items():
-            x = Answer(a, b, *self.asked).cell
-            button.description, button.tooltip = f'{_MARK[x.level]} {x.level}', x.reason
-            button._dom_classes = ('at-cell', f'at-{x.level}',
-                                   *(['at-picked'] if (a, b) == (self.answer.algorithm, self.answer.backend) else []))
+        self.answer = PairAnswer(resolve_algorithm(algorithm), resolve_backend(backend), *self.choices.asked)
+        for pair, button in self.buttons.items(): _label(button, pair, self.answer)
         self.verdict.value = answer_html(self.answer)
         return self.answer
 
-    @property
-    def snippet(self) -> str:
-        "The call of the open cell"
-        return self.answer.snippet
-
-    def table(self) -> Table:
+    def table(self) -> MatrixTable:
         "The same as a plain table"
-        return matrix_table(*self.asked)
+        return matrix_table(*self.choices.asked)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        twin = self.table()
-        plain = {'text/plain': twin.markdown(), 'text/html': twin._repr_html_()}
+        plain = {'text/plain': self.table().markdown(), 'text/html': self.table()._repr_html_()}
         return (super()._repr_mimebundle_(**kwargs) | plain) if in_notebook() else plain
 
 # %% ../../nbs/show/01_matrix.ipynb #48bae842

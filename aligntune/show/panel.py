@@ -16,7 +16,7 @@ from .figures import Picture, RunLog, charts_of, draw, grid
 
 # %% auto #0
 __all__ = ['LINES', 'FIGURES', 'Budget', 'bar', 'head', 'answers_html', 'Curves', 'stop_button', 'hears_while_busy', 'Frame',
-           'Placed', 'TrainingPanel']
+           'Places', 'DrawingPace', 'show', 'TrainingPanel']
 
 # %% ../../nbs/show/04_panel.ipynb #9ff102d2
 class Budget:
@@ -170,80 +170,93 @@ class Frame(Live):
     def _repr_html_(self) -> str: return head(self.where, self.state) + self.picture() + answers_html(self.rows)
 
 # %% ../../nbs/show/04_panel.ipynb #31a0b8ad
-class Placed(Frame):
-    "A frame whose parts stand below a cell"
+class Places:
+    "The places below a cell where the parts of a panel stand"
     def __init__(self) -> None:
-        super().__init__()
         self.handles: dict[str, Any] = {}
         self.button: Any = None
 
-    def _open(self) -> None:
+    def open(self,
+        title: str,  # the head, as HTML
+        stop: Callable[[], None]  # what the button does
+    ) -> None:
+        "Show the empty parts"
         from IPython.display import HTML, display
-        self.button = stop_button(self.stop)
-        parts = dict(head=HTML(head(self.where)), button=self.button or HTML(_NO_BUTTON), curves=HTML(''),
-                     answers=HTML(''))
+        self.button = stop_button(stop)
+        parts = dict(head=HTML(title), button=self.button or HTML(_NO_BUTTON), curves=HTML(''), answers=HTML(''))
         self.handles = {k: display(v, display_id=True) for k, v in parts.items()}
 
-    def _update(self, part: str, html: str) -> None:
+    def update(self, **parts: str) -> None:
+        "Replace parts by their HTML, where they are shown"
         from IPython.display import HTML
-        self.handles[part].update(HTML(html))
+        if not self.handles: return
+        for part, html in parts.items(): self.handles[part].update(HTML(html))
 
-    def _draw(self) -> None:
-        "Replace curves and answers"
-        self._update('curves', self.picture())
-        self._update('answers', answers_html(self.rows))
-
-    def stop(self) -> None:
-        "Ask the run to finish its step, to save and to end"
-        self.state = 'stopping'
-        if self.handles: self._update('head', head(self.where, self.state))
-        ask_to_stop(self.folder)
-
-    def _close(self) -> None:
-        "Replace all for the last time; the button goes"
-        self._update('head', head(self.where, self.state))
-        self._draw()
-        self._update('button', '')
-        if self.button is not None:
-            self.button.close()
-            self.button = None
+    def close(self) -> None:
+        "The button goes"
+        self.update(button='')
+        if self.button is not None: self.button.close()
+        self.button = None
 
 # %% ../../nbs/show/04_panel.ipynb #82a3ac32
 LINES, FIGURES = .003, .006   # shares of the time for the head and for the curves, together under 1 %
 
+class DrawingPace:
+    "How often the head and the curves may be drawn"
+    def __init__(self) -> None:
+        self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
+
+    @property
+    def cost(self) -> float:
+        "The share of the time that drawing has taken while the training ran"
+        return (self.lines.spent + self.figures.spent)/max(self.lines.clock() - self.lines.start, 1e-9)
+
 # %% ../../nbs/show/04_panel.ipynb #48b97022
-class TrainingPanel(Placed):
+def show(frame: Frame) -> None:
+    "Leave a frame below the cell"
+    from IPython.display import display
+    display(frame)
+
+# %% ../../nbs/show/04_panel.ipynb #5a0c7d14
+class TrainingPanel(Frame):
     "Progress, curves and answers below a cell, updated in place"
     def __init__(self,
-        live: bool | None = None  # update on the way; only where there is a kernel, when not given
+        live: bool | None = None,  # update on the way; only where there is a kernel, when not given
+        places: Any = None  # where the parts stand; below the cell when not given
     ):
         super().__init__()
-        self.live = in_notebook() if live is None else live
+        self.live, self.places = in_notebook() if live is None else live, places or Places()
 
     def begin(self, where: Where, folder: str) -> None:
         "Show the empty panel; a resumed run shows its first part too"
         super().begin(where, folder)
         # the first drawing loads fonts; not on the training's time
         self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))
-        if self.live: self._open()
-        self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
+        if self.live: self.places.open(head(where), self.stop)
+        self.pace = DrawingPace()
 
     def __call__(self, where: Where, entry: bool) -> None:
         self.where = where
-        if self.live and self.lines.allows:
-            with self.lines: self._update('head', head(where, self.state))
-        if self.live and entry and self.figures.allows:
-            with self.figures: self._draw()
+        if self.live and self.pace.lines.allows:
+            with self.pace.lines: self.places.update(head=head(where, self.state))
+        if self.live and entry and self.pace.figures.allows:
+            with self.pace.figures: self.draw()
+
+    def draw(self) -> None:
+        "Replace curves and answers"
+        self.places.update(curves=self.picture(), answers=answers_html(self.rows))
+
+    def stop(self) -> None:
+        "Ask the run to finish its step, to save and to end"
+        self.state = 'stopping'
+        self.places.update(head=head(self.where, self.state))
+        ask_to_stop(self.folder)
 
     def end(self) -> None:
         "Leave the last frame standing, as HTML and PNG"
-        self.state = ('done' if self.where.step >= self.where.steps > 0 else 'stopped' if self.state == 'stopping'
-                      else 'ended')
-        if self.live: return self._close()
-        from IPython.display import display
-        display(self)
-
-    @property
-    def cost(self) -> float:
-        "The share of the time that the panel has taken while the training ran"
-        return (self.lines.spent + self.figures.spent)/max(self.lines.clock() - self.lines.start, 1e-9)
+        done, stopped = self.where.step >= self.where.steps > 0, self.state == 'stopping'
+        self.state = 'done' if done else 'stopped' if stopped else 'ended'
+        if not self.live: return show(self)
+        self.places.update(head=head(self.where, self.state))
+        self.draw()
+        self.places.close()

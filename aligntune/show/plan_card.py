@@ -100,6 +100,10 @@ def _folded(title: str, inner: str) -> str:
             f'style="cursor:pointer;opacity:.8">{escape(title)}</summary>{inner}</details>')
 
 # %% ../../nbs/show/02_plan_card.ipynb #770fac59
+_CARD = ('font:13px/1.5 system-ui,sans-serif;max-width:60em;border:1px solid #8886;border-radius:8px;'
+         'padding:.7em 1em')
+_TITLE = 'font-size:1.2em;font-weight:600;margin-bottom:.3em'
+
 def card_html(
     plan: Mapping[str, Any],  # as plain data
     flops_per_second: float | None = None  # what the device does
@@ -111,11 +115,11 @@ def card_html(
     found = DataReport.from_dict(dict(report)) if isinstance(report, Mapping) and report.get('train') else None
     data = (_folded('data: ' + found.train.lines()[0][1], _grid([(k.strip(), v) for k, v in found.lines()]))
             if found else '')
-    return (f'<div class="aligntune-plan" style="font:13px/1.5 '
-            f'system-ui,sans-serif;max-width:60em;border:1px solid #8886;border-radius:8px;padding:.7em 1em"><div '
-            f'style="font-size:1.2em;font-weight:600;margin-bottom:.3em">'
-            f'{escape(plan["algorithm"])} on '
-            f'{escape(plan["backend"])}</div>{_grid(rows)}{_folded("why not " + ", ".join(k for k, _ in rejected), _grid(rejected)) if rejected else ""}{memory_bar(plan.get("estimate") or {}, plan.get("memory"))}{data}</div>')
+    title = f'{escape(plan["algorithm"])} on {escape(plan["backend"])}'
+    others = _folded('why not ' + ', '.join(k for k, _ in rejected), _grid(rejected)) if rejected else ''
+    memory = memory_bar(plan.get('estimate') or {}, plan.get('memory'))
+    return (f'<div class="aligntune-plan" style="{_CARD}"><div style="{_TITLE}">{title}</div>'
+            f'{_grid(rows)}{others}{memory}{data}</div>')
 
 # %% ../../nbs/show/02_plan_card.ipynb #a411c688
 class PlanCard:

@@ -18,36 +18,35 @@ from .figures import RunLog, charts_of, draw, grid, read_run
 from .plan_card import memory_bar, plan_rows
 
 # %% auto #0
-__all__ = ['STYLE', 'TITLES', 'table', 'facts_of', 'ending', 'samples_part', 'answers_part', 'plan_part', 'settings_part',
-           'events_part', 'machine_part', 'parts_of', 'curves_part', 'results_part', 'page', 'report']
+__all__ = ['STYLE', 'TITLES', 'html_table', 'headline', 'ending', 'samples_part', 'answers_part', 'plan_part', 'settings_part',
+           'events_part', 'machine_part', 'parts_of', 'curves_part', 'results_part', 'html_page', 'report']
 
 # %% ../../nbs/show/06_report.ipynb #5ea6b76a
-def table(
+def html_table(
     rows: Sequence[Sequence[Any]],  # cells, line by line
     head: Sequence[str] = (),  # names of the columns
     kind: str = ''  # CSS class
 ) -> str:
     "A table, its cells escaped"
-    cell = lambda tag, v: f'<{tag}>{escape(_said(v))}</{tag}>'
-    top = f'<thead><tr>{"".join(cell("th", h) for h in head)}</tr></thead>' if head else ''
-    return (
-        f'<div class="wide"><table '
-        f'class="{kind}">{top}<tbody>{"".join("<tr>" + "".join(cell("td", v) for v in r) + "</tr>" for r in rows)}</tbody>'
-        f'</table></div>') if rows else ''
+    if not rows: return ''
+    line = lambda tag, r: '<tr>' + ''.join(f'<{tag}>{escape(_text(v))}</{tag}>' for v in r) + '</tr>'
+    top = f'<thead>{line("th", head)}</thead>' if head else ''
+    body = ''.join(line('td', r) for r in rows)
+    return f'<div class="wide"><table class="{kind}">{top}<tbody>{body}</tbody></table></div>'
 
 # %% ../../nbs/show/06_report.ipynb #82b753ea
-def _said(v: Any) -> str:
+def _text(v: Any) -> str:
     "A value for people"
     if isinstance(v, float): return f'{v:.5g}'
-    if isinstance(v, Mapping): return ', '.join(f'{k} {_said(x)}' for k, x in v.items())
-    if isinstance(v, (list, tuple)): return ', '.join(map(_said, v))
+    if isinstance(v, Mapping): return ', '.join(f'{k} {_text(x)}' for k, x in v.items())
+    if isinstance(v, (list, tuple)): return ', '.join(map(_text, v))
     return {None: '–', True: 'yes', False: 'no'}.get(v, str(v)) if v is None or isinstance(v, bool) else str(v)
 
 # %% ../../nbs/show/06_report.ipynb #c7fd027d
 _BADGES = dict(finished='good', running='busy', saved='good')
 
 # %% ../../nbs/show/06_report.ipynb #7875afa9
-def facts_of(
+def headline(
     r: RunLog  # of the run
 ) -> dict[str, str]:
     "The few numbers at the top"
@@ -85,7 +84,7 @@ def samples_part(
     rows = samples.rows() if hasattr(samples, 'rows') else list(samples or ())
     found = ''.join(f'<p>{escape(k)}: {a:.3f} → {b:.3f}</p>' for k, (a, b) in getattr(samples, 'metrics', {}).items())
     names = list(dict.fromkeys(k for r in rows for k in r))
-    return table([[r.get(n, '') for n in names] for r in rows], names, 'said') + found
+    return html_table([[r.get(n, '') for n in names] for r in rows], names, 'said') + found
 
 # %% ../../nbs/show/06_report.ipynb #5be39013
 def answers_part(
@@ -98,7 +97,7 @@ def answers_part(
     rows = [[f'{step:,}', a.get('prompt', ''), a.get('completion', ''), a.get('reward', '')]
             for step, some in ends.items() for a in some]
     return ('<p>The best, a middling and the worst of a batch, at the first and at the last step that was kept.</p>'
-            + table(rows, ('step', 'prompt', 'answer', 'reward'), 'said'))
+            + html_table(rows, ('step', 'prompt', 'answer', 'reward'), 'said'))
 
 # %% ../../nbs/show/06_report.ipynb #588aadad
 def plan_part(
@@ -107,7 +106,7 @@ def plan_part(
     "The decision with its reasons, and the memory"
     if not plan: return ''
     rejected = [(f'not {b}', reason) for b, reason in (plan.get('rejected') or {}).items()]
-    return (table([*plan_rows(plan), *rejected], kind='facts')
+    return (html_table([*plan_rows(plan), *rejected], kind='facts')
             + memory_bar(plan.get('estimate') or {}, plan.get('memory')))
 
 # %% ../../nbs/show/06_report.ipynb #8cf10887
@@ -119,8 +118,8 @@ def settings_part(
     rows = [(k, v, origin.get(k, 'default')) for k, v in (m.get('spec') or {}).items()]
     asked, rest = [r for r in rows if r[2] != 'default'], [r for r in rows if r[2] == 'default' and r[1] is not None]
     head = ('setting', 'value', 'from')
-    return table(asked, head) + (f'<details><summary>{len(rest)} defaults</summary>{table(rest, head)}</details>'
-                                 if rest else '') if rows else ''
+    folded = f'<details><summary>{len(rest)} defaults</summary>{html_table(rest, head)}</details>' if rest else ''
+    return html_table(asked, head) + folded if rows else ''
 
 # %% ../../nbs/show/06_report.ipynb #fa8a713e
 def events_part(
@@ -129,7 +128,7 @@ def events_part(
     "What happened, in order"
     said = lambda h: {k: v
                       for k, v in h.items() if k not in ('event', 'time', 'pid', 'step') and v not in (None, {}, '')}
-    return table([(h['time'].replace('T', ' ')[:19], h['event'], h.get('step'), said(h))
+    return html_table([(h['time'].replace('T', ' ')[:19], h['event'], h.get('step'), said(h))
                   for h in m.get('history') or []], ('time', 'event', 'step', ''))
 
 # %% ../../nbs/show/06_report.ipynb #aa279223
@@ -142,20 +141,44 @@ def machine_part(
             ('git', f"{git['commit'][:12]} on {git['branch']}" + (', with changes' if git.get('changed') else '') if git
                     else None),
             *((f'fingerprint of the {k}', v) for k, v in (m.get('facts') or {}).items() if isinstance(v, str))]
-    return table([r for r in rows if r[1] not in (None, '')], kind='facts') + '<p>' + ' '.join(
+    return html_table([r for r in rows if r[1] not in (None, '')], kind='facts') + '<p>' + ' '.join(
         f'<code>{escape(k)} {escape(str(v))}</code>' for k, v in (m.get('versions') or {}).items()) + '</p>'
 
 # %% ../../nbs/show/06_report.ipynb #bcd3bf3b
 STYLE = """
-:root{color-scheme:light dark;--back:#fff;--text:#1d2229;--pale:#667085;--line:#e3e6ea;--card:#f6f7f9;--good:#1a7f37;--bad:#c0392b;--busy:#9a6700}
-@media(prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e6ea;--pale:#98a2b3;--line:#2c323a;--card:#1c2127;--good:#4ac26b;--bad:#ff7b72;--busy:#d4a72c}}
-*{box-sizing:border-box}body{margin:0 auto;padding:2rem 1.25rem 4rem;max-width:64rem;background:var(--back);color:var(--text);font:16px/1.55 system-ui,sans-serif}
-h1{font-size:1.7rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.5rem 0 .6rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}p{margin:.5rem 0}.pale{color:var(--pale)}
-.badge{display:inline-block;border:1px solid currentColor;border-radius:1rem;padding:0 .7rem;font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.busy{color:var(--busy)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1.25rem 0}.tiles div{background:var(--card);border-radius:.5rem;padding:.6rem .9rem}.tiles b{display:block;font-size:1.25rem}.tiles small,.tiles span{color:var(--pale);font-size:.85rem}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}.charts svg{width:100%}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}th,td{text-align:left;vertical-align:top;padding:.28rem 1.1rem .28rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}th{font-weight:600}.facts td:first-child{width:12rem}.facts td:first-child,thead th{color:var(--pale)}
+:root{color-scheme:light dark;--back:#fff;--text:#1d2229;--pale:#667085;--line:#e3e6ea;--card:#f6f7f9;--good:#1a7f37;
+  --bad:#c0392b;--busy:#9a6700}
+@media(prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e6ea;--pale:#98a2b3;--line:#2c323a;--card:#1c2127;
+  --good:#4ac26b;--bad:#ff7b72;--busy:#d4a72c}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:2rem 1.25rem 4rem;max-width:64rem;background:var(--back);color:var(--text);
+  font:16px/1.55 system-ui,sans-serif}
+h1{font-size:1.7rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:2.5rem 0 .6rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
+p{margin:.5rem 0}
+.pale{color:var(--pale)}
+.badge{display:inline-block;border:1px solid currentColor;border-radius:1rem;padding:0 .7rem;font-size:.85rem}
+.good{color:var(--good)}
+.bad{color:var(--bad)}
+.busy{color:var(--busy)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1.25rem 0}
+.tiles div{background:var(--card);border-radius:.5rem;padding:.6rem .9rem}
+.tiles b{display:block;font-size:1.25rem}
+.tiles small,.tiles span{color:var(--pale);font-size:.85rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
+.charts svg{width:100%}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}
+th,td{text-align:left;vertical-align:top;padding:.28rem 1.1rem .28rem 0;border-bottom:1px solid var(--line);
+  overflow-wrap:anywhere}
+th{font-weight:600}
+.facts td:first-child{width:12rem}
+.facts td:first-child,thead th{color:var(--pale)}
 .said td{font-family:ui-monospace,monospace;font-size:.85rem;white-space:pre-wrap}
-code{background:var(--card);border-radius:.25rem;padding:.05rem .35rem;font-size:.85rem;white-space:nowrap}summary{cursor:pointer;color:var(--pale)}.error{white-space:pre-wrap;background:var(--card);border-left:3px solid var(--bad);padding:.6rem .9rem}svg{display:block}
+code{background:var(--card);border-radius:.25rem;padding:.05rem .35rem;font-size:.85rem;white-space:nowrap}
+summary{cursor:pointer;color:var(--pale)}
+.error{white-space:pre-wrap;background:var(--card);border-left:3px solid var(--bad);padding:.6rem .9rem}
+svg{display:block}
 """.strip()
 
 # %% ../../nbs/show/06_report.ipynb #38d5a0a8
@@ -167,7 +190,7 @@ def parts_of(
     m = r.manifest
     report = DataReport.from_dict(dict(m['report'])) if m and m.get('report') else None
     found = dict(curves=curves_part(r), answers=samples_part(samples),
-                 training=answers_part(r), data=table(report.lines(), kind='facts') if report else '',
+                 training=answers_part(r), data=html_table(report.lines(), kind='facts') if report else '',
                  plan=plan_part(m.get('plan') or {}) if m else '',
                  results=results_part(r), events=events_part(m) if m else '', settings=settings_part(m) if m else '',
                  machine=machine_part(m) if m else '')
@@ -200,11 +223,11 @@ def results_part(
 ) -> str:
     "The metrics at the end"
     result = (r.manifest.get('result') if r.manifest else None) or {}
-    return table([*((k, v) for k, v in result.items() if k not in ('metrics', 'algorithm', 'backend')
+    return html_table([*((k, v) for k, v in result.items() if k not in ('metrics', 'algorithm', 'backend')
                     and v is not None), *(result.get('metrics') or {}).items()], kind='facts')
 
 # %% ../../nbs/show/06_report.ipynb #636a8dca
-def page(
+def html_page(
     title: str,  # of the page
     line: str,  # below it, as HTML
     tiles: Mapping[str, str],  # the few numbers at the top
@@ -238,5 +261,5 @@ def report(
             f'{time.strftime("%Y-%m-%d %H:%M")}</span></p>') + (f'<p class="error">{escape(error)}</p>'
                                                                 if error else '')
     to.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(to, page(f'aligntune: {r.label}', line, facts_of(r), parts_of(r, samples)))
+    write_whole(to, html_page(f'aligntune: {r.label}', line, headline(r), parts_of(r, samples)))
     return to
