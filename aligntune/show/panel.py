@@ -230,8 +230,7 @@ class TrainingPanel(Frame):
     def begin(self, where: Where, folder: str) -> None:
         "Show the empty panel; a resumed run shows its first part too"
         super().begin(where, folder)
-        # the first drawing loads fonts; not on the training's time
-        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))
+        self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))   # loads fonts, before the training's time counts
         if self.live: self.places.open(head(where), self.stop)
         self.pace = DrawingPace()
 
@@ -242,9 +241,9 @@ class TrainingPanel(Frame):
         if self.live and entry and self.pace.figures.allows:
             with self.pace.figures: self.draw()
 
-    def draw(self) -> None:
-        "Replace curves and answers"
-        self.places.update(curves=self.picture(), answers=answers_html(self.rows))
+    def draw(self, **more: str) -> None:
+        "Replace curves and answers, and other parts as given"
+        self.places.update(curves=self.picture(), answers=answers_html(self.rows), **more)
 
     def stop(self) -> None:
         "Ask the run to finish its step, to save and to end"
