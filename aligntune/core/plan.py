@@ -294,12 +294,13 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
            else f' (instead of {spec.run.backend})')
     return because(f'{chosen.backend}{how}', chosen.reason)
 
-# %% ../../nbs/core/11_plan.ipynb #f0225132
+# %% ../../nbs/core/11_plan.ipynb #9dc0a35f
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return plan.with_checkpointing(spec, spec.optim.gradient_checkpointing is True, '')
     args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths,
-                                batch_size=plan.batch_size, accumulation=plan.accumulation)
+                                batch_size=plan.batch_size, accumulation=plan.accumulation,
+                                execution=plan.execution)
     if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
     spec = spec.on(plan.backend)   # it decides what is kept
     twice, reason = needs_checkpointing(spec, plan.facts, plan.memory, **args)
