@@ -117,7 +117,7 @@ def make_tiny(
         raise RunError(f'{folder} holds something else', where='command line',
                        fix='aligntune recipes tiny another-folder')
     files = tiny_files(seed)
-    with load('aligntune.evaluate.export:staged')(home) as new:   # whole or not at all; links lead nowhere
+    with load('aligntune.backends.saving:staged')(home) as new:   # whole or not at all; links lead nowhere
         for name, rows in files.items():
             (new/f'{name}.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows), encoding='utf-8')
         models = _tiny_models(new, seed)
