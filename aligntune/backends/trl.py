@@ -12,7 +12,7 @@ import torch
 from datasets import IterableDataset
 from ..core.errors import DataError, ModelError, SpecError, UnsupportedError
 from ..core.facts import backend_facts, facts_of
-from ..core.hub_client import ADAPTER, new_repo, page, upload
+from ..core.hub_client import ADAPTER, new_repo, repo_url, upload
 from ..core.model_files import read_adapter
 from ..core.noise import quiet
 from ..core.registry import MAKERS, load
@@ -402,7 +402,7 @@ def upload_session(
     name = new_repo(repo_id, private, token)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(session.save_model(str(Path(home, name.split('/')[-1])), merged=merged))
-        if not folder.is_dir(): return page(name)   # another process saves, and uploads
+        if not folder.is_dir(): return repo_url(name)   # another process saves, and uploads
         base = session.source.model
         if (folder/ADAPTER).exists() and Path(base).exists():
             logger.warning('%s: the adapter names the folder %s as its base, which others do not have; '
