@@ -37,7 +37,7 @@ from aligntune.data.limits import (
 # %% ../../nbs/data/01_sources.ipynb #a0dedf9b
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/data/01_sources.ipynb #7c959a92
+# %% ../../nbs/data/01_sources.ipynb #29f3c5e8
 @dataclass(frozen=True)
 class Fault:
     "A row that cannot be used: its number, where it stands, what is wrong, and how to mend it"
@@ -45,7 +45,7 @@ class Fault:
     what: str
     where: str = ''
     fix: str = ''
-    asked: bool = False   # left out because the user's own function said so
+    excluded: bool = False   # left out on purpose: by processing_fn, or as there is nothing to train on
 
 Items = Iterable[tuple[str, dict | Fault]]   # what readers give: rows or faults, each with the place where it stands
 
@@ -469,7 +469,7 @@ def _column(parts: list[pa.Array | int], kind: str | None) -> pa.ChunkedArray:
     widest = max((a.type for a in arrays), key=lambda t: order.index(str(t)) if str(t) in order else len(order))
     return pa.chunked_array([a if a.type == widest else _array(a.to_pylist(), kind, widest) for a in arrays], widest)
 
-# %% ../../nbs/data/01_sources.ipynb #200e2fec
+# %% ../../nbs/data/01_sources.ipynb #0c15b064
 def _collect(
     items: Items,  # numbered rows and faults
     name: str,  # what the user calls the data
@@ -492,7 +492,7 @@ def _collect(
                             why='each key of a row is a column', fix='give all rows the same few keys')
         for c, parts in columns.items(): parts.append(arrays.get(c, len(batch)))
         n += len(batch)
-    if on_bad == 'error' and (bad := [f for f in faults if not f.asked]): raise refusal(bad, name, n + len(faults))
+    if on_bad == 'error' and (bad := [f for f in faults if not f.excluded]): raise refusal(bad, name, n + len(faults))
     if not n: raise DataError(f'{name} has no rows' + (f' that can be used: {faults[0].what}' if faults else ''),
             where=faults[0].where if faults else name, fix='give data with at least one row')
     order = [c for c in columns if c != '_row'] + ['_row']
@@ -528,12 +528,12 @@ def _fingerprint(table: pa.Table) -> str:
     for buffer in (b for c in table.columns for k in c.chunks for b in k.buffers() if b): h.update(buffer)
     return h.hexdigest()
 
-# %% ../../nbs/data/01_sources.ipynb #8f3afd90
+# %% ../../nbs/data/01_sources.ipynb #7464f026
 def _flow(make: Callable[[], Items], name: str, on_bad: str) -> Iterator[dict]:
     "Rows one at a time; a fault raises where it is met, or is left out with a line in the log"
     for row in _checked(make(), _Kinds()):
         if isinstance(row, dict): yield row
-        elif on_bad == 'error' and not row.asked: raise refusal([row], name)
+        elif on_bad == 'error' and not row.excluded: raise refusal([row], name)
         else: log.warning('%s left out: %s', row.where, row.what)
 
 # %% ../../nbs/data/01_sources.ipynb #25c53854
@@ -1021,7 +1021,7 @@ def renames(columns: Sequence[str], mapping: Mapping[str, str], name: str) -> di
                         fix='rename the other one as well')
     return {a: b for a, b in old.items() if a != b}
 
-# %% ../../nbs/data/01_sources.ipynb #9b5af6f4
+# %% ../../nbs/data/01_sources.ipynb #01b3bd06
 def _apply(fn: Callable, rows: Iterable[dict], name: str) -> Iterator[tuple[str, dict | Fault]]:
     "What the user's function makes of each row"
     for row in rows:
@@ -1031,7 +1031,7 @@ def _apply(fn: Callable, rows: Iterable[dict], name: str) -> Iterator[tuple[str,
             raise DataError(f'processing_fn raised {type(e).__name__}: {e}',
                             where=where, why=f'the row has the columns {", ".join(c for c in row if c != "_row")}',
                             fix='mend the function for this row') from e
-        if new is None: yield where, Fault(n, 'processing_fn returned None', where, asked=True)
+        if new is None: yield where, Fault(n, 'processing_fn returned None', where, excluded=True)
         elif isinstance(new, Mapping): yield where, dict(new) | {'_row': n}
         else:
             raise DataError(f'processing_fn returned {_kind(new)}, not a dict', where=where,
