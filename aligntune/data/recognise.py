@@ -418,7 +418,7 @@ def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
                     where=source.name, why=f'{_looks_like(source, task)}wanted: {" | ".join(needs)}',
                     fix=_columns_fix(source, task, name, wanted))
 
-# %% ../../nbs/data/04_recognise.ipynb #422345b7
+# %% ../../nbs/data/04_recognise.ipynb #89ec1511
 def _first_rows(source: Source, found: Sequence[Candidate]) -> list[int | None]:
     "The first row that each candidate can read"
     rows = source.head if source.streaming else source.rows
@@ -430,7 +430,8 @@ def _choice_fix(found: Sequence[Candidate], columns: Sequence[str]) -> str:
     names = list(dict.fromkeys(c.shape.name for c in found))
     if len(names) > 1: return 'data_format=' + ' or '.join(map(repr, names))
     shape = found[0].shape
-    if shape.reader == 'compared': return 'processing_fn, with columns chosen and rejected of the answers that are meant'
+    if shape.reader == 'compared':
+        return 'processing_fn, with columns chosen and rejected of the answers that are meant'
     slot = next(k for k in shape.required if len({c.slots[k] for c in found}) > 1)
     free = next((n for n in (slot, *shape.required[slot]) if n not in columns), slot)   # a name that no column has yet
     return _one_of((c.slots[slot] for c in found), free)
@@ -663,14 +664,15 @@ def _preference_flags(slots: Slots, head: Rows) -> set[str]:
     repeats = lambda r: isinstance(r[0], str) and r[0].strip() and all(longer(r[0], x) for x in r[1:])
     return {'repeats'} if _mostly(repeats, texts, _SHARE - .01) else set()
 
-# %% ../../nbs/data/04_recognise.ipynb #7cd3ca5f
+# %% ../../nbs/data/04_recognise.ipynb #e39ccaa8
 def _counting_flags(shape: RowShape, slots: Slots, head: Rows) -> set[str]:
     "Whether the numbers of a verdict start at 0, or those of choices at 1"
     values = _values(head, slots.get('verdict') or slots.get('answer'))
     values = [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
     if not values: return set()
-    if shape.reader == 'compared' and 'against' not in slots and sides_of(slots['first'], slots['second']) == ('1', '2'):
-        return {'from_zero'} if min(values) == 0 and 2 not in values else set()
+    if shape.reader == 'compared':
+        from_one = 'against' not in slots and sides_of(slots['first'], slots['second']) == ('1', '2')
+        return {'from_zero'} if from_one and min(values) == 0 and 2 not in values else set()
     if shape.reader != 'choice': return set()
     lists = [v for v in map(json_value, _values(head, slots.get('choices'))) if isinstance(v, list)]
     n = max(map(len, lists), default=len({*slots} & {*EACH_CHOICE}))
