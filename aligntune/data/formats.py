@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 # %% auto #0
 __all__ = ['Row', 'TASKS', 'CHECKABLE', 'EACH_CHOICE', 'SHAPES', 'NAMES', 'ALIASES', 'FLAGS', 'Reader', 'READERS', 'RESERVED',
            'SIDES', 'SIGNED', 'ANSWER_KEYS', 'RANK_KEYS', 'SCORE_KEYS', 'plain_name', 'value_at', 'known_columns',
-           'RowShape', 'shapes_table', 'task_of', 'LeftOut', 'description', 'Format', 'is_conversational', 'first_of',
-           'final_answer', 'sides_of', 'number_of', 'preferred_side', 'ranked_keys', 'label_name', 'in_order']
+           'RowShape', 'task_of', 'LeftOut', 'description', 'Format', 'is_conversational', 'first_of', 'final_answer',
+           'sides_of', 'number_of', 'preferred_side', 'ranked_keys', 'label_name', 'in_order']
 
 # %% ../../nbs/data/03_formats.ipynb #45ec2884
 from ..core.errors import DataError, did_you_mean
@@ -213,15 +213,6 @@ ALIASES = dict(
     chatml='messages', openai='messages', tools='messages', conversations='sharegpt', dpo='preference',
     pairs='preference', ultrafeedback='preference', hh='preference', hh_rlhf='preference', prompts='prompt',
     classification='text_label', ner='tokens_tags', plain='text')
-
-# %% ../../nbs/data/03_formats.ipynb #7476ff90
-def shapes_table(task: str | None = None) -> str:
-    "The shapes of one task, or all, as a Markdown table"
-    columns = dict(compared='two answers and which is better', ranked='a list of answers with ranks or scores')
-    becomes = lambda s: ', '.join(dict.fromkeys(s.becomes[k] for k in s.required if k in s.becomes))
-    rows = [f'| {s.name} | {", ".join(s.tasks)} | {columns.get(s.name, s.columns)} | {becomes(s)} |'
-            for s in SHAPES if task in (None, *s.tasks)]
-    return '\n'.join(['| format | task | columns | becomes |', '|---|---|---|---|', *dict.fromkeys(rows)])
 
 # %% ../../nbs/data/03_formats.ipynb #ad99356e
 def task_of(algorithm: str, task_type: str | None = None, model_type: str | None = None) -> str:

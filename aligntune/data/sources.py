@@ -254,7 +254,7 @@ def _read_csv(path: str, delimiter: str = ',') -> Iterator[Item]:
         raise DataError(f'{path}: broken quotes: {e}', where=where,
                         fix='write a quote inside a cell twice: "say ""hi"""') from None
 
-# %% ../../nbs/data/01_sources.ipynb #02f9ed16
+# %% ../../nbs/data/01_sources.ipynb #771a3d41
 def _read_txt(path: str, by: str = 'line') -> Iterator[Item]:
     "The lines, the paragraphs, or all of a text file, in the column text"
     start = 1
@@ -264,7 +264,8 @@ def _read_txt(path: str, by: str = 'line') -> Iterator[Item]:
             yield f'{path} line {no}', text
             continue
         text = text.rstrip(_CUT)
-        ends = no == 0 or by == 'line' or by == 'paragraph' and not text.strip()
+        is_break = by == 'paragraph' and not text.strip()
+        ends = no == 0 or by == 'line' or is_break
         if held and ends:
             yield f'{path} line {start}', dict(text='\n'.join(held).rstrip('\n'))
             held = []

@@ -110,9 +110,10 @@ _add('roneneldan/TinyStories', dict(text=f'Once. {CTX}'), splits='train validati
 _add('HuggingFaceFW/fineweb', dict(text=CTX, id='u', dump='d', url='u', date='d', file_path='f', language='en',
      language_score=.9, token_count=5), sft=('', CTX))
 
-# %% ../../nbs/data/05_zoo.ipynb #33ab0762
+# %% ../../nbs/data/05_zoo.ipynb #e286ddeb
 _add('HuggingFaceH4/ultrachat_200k',
-     dict(prompt=Q, prompt_id='f0', messages=messages() + messages('And below?', 'Stones.')), splits='train_sft test_sft train_gen test_gen', sft=(Q, A), rl=(Q, ''))
+     dict(prompt=Q, prompt_id='f0', messages=messages() + messages('And below?', 'Stones.')),
+     splits='train_sft test_sft train_gen test_gen', sft=(Q, A), rl=(Q, ''))
 _add('HuggingFaceH4/no_robots', dict(prompt=Q, prompt_id='7', messages=messages(), category='Brainstorm'),
      splits='train test', sft=(Q, A), rl=(Q, ''))
 _add('HuggingFaceTB/smoltalk', dict(messages=messages(system=SYS), source='smol-magpie'), splits='train test',

@@ -430,7 +430,18 @@ def respond(hub: HubContent, request: HubRequest) -> HubResponse:
     assert repo
     return resolve_file(hub, repo, m['revision'], m['path'], request.headers.get('range'))
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #c8b0dd1a
+# %% ../../nbs/emulation/00_hub_server.ipynb #0d06e130
+def _body(stream: Any, headers: Mapping[str, str]) -> bytes:
+    "The body of a request, in one piece or in chunks"
+    chunked = 'chunked' in headers.get('transfer-encoding', '')
+    if not chunked: return stream.read(int(headers.get('content-length') or 0))
+    parts = []
+    while size := int(stream.readline().split(b';')[0], 16):
+        parts.append(stream.read(size))
+        stream.readline()
+    stream.readline()
+    return b''.join(parts)
+
 class _Handler(BaseHTTPRequestHandler):
     "Reads a request, records it, and sends the response, or what an injected fault makes of it"
     protocol_version = 'HTTP/1.1'
@@ -439,7 +450,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one(self) -> None:
         headers = {k.lower(): v for k, v in self.headers.items()}
-        request = HubRequest(self.command, self.path, headers, self.content(), self.host)
+        request = HubRequest(self.command, self.path, headers, _body(self.rfile, headers), self.host)
         fault = self.hub.record(request) or InjectedFault('')
         if fault.wait: self.hub.closing.wait(fault.wait)
         failed = refused(fault.status, message='an injected fault') if fault.status else None
@@ -447,16 +458,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_one
 
-    def content(self) -> bytes:
-        "The body of the request, in one piece or in chunks"
-        chunked = 'chunked' in self.headers.get('Transfer-Encoding', '')
-        if not chunked: return self.rfile.read(int(self.headers.get('Content-Length') or 0))
-        parts = []
-        while size := int(self.rfile.readline().split(b';')[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b''.join(parts)
 
     def send(self, request: HubRequest, response: HubResponse, cut: int) -> None:
         "Status, headers and body; a body that is cut ends with the connection"
