@@ -17,9 +17,9 @@ except ImportError: resource = None  # type: ignore[assignment]  # Windows has n
 __all__ = ['LONGEST_ROW', 'LARGEST_DOCUMENT', 'UNPACKED', 'UNPACKED_FLOOR', 'BLANK_LINES', 'COLUMNS', 'DEEPEST_ROW', 'SECONDS',
            'MEMORY', 'most_unpacked', 'nested_deeper', 'TooMuch', 'resource_limits', 'has_power']
 
-# %% ../../nbs/data/00_limits.ipynb #3db2c5dd
+# %% ../../nbs/data/00_limits.ipynb #f57aa6b1
 LONGEST_ROW = 10_000_000   # bytes of a row: a line, a cell, a text in a table
-LARGEST_DOCUMENT = 2**30   # bytes of a JSON document, which is read as a whole
+LARGEST_DOCUMENT = 2**30   # bytes of a JSON document, which is read at once
 # times its size that a packed file may unpack to; text packs to a fifth, a twentieth where it repeats itself
 UNPACKED = 100
 UNPACKED_FLOOR = 16*2**20   # bytes that every packed file may unpack to

@@ -773,9 +773,9 @@ def _check_system(shape: RowShape, flags: set[str]) -> None:
     raise SpecError(f'system_prompt has no place in rows of the format {shape.name}',
                     where='argument system_prompt', fix='leave it out, or give prompts and answers, or messages')
 
-# %% ../../nbs/data/04_recognise.ipynb #08052d28
+# %% ../../nbs/data/04_recognise.ipynb #d04f2313
 def _log_choices(source: Source, candidate: Candidate, flags: set[str]) -> None:
-    "Log what is done to the rows that their names do not say"
+    "Log how rows are read where their columns' names do not show it"
     shape, slots = candidate
     if 'transcript' in flags and shape.reader == 'text':
         log.info("%s: texts are split into turns at the speakers' marks; data_format='text' keeps them whole",

@@ -430,7 +430,7 @@ def respond(hub: HubContent, request: HubRequest) -> HubResponse:
     assert repo
     return resolve_file(hub, repo, m['revision'], m['path'], request.headers.get('range'))
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #0d06e130
+# %% ../../nbs/emulation/00_hub_server.ipynb #9e02522c
 def _body(stream: Any, headers: Mapping[str, str]) -> bytes:
     "The body of a request, in one piece or in chunks"
     chunked = 'chunked' in headers.get('transfer-encoding', '')
@@ -442,6 +442,7 @@ def _body(stream: Any, headers: Mapping[str, str]) -> bytes:
     stream.readline()
     return b''.join(parts)
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #e05fe8ae
 class _Handler(BaseHTTPRequestHandler):
     "Reads a request, records it, and sends the response, or what an injected fault makes of it"
     protocol_version = 'HTTP/1.1'
@@ -457,7 +458,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send(request, failed or respond(self.hub, request), fault.cut)
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_one
-
 
     def send(self, request: HubRequest, response: HubResponse, cut: int) -> None:
         "Status, headers and body; a body that is cut ends with the connection"
@@ -475,13 +475,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None: "The log is kept by the hub"
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #0f4c4eef
+# %% ../../nbs/emulation/00_hub_server.ipynb #a289661b
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         "A client that goes away is no error of the server"
 
+# %% ../../nbs/emulation/00_hub_server.ipynb #01bf9da1
 @dataclass(eq=False)
 class LoopbackHub(HubContent, RequestLog):
     "A Hub on this machine, as a context"
