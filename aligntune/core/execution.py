@@ -141,7 +141,7 @@ class Situation:
 
     def elsewhere(self) -> str | None:
         "Who else computes the batches: a backend with kernels or a program of its own; None where we do"
-        return f'{self.backend.title} computes the batch' if self.backend.own_kernels or self.backend.worker else None
+        return f'{self.backend.title} computes the batch' if self.backend.own_kernels or self.backend.launches else None
 
 # %% ../../nbs/core/09_execution.ipynb #e5e09cef
 def weights_are_sharded(

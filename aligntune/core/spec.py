@@ -232,6 +232,18 @@ class OptimSpec:
                          aliases='mixed_precision')
     gradient_checkpointing: bool | str = opt('auto', 'compute activations twice to save memory',
                                              choices=('auto', True, False), aliases='use_gradient_checkpointing')
+    rowwise_attention: bool | str = opt('auto', 'compute attention row by row in packed sequences',
+                                        choices=('auto', True, False), only=SUPERVISED)
+    prefix_sharing: bool | str = opt('auto', 'compute each prompt once for all its answers',
+                                     choices=('auto', True, False), only=('dpo', *POLICY))
+    chunked_head: bool | str = opt('auto', 'compute the logits of the loss in chunks', choices=('auto', True, False),
+                                   only=(*SUPERVISED, 'dpo', *POLICY))
+    recompute_norms: bool | str = opt('auto', 'recompute norms and gated MLPs in the backward pass',
+                                      choices=('auto', True, False))
+    own_decoding: bool | str = opt('auto', 'generate answers with our decoder, not by transformers',
+                                   choices=('auto', True, False), only=POLICY)
+    return_freed_memory: bool | str = opt('auto', 'give freed memory back to the system at once, on a CPU',
+                                          choices=('auto', True, False))
     torch_compile: bool = opt(False, 'compile the model')
     max_tokens_per_gpu: int | None = opt(None, 'token budget of one micro-step, in place of batch_size', lo=1, hi=1e9,
                                          aliases='max_tokens_per_batch', only=SUPERVISED)
