@@ -85,7 +85,4 @@ PLUGINS = {
     'training panel': 'aligntune.show.panel:TrainingPanel',
     'training report': 'aligntune.show.report:report',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
-    'merged export': 'aligntune.evaluate.export:save_merged',
-    'staged export': 'aligntune.evaluate.export:staged',
-    'model card': 'aligntune.evaluate.export:model_card',
 }
