@@ -159,14 +159,14 @@ def reference_key(
     return Hasher.hash((weights, type(inner).__name__, json.dumps(config, sort_keys=True, default=str), args.bf16,
                         args.fp16, transformers.__version__))
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #73bf7f43
+# %% ../../nbs/algorithms/05_dpo.ipynb #6179fe5e
 class StoredReference:
     "A reference model that waits on the CPU until it is needed"
     def __init__(self, model: Any):
         self.model = model.cpu()
 
     @contextlib.contextmanager
-    def loaded(self, trainer: Any, needed: bool) -> Iterator[None]:
+    def loaded(self, trainer: DPOPairTrainer, needed: bool) -> Iterator[None]:
         "The trainer has the reference meanwhile, if it needs it"
         if needed: trainer.ref_model = self.model.to(trainer.args.device)
         try: yield
@@ -176,8 +176,8 @@ class StoredReference:
 _TOKEN_MEANS = {'mean_token_accuracy': 'chosen', 'logits/chosen': 'chosen', 'logits/rejected': 'rejected',
                 'entropy': 'answers'}
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #a03a3354
-def drop_uncomputed(trainer: Any, scored: int) -> None:
+# %% ../../nbs/algorithms/05_dpo.ipynb #a28e95f5
+def drop_uncomputed(trainer: PairLogps, scored: int) -> None:
     "Leave out what shared prompts do not compute; `scored` batches were computed before this one"
     assert trainer.scored > scored, 'TRL did not ask for log-probabilities where prompts are shared'
     for name in _TOKEN_MEANS: batch_metrics(trainer).pop(name, None)
