@@ -30,7 +30,7 @@ from ..engine.probes import execution_of
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'SMOOTHED', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'PackedPairs',
            'packed_pairs', 'pair_logps', 'pair_execution', 'reference_key', 'StoredReference', 'drop_uncomputed',
-           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'make_trainer']
+           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'check_policy', 'make_trainer']
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #5ba7dcfe
 logger = logging.getLogger('aligntune')
@@ -282,13 +282,18 @@ def pair_args(
     return training_args(spec, session.plan, DPOConfig, session.eval_dataset is not None,
                          **{k: v for k, v in own.items() if k not in spec.extra})
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #e7504fee
-def make_trainer(session: SessionLike) -> DPOPairTrainer:
-    "The DPO trainer of a session"
+# %% ../../nbs/algorithms/05_dpo.ipynb #f99c648c
+def check_policy(session: SessionLike, **padding: bool) -> None:
+    "Refuse a model whose log-probabilities depend on padding or on chance; name settings without effect"
+    check_padding(session.model, **padding)
+    check_steady(session.model)
     if session.spec['lora_dropout']:
         logger.warning('lora_dropout is switched off: a ratio of policies cannot be taken under dropout')
-    check_padding(session.model)
-    check_steady(session.model)
+
+# %% ../../nbs/algorithms/05_dpo.ipynb #16dcbdb5
+def make_trainer(session: SessionLike) -> DPOPairTrainer:
+    "The DPO trainer of a session"
+    check_policy(session)
     execution = log_execution(pair_execution(session))
     return DPOPairTrainer(session.model, getattr(session, 'reference', None),
                           pair_args(session, full=not hasattr(session.model, 'peft_config')), execution=execution,
