@@ -6,4 +6,108 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = []
+__all__ = ['RESUMED_ATTRIBUTES', 'writes_weights', 'writes_random_state', 'write_own_files', 'take_over_checkpoints',
+           'load_checkpoint_weights', 'wrap_save', 'halve_micro_batch', 'observe_steps', 'step_metrics',
+           'logged_answers']
+
+# %% ../../nbs/algorithms/00_trl.ipynb #ee2cbb96
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from transformers import Trainer
+
+# %% ../../nbs/algorithms/00_trl.ipynb #f706da6b
+def _overrides(trainer: Trainer, name: str) -> bool:
+    "Does the class of `trainer` replace this method of transformers' Trainer?"
+    return getattr(type(trainer), name) is not getattr(Trainer, name)
+
+# %% ../../nbs/algorithms/00_trl.ipynb #48817df5
+def writes_weights(trainer: Trainer) -> bool:
+    "Does this kind of trainer write the weights itself?"
+    return _overrides(trainer, '_save')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #1ebd5f1c
+def writes_random_state(trainer: Trainer) -> bool:
+    "Does this kind of trainer write the state of the random generators itself?"
+    return _overrides(trainer, '_save_rng_state')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #db70cb15
+def write_own_files(trainer: Trainer, folder: str | Path) -> None:
+    "Let a trainer with overrides write its files; the first process alone writes weights"
+    if writes_weights(trainer) and trainer.args.should_save: trainer._save(str(folder))
+    if writes_random_state(trainer): trainer._save_rng_state(str(folder))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #30d6c5f8
+def take_over_checkpoints(
+    trainer: Trainer,  # changed in place
+    *,
+    save: Callable[[], None],  # write a checkpoint of the present step
+    load_weights: Callable[[str], None],  # from this folder
+    load_optimizer: Callable[[str], None],  # optimizer and schedule, from this folder
+    load_random: Callable[[str], None],  # random generators, from this folder
+    load_best: Callable[[], None]  # the weights of the best checkpoint
+) -> None:
+    "Save and load with these functions; overrides for weights and random numbers in the trainer's class are kept"
+    trainer._save_checkpoint = lambda model, trial=None: save()
+    trainer._load_optimizer_and_scheduler, trainer._load_best_model = load_optimizer, load_best
+    if not _overrides(trainer, '_load_from_checkpoint'):
+        trainer._load_from_checkpoint = lambda folder, model=None: load_weights(folder)
+    if not _overrides(trainer, '_load_rng_state'): trainer._load_rng_state = load_random
+
+# %% ../../nbs/algorithms/00_trl.ipynb #adced604
+def load_checkpoint_weights(trainer: Trainer, folder: str | Path) -> None:
+    "Load the weights of a checkpoint the way a resume of `trainer` does"
+    trainer._load_from_checkpoint(str(folder))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #da801f62
+def wrap_save(
+    trainer: Trainer,  # changed in place
+    around: Callable[[Callable[[], None]], None]  # called with the library's own save
+) -> None:
+    "Have `around` called wherever the trainer saves"
+    library_save = trainer._save_checkpoint
+    trainer._save_checkpoint = lambda model, trial=None: around(lambda: library_save(model, trial))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #b44ca2fa
+RESUMED_ATTRIBUTES = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time',
+                      'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss',
+                      '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #dd31dda3
+def halve_micro_batch(trainer: Trainer) -> None:
+    "Half the rows in a micro-step, twice the micro-steps in a step"
+    args = trainer.args
+    args.per_device_train_batch_size //= 2
+    args.gradient_accumulation_steps *= 2
+    trainer._train_batch_size = args.train_batch_size
+
+# %% ../../nbs/algorithms/00_trl.ipynb #b71bec94
+def observe_steps(
+    trainer: Trainer,  # changed in place
+    batch: Callable[[Any], None],  # called with the inputs of each micro-step
+    loss: Callable[[Any], None],  # called with its loss, detached
+    norm: Callable[[Any], None]  # called with the gradient's norm, before each optimizer step
+) -> None:
+    "Have what passes through a trainer's steps noted"
+    training_step, grad_norm = trainer.training_step, trainer._get_grad_norm
+    def observed_step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        batch(inputs)
+        value = training_step(model, inputs, *args, **kwargs)
+        loss(value.detach())
+        return value
+    def observed_norm(*args: Any, **kwargs: Any) -> Any:
+        value = grad_norm(*args, **kwargs)
+        norm(value)
+        return value
+    trainer.training_step, trainer._get_grad_norm = observed_step, observed_norm
+
+# %% ../../nbs/algorithms/00_trl.ipynb #592b04f9
+def step_metrics(trainer: Trainer) -> Mapping[str, list[float]] | None:
+    "The training metrics that a TRL trainer has collected since its last log entry; None where it collects none"
+    collected = getattr(trainer, '_metrics', None)
+    return collected.get('train', {}) if isinstance(collected, Mapping) else None
+
+# %% ../../nbs/algorithms/00_trl.ipynb #d6ba8927
+def logged_answers(trainer: Trainer) -> Mapping[str, Any]:
+    "prompt, completion and rewards of the last answers that a TRL trainer keeps; empty where it keeps none"
+    return getattr(trainer, '_logs', None) or {}
