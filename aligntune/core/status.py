@@ -23,8 +23,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-# %% ../../nbs/core/05_status.ipynb #d074aa0a
+# %% ../../nbs/core/05_status.ipynb #0d22eb05
 from .capability import ALGORITHMS, BACKENDS, DEVICES, MATRIX, YES
+from .facts import BACKEND_FACTS, FALLBACK, DeviceRules
 
 # %% ../../nbs/core/05_status.ipynb #dece610a
 @dataclass(frozen=True)
@@ -409,12 +410,11 @@ def clashes(
                              f'{name} {owner.version}' if owner else name))
     return out
 
-# %% ../../nbs/core/05_status.ipynb #622ae0e0
+# %% ../../nbs/core/05_status.ipynb #71b79442
 _KNOWN = [('trl', SpecifierSet('==1.15.0'), 'cpu',
            "trl 1.15.0's SFTTrainer needs a GPU kernel and cannot train on a CPU", 'pip install "trl!=1.15.0,>=1.12"')]
-_TOLERATED = {('rhai-innovation-mini-trainer',
-               'datasets'): 'mini-trainer asks for datasets>=5, its code runs with 4.8.5 as well (measured)'}
 
+# %% ../../nbs/core/05_status.ipynb #7753326a
 def _wheel(hw: Hardware) -> str:
     "Where the torch for this hardware is; drivers before 580 run CUDA 12 only"
     driver = hw.driver.partition('.')[0]
@@ -440,77 +440,91 @@ def device(hw: Hardware, p: Probe) -> tuple[str, str, str]:
     fix = f'pip install --force-reinstall torch=={torch.version.partition("+")[0]} --index-url {_wheel(hw)}'
     return 'cpu', f'{hw.names[0]} is here, but torch {torch.version} is not built for an {DEVICES[hw.kind]}', fix
 
-# %% ../../nbs/core/05_status.ipynb #dcfb9aeb
+# %% ../../nbs/core/05_status.ipynb #a17a7f55
 _STACK = ('torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate')
-_PACKAGE = {'trl': ('trl', 'trl'), 'unsloth': ('unsloth', 'unsloth'),
-            'instructlab-training': ('instructlab-training', 'instructlab.training'),
-            'mini-trainer': ('rhai-innovation-mini-trainer', 'mini_trainer')}
 
-# %% ../../nbs/core/05_status.ipynb #5e751e65
-_ALSO: dict[str, tuple[str, ...]] = {'trl': ('aligntune',), 'unsloth': ('unsloth_zoo',)}
-
+# %% ../../nbs/core/05_status.ipynb #5f62acf2
 def _package_state(backend: str, p: Probe) -> tuple[str, str, str, list[str]]:
     "Version, reason against, fix and notes: is the package of a backend installed, and do the versions go together?"
-    name, module = _PACKAGE[backend]
+    facts = BACKEND_FACTS[backend]
+    name, module = facts.package, facts.module or facts.package
     found = p.package(name)
     if not found: return '', f'{name} is not installed', f'pip install {name}', []
     if not found.version or not p.importable(module.split('.')[0]):
         what = f'its module {module} is gone' if found.version else 'its metadata cannot be read'
         return (found.version, f'{name} {found.version}'.rstrip() + f' is recorded as installed, but {what}',
                 f'pip install --force-reinstall --no-deps {name}', [])
-    bad = [Clash(r, '', '', name) for r in _STACK if not p.package(r)]
-    bad += [c for n in (name, *_ALSO.get(backend, ())) for c in clashes(n, p, (*_STACK, 'unsloth_zoo'))]
-    notes = [_TOLERATED[name, c.package] for c in bad if (name, c.package) in _TOLERATED]
-    bad = [c for c in bad if (name, c.package) not in _TOLERATED]
+    unmet = [Clash(r, '', '', name) for r in _STACK if not p.package(r)]
+    unmet += [c for n in (name, *facts.beside) for c in clashes(n, p, (*_STACK, 'unsloth_zoo'))]
+    notes = [facts.tolerates[c.package] for c in unmet if c.package in facts.tolerates and c.version]
+    bad = [c for c in unmet if c.package not in facts.tolerates or not c.version]
     return found.version, '; '.join(dict.fromkeys(str(c) for c in bad)), _mend(bad), notes
 
-# %% ../../nbs/core/05_status.ipynb #e62aa274
-# with dependencies it would pull CUDA packages
-_CPU_INSTALL = 'pip install --no-deps "unsloth>=2026.10.9" "unsloth_zoo>=2026.10.9"'
+# %% ../../nbs/core/05_status.ipynb #dc1555d8
+def _forced_cpu(rules: DeviceRules, p: Probe) -> bool:
+    "Whether the user makes the backend train on a CPU"
+    return p.env.get(rules.cpu_switch) == '1' and p.env.get(rules.cpu_overrule) != '1'
 
-# %% ../../nbs/core/05_status.ipynb #665b5dcb
-def _unsloth_device(hw: Hardware, dev: tuple[str, str, str], p: Probe) -> tuple[str, str, str]:
-    "The device that Unsloth would train on; empty where there is none, with the reason and the fix"
-    kind, reason, fix = dev
-    can_cpu = bool(p.file_of('unsloth', 'unsloth/_cpu_init.py'))
-    forced = p.env.get('UNSLOTH_FORCE_CPU') == '1' and p.env.get('UNSLOTH_ALLOW_CPU') != '1'
-    if forced and can_cpu: return 'cpu', 'on a CPU (UNSLOTH_FORCE_CPU=1) Unsloth trains only when asked for by name', ''
-    if MATRIX['device', kind, 'unsloth'] == YES:
-        cap = hw.compute_capability if kind == 'cuda' else ''
-        if cap and tuple(map(int, cap.split('.'))) < (7, 0):
-            return '', f'unsloth needs compute capability 7.0, {hw.names[0]} has {cap}', 'backend="trl"'
+# %% ../../nbs/core/05_status.ipynb #8b4875bd
+def _without_gpu(rules: DeviceRules, why: str, fix: str, hidden: bool, can_cpu: bool, p: Probe) -> tuple[str, str, str]:
+    "Why a backend that needs a GPU has none, and the fix"
+    named = f'backend="{FALLBACK}"'
+    if _forced_cpu(rules, p):
+        return '', f'{why}; {rules.cpu_switch}=1 is set, but only {rules.cpu_versions} train on a CPU', rules.cpu_install
+    if p.env.get(rules.cpu_refusal) == '1': return '', f'{why}; {rules.cpu_refusal}=1 refuses the CPU', fix or named
+    masks = [v for v in _MASKS if hidden and v in p.env]
+    if masks: return '', why, f'unset {masks[0]}'
+    return '', why, fix or (f'export {rules.cpu_switch}=1' if can_cpu else named)
+
+# %% ../../nbs/core/05_status.ipynb #caaf05b7
+def _backend_device(b: str, hw: Hardware, dev: tuple[str, str, str], p: Probe) -> tuple[str, str, str]:
+    "The device that a backend would train on; empty where there is none, with the reason and the fix"
+    facts, (kind, reason, fix) = BACKEND_FACTS[b], dev
+    if not (rules := facts.device_rules): return dev
+    can_cpu = bool(p.file_of(facts.package, rules.cpu_file))
+    if can_cpu and _forced_cpu(rules, p):
+        return 'cpu', f'on a CPU ({rules.cpu_switch}=1) {facts.title} trains only when asked for by name', ''
+    if MATRIX['device', kind, b] == YES:
+        capability = hw.compute_capability if kind == 'cuda' else ''
+        if capability and tuple(map(int, capability.split('.'))) < rules.compute_capability:
+            lowest = '.'.join(map(str, rules.compute_capability))
+            return ('', f'{facts.package} needs compute capability {lowest}, {hw.names[0]} has {capability}',
+                    f'backend="{FALLBACK}"')
         return kind, '', ''
-    if kind == 'mps': return '', MATRIX['device', 'mps', 'unsloth'].reason, 'backend="trl"'
-    why = reason or 'unsloth needs a GPU' + (f" ({'; '.join(hw.notes)})" if hw.notes else '')
-    if forced:
-        return ('', f'{why}; UNSLOTH_FORCE_CPU=1 is set, but only Unsloth 2026.10.9 and later train on a CPU',
-                _CPU_INSTALL)
-    if p.env.get('UNSLOTH_DISABLE_CPU_FALLBACK') == '1':
-        return '', f'{why}; UNSLOTH_DISABLE_CPU_FALLBACK=1 refuses the CPU', fix or 'backend="trl"'
-    if hidden := [v for v in _MASKS if v in p.env and hw.notes]: return '', why, f'unset {hidden[0]}'
-    return '', why, fix or ('export UNSLOTH_FORCE_CPU=1' if can_cpu else 'backend="trl"')
+    if not MATRIX['device', kind, b]: return '', MATRIX['device', kind, b].reason, f'backend="{FALLBACK}"'
+    why = reason or f'{facts.package} needs a GPU' + (f" ({'; '.join(hw.notes)})" if hw.notes else '')
+    return _without_gpu(rules, why, fix, bool(hw.notes), can_cpu, p)
 
-# %% ../../nbs/core/05_status.ipynb #7332111c
+# %% ../../nbs/core/05_status.ipynb #29571407
+def _broken(at: str, p: Probe) -> tuple[str, str]:
+    "What a version of TRL that its metadata permits cannot do on a device, and the fix"
+    for name, versions, where, what, fix in _KNOWN:
+        package = p.package(name)
+        if at == where and package and _accepts(versions, package.version): return what, fix
+    return '', ''
+
+# %% ../../nbs/core/05_status.ipynb #35e9a715
 def _backend_status(b: str, hw: Hardware, dev: tuple[str, str, str], p: Probe) -> dict[str, Any]:
     "What one backend can do here, and what stands against it"
+    facts, rules = BACKEND_FACTS[b], BACKEND_FACTS[b].device_rules
     version, package_reason, package_fix, notes = _package_state(b, p)
-    at, device_reason, device_fix = _unsloth_device(hw, dev, p) if b == 'unsloth' else dev
-    for name, spec, where, what, fix in _KNOWN:
-        got = p.package(name)
-        if b in ('trl', 'unsloth') and at == where and got and _accepts(spec, got.version):
-            package_reason, package_fix = what, fix
-    ready, level = not package_reason, MATRIX['device', at, b].level if at else 'no'
-    if b != 'unsloth' and level == 'no': device_reason, device_fix = MATRIX['device', at, b].reason, 'backend="trl"'
-    if b != 'unsloth' and level == 'limited': notes.append(MATRIX['device', at, b].reason)
-    can = [a for a in ALGORITHMS if MATRIX['algorithm', a, b]] if ready and level != 'no' else []
+    at, device_reason, device_fix = _backend_device(b, hw, dev, p)
+    if not facts.launches and (broken := _broken(at, p))[0]: package_reason, package_fix = broken
+    cell = MATRIX['device', at, b] if at else None
+    ready, drives = not package_reason, bool(cell)
+    if cell and cell.level == 'limited' and not rules: notes.append(cell.reason)
+    if cell is not None and not cell: device_reason, device_fix = cell.reason, f'backend="{FALLBACK}"'
     against, fixes = [package_reason], [package_fix]
-    if level == 'no':
-        against, fixes = ([device_reason, package_reason],
-                          [device_fix] + [package_fix]*device_fix.startswith('pip')*(device_fix != _CPU_INSTALL))
+    if not drives:
+        against = [device_reason, package_reason]
+        both = device_fix.startswith('pip') and not (rules and device_fix == rules.cpu_install)
+        fixes = [device_fix, package_fix if both else '']
     elif device_reason: notes.append(device_reason)
-    return dict(available=ready and level != 'no', version=version or None, reason='; '.join(filter(None, against)),
-                fix=' && '.join(filter(None, fixes)), ready=ready, device=at or dev[0], package_reason=package_reason,
-                device_reason=device_reason, algorithms=can, notes=notes)
+    return dict(
+        available=ready and drives, version=version or None, reason='; '.join(filter(None, against)),
+        fix=' && '.join(filter(None, fixes)), ready=ready, device=at or dev[0], package_reason=package_reason,
+        device_reason=device_reason, notes=notes,
+        algorithms=[a for a in ALGORITHMS if MATRIX['algorithm', a, b]] if ready and drives else [])
 
 # %% ../../nbs/core/05_status.ipynb #f65e07ea
 def get_backend_status(p: Probe | None = None  # none: this machine
@@ -625,7 +639,7 @@ def _hub_check(p: Probe, ask: bool) -> Check:
                      'export HF_HUB_OFFLINE=1, and use local folders')
     return Check('hub', 'ok', f'{url} answers')
 
-# %% ../../nbs/core/05_status.ipynb #01ffc160
+# %% ../../nbs/core/05_status.ipynb #7f938dd4
 def _software_checks(status: Mapping[str, Any], p: Probe) -> list[Check]:
     "Versions of the stack, then each backend"
     versions = {n: (p.package(n) or Package(n, 'missing')).version for n in (*_STACK, 'bitsandbytes')}
@@ -634,7 +648,7 @@ def _software_checks(status: Mapping[str, Any], p: Probe) -> list[Check]:
     bnb = [] if status['bitsandbytes_available'] else [Check(
         '4-bit', 'note', 'bitsandbytes is not installed: no 4-bit or 8-bit loading', 'pip install bitsandbytes')]
     def line(b: str, s: Mapping[str, Any]) -> Check:
-        if not s['available']: return Check(b, 'fault' if b == 'trl' else 'note', s['reason'], s['fix'])
+        if not s['available']: return Check(b, 'fault' if b == FALLBACK else 'note', s['reason'], s['fix'])
         return Check(b, 'ok', f"{s['version']} on {DEVICES[s['device']]}: {', '.join(s['algorithms'])}"
                               + ''.join(f'; {n}' for n in s['notes']))
     return [stack, *bnb, *(line(b, status[b]) for b in BACKENDS)]
