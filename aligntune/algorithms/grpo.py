@@ -26,7 +26,7 @@ from ..engine.prefix_sharing import completion_logps, padded_completion_logps, p
 from ..engine.attention import use_layout_attention
 from ..engine.models import eval_mode
 from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
-from ..run.guards import which
+from ..core.spec import guards_on
 
 # %% auto #0
 __all__ = ['logger', 'SETTINGS', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'add_reference_adapter', 'RewardGuard',
@@ -406,7 +406,7 @@ def group_trainer(
     trial = RewardTrial()
     trial.trainer = trainer = cls(session.model,
                                   rewards or make_rewards(spec), args, reference=getattr(session, 'reference', None),
-                                  encode=encode, guard=RewardGuard() if 'rewards' in which(spec['guards']) else None,
+                                  encode=encode, guard=RewardGuard() if 'rewards' in guards_on(spec['guards']) else None,
                                   train_dataset=session.train_dataset, eval_dataset=session.eval_dataset,
                                   processing_class=session.tokenizer, callbacks=[trial])
     trainer.take_pieces(spec)

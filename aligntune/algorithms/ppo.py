@@ -30,7 +30,7 @@ from ..engine.prefix_sharing import PackedPrefixBatch, selected_logps, entropies
 from ..engine.attention import use_layout_attention
 from ..rewards.combine import Rewards, TryOut, make_rewards
 from ..rewards.model import read_scorer
-from ..run.guards import which
+from ..core.spec import guards_on
 
 logger = logging.getLogger('aligntune')
 
@@ -563,7 +563,7 @@ def make_trainer(session: Any) -> WholeTrainer:
     trial = RewardTrial()
     trial.trainer = trainer = WholeTrainer(session.model, make_rewards(spec),
         args, spec.algo, getattr(session, 'reference', None), _value_model(session),
-        RewardGuard(grouped=False) if 'rewards' in which(spec['guards']) else None, encode, stops or (),
+        RewardGuard(grouped=False) if 'rewards' in guards_on(spec['guards']) else None, encode, stops or (),
         train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=tok, callbacks=[trial])
     if why := chunking_blocker(session.model, spec, trainer.accelerator):
         trainer.model.in_pieces = False

@@ -24,8 +24,8 @@ from ..core.noise import quiet
 from ..engine.memory import return_freed_memory
 from ..rewards.combine import Rewards
 from ..run.checkpoint import random_state, set_random_state, step_of
-from ..run.manifest import write_whole
-from ..run.run import Run
+from ..run.manifest import write_atomic
+from ..run.run import Run, check_start
 from .isolation import Isolated, owner
 from .loading import (
     Source, context_length, find_model, load_base, load_model, load_tokenizer, model_kind, read_config)
@@ -201,7 +201,8 @@ def result_of(session: Any, path: str, seconds: float, before: int) -> Result:
     metrics = {k: v for k, v in evaluated.items() if k.startswith('eval_') and not k.endswith(_CLOCK)}
     earned = [h['reward'] for h in history if 'reward' in h]   # what a training by reward is for; its loss says little
     if earned: metrics['reward'] = earned[-1]
-    tokens, had, world = getattr(session.trainer, 'trained_tokens', 0), session.run.had, session.trainer.accelerator
+    tokens, world = getattr(session.trainer, 'trained_tokens', 0), session.trainer.accelerator
+    had = session.run.attached.callback.tokens_before
     if world.num_processes > 1:
         tokens, had = world.reduce(torch.tensor([tokens, had], device=world.device), 'sum').tolist()
     if tokens: metrics |= dict(trained_tokens=tokens, trained_tokens_per_second=round((tokens - had)/seconds, 1))
@@ -271,7 +272,7 @@ class Training(Judging):
         allow_changes: Sequence[str] = ()  # settings that may differ from those of the checkpoint
     ) -> Result:
         "Train to the end, and save the model"
-        self.run.check(resume_from_checkpoint)
+        check_start(self.run.folder, resume_from_checkpoint)
         self.load()
         set_random_state(self.chance)   # whatever was asked before
         start = time.perf_counter()
@@ -282,7 +283,7 @@ class Training(Judging):
             self.result = dataclasses.replace(self.result, stopped=True, model_path=str(self.run.writer.last))
             return self.result
         self.result = dataclasses.replace(self.result, model_path=self.save_model())
-        self.run.finish(self.result)
+        self.run.journal.finish(self.result)
         return self.result
 
     def save_model(self, path: str | None = None, merged: bool = False) -> str:
@@ -341,7 +342,7 @@ class Keeping(Measuring):
         metrics = dict(self.result.metrics) | dict(final_loss=self.result.final_loss) if self.result else {}
         card = load('aligntune.evaluate.export:model_card')(self.spec, self.plan, metrics, self.report,
                                                             Path(target).name)
-        write_whole(Path(target, 'README.md'), card)   # a link of that name leads nowhere
+        write_atomic(Path(target, 'README.md'), card)   # a link of that name leads nowhere
         return target
 
     def _remember_stops(self):

@@ -21,12 +21,11 @@ from .loading import find_model, load_base
 from .trl import Session
 from ..core.errors import DataError, GuardError, RunError, UnsupportedError
 from ..core.registry import load
-from ..core.spec import FIELDS
+from ..core.spec import FIELDS, guards_on
 from ..core.trainer import Result
 from ..run.checkpoint import SEAL, fault, read_seal, seal
-from ..run.guards import which
-from ..run.manifest import (Manifest, Metrics, clear, differences, only_writer, open_own, plain,
-                                    template_fingerprint, what_matters)
+from ..run.manifest import (Manifest, Metrics, delete_path, differences, json_safe, manifest_data, only_writer,
+                                    open_own, run_identity, template_fingerprint)
 from ..run.run import holds_model, make_folder
 
 # %% auto #0
@@ -213,7 +212,7 @@ def only_whole(
         logger.warning('%s is set aside: %s', p.name, why)
         aside = states.with_name(f'{states.name}-set-aside')
         aside.mkdir(exist_ok=True)
-        clear(aside/p.name)
+        delete_path(aside/p.name)
         os.rename(p, aside/p.name)
     if damaged and len(steps) == 1:
         raise RunError(f'no state in {states} can be used', where='resume_from_checkpoint', why='; '.join(damaged),
@@ -224,7 +223,7 @@ def only_whole(
 class Record:
     "What is known about a training that another program does"
     def __init__(self, spec: Any, plan: Any, report: Any, tokenizer: Any, processes: int):
-        self.spec, self.plan, self.report, self.guards = spec, plan, report, which(spec.run.guards)
+        self.spec, self.plan, self.report, self.guards = spec, plan, report, guards_on(spec.run.guards)
         self.folder = Path(spec.run.output_dir).expanduser()
         self.facts = dict(data=getattr(report, 'fingerprint', ''), template=template_fingerprint(tokenizer),
                           world_size=processes)
@@ -248,14 +247,14 @@ class Record:
         if resume and not old:
             raise RunError(f'there is no run in {self.folder}', where='resume_from_checkpoint',
                            fix='leave resume_from_checkpoint out to start one')
-        changed = differences(old['matters'], what_matters(self.spec, self.plan, self.facts), allowed) if old else {}
+        changed = differences(old['matters'], run_identity(self.spec, self.plan, self.facts), allowed) if old else {}
         if changed:
             raise RunError(f'{self.folder.name} holds a run with other settings',
                            where=', '.join(changed), why='; '.join(f'{n}: {a} -> {b}' for n, (a, b) in changed.items()),
                            fix=f'the same settings and data as before; another output_dir; '
                                f'or allow_changes={list(changed)}, if this is meant')
         if old and old.finished: return old['result']
-        self.manifest = Manifest.create(self.folder, self.spec, self.plan, self.facts, self.report)
+        self.manifest = Manifest(self.folder, manifest_data(self.spec, self.plan, self.facts, self.report))
         if old: self.manifest.data |= {k: old.get(k) for k in ('history', 'bad_from') if old.get(k) is not None}
         self.metrics = Metrics(self.folder, start=len(self.manifest['history']))
         return None
@@ -277,7 +276,7 @@ class Record:
         "Note how it ended"
         if result:
             self.manifest.data |= dict(status='finished',
-                                       result=plain({k: v for k, v in dict(result).items() if k != 'raw'}))
+                                       result=json_safe({k: v for k, v in dict(result).items() if k != 'raw'}))
         self.manifest.event(event, step=self.shown, **facts)
 
 # %% ../../nbs/backends/06_worker.ipynb #ce93e987

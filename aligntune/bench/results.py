@@ -16,7 +16,7 @@ from .workloads import WORKS, Work, entries_for, lengths
 from ..core.errors import SpecError, did_you_mean
 from ..core.estimate import read_model_config
 from ..core.status import get_backend_status, hardware
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 
 log = logging.getLogger('aligntune')
 
@@ -42,7 +42,7 @@ def save_results(
     home.mkdir(parents=True, exist_ok=True)
     path = home/(
         f"{record['machine']['date'].replace(':', '').replace(' ', '-')}-{record['machine']['kind']}{what and '-'}{what}.json")
-    write_whole(path, json.dumps(record, indent=1))
+    write_atomic(path, json.dumps(record, indent=1))
     return path
 
 # %% ../../nbs/bench/02_results.ipynb #e4651f3c

@@ -14,7 +14,7 @@ from ..core.errors import ModelError, RunError
 from ..core.model_files import read_adapter
 from ..core.secrets import Variable, mask
 from ..core.noise import quiet
-from ..run.manifest import clear
+from ..run.manifest import delete_path
 
 # %% auto #0
 __all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'fingerprint', 'merged_model', 'save_merged', 'model_card']
@@ -50,7 +50,7 @@ class staged:
             return
         new = {f.name for f in self.tmp.iterdir()}
         for f in sorted(self.tmp.iterdir()):
-            if (self.path/f.name).is_dir(): clear(self.path/f.name)   # of a link only the link
+            if (self.path/f.name).is_dir(): delete_path(self.path/f.name)   # of a link only the link
             os.replace(f, self.path/f.name)
         if not any(n.endswith('.safetensors') for n in new): return
         # of an earlier model of another kind

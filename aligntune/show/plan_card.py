@@ -10,7 +10,7 @@ from typing import Any
 from ..core.estimate import human
 from ..core.plan import because
 from ..data.report import DataReport
-from ..run.manifest import plain
+from ..run.manifest import json_safe
 
 # %% auto #0
 __all__ = ['COLORS', 'plan_rows', 'time_of', 'at_peak', 'memory_bar', 'card_html', 'PlanCard']
@@ -123,7 +123,7 @@ class PlanCard:
     def __init__(self,
         plan: Any,  # a Plan, or the plan of a manifest
         flops_per_second: float | None = None  # what the device does, for the time; from a measurement
-    ): self.plan, self.speed = plain(plan), flops_per_second
+    ): self.plan, self.speed = json_safe(plan), flops_per_second
     def __str__(self) -> str:
         return '\n'.join(f'{k:16} {v}' for k, v in plan_rows(self.plan) + [('time', time_of(self.plan, self.speed))])
     __repr__ = __str__
