@@ -450,7 +450,9 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     if lost: log.warning('%s: %d of %d lines are damaged and left out', path, lost, len(lines))
     return out
 
-# %% ../../nbs/run/00_manifest.ipynb #8c6abb85
+# %% ../../nbs/run/00_manifest.ipynb #26f316ab
+NO_NUMBERS = ('nan', 'inf', '-inf')   # as json_safe writes them
+
 def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
     "The log entries of a run; of steps that were repeated after a resume the newest ones"
     out: list[dict[str, Any]] = []
@@ -462,6 +464,3 @@ def read_metrics(folder: str | os.PathLike) -> list[dict[str, Any]]:
         not_finite = {k: float(v) for k, v in entry.items() if v in NO_NUMBERS}
         out.append(not_finite | {k: v for k, v in entry.items() if isinstance(v, (int, float))})
     return out
-
-# %% ../../nbs/run/00_manifest.ipynb #c033e2fa
-NO_NUMBERS = ('nan', 'inf', '-inf')   # as json_safe writes them

@@ -40,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 # %% ../../nbs/run/04_signals.ipynb #d7fde5f8
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]
 
-# %% ../../nbs/run/04_signals.ipynb #dc41dcbe
+# %% ../../nbs/run/04_signals.ipynb #f0cfcf76
 class StopRequest:
     "Records a request to stop while its `with` block runs; a second one ends the process"
     def __init__(self, folder: str | Path | None = None):
@@ -55,8 +55,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             self._before = {s: signal.signal(s, self._handle) for s in SIGNALS}
         else:
-            way = f'a file {self.file}' if self.file else 'nothing'
-            log.info('not in the main thread: signals are not handled; %s stops the run', way)
+            what = f'a file {self.file}' if self.file else 'nothing'
+            log.info('not in the main thread: signals are not handled; %s stops the run', what)
         return self
 
     def __exit__(self, *error: object) -> None:
