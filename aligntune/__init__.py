@@ -68,24 +68,18 @@ def __getattr__(name: str) -> Any:
     value = globals()[name] = getattr(import_module(f'aligntune.{_where[name]}'), name)
     return value
 
-# %% ../nbs/00_package.ipynb #893416ae
 def __dir__() -> list[str]:
     "What tab completion offers"
     return sorted([*_where, '__version__'])
 
-# %% ../nbs/00_package.ipynb #5e85cc7a
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #819e2408
+# %% ../nbs/00_package.ipynb #6e84c1ed
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
-    'training report': 'aligntune.show.report:report',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
-    'merged export': 'aligntune.evaluate.export:save_merged',
-    'staged export': 'aligntune.evaluate.export:staged',
-    'model card': 'aligntune.evaluate.export:model_card',
 }

@@ -19,8 +19,8 @@ from ..core.spec import TrainSpec
 # %% auto #0
 __all__ = ['log', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run',
            'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard', 'equal_rewards',
-           'is_out_of_memory', 'remedies']
+           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
+           'equal_generations', 'is_out_of_memory', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -341,7 +341,7 @@ class Guards:
         "Before a save"
         if 'nan' in self.on: self.numbers.check_weights(self.trainer.model, step)
 
-# %% ../../nbs/run/02_guards.ipynb #feab60ae
+# %% ../../nbs/run/02_guards.ipynb #028fedf1
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
@@ -367,7 +367,7 @@ class GuardCallback(TrainerCallback):
         g.learning.count_step(self.trainer.optimizer)
         if 'learning' in g.on:
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
-            g.learning.check_step(self.trainer.model, step, equal_rewards(g))
+            g.learning.check_step(self.trainer.model, step, equal_generations(g))
         g.answers.check(g.metrics.new(self.trainer), step, has_reward_guard(self.trainer))
         if 'nan' in g.on: g.logits.check(self.trainer, step)
 
@@ -381,15 +381,15 @@ class GuardCallback(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that learned nothing"
         if 'learning' in self.guards.on and state.global_step >= state.max_steps:
-            self.guards.learning.check_end(self.trainer.model, state.global_step, equal_rewards(self.guards))
+            self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
 
 # %% ../../nbs/run/02_guards.ipynb #e975ea1f
 def has_reward_guard(trainer: Trainer) -> bool:
     "Does the trainer judge its rewards itself?"
     return getattr(trainer, 'guard', None) is not None
 
-# %% ../../nbs/run/02_guards.ipynb #4071c6a1
-def equal_rewards(guards: Guards) -> int:
+# %% ../../nbs/run/02_guards.ipynb #9e6e8011
+def equal_generations(guards: Guards) -> int:
     "How many generations in a row had equal rewards"
     return getattr(getattr(guards.trainer, 'guard', None), 'flat', guards.answers.equal.n)
 
