@@ -93,7 +93,7 @@ PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')   # flags of comma
 # %% ../nbs/commands.ipynb #04f1ee0e
 def plain(value: Any) -> Any:
     "A value as JSON has it"
-    return load('aligntune.run.manifest:plain')(value)
+    return load('aligntune.run.manifest:json_safe')(value)
 
 # %% ../nbs/commands.ipynb #1a5f9d83
 CONFIGS = ('.yaml', '.yml', '.json')   # endings of files; a recipe may have a dot in its name
@@ -212,8 +212,8 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     from aligntune.core.trainer import Result
     from aligntune.core.secrets import environment_of, variables
     from aligntune.core.spec import FIELDS
-    from aligntune.run.manifest import given
-    asked = given(spec)
+    from aligntune.run.manifest import explicit_settings
+    asked = explicit_settings(spec)
     if asked is None:
         raise SpecError('the request cannot be sent to several processes', where='--nproc',
                         why='it holds objects in memory', fix='name files')
@@ -244,13 +244,13 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #b1113b37
+# %% ../nbs/commands.ipynb #489d371f
 @command('resume RUN [key=value ...]', 'go on with an interrupted run', 'train', flags=PROCESSES, settings='spec',
          places=1, examples=('resume ./output',))
 def resume(call: Call) -> Answer:
     "Go on with an interrupted run"
     folder, place = _folder(call), _place(call)
-    if place is None: return trained(load('aligntune.run.run:resume')(folder, **call.settings))
+    if place is None: return trained(load('aligntune.run.run:resume_run')(folder, **call.settings))
     spec, made = _asked_again(folder, dict(call.settings) | dict(output_dir=folder))
     return trained(_in_processes(spec, made, place, resume=True))
 
@@ -264,14 +264,15 @@ def _asked_again(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _manifest(folder: str) -> Any:
     "The manifest of a run whose request can be read back"
-    return load('aligntune.run.run:asked_in')(folder)
+    return load('aligntune.run.run:resumable_manifest')(folder)
 
-# %% ../nbs/commands.ipynb #97813430
+# %% ../nbs/commands.ipynb #af282537
 @command('replay RUN [output_dir=...]', 'run it again and compare the numbers', 'train',
          options=dict(output_dir='where to run it again'), places=1, examples=('replay ./output',))
 def replay(call: Call) -> Answer:
     "Run it again, and say whether the numbers agree"
-    text, code = load('aligntune.run.run:replay_command')(_folder(call), call.settings)
+    found = load('aligntune.run.run:replay_run')(_folder(call), **call.settings)
+    text, code = str(found), 0 if found.agree else 1
     return Answer(text, dict(text=text, agree=not code, exit_code=code), code)
 
 # %% ../nbs/commands.ipynb #76a299dd
@@ -406,7 +407,7 @@ def _calm() -> Iterator[None]:
 # %% ../nbs/commands.ipynb #d625fe3b
 def _weights(folder: str, m: Any) -> str:
     "Where the weights of a run lie: in its folder when it is finished, else in its newest whole checkpoint"
-    points = load('aligntune.run.checkpoint:whole')(Path(folder))
+    points = load('aligntune.run.checkpoint:whole_checkpoints')(Path(folder))
     if (m.finished or not points) and load('aligntune.run.run:holds_model')(folder): return folder
     if not points: raise RunError(f'{folder} holds no weights yet', where=folder, fix=f'aligntune resume {folder}')
     log.warning('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
@@ -479,7 +480,7 @@ def _unsaid(said: Iterable[Any]) -> int:
     "How many answers hold nothing but white space: printed, they would look like none"
     return sum(isinstance(a, str) and not a.strip() for a in said)
 
-# %% ../nbs/commands.ipynb #9ff2ce61
+# %% ../nbs/commands.ipynb #2329fe44
 @command('predict RUN|MODEL [TEXT ...]', 'answers to texts, or to a file of them', 'use', settings='model', places=99,
          options=dict(input='file of questions: .jsonl or one a line', output='file of answers (.jsonl)', **GENERATION),
          examples=('predict ./output "What is 2+2?"', 'predict ./output input=questions.jsonl output=answers.jsonl'))
@@ -500,7 +501,7 @@ def predict(call: Call) -> Answer:
     data = [{**{k: v for k, v in r.items() if k != '_row'}, 'answer': a} for r, a in zip(rows, said)]
     if (n := _unsaid(said)): log.warning('%s of %s answers are empty: the model ended at once', n, len(said))
     if target:
-        load('aligntune.run.manifest:write_whole')(
+        load('aligntune.run.manifest:write_atomic')(
             Path(str(target)), ''.join(json.dumps(plain(d), ensure_ascii=False) + '\n' for d in data))
         return Answer(f'{len(data)} answers in {target}', dict(output=str(target), answers=len(data)), chatty=True)
     return Answer('\n'.join(str(a) for a in said), dict(answers=plain(data)))
@@ -654,7 +655,7 @@ def merge(call: Call) -> Answer:
     _own_card(name, path)
     return Answer(f'merged model in {path}', dict(path=path), chatty=True)
 
-# %% ../nbs/commands.ipynb #3daf8574
+# %% ../nbs/commands.ipynb #b6cd968b
 def _own_card(name: str, to: str) -> None:
     "The card of a model goes along with it: the program that only wrote it again does not know what it was trained on"
     card, there = Path(to, 'README.md'), Path(name, 'README.md')
@@ -665,7 +666,7 @@ def _own_card(name: str, to: str) -> None:
     text = re.sub('(?m)^# .*$', lambda _: f'# {Path(to).name}', there.read_text(encoding='utf-8'), count=1)
     if not Path(to, 'adapter_config.json').exists():
         text = text.replace('library_name: peft', 'library_name: transformers', 1)
-    load('aligntune.run.manifest:write_whole')(card, text)
+    load('aligntune.run.manifest:write_atomic')(card, text)
 
 # %% ../nbs/commands.ipynb #a96b859b
 @command('export RUN|MODEL [FOLDER] [to=...]', 'for vLLM, Ollama or llama.cpp', 'ship', settings='model', places=2,

@@ -36,13 +36,13 @@ trainer = create_sft_trainer(model_name='model', dataset_name='rows.jsonl', outp
                              logging_steps=20, learning_rate=1e-3)
 trainer.train()''',
     after='''
-from aligntune.run.checkpoint import whole
-last = [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
+from aligntune.run.checkpoint import whole_checkpoints
+last = [p.name for p in whole_checkpoints('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
 print('usable', last, type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
     on='''
 trainer.train(resume_from_checkpoint=True)''',
     again='''
-last = [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
+last = [p.name for p in whole_checkpoints('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}'
 print('usable', last, type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''')
 NAMES = list(CELLS)
 

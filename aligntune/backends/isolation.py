@@ -567,9 +567,9 @@ class Isolated(Copied):
     def _panel(self) -> list:
         "What shows progress here, where that is more than lines; those are written over there"
         p: Any = importlib.import_module('aligntune.run.progress')
-        place, estimate = p.place_for(self.session.spec['progress']), getattr(self.session.plan, 'estimate', None)
+        view, estimate = p.view_for(self.session.spec['progress']), getattr(self.session.plan, 'estimate', None)
         facts = dict(estimate=getattr(estimate, 'total', None), capacity=getattr(self.session.plan, 'memory', None))
-        return [p.Progress(None, place, **facts, remote=True)] if isinstance(place, p.Live) else []
+        return [p.make_progress(None, view, **facts, remote=True)] if isinstance(view, p.LiveView) else []
 
     def evaluate(self, dataset: Any = None) -> dict[str, Any]:
         "Metrics of the model as it is now"; return self.call('evaluate', dataset)

@@ -16,7 +16,7 @@ from .workloads import WORKS, Work, entries_for, lengths
 from ..core.errors import SpecError, did_you_mean
 from ..core.estimate import read_model_config
 from ..core.status import get_backend_status, hardware
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 
 log = logging.getLogger('aligntune')
 
@@ -31,7 +31,7 @@ def folders() -> list[Path]:
                or Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'aligntune', 'bench')).expanduser()
     return [own, Path(__file__).parents[2]/'nbs'/'bench'/'results'] if '__file__' in globals() else [own]
 
-# %% ../../nbs/bench/02_results.ipynb #5c386733
+# %% ../../nbs/bench/02_results.ipynb #d9bd1444
 def save_results(
     record: Mapping[str, Any],  # from measure
     folder: str | Path | None = None,  # the user's own when not given
@@ -42,7 +42,7 @@ def save_results(
     home.mkdir(parents=True, exist_ok=True)
     date = record['machine']['date'].replace(':', '').replace(' ', '-')
     path = home/f"{date}-{record['machine']['kind']}{what and '-'}{what}.json"
-    write_whole(path, json.dumps(record, indent=1))
+    write_atomic(path, json.dumps(record, indent=1))
     return path
 
 # %% ../../nbs/bench/02_results.ipynb #e4651f3c

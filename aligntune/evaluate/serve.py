@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from jinja2 import TemplateError
 from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, UnsupportedError, did_you_mean
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 
 # %% auto #0
 __all__ = ['TALKS', 'CONVERTERS', 'TOLERANCES', 'TARGETS', 'Form', 'written', 'turns', 'form_of', 'go_template', 'go_render',
@@ -418,7 +418,7 @@ def _gguf(trainer: Any, folder: Path, quant: str, name: str | None) -> Exported:
     text = modelfile(tok, './model.gguf', trainer.spec['system_prompt'] or '',
                      [tok.convert_ids_to_tokens(i) for i in ends],
                      min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None)
-    write_whole(folder/'Modelfile', text)
+    write_atomic(folder/'Modelfile', text)
     check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, trainer.spec['system_prompt'] or '')
     at = shlex.quote(str(folder))
     return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'],

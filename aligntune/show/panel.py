@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 from ..run.manifest import Manifest, read_metrics
-from ..run.progress import Live, Where, clock, short
+from ..run.progress import LiveView, ProgressState, clock, short
 from ..run.signals import ask_to_stop, in_notebook
 from .figures import Picture, RunLog, charts_of, draw, grid
 
@@ -53,7 +53,7 @@ def bar(share: float, color: str) -> str:
 
 # %% ../../nbs/show/04_panel.ipynb #3bd95415
 def head(
-    w: Where,  # where the run is
+    w: ProgressState,  # where the run is
     state: str = ''  # stopping, stopped, done or ended; empty while it runs
 ) -> str:
     "Bar and numbers as HTML"
@@ -136,15 +136,15 @@ def hears_while_busy() -> bool:
     return bool(getattr(kernel, '_supports_kernel_subshells', False))
 
 # %% ../../nbs/show/04_panel.ipynb #e528feb3
-class Frame(Live):
+class Frame(LiveView):
     "What a training has told, as HTML"
     def __init__(self) -> None:
-        self.where, self.folder, self.state = Where(), '', ''
+        self.where, self.folder, self.state = ProgressState(), '', ''
         self.entries: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.curves = Curves()
 
-    def begin(self, where: Where, folder: str) -> None:
+    def begin(self, where: ProgressState, folder: str) -> None:
         "Begin anew; a resumed run shows its first part too"
         self.where, self.folder, self.state, self.rows = where, folder, '', []
         self.entries = [e for e in read_metrics(folder) if e.get('step', 0) <= where.step and 'train_runtime' not in e]
@@ -217,7 +217,7 @@ def show(frame: Frame) -> None:
     from IPython.display import display
     display(frame)
 
-# %% ../../nbs/show/04_panel.ipynb #5a0c7d14
+# %% ../../nbs/show/04_panel.ipynb #43ef9fac
 class TrainingPanel(Frame):
     "Progress, curves and answers below a cell, updated in place"
     def __init__(self,
@@ -227,14 +227,14 @@ class TrainingPanel(Frame):
         super().__init__()
         self.live, self.places = in_notebook() if live is None else live, places or Places()
 
-    def begin(self, where: Where, folder: str) -> None:
+    def begin(self, where: ProgressState, folder: str) -> None:
         "Show the empty panel; a resumed run shows its first part too"
         super().begin(where, folder)
         self.curves.png(RunLog('run', [dict(step=1, loss=1.)]))   # loads fonts, before the training's time counts
         if self.live: self.places.open(head(where), self.stop)
         self.pace = DrawingPace()
 
-    def __call__(self, where: Where, entry: bool) -> None:
+    def __call__(self, where: ProgressState, entry: bool) -> None:
         self.where = where
         if self.live and self.pace.lines.allows:
             with self.pace.lines: self.places.update(head=head(where, self.state))

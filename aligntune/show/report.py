@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.estimate import human
 from ..data.report import DataReport
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 from ..run.progress import clock, read_answers, short
 from .figures import RunLog, charts_of, draw, grid, read_run
 from .plan_card import memory_bar, plan_rows
@@ -242,7 +242,7 @@ def html_page(
             f'</head>\n'
             f'<body><h1>{escape(title)}</h1>{line}<div class="tiles">{boxes}</div>\n{body}</body></html>\n')
 
-# %% ../../nbs/show/06_report.ipynb #df7cda51
+# %% ../../nbs/show/06_report.ipynb #d6a1088c
 def report(
     run: Any,  # a folder, a result, or the trainer
     path: str | Path | None = None,  # the file to write; report.html in the run's folder when not given
@@ -261,5 +261,5 @@ def report(
             f'{time.strftime("%Y-%m-%d %H:%M")}</span></p>') + (f'<p class="error">{escape(error)}</p>'
                                                                 if error else '')
     to.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(to, html_page(f'aligntune: {r.label}', line, headline(r), parts_of(r, samples)))
+    write_atomic(to, html_page(f'aligntune: {r.label}', line, headline(r), parts_of(r, samples)))
     return to
