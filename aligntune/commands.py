@@ -130,8 +130,8 @@ def following(result: Mapping[str, Any]) -> list[str]:
 
 def _kind(folder: str) -> str:
     "The kind of model in a folder, from its config alone"
-    from aligntune.core.estimate import read_model_config
-    return read_model_config(shlex.split(folder)[0]).kind
+    from aligntune.core.estimate import load_config
+    return load_config(shlex.split(folder)[0]).kind
 
 # %% ../nbs/commands.ipynb #16bb8068
 def trained(result: Any) -> Answer:
@@ -363,14 +363,14 @@ OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'm
 # %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
-    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_model_config
+    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, load_config
     facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
     base |= {k: facts[k] for k in OF_RUN if facts.get(k) is not None}
     asked = base | dict(settings)
     source = find_model(name, asked.get('adapter'), asked.get('tokenizer_name'), asked.get('revision'))
-    config = read_model_config(source, trust_remote_code=asked.get('trust_remote_code', False))
+    config = load_config(source, trust_remote_code=asked.get('trust_remote_code', False))
     kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
                       else 'sft')
     if kind in ('text_classification', 'token_classification'):

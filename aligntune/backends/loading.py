@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aligntune.backends.targets import Targets
 
 # %% auto #0
-__all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'read_model_config', 'load_tokenizer',
+__all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'load_config', 'load_tokenizer',
            'context_length', 'model_kind', 'weight_dtype', 'packed_in', 'quantization', 'peft_config',
            'randomly_initialised', 'check_complete', 'with_known_attention', 'grow', 'with_adapter', 'describe',
            'WeightLoader']
@@ -161,8 +161,8 @@ def _no_own_code(name: str) -> Iterator[None]:
                          why='code from elsewhere runs only when you say so',
                          fix='trust_remote_code=True, after reading that code') from None
 
-# %% ../../nbs/backends/01_loading.ipynb #0675a7e5
-def read_model_config(
+# %% ../../nbs/backends/01_loading.ipynb #13ba1301
+def load_config(
     source: ModelSource,  # where the model is
     revision: str | None = None,  # version on the Hub, where the source has none
     trust_remote_code: bool = False  # whether code from the Hub may run

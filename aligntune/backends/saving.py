@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aligntune.data.report import DataReport
 
 # %% auto #0
-__all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'probe_logprobs', 'is_packed', 'save_folder',
+__all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'probe_logprobs', 'is_quantized', 'save_folder',
            'merged_model', 'save_merged', 'model_card']
 
 # %% ../../nbs/backends/02_saving.ipynb #e1fe5fbf
@@ -88,8 +88,8 @@ def probe_logprobs(
     model.train(was)
     return out if out.shape[-1] == 1 else out.log_softmax(-1)
 
-# %% ../../nbs/backends/02_saving.ipynb #03553080
-def is_packed(
+# %% ../../nbs/backends/02_saving.ipynb #8e622bde
+def is_quantized(
     model: Any  # any model of transformers
 ) -> bool:
     "Whether bitsandbytes holds its weights in 4 or 8 bits"
@@ -107,7 +107,7 @@ def save_folder(
         model.save_pretrained(folder, **options)
         tokenizer.save_pretrained(folder)
 
-# %% ../../nbs/backends/02_saving.ipynb #a2849016
+# %% ../../nbs/backends/02_saving.ipynb #dd9995ee
 def merged_model(
     model: Any,  # a model with an adapter
     base: Any  # its base model, read again
@@ -115,10 +115,10 @@ def merged_model(
     "The base with the adapter of `model` added to its weights"
     with tempfile.TemporaryDirectory() as folder, quiet():
         model.save_pretrained(folder)
-        if is_packed(base): base = base.dequantize()
+        if is_quantized(base): base = base.dequantize()
         return read_adapter(base, folder, trainable=False).merge_and_unload(safe_merge=True)
 
-# %% ../../nbs/backends/02_saving.ipynb #72a2eb13
+# %% ../../nbs/backends/02_saving.ipynb #d1eeb868
 def save_merged(
     model: Any,  # a model with an adapter
     tokenizer: Any,  # its tokenizer, written beside it
@@ -128,7 +128,7 @@ def save_merged(
     "Write `model` with its adapter in the weights; gives the largest difference of their log-probabilities"
     before = probe_logprobs(model)
     merged = merged_model(model, read(None))
-    allowed = TOLERANCE[torch.bfloat16 if is_packed(model) else merged.dtype]
+    allowed = TOLERANCE[torch.bfloat16 if is_quantized(model) else merged.dtype]
     dtype = str(merged.dtype).removeprefix('torch.')
     with staged(path) as folder:
         save_folder(merged, tokenizer, folder)
