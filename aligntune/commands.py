@@ -130,8 +130,8 @@ def following(result: Mapping[str, Any]) -> list[str]:
 
 def _kind(folder: str) -> str:
     "The kind of model in a folder, from its config alone"
-    from aligntune.core.estimate import load_config
-    return load_config(shlex.split(folder)[0]).kind
+    from aligntune.core.estimate import read_model_config
+    return read_model_config(shlex.split(folder)[0]).kind
 
 # %% ../nbs/commands.ipynb #16bb8068
 def trained(result: Any) -> Answer:
@@ -363,7 +363,7 @@ OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'm
 # %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
-    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, load_config
+    from aligntune.backends.loading import find_model, load_config, load_tokenizer, model_kind
     facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
