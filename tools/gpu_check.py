@@ -92,7 +92,7 @@ def machine():
 
 def markdown(result):
     "The result as a page"
-    from aligntune.bench.parity import table
+    from aligntune.bench.parity import parity_table as table
     m, lines = result['machine'], []
     lines += [f"# GPU check, {m['date']}" + (', dry: tiny models, on a CPU' if result['tiny'] else ''), '', f"{m['gpu'] or 'no GPU: ' + m['cpu']}; driver {m['driver']}, CUDA {m['cuda']}, Python {m['python']}.", '', ', '.join(f'{n} {v}' for n, v in m['packages'].items() if v), '',
               'Random weights in real shapes: speed and memory are real, losses say only that both backends compute the same.', '', '## Trainings', '',
@@ -106,7 +106,7 @@ def markdown(result):
 
 def cases(a, models):
     "(name, backend, work) of everything, the most telling first"
-    from aligntune.bench.parity import compare
+    from aligntune.bench.parity import compare_backends as compare
     small, large = models['0.5B'], models['1B']
     both = ('trl', 'unsloth')
     for algorithm in ALGORITHMS:
