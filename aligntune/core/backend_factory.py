@@ -60,7 +60,7 @@ def _open(typed: dict[str, Any], trains: tuple[str, ...], door: str, other: str)
     spec = _own_folder(spec)
     return Trainer(spec, make_plan(spec))
 
-# %% ../../nbs/core/13_backend_factory.ipynb #3c70ce58
+# %% ../../nbs/core/13_backend_factory.ipynb #986bd0a1
 def _own_folder(spec: TrainSpec) -> TrainSpec:
     "A request that names no folder gets another one where the default holds a finished run"
     if spec.given('output_dir'): return spec
@@ -72,7 +72,6 @@ def _own_folder(spec: TrainSpec) -> TrainSpec:
         spec, run=dataclasses.replace(spec.run, output_dir=folder), origins={**spec.origins, 'output_dir': why},
         notes=(*spec.notes, f'output_dir is {folder}: {spec.run.output_dir} holds a finished run'))
 
-# %% ../../nbs/core/13_backend_factory.ipynb #2b15a283
 def _finished(folder: str) -> bool:
     "Whether `folder` holds a finished run"
     try: return json.loads((Path(folder)/'run.json').read_text(encoding='utf-8')).get('status') == 'finished'

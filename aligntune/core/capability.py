@@ -38,7 +38,7 @@ def _aliases(rows: Mapping[str, Any]) -> dict[str, str]:
     "The other names in a table of facts, and the name that each stands for"
     return {alias: name for name, facts in rows.items() for alias in facts.aliases.split()}
 
-# %% ../../nbs/core/03_capability.ipynb #a06b7375
+# %% ../../nbs/core/03_capability.ipynb #961ce445
 _ALIASES: dict[str, dict[str, str]] = dict(
     algorithm=_aliases(ALGORITHM_FACTS), backend=_aliases(BACKEND_FACTS),
     model_type=dict(causallm='causal', decoder='causal', decoderonly='causal', autoregressive='causal', clm='causal',
@@ -53,16 +53,14 @@ _ALIASES: dict[str, dict[str, str]] = dict(
         generation='text_generation', completion='text_generation', chat='chat_completion',
         conversation='chat_completion', conversational='chat_completion', chatcompletions='chat_completion'))
 
-# %% ../../nbs/core/03_capability.ipynb #08b84b47
 _KINDS: dict[str, Mapping[str, str]] = dict(algorithm=ALGORITHMS, backend=BACKENDS | {'auto': 'chosen automatically'},
                                             model_type=MODEL_TYPES, task_type=TASK_TYPES)
 
-# %% ../../nbs/core/03_capability.ipynb #aa76f401
+# %% ../../nbs/core/03_capability.ipynb #e4773116
 def _squash(name: str) -> str:
     "The letters and digits of `name`, lower case"
     return ''.join(c for c in str(name).lower() if c.isalnum())
 
-# %% ../../nbs/core/03_capability.ipynb #4834aa42
 def _resolve(kind: str, name: Any, more: Iterable[str] = ()) -> str:
     "The one name of `kind` that `name` spells, or a SpecError with the nearest ones"
     names = [*_KINDS[kind], *more]
@@ -76,13 +74,12 @@ def _resolve(kind: str, name: Any, more: Iterable[str] = ()) -> str:
                         fix=did_you_mean(str(name), names))
     return found
 
-# %% ../../nbs/core/03_capability.ipynb #f97a2d5a
+# %% ../../nbs/core/03_capability.ipynb #40238332
 def resolve_algorithm(name: str  # any usual spelling
                      ) -> str:
     "The algorithm that `name` spells"
     return _resolve('algorithm', name)
 
-# %% ../../nbs/core/03_capability.ipynb #d25b9903
 def resolve_backend(
     name: str,  # any usual spelling, an enum member, or auto
     registered: Iterable[str] = ()  # names of backends that users registered
@@ -90,13 +87,11 @@ def resolve_backend(
     "The backend that `name` spells"
     return _resolve('backend', name, registered)
 
-# %% ../../nbs/core/03_capability.ipynb #3f86b2d0
 def resolve_model_type(name: str  # any usual spelling
                       ) -> str:
     "The model type that `name` spells"
     return _resolve('model_type', name)
 
-# %% ../../nbs/core/03_capability.ipynb #0e6decb1
 def resolve_task_type(name: str  # any usual spelling
                      ) -> str:
     "The task type that `name` spells"
@@ -130,7 +125,7 @@ def _single(group: str, row: str, title: str) -> Cell:
                     f'{title} assumes CUDA; on a CPU a worker of aligntune adapts it, for small models and tests')
     return Cell('no', 'goes to TRL', f'{title} has no {DEVICES[row]} support', 'send')
 
-# %% ../../nbs/core/03_capability.ipynb #698cbfd8
+# %% ../../nbs/core/03_capability.ipynb #0eae5e70
 def _cell(group: str, row: str, backend: str) -> Cell:
     "One cell of the matrix"
     facts = BACKEND_FACTS[backend]
@@ -139,7 +134,6 @@ def _cell(group: str, row: str, backend: str) -> Cell:
     if group == 'algorithm': return YES if backend in ALGORITHM_FACTS[row].backends else _not_served(row, backend)
     return _single(group, row, facts.title) if facts.only else YES
 
-# %% ../../nbs/core/03_capability.ipynb #3f068856
 MATRIX: dict[tuple[str, str, str], Cell] = {
     (group, row, backend): _cell(group, row, backend)
     for group, rows in _ROWS.items() for row in rows for backend in BACKENDS}
@@ -161,7 +155,7 @@ def _pair(algorithm: str, model_type: str, task_type: str | None) -> Cell:
                     f'a classification model gives labels, not text: it cannot be trained for {task}')
     return YES
 
-# %% ../../nbs/core/03_capability.ipynb #cbf85eb5
+# %% ../../nbs/core/03_capability.ipynb #6757b554
 def cells(
     algorithm: str,  # any spelling
     backend: str,  # any spelling
@@ -182,13 +176,12 @@ def cells(
     involved = [_pair(a, m, t)] + [MATRIX[group, row, b] for group, row in keys if row is not None]
     return sorted(involved, key=lambda c: (('no', 'limited', 'yes').index(c.level), c.on_request != 'refuse'))
 
-# %% ../../nbs/core/03_capability.ipynb #b9af6975
 def model_of(algorithm: str, task_type: str | None) -> str:
     "The model type where none is given"
     labels = ALGORITHM_FACTS[algorithm].classifies and 'classification' in (task_type or '')
     return 'classification' if labels else 'causal'
 
-# %% ../../nbs/core/03_capability.ipynb #9ecbd9b8
+# %% ../../nbs/core/03_capability.ipynb #1e068884
 def support(algorithm: str, backend: str, model_type: str | None = None, task_type: str | None = None,
             device: str | None = None) -> Cell:
     "The cell that decides: the weakest that the request involves"
@@ -199,7 +192,6 @@ def supports(algorithm: str, backend: str, model_type: str | None = None, task_t
     "Whether the backend can train this at all, fully or with limits"
     return bool(support(algorithm, backend, model_type, task_type, device))
 
-# %% ../../nbs/core/03_capability.ipynb #ed1aedd4
 def why_not(algorithm: str, backend: str, model_type: str | None = None, task_type: str | None = None,
             device: str | None = None) -> str:
     "The reasons against it, empty where there are none"
@@ -294,12 +286,11 @@ class Question:
     no: str
     because: Callable[[Facts], str]
 
-# %% ../../nbs/core/03_capability.ipynb #218d7477
+# %% ../../nbs/core/03_capability.ipynb #f173d4da
 _NOT_ON_UNSLOTH = ', '.join(t for a, t in ALGORITHMS.items() if MATRIX['algorithm', a, 'unsloth'].level == 'no')
 
 def _algorithm_cell(f: Facts) -> Cell: return MATRIX['algorithm', resolve_algorithm(f.algorithm), 'unsloth']
 
-# %% ../../nbs/core/03_capability.ipynb #3f124f3a
 def _model_and_task(f: Facts) -> tuple[str, str | None]:
     "The model type and the task that the request means"
     t = resolve_task_type(f.task_type) if f.task_type else None
@@ -344,7 +335,7 @@ class Decision:
     fix: str = ''  # the command that would make the named backend available
     def __str__(self) -> str: return f'{self.backend}: {self.reason}'
 
-# %% ../../nbs/core/03_capability.ipynb #f96df76d
+# %% ../../nbs/core/03_capability.ipynb #02f8a1eb
 def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
     "From the first question to a backend, with the answers that led there"
     at, path = 'algorithm', []
@@ -354,7 +345,6 @@ def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
         at = getattr(TREE[at], answer)
     return at, tuple(path)
 
-# %% ../../nbs/core/03_capability.ipynb #de8cfc91
 def _objections(f: Facts) -> list[str]:
     "All reasons against Unsloth here, not only the first"
     return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
@@ -364,7 +354,7 @@ def _fits(f: Facts) -> list[str]:
     "The backends that can train this"
     return [b for b in BACKENDS if f.cell(b)]
 
-# %% ../../nbs/core/03_capability.ipynb #b85111b5
+# %% ../../nbs/core/03_capability.ipynb #63745e28
 def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:
     "The refusal of a pair that the matrix rules out, naming who can"
     can, a = _fits(f), resolve_algorithm(f.algorithm)
@@ -374,7 +364,6 @@ def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:
     return UnsupportedError(f'{BACKENDS[backend]} cannot train {what}' if can else f'no backend can train {what}',
                             where=f'backend={backend!r}, algorithm={a!r}', why=reason, fix=fix)
 
-# %% ../../nbs/core/03_capability.ipynb #5e587786
 def _missing(f: Facts, backend: str) -> MissingPackageError | UnsupportedError:
     "The error for a backend that is not available here"
     st = f.status.get(backend, {})
@@ -393,7 +382,7 @@ def refuse_impossible(f: Facts  # the request
     if not cell and (cell.on_request == 'refuse' or not f.allow_fallback): raise _refused(f, backend, cell.reason)
     return backend
 
-# %% ../../nbs/core/03_capability.ipynb #cc398228
+# %% ../../nbs/core/03_capability.ipynb #cbd24496
 def _named(f: Facts, b: str) -> Decision:
     "The decision where the user named a backend"
     if b not in BACKENDS: return Decision(b, 'as requested, a registered backend')
@@ -405,7 +394,6 @@ def _named(f: Facts, b: str) -> Decision:
         return Decision(FALLBACK, reason, warn=True, rejected={b: reason}, fix=st.get('fix', ''))
     return Decision(b, f'as requested; {cell.reason}' if cell.reason else 'as requested')
 
-# %% ../../nbs/core/03_capability.ipynb #23e86fdc
 def decide(f: Facts  # the request, the machine, the preference
           ) -> Decision:
     "The backend that trains this, and why; refuses what no backend can do"

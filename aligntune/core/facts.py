@@ -59,10 +59,9 @@ ALGORITHM_FACTS['sft'] = AlgorithmFacts(
     further='loss_type num_labels label_smoothing', settings=dict(learning_rate=Setting(2e-5, 'TRL SFTConfig')),
     adapter=dict(learning_rate=Setting(2e-4, 'QLoRA (arXiv 2305.14314), table 9')))
 
-# %% ../../nbs/core/02_facts.ipynb #478b58ff
+# %% ../../nbs/core/02_facts.ipynb #e4f5a406
 _DPO = 'DPO (arXiv 2305.18290)'
 
-# %% ../../nbs/core/02_facts.ipynb #935b5bde
 ALGORITHM_FACTS['dpo'] = AlgorithmFacts(
     'DPO', 'pair', 'directpreferenceoptimization', config='dpo', reference='always',
     further='precompute_ref_log_probs max_prompt_length',
@@ -79,10 +78,9 @@ ALGORITHM_FACTS['dpo'] = AlgorithmFacts(
         disable_dropout=Setting(True, f'{_DPO}, eq. 7 compares two policies, not two dropout masks'),
         max_length=Setting(None, 'the data layer has cut already, and counted what it cut')))
 
-# %% ../../nbs/core/02_facts.ipynb #bd46741d
+# %% ../../nbs/core/02_facts.ipynb #caba71d5
 _PPO, _OPENAI = 'PPO (arXiv 1707.06347)', 'arXiv 1909.08593'
 
-# %% ../../nbs/core/02_facts.ipynb #95c570a7
 ALGORITHM_FACTS['ppo'] = AlgorithmFacts(
     'PPO', 'prompt', 'proximalpolicyoptimization', writes_answers=True, reference='beta', value_model=True,
     further='adaptive_kl target_kl num_mini_batches missing_eos_penalty reward_value_model',
@@ -100,11 +98,10 @@ ALGORITHM_FACTS['ppo'] = AlgorithmFacts(
         learning_rate=Setting(3e-6, f'TRL 1.12 PPOConfig, after {_OPENAI}')),
     adapter=dict(learning_rate=Setting(3e-5, _LORA)))
 
-# %% ../../nbs/core/02_facts.ipynb #97ff74d1
+# %% ../../nbs/core/02_facts.ipynb #597c2e1e
 _GRPO, _GSPO = 'DeepSeekMath (arXiv 2402.03300)', 'GSPO (arXiv 2507.18071)'
 _DAPO, _DR = 'DAPO (arXiv 2503.14476)', 'Dr. GRPO (arXiv 2503.20783)'
 
-# %% ../../nbs/core/02_facts.ipynb #3a4540fc
 def _grouped(
     title: str,  # as people write it
     aliases: str,  # other names
@@ -177,7 +174,7 @@ ALGORITHM_FACTS['reward_model'] = AlgorithmFacts(
     settings=dict(learning_rate=Setting(1e-5, _INSTRUCT), num_epochs=Setting(1, _INSTRUCT)),
     adapter=dict(learning_rate=Setting(1e-4, _LORA)))
 
-# %% ../../nbs/core/02_facts.ipynb #874a899e
+# %% ../../nbs/core/02_facts.ipynb #a4bcbe1a
 _GUIDE = 'Training Hub OSFT guide'
 ALGORITHM_FACTS['osft'] = AlgorithmFacts(
     'OSFT', aliases='orthogonalsubspacefinetuning', doors=('sft',), config='sft', backends=('mini-trainer', 'trl'),
@@ -185,7 +182,6 @@ ALGORITHM_FACTS['osft'] = AlgorithmFacts(
         learning_rate=Setting(5e-6, _GUIDE), unfreeze_rank_ratio=Setting(0.25, _GUIDE),
         method=Setting('osft', 'the algorithm itself')))
 
-# %% ../../nbs/core/02_facts.ipynb #9b95a036
 ALGORITHM_FACTS['lora_sft'] = AlgorithmFacts(
     'LoRA SFT', aliases='lora sftlora', models=_EVERY_MODEL, doors=('sft',), config='sft', stands_for=('sft', 'lora'))
 
@@ -211,7 +207,6 @@ def facts_of(
     "What is particular to an algorithm; of one that users registered, what holds for any"
     return ALGORITHM_FACTS.get(algorithm) or AlgorithmFacts(algorithm)
 
-# %% ../../nbs/core/02_facts.ipynb #ae4c6d98
 def settings_of(
     algorithm: str,  # a name of ALGORITHM_FACTS
     adapter: bool = False  # only an adapter is trained

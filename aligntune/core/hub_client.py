@@ -28,7 +28,7 @@ def hub_is_off() -> bool:
     return any(os.environ.get(k, '').upper() in ('1', 'TRUE', 'YES', 'ON')
                for k in ('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'))
 
-# %% ../../nbs/core/07_hub_client.ipynb #0d10584b
+# %% ../../nbs/core/07_hub_client.ipynb #b53a9451
 def causes(e: BaseException | None) -> Iterator[BaseException]:
     "An exception, what caused it, what caused that ..."
     seen: set[int] = set()
@@ -37,22 +37,20 @@ def causes(e: BaseException | None) -> Iterator[BaseException]:
         yield e
         e = e.__cause__ or e.__context__
 
-# %% ../../nbs/core/07_hub_client.ipynb #c8fcfdc2
 def _is(e: BaseException, *names: str) -> bool: return any(c.__name__ in names for c in type(e).__mro__)
 
-# %% ../../nbs/core/07_hub_client.ipynb #0be10a3a
+# %% ../../nbs/core/07_hub_client.ipynb #5a80598d
 _BY_CLASS = {
     'gated': ('GatedRepoError',), 'revision': ('RevisionNotFoundError',), 'absent': ('RepositoryNotFoundError',),
     'file': ('RemoteEntryNotFoundError',), 'offline': ('OfflineModeIsEnabled',),
     'broken': ('RemoteProtocolError', 'ReadError'), 'unreachable': ('ConnectError', 'TimeoutException', 'ProxyError')}
 _BY_STATUS = {401: 'token', 403: 'forbidden', 404: 'absent', 408: 'unreachable', 413: 'refused', 429: 'wait'}
 
-# %% ../../nbs/core/07_hub_client.ipynb #30e992c5
 def status_of(e: BaseException) -> int | None:
     "The status code of the response that an exception carries"
     return getattr(getattr(e, 'response', None), 'status_code', None)
 
-# %% ../../nbs/core/07_hub_client.ipynb #632cd6e9
+# %% ../../nbs/core/07_hub_client.ipynb #567671f9
 def first_cause(e: BaseException | None) -> tuple[str, BaseException | None]:
     "What went wrong with the Hub, in a word, and the exception that says so"
     chain = list(causes(e))
@@ -64,12 +62,11 @@ def first_cause(e: BaseException | None) -> tuple[str, BaseException | None]:
     found = next((o for o in chain if _is(o, 'LocalEntryNotFoundError', 'HTTPError', 'ConnectionError')), None)
     return ('offline' if hub_is_off() else 'unreachable', found) if found else ('', None)
 
-# %% ../../nbs/core/07_hub_client.ipynb #6c2136da
 def hub_problem(e: BaseException | None) -> str:
     "What went wrong with the Hub, in a word; '' for an error that has nothing to do with it"
     return first_cause(e)[0]
 
-# %% ../../nbs/core/07_hub_client.ipynb #d7d08694
+# %% ../../nbs/core/07_hub_client.ipynb #f62b2fa5
 def endpoint() -> str:
     "The address of the Hub"
     return os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')
@@ -78,13 +75,12 @@ def repo_url(name: str, kind: str = 'model') -> str:
     "The address of a repository"
     return f'{endpoint()}/{"datasets/" if kind == "dataset" else ""}{name}'
 
-# %% ../../nbs/core/07_hub_client.ipynb #c3246861
 def has_token(token: str | None = None) -> bool:
     "Whether a token is sent with requests"
     from huggingface_hub import get_token
     return bool(token or get_token())
 
-# %% ../../nbs/core/07_hub_client.ipynb #753ef771
+# %% ../../nbs/core/07_hub_client.ipynb #4782be53
 def _listed(request: Callable[[], Iterable[str]]) -> list[str]:
     "A list from the Hub, empty if the request fails"
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -93,7 +89,6 @@ def _listed(request: Callable[[], Iterable[str]]) -> list[str]:
     try: return list(request())
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError, KeyError): return []
 
-# %% ../../nbs/core/07_hub_client.ipynb #f6c346eb
 def near_names(name: str, kind: str = 'model') -> list[str]:
     "Names like `name` among what its owner has on the Hub"
     from huggingface_hub import HfApi
@@ -102,13 +97,11 @@ def near_names(name: str, kind: str = 'model') -> list[str]:
     names = _listed(lambda: [o.id for o in request(author=owner, limit=200)]) if '/' in name else []
     return [n for n in nearest(name, names) if is_misspelling(n, name)]
 
-# %% ../../nbs/core/07_hub_client.ipynb #a7f59061
 def is_misspelling(a: str, b: str) -> bool:
     "Whether two names are so alike that one may be the other, misspelt"
     from difflib import SequenceMatcher
     return SequenceMatcher(None, a.lower(), b.lower()).ratio() > .75
 
-# %% ../../nbs/core/07_hub_client.ipynb #1ad40b33
 def revisions(name: str, kind: str = 'model') -> list[str]:
     "The branches and tags of a repository"
     from huggingface_hub import HfApi
@@ -117,10 +110,9 @@ def revisions(name: str, kind: str = 'model') -> list[str]:
         return [r.name for r in (*refs.branches, *refs.tags)]
     return _listed(request)
 
-# %% ../../nbs/core/07_hub_client.ipynb #c050cd13
+# %% ../../nbs/core/07_hub_client.ipynb #5cb9b216
 _WORD = dict(model='model', dataset='data set')
 
-# %% ../../nbs/core/07_hub_client.ipynb #a4bfdc69
 def hub_error(
     e: BaseException,  # what one of the clients raised
     name: str,  # the repository
@@ -137,7 +129,6 @@ def hub_error(
     if problem in ('absent', 'offline', 'unreachable'): fix += near
     return (DataError if kind == 'dataset' else ModelError)(what, where=f'argument {argument}', why=why, fix=fix)
 
-# %% ../../nbs/core/07_hub_client.ipynb #94c0921b
 def _first_line(e: BaseException) -> str:
     "The first cause in a line"
     found = first_cause(e)[1] or e
@@ -241,7 +232,7 @@ def from_hub(name: str, kind: str = 'model', argument: str = '', revision: str |
             if hub_problem(e) in ('', 'file'): raise   # a file that is missing is for the caller to judge
             raise hub_error(e, name, kind, argument, revision, near, token) from None
 
-# %% ../../nbs/core/07_hub_client.ipynb #927a0a58
+# %% ../../nbs/core/07_hub_client.ipynb #5305db6e
 def hub_cache_folder() -> Path:
     "The Hub's cache folder"
     home = os.environ.get('HF_HOME') or os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'huggingface')
@@ -255,7 +246,6 @@ def cached_commit(name: str, revision: str | None = None, kind: str = 'model') -
     if ref.is_file(): return ref.read_text().strip()
     return wanted if re.fullmatch('[0-9a-f]{40}', wanted) else None
 
-# %% ../../nbs/core/07_hub_client.ipynb #98a1ce58
 def snapshot(name: str, revision: str | None = None, kind: str = 'model') -> Path | None:
     "The folder of files in the cache"
     commit = cached_commit(name, revision, kind)
@@ -279,7 +269,7 @@ def files_of(
         if not hub_is_off(): log.warning('%s; the copy of commit %.8s in the cache is taken', e.what, kept.name)
     return sorted(p.relative_to(kept).as_posix() for p in kept.rglob('*') if p.is_file()), kept
 
-# %% ../../nbs/core/07_hub_client.ipynb #77573ea1
+# %% ../../nbs/core/07_hub_client.ipynb #fed09d01
 ADAPTER = 'adapter_config.json'
 _WEIGHTS = re.compile(r'(model|pytorch_model|consolidated)[^/]*\.(safetensors|bin)')
 
@@ -287,21 +277,18 @@ def is_adapter(files: list[str]) -> bool:
     "Whether these are the files of an adapter, not of a model of its own"
     return ADAPTER in files and not any(_WEIGHTS.fullmatch(f) for f in files)
 
-# %% ../../nbs/core/07_hub_client.ipynb #978e441d
 def pickled(files: list[str]) -> str | None:
     "The pickled weights, where there are no safe ones"
     here = sorted(f for f in files if '/' not in f)
     if any(f.endswith('.safetensors') for f in here): return None
     return next((f for f in here if f.endswith(('.bin', '.pt', '.pth', '.ckpt'))), None)
 
-# %% ../../nbs/core/07_hub_client.ipynb #03409695
 def lost_shards(files: list[str]) -> list[str]:
     "Shards of the weights that are missing, by the numbers in the names of the others"
     pieces = [m for f in files if (m := re.fullmatch(r'(model-)(\d+)(-of-)(\d+)(\.safetensors)', f))]
     wanted = {f'{m[1]}{i:0{len(m[2])}}{m[3]}{m[4]}{m[5]}' for m in pieces for i in range(1, int(m[4]) + 1)}
     return sorted(wanted - set(files))
 
-# %% ../../nbs/core/07_hub_client.ipynb #26e49659
 def refuse_pickled(name: str, files: list[str], argument: str = 'model_name') -> None:
     "Only safetensors are read; transformers would ask a third party to convert others, with the user's token"
     if bad := pickled(files):
@@ -339,7 +326,7 @@ def local_or_hub(
     refuse_pickled(name, files, argument)
     return str(fetch_adapter(name, None, argument, files)) if is_adapter(files) else name
 
-# %% ../../nbs/core/07_hub_client.ipynb #38cdad32
+# %% ../../nbs/core/07_hub_client.ipynb #6cfc019b
 def new_repo(
     repo_id: str,  # owner/name, or a name under your own account
     private: bool | None = None,  # None: private if it is new
@@ -364,7 +351,6 @@ def new_repo(
     if public and private is None: log.warning('%s exists already and is public, so what is uploaded will be', name)
     return name
 
-# %% ../../nbs/core/07_hub_client.ipynb #80dffce5
 def _refuse_upload(where: str, token: str | None) -> None:
     "Refuse an upload without the network or without a token"
     if hub_is_off():
@@ -375,7 +361,7 @@ def _refuse_upload(where: str, token: str | None) -> None:
                          why='the Hub takes files from known users only',
                          fix='set HF_TOKEN, give token=..., or run: hf auth login')
 
-# %% ../../nbs/core/07_hub_client.ipynb #76a00637
+# %% ../../nbs/core/07_hub_client.ipynb #dfc25fab
 _REPLACED = re.compile(r'(model(-\d+-of-\d+)?|adapter_model)\.safetensors|model\.safetensors\.index\.json|'
                        r'(adapter_)?config\.json')
 
@@ -383,7 +369,6 @@ def replaced_files(there: list[str], new: list[str]) -> list[str]:
     "Files of an earlier model in a repository, which would be read in place of the new one"
     return sorted(f for f in there if _REPLACED.fullmatch(f) and f not in new)
 
-# %% ../../nbs/core/07_hub_client.ipynb #ea5d7a64
 @contextmanager
 def plain_files() -> Iterator[None]:
     "Without xet storage: mirrors and proxies often lack it, and the client does not fall back by itself"

@@ -21,11 +21,10 @@ __all__ = ['logger', 'MOST', 'COPY_AGAIN', 'SAVED', 'COUNTED', 'MOST_COUNTED', '
 # %% ../../nbs/core/08_model_files.ipynb #e9b7f734
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/core/08_model_files.ipynb #633ca26e
+# %% ../../nbs/core/08_model_files.ipynb #f66b592c
 MOST = 2**28  # bytes of a JSON file: the largest tokenizers have a tenth of it
 COPY_AGAIN = 'copy the whole folder again, from where it is whole'
 
-# %% ../../nbs/core/08_model_files.ipynb #efb4b4ae
 @contextlib.contextmanager
 def reading(
     what: str,  # what is wrong if it fails, in a sentence
@@ -69,11 +68,10 @@ def tensors_in(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
         slices = {n: f.get_slice(n) for n in f.keys()}
         return {n: (tuple(s.get_shape()), s.get_dtype()) for n, s in slices.items()}
 
-# %% ../../nbs/core/08_model_files.ipynb #eb0d04ff
+# %% ../../nbs/core/08_model_files.ipynb #cfd98ea0
 SAVED = 'the config.json that the model was saved with'
 COUNTED, MOST_COUNTED = re.compile(r'(layers?|heads?|experts?|labels|blocks?|depth)$'), 100_000
 
-# %% ../../nbs/core/08_model_files.ipynb #45849901
 def read_config_file(path: Path) -> dict[str, Any]:
     "The content of a config.json, refused where a number of parts is absurd"
     found = read_json(path)
@@ -86,7 +84,6 @@ def read_config_file(path: Path) -> dict[str, Any]:
                          why=f"quantization_config: {found['quantization_config']}"[:200], fix=SAVED)
     return found
 
-# %% ../../nbs/core/08_model_files.ipynb #c87e529b
 def _absurd(name: str, n: float) -> str:
     "Why a number cannot be one of a model, empty where it can"
     if not math.isfinite(n): return 'it is no finite number'
@@ -94,7 +91,7 @@ def _absurd(name: str, n: float) -> str:
     counted = COUNTED.search(name) is not None
     return f'it must be from 0 to {MOST_COUNTED:,}' if counted and not 0 <= n <= MOST_COUNTED else ''
 
-# %% ../../nbs/core/08_model_files.ipynb #bca64f8a
+# %% ../../nbs/core/08_model_files.ipynb #12d788c7
 TOKENIZER_FILES = (
     'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json',
     'chat_template.json', 'chat_template.jinja', 'vocab.txt', 'merges.txt', 'tokenizer.model')
@@ -110,7 +107,6 @@ def check_tokenizer(folder: Path) -> None:
     tokens = folder/'tokenizer.json'
     if tokens.exists() and _LONG_NUMBER.search(tokens.read_bytes()): _check_ids(tokens)
 
-# %% ../../nbs/core/08_model_files.ipynb #372d34e9
 def _check_ids(path: Path) -> None:
     "Refuse a tokenizer with a token whose id is absurd"
     content = read_json(path)
@@ -125,12 +121,11 @@ def _integers(value: Any) -> Iterator[int]:
         if isinstance(x, int): yield x
         elif isinstance(x, (dict, list)): yield from _integers(x)
 
-# %% ../../nbs/core/08_model_files.ipynb #bd302b0b
+# %% ../../nbs/core/08_model_files.ipynb #b7d8de49
 _NOT_NUMBERS = ('stop_strings', 'cache_implementation', 'cache_config', 'early_stopping',
                 'num_assistant_tokens_schedule',
                 'speculation_type', 'transformers_version', 'watermarking_config', 'compile_config', 'sequence_bias')
 
-# %% ../../nbs/core/08_model_files.ipynb #67e3dbfa
 def check_generation(path: Path) -> None:
     "Refuse settings of generation that would fail in the middle of an answer"
     from transformers import GenerationConfig
@@ -145,7 +140,7 @@ def check_generation(path: Path) -> None:
         if why: raise ModelError(f'{k}: {json.dumps(content[k])[:60]} is no setting of generation', where=str(path),
                                  why=why, fix=f'remove {k} from the file')
 
-# %% ../../nbs/core/08_model_files.ipynb #0063bd67
+# %% ../../nbs/core/08_model_files.ipynb #2d6ec440
 def _unusable(name: str, value: Any) -> str:
     "Why generation cannot use the value of a setting, empty where it can"
     if not _numeric(value): return 'it must be a number, a list of numbers, or nothing'
@@ -153,20 +148,18 @@ def _unusable(name: str, value: Any) -> str:
     counts = name in ('num_beams', 'num_return_sequences')
     return 'it must be from 1 to 1000' if counts and not 0 < (value or 1) <= 1000 else ''
 
-# %% ../../nbs/core/08_model_files.ipynb #04640390
 def _numeric(v: Any) -> bool:
     "Whether a value is a finite number, nothing, or made of such"
     if isinstance(v, (list, tuple)): return all(map(_numeric, v))
     if isinstance(v, float): return math.isfinite(v)
     return v is None or isinstance(v, (bool, int))
 
-# %% ../../nbs/core/08_model_files.ipynb #6d912cbb
+# %% ../../nbs/core/08_model_files.ipynb #0de5591b
 INDEX, ADAPTER, ADAPTER_WEIGHTS = 'model.safetensors.index.json', 'adapter_config.json', 'adapter_model.safetensors'
 FLOATING, PLAIN = re.compile('B?F'), {'F16', 'BF16', 'F32', 'F64'}
 SAVED_TOGETHER = f'{ADAPTER} and {ADAPTER_WEIGHTS} as they were saved together'
 PICKLED = dict(why='a pickle can run code when it is read', fix='save the model again as safetensors')
 
-# %% ../../nbs/core/08_model_files.ipynb #a33943e7
 def _indexed(folder: Path) -> dict[str, str]:
     "The index of a folder: the file of each tensor, refused unless all are safetensors files of this folder"
     where, files = str(folder/INDEX), read_json(folder/INDEX).get('weight_map')
@@ -223,10 +216,9 @@ def _check_dtypes(folder: Path, packed: Any, where: str) -> None:
         raise ModelError(f'{len(whole)} weights are no floating-point numbers, the first is {whole[0]}', where=where,
                          why='config.json says nothing of packed weights', fix=COPY_AGAIN)
 
-# %% ../../nbs/core/08_model_files.ipynb #b3a1523a
+# %% ../../nbs/core/08_model_files.ipynb #2d36ccd4
 SPARE = 2**26  # parameters that files need not hold: a new head, positions
 
-# %% ../../nbs/core/08_model_files.ipynb #e20b6217
 def _most(name: str, revision: str | None) -> tuple[int, int]:
     "The most parameters and tensors that the files of a model can fill; those of the Hub are in the cache by then"
     folder = Path(name) if Path(name).is_dir() else snapshot(name, revision)
@@ -303,7 +295,7 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     _check_ranks(config, max(max(shape, default=0) for shape, _ in held.values()), folder/ADAPTER)
     return config
 
-# %% ../../nbs/core/08_model_files.ipynb #4d8f8ad9
+# %% ../../nbs/core/08_model_files.ipynb #6db462ae
 def _check_ranks(config: Mapping[str, Any], widest: int, path: Path) -> None:
     "Refuse a rank that is larger than every tensor of the adapter"
     pattern = config.get('rank_pattern')
@@ -312,7 +304,6 @@ def _check_ranks(config: Mapping[str, Any], widest: int, path: Path) -> None:
             raise ModelError(f'the adapter says rank {r}, and its widest tensor has {widest} rows or columns',
                              where=str(path), fix=SAVED_TOGETHER)
 
-# %% ../../nbs/core/08_model_files.ipynb #94412996
 def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
     "Refuse settings of an adapter that are no numbers where PEFT calculates with them"
     for k, low in (('r', 1), ('lora_alpha', -math.inf), ('lora_dropout', 0)):
@@ -324,7 +315,7 @@ def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
         raise ModelError(f'{k}: {json.dumps(v)[:60]} is no setting of an adapter', where=str(path), why=why,
                          fix=SAVED_TOGETHER)
 
-# %% ../../nbs/core/08_model_files.ipynb #b4bd0e0a
+# %% ../../nbs/core/08_model_files.ipynb #1a81e173
 def load_adapter_weights(
     model: Any,  # with the adapter, whose weights are still the initial ones
     weights: Mapping[str, Any],  # its tensors
@@ -348,7 +339,6 @@ def load_adapter_weights(
     if foreign: foreign -= get_peft_model_state_dict(model, adapter_name=name).keys()   # embeddings: trained, or grown
     _refuse_misfit(name, missing, sorted([*result.unexpected_keys, *foreign]), where)
 
-# %% ../../nbs/core/08_model_files.ipynb #f47097c1
 def _state_of(model: Any) -> dict[str, Any]:
     "The parameters and buffers of a model; what belongs to quantised weights beside them is never reported as missing"
     names = {n for n, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers())}
@@ -363,12 +353,11 @@ def _refuse_misfit(name: str, missing: list[str], foreign: list[str], where: str
     why = [f'{len(ks)} {what}, the first is {ks[0].replace(f".{name}.", ".")}' for ks, what in kinds if ks]
     if why: raise ModelError('the adapter does not fit the model', where=where, why='; '.join(why), fix=FITTING)
 
-# %% ../../nbs/core/08_model_files.ipynb #de688826
+# %% ../../nbs/core/08_model_files.ipynb #87684392
 FITTING = f'name the model that it was trained on; {SAVED_TOGETHER}'
 
 _SHAPES = re.compile(r'size mismatch for (\S+): .*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)')
 
-# %% ../../nbs/core/08_model_files.ipynb #9669a796
 @contextlib.contextmanager
 def _fitting(where: str) -> Iterator[None]:
     "Turn what PEFT raises where an adapter does not fit into one error with the names of tensors"
@@ -383,7 +372,7 @@ def _fitting(where: str) -> Iterator[None]:
                    f'{held} in the file, {wanted} in the model with this {ADAPTER}')
         raise ModelError('the adapter does not fit the model', where=where, why=why, fix=FITTING) from e
 
-# %% ../../nbs/core/08_model_files.ipynb #82aec216
+# %% ../../nbs/core/08_model_files.ipynb #35104c05
 def read_adapter(
     model: Any,  # the base model
     folder: str | Path,  # what PEFT saved
@@ -404,7 +393,6 @@ def read_adapter(
     load_adapter_weights(out, weights, 'default', str(folder/ADAPTER_WEIGHTS), known)
     return out
 
-# %% ../../nbs/core/08_model_files.ipynb #1c2163a3
 def _repeated(model: Any, weights: Mapping[str, Any]) -> set[str]:
     "The tensors of an adapter that are the base's own, unchanged"
     import torch

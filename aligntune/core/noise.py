@@ -10,10 +10,9 @@ from collections.abc import Iterator
 # %% auto #0
 __all__ = ['logger', 'NOISY', 'quiet']
 
-# %% ../../nbs/core/14_noise.ipynb #c24f4155
+# %% ../../nbs/core/14_noise.ipynb #e977a4c7
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/core/14_noise.ipynb #9f28b69f
 NOISY = ('transformers', 'trl', 'peft', 'accelerate', 'datasets', 'bitsandbytes')
 
 class _Forward(logging.Handler):
@@ -23,7 +22,7 @@ class _Forward(logging.Handler):
         level = record.levelno if record.levelno >= logging.ERROR else logging.DEBUG
         logger.log(level, '%s: %s', record.name, record.getMessage())
 
-# %% ../../nbs/core/14_noise.ipynb #05e42b53
+# %% ../../nbs/core/14_noise.ipynb #638dc84a
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
     "Progress bars off, and afterwards as they were"
@@ -39,7 +38,6 @@ def _no_bars() -> Iterator[None]:
         if before is None: os.environ.pop('TQDM_DISABLE', None)
         else: os.environ['TQDM_DISABLE'] = before
 
-# %% ../../nbs/core/14_noise.ipynb #c30066a6
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     "No progress bars, and the libraries' warnings on our logger at debug level"

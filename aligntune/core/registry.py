@@ -48,7 +48,7 @@ class Algorithm(ABC):
     def get_optional_params(self) -> dict[str, type]:
         "Settings that may be given, with their types"
 
-# %% ../../nbs/core/06_registry.ipynb #504f7d66
+# %% ../../nbs/core/06_registry.ipynb #4a4322c4
 class BuiltinAlgorithm(Algorithm):
     "An algorithm of aligntune's own, known by its name"
     name = ''
@@ -72,7 +72,6 @@ class BuiltinAlgorithm(Algorithm):
         from aligntune.core.spec import FIELDS
         return {n: (f.kinds or (object,))[0] for n, f in FIELDS.items() if not f.only or self.name in f.only}
 
-# %% ../../nbs/core/06_registry.ipynb #04df3890
 def _canonical(params: dict) -> set[str]:
     "The names in `params`, and Training Hub's names for ours"
     same = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir')
@@ -99,12 +98,11 @@ def plugin(name: str, part: str = '') -> Any:
     "What plugs in under a name, imported"
     return load(plugin_path(name, part))
 
-# %% ../../nbs/core/06_registry.ipynb #f7c8744f
+# %% ../../nbs/core/06_registry.ipynb #ca6c7674
 class _Imports:
     "The threads that are importing at this moment, and what the first of them has switched off"
     lock, count, switched = threading.RLock(), 0, contextlib.ExitStack()
 
-# %% ../../nbs/core/06_registry.ipynb #1111ff0e
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     "Import libraries without their warnings, and without garbage collection, as nothing they make is garbage yet"
@@ -140,7 +138,7 @@ def exists(path: Any) -> bool:
     "Whether there is a module behind an import path; imports its parent packages only"
     return not isinstance(path, str) or importlib.util.find_spec(path.partition(':')[0]) is not None
 
-# %% ../../nbs/core/06_registry.ipynb #5c4b825d
+# %% ../../nbs/core/06_registry.ipynb #3a1e6c94
 class Tables:
     "Algorithms and backends by name, and how names are entered; one table for the process"
     _algorithms: dict[str, Any] = {}
@@ -175,7 +173,6 @@ class Tables:
         raise SpecError(f'unknown algorithm {name!r}', where='algorithm', why=f"there are {', '.join(cls._algorithms)}",
                         fix=did_you_mean(str(name), cls._algorithms))
 
-# %% ../../nbs/core/06_registry.ipynb #d72c4a1f
 def _taken(kind: str, name: str) -> SpecError:
     "The error for a name that is registered already"
     return SpecError(f'the {kind} {name!r} is registered already', where=f'register_{kind}',

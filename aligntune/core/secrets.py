@@ -112,7 +112,7 @@ def hide(
         raise ValueError(f'{path.split(".")[0]} holds {what}')
     return _hidden(value, path, named)
 
-# %% ../../nbs/core/00_secrets.ipynb #c23dcc15
+# %% ../../nbs/core/00_secrets.ipynb #9b4320bf
 _UNREADABLE = re.compile('[\0\ud800-\udfff]')
 
 def _hidden(text: str, path: str, named: bool) -> str:
@@ -124,23 +124,20 @@ def _hidden(text: str, path: str, named: bool) -> str:
         return Variable(text, mask_urls(text, _variable_for(f'{path}.password')), hidden=True)
     return text
 
-# %% ../../nbs/core/00_secrets.ipynb #557d0815
 _VARIABLE = re.compile(r'\$\{(\w+)')
 _BARE = re.compile(r'\$\{(\w+)(?::-[^}]*)?\}')   # a default may be the secret itself
 
-# %% ../../nbs/core/00_secrets.ipynb #053c139c
+# %% ../../nbs/core/00_secrets.ipynb #9714f87c
 def _walk(value: Any, leaf: Callable[[Any], Any]) -> Any:
     "The same containers, with `leaf` applied to everything else"
     if type(value) is dict: return {k: _walk(v, leaf) for k, v in value.items()}
     if type(value) in (list, tuple): return type(value)(_walk(v, leaf) for v in value)
     return leaf(value)
 
-# %% ../../nbs/core/00_secrets.ipynb #c4df4aed
 def as_stored(value: Any) -> Any:
     "The value as it may be stored"
     return _walk(value, lambda v: v.source if isinstance(v, Variable) else v)
 
-# %% ../../nbs/core/00_secrets.ipynb #3d8ce78e
 def as_plain(value: Any) -> Any:
     "The value as a library takes it: plain texts"
     return _walk(value, lambda v: str.__str__(v) if isinstance(v, Variable) else v)

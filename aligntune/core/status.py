@@ -62,7 +62,7 @@ class Package:
     version: str
     requires: tuple[str, ...] = ()
 
-# %% ../../nbs/core/05_status.ipynb #4cc16a25
+# %% ../../nbs/core/05_status.ipynb #1ad5500b
 class Probe(_Machine):
     "Reads facts from this machine and its Python packages, and changes nothing"
     def package(self, name: str) -> Package | None:
@@ -87,7 +87,7 @@ class Probe(_Machine):
         return module in sys.modules or importlib.util.find_spec(module) is not None
 
     def loaded(self, module: str) -> Any:
-        "A module that somebody else has imported already, else None"
+        "A module that other code has imported already, else None"
         return sys.modules.get(module)
 
     def ram(self) -> int | None:
@@ -102,7 +102,7 @@ class Probe(_Machine):
         "Processor cores that this process may use"
         return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
-# %% ../../nbs/core/05_status.ipynb #74128aee
+# %% ../../nbs/core/05_status.ipynb #bf7ba439
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -116,32 +116,30 @@ class Simulated(Probe):
     def read(self, path: str) -> str:
         "The text of a file"
         return self.files.get(path, '')
-
     def glob(self, pattern: str) -> list[str]:
         "The files that match a pattern"
         rx = re.compile(re.escape(pattern).replace(r'\*', '[^/]*'))
         return sorted(f for f in self.files if rx.fullmatch(f))
-
     def run(self, *command: str) -> str | None:
         "What a command prints"
         return self.outputs.get(command[0], '')
-
     def package(self, name: str) -> Package | None:
         "A package"
         v = self.packages.get(name)
         return Package(name, v[0], tuple(v[1:])) if v else None
-
     def file_of(self, name: str, path: str) -> str:
         "A file of a package, under the key name:path"
         return self.files.get(f'{name}:{path}', '')
-
     def importable(self, module: str) -> bool:
         "Whether a package has the module's name"
         return module.replace('_', '-') in {n.replace('_', '-') for n in self.packages}
-
     def loaded(self, module: str) -> Any: "None: nothing is loaded on a simulated machine"
-    def ram(self) -> int | None: return self.memory
-    def cpus(self) -> int: return self.cores
+    def ram(self) -> int | None:
+        "The memory"
+        return self.memory
+    def cpus(self) -> int:
+        "The number of cores"
+        return self.cores
 
 # %% ../../nbs/core/05_status.ipynb #e732f9d1
 def gib(n: int | None) -> str:
@@ -226,7 +224,7 @@ def _torch_cards(torch: Any) -> dict[str, Any]:
 # %% ../../nbs/core/05_status.ipynb #c69da09e
 def _mib(text: str) -> int | None: return int(text) * 2**20 if text.isdigit() else None
 
-# %% ../../nbs/core/05_status.ipynb #e478fcb5
+# %% ../../nbs/core/05_status.ipynb #8fbe550e
 def _nvidia(p: Probe) -> dict[str, Any]:
     "The fields of Hardware for NVIDIA cards, empty without one"
     if known := _torch_cards(p.loaded('torch')): return known
@@ -243,7 +241,6 @@ def _nvidia(p: Probe) -> dict[str, Any]:
                 driver=seen[0].get('driver_version', ''), bf16=int(lowest.split('.')[0]) >= 8 if lowest else None,
                 notes=notes)
 
-# %% ../../nbs/core/05_status.ipynb #ec3d1244
 def _lowest_capability(cards: list[dict[str, str]]) -> str:
     "The lowest compute capability of NVIDIA cards, empty if one is unknown"
     known = [c['compute_cap'] for c in cards if re.fullmatch(r'\d+\.\d+', c.get('compute_cap', ''))]
@@ -270,14 +267,13 @@ def _amd(p: _Machine) -> dict[str, Any]:
                 memory=tuple(int(n) if n.isdigit() else None for n in sizes), compute_capability=min(arch),
                 driver=p.read('/sys/module/amdgpu/version').strip(), bf16=not any(a.startswith('gfx10') for a in arch))
 
-# %% ../../nbs/core/05_status.ipynb #afa7f3c4
+# %% ../../nbs/core/05_status.ipynb #38a0b77c
 def _intel(p: Probe) -> dict[str, Any]:
     "The fields of Hardware for Intel cards, empty without one or without a torch that can use it"
     cards = [f for f in p.glob('/sys/class/drm/card*/device/vendor') if p.read(f).strip() == '0x8086']
     if not cards or not torch_build(p).get('xpu'): return {}
     return dict(kind='xpu', names=('Intel GPU',)*len(cards), memory=(None,)*len(cards), bf16=True)
 
-# %% ../../nbs/core/05_status.ipynb #f03108bb
 def _apple(p: _Machine) -> dict[str, Any]:
     "The fields of Hardware for Apple silicon, empty elsewhere"
     if (p.system, p.machine) != ('Darwin', 'arm64'): return {}
@@ -309,7 +305,7 @@ def hardware(p: Probe | None = None  # none: this machine
         if 'kind' in found: return Hardware(**(base | found | dict(notes=notes)))
     return Hardware(**(base | dict(notes=notes)))
 
-# %% ../../nbs/core/05_status.ipynb #72b924bd
+# %% ../../nbs/core/05_status.ipynb #4fca78ce
 _LOCK: dict[str, tuple[str, ...]] = {'torch': ('2.13.0',), 'transformers': ('5.17.0',),
          'trl': ('1.14.2', 'accelerate>=1.4.0', 'transformers>=4.56.2'), 'datasets': ('4.8.5',),
          'peft': ('0.21.2',), 'accelerate': ('1.15.0',), 'bitsandbytes': ('0.50.2',)}
@@ -325,7 +321,6 @@ def _cards(*rows: str) -> dict[str, str | None]:
     "What nvidia-smi prints for cards given as name, MiB, compute capability"
     return {'nvidia-smi': '\n'.join(f'{i}, GPU-{i}, {r}, 580.95' for i, r in enumerate(rows))}
 
-# %% ../../nbs/core/05_status.ipynb #be873ef3
 def _torch(**build: str) -> dict[str, str]:
     "The version file of a torch built for something"
     return {'torch:torch/version.py': ''.join(f"{k}: Optional[str] = '{v}'\n" for k, v in build.items())}
@@ -379,7 +374,7 @@ class Clash:
         return (f"{self.package} {self.version} does not go with {self.by}, which wants {self.wanted}" if self.version
                 else f'{self.package} is missing, {self.by} needs it')
 
-# %% ../../nbs/core/05_status.ipynb #8b90ceaf
+# %% ../../nbs/core/05_status.ipynb #4b429e82
 def _requirements(package: Package, core: set[str]) -> list[Requirement]:
     "What a package requires of those in `core` on this machine, without extras; unreadable lines are left to pip"
     out, env = [], {**default_environment(), 'extra': ''}
@@ -390,9 +385,8 @@ def _requirements(package: Package, core: set[str]) -> list[Requirement]:
         if r.marker is None or r.marker.evaluate(env): out.append(r)  # type: ignore[arg-type]   # a TypedDict
     return out
 
-# %% ../../nbs/core/05_status.ipynb #6334bffb
 def _accepts(spec: SpecifierSet, version: str) -> bool:
-    "Whether a version lies in a range; one that cannot be read does not"
+    "Whether a version is in a range; one that cannot be read is not"
     try: return spec.contains(Version(version), prereleases=True)
     except InvalidVersion: return False
 
@@ -411,11 +405,10 @@ def clashes(
                              f'{name} {owner.version}' if owner else name))
     return out
 
-# %% ../../nbs/core/05_status.ipynb #71b79442
+# %% ../../nbs/core/05_status.ipynb #38a4ae1d
 _KNOWN = [('trl', SpecifierSet('==1.15.0'), 'cpu',
            "trl 1.15.0's SFTTrainer needs a GPU kernel and cannot train on a CPU", 'pip install "trl!=1.15.0,>=1.12"')]
 
-# %% ../../nbs/core/05_status.ipynb #9a57493d
 def _wheel_index(hw: Hardware) -> str:
     "The package index with the torch for this hardware; drivers before 580 run CUDA 12 only"
     driver = hw.driver.partition('.')[0]
@@ -441,10 +434,9 @@ def device(hw: Hardware, p: Probe) -> tuple[str, str, str]:
     fix = f'pip install --force-reinstall torch=={torch.version.partition("+")[0]} --index-url {_wheel_index(hw)}'
     return 'cpu', f'{hw.names[0]} is here, but torch {torch.version} is not built for an {DEVICES[hw.kind]}', fix
 
-# %% ../../nbs/core/05_status.ipynb #a17a7f55
+# %% ../../nbs/core/05_status.ipynb #8e842067
 _STACK = ('torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate')
 
-# %% ../../nbs/core/05_status.ipynb #95e1b6bc
 def _package_state(backend: str, p: Probe) -> tuple[str, str, str, list[str]]:
     "Version, reason against, fix and notes: is the package of a backend installed, and do the versions go together?"
     facts = BACKEND_FACTS[backend]
@@ -539,7 +531,7 @@ def get_backend_status(p: Probe | None = None  # none: this machine
     flat = {f"{b.replace('-', '_')}_available": s['available'] for b, s in status.items()}
     return status | flat | dict(bitsandbytes_available=p.package('bitsandbytes') is not None)
 
-# %% ../../nbs/core/05_status.ipynb #2a4646e5
+# %% ../../nbs/core/05_status.ipynb #ac02e910
 @dataclass(frozen=True)
 class Check:
     "One line of the doctor's report"
@@ -548,11 +540,10 @@ class Check:
     text: str
     fix: str = ''
 
-# %% ../../nbs/core/05_status.ipynb #897eccdf
 _MARK = dict(ok='ok   ', note='note ', fault='FAULT')
 _COLOUR = dict(ok='#1a7f37', note='#9a6700', fault='#cf222e')
 
-# %% ../../nbs/core/05_status.ipynb #c3a67912
+# %% ../../nbs/core/05_status.ipynb #6953b4f7
 @dataclass(frozen=True)
 class Report:
     "The checks of a machine"
@@ -582,7 +573,6 @@ class Report:
     def _repr_html_(self) -> str:
         return f'<table>{"".join(map(_html_row, self.checks))}</table>'
 
-# %% ../../nbs/core/05_status.ipynb #4cbb71ae
 def _html_row(c: Check) -> str:
     "A check as a row of a table"
     fix = f'<br><code>{escape(c.fix)}</code>' if c.fix else ''
@@ -608,7 +598,7 @@ def _folder_checks(folder: str) -> list[Check]:
                       'choose another output_dir, or change its rights')
     return [disk, write]
 
-# %% ../../nbs/core/05_status.ipynb #e846bae1
+# %% ../../nbs/core/05_status.ipynb #ff2a1297
 def stale_caches(
     folder: str,  # searched together with the working folder and UNSLOTH_COMPILE_LOCATION
     p: Probe
@@ -625,7 +615,6 @@ def stale_caches(
             stale[name] = ', '.join(f'{n} {v}' for n, v in known.items()) if len(made) == 4 else 'unknown versions'
     return stale
 
-# %% ../../nbs/core/05_status.ipynb #158e277a
 def _versions_of(path: Path) -> list[str]:
     "The four versions at the beginning of a compiled file; none where it has no such beginning"
     with open(path, errors='replace') as f: start = f.read(1024)
@@ -649,7 +638,7 @@ def _hub_check(p: Probe, ask: bool) -> Check:
                      'export HF_HUB_OFFLINE=1, and use local folders')
     return Check('hub', 'ok', f'{url} answers')
 
-# %% ../../nbs/core/05_status.ipynb #554e5640
+# %% ../../nbs/core/05_status.ipynb #131fcb42
 def _software_checks(status: Mapping[str, Any], p: Probe) -> list[Check]:
     "Versions of the stack, then each backend"
     versions = {n: (p.package(n) or Package(n, 'missing')).version for n in (*_STACK, 'bitsandbytes')}
@@ -659,7 +648,6 @@ def _software_checks(status: Mapping[str, Any], p: Probe) -> list[Check]:
         '4-bit', 'note', 'bitsandbytes is not installed: no 4-bit or 8-bit loading', 'pip install bitsandbytes')]
     return [stack, *bnb, *(_backend_check(b, status[b]) for b in BACKENDS)]
 
-# %% ../../nbs/core/05_status.ipynb #2ff8f2a6
 def _backend_check(b: str, state: Mapping[str, Any]) -> Check:
     "Whether a backend is available, and what it can train"
     if not state['available']: return Check(b, 'fault' if b == FALLBACK else 'note', state['reason'], state['fix'])

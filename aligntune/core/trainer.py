@@ -48,7 +48,7 @@ class Result(Mapping):
     def __str__(self) -> str: return _summary(self)
     def _repr_html_(self) -> str: return _to_html(self)
 
-# %% ../../nbs/core/12_trainer.ipynb #6fb28a62
+# %% ../../nbs/core/12_trainer.ipynb #72d50309
 _RESULT = tuple(f.name for f in dataclasses.fields(Result))
 
 def _summary(r: Result) -> str:
@@ -63,7 +63,6 @@ def _summary(r: Result) -> str:
     saved = f'; saved in {r.model_path}' if r.model_path else ''
     return f"{r.algorithm} on {r.backend}: {', '.join(parts) or 'done'}{saved}"
 
-# %% ../../nbs/core/12_trainer.ipynb #e01da82b
 def _to_html(r: Result) -> str:
     "The fields and metrics of a result as a table"
     from html import escape
@@ -152,7 +151,7 @@ class CustomSession:
                                    why='it offers execute_training only', fix='load the saved model with backend="trl"')
         return refuse
 
-# %% ../../nbs/core/12_trainer.ipynb #40bf77cc
+# %% ../../nbs/core/12_trainer.ipynb #c741bc83
 class SessionHandle:
     "A request, the decision who trains it, and the backend's session"
     def __init__(self,
@@ -162,8 +161,8 @@ class SessionHandle:
     ):
         self.spec, self.plan = spec, plan
         self.backend = backend or AlgorithmRegistry.get_backend(spec.algo.algorithm, plan.backend)()
-        self.session: Any = (self.backend.prepare(spec, plan) if isinstance(self.backend, SessionBackend)
-                             else CustomSession(self.backend, spec, plan))
+        self.session: Any = CustomSession(self.backend, spec, plan)   # a Session; backends add to it
+        if isinstance(self.backend, SessionBackend): self.session = self.backend.prepare(spec, plan)
         self.plan = getattr(self.session, 'plan', plan)   # a session adds the number of rows
 
     @property
