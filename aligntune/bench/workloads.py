@@ -310,7 +310,7 @@ def ours(
 
 # %% ../../nbs/bench/01_workloads.ipynb #319a29df
 OFF = dict(
-    apart=lambda t: setattr(t.data_collator, 'apart', False),  # attention row by row: joined rows meet one mask
+    apart=lambda t: setattr(t.data_collator, 'rowwise', False),  # attention row by row: joined rows meet one mask
     # a prompt once for its answers: TRL's own passes
     sharing=lambda t: t.__dict__.update(shared=False, use_liger_kernel=False, _shares=lambda: False),
     # freed memory goes back where layers are computed twice: the C library keeps it

@@ -57,7 +57,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = dict(
     prefix_sharing=(True, False), lm_head=('chunked', 'full'), recompute_norms=(True, False),
     generation=('decode', 'transformers'), checkpointing=(True, False), return_freed_memory=(True, False))
 
-# %% ../../nbs/core/09_execution.ipynb #2d37ad50
+# %% ../../nbs/core/09_execution.ipynb #8e8d31a4
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -65,7 +65,7 @@ class ExecutionPlan:
     rows: Choice  # packed into one sequence, or padded to the longest
     rowwise_attention: Choice  # is attention computed row by row in a packed sequence
     prefix_sharing: Choice  # is a prompt computed once for all its answers
-    lm_head: Choice  # chunked: a part of the logits at a time; full: all at once; backend: TRL or another library does it
+    lm_head: Choice  # logits computed in chunks (chunked), all at once (full), or by TRL, Unsloth or Liger (backend)
     recompute_norms: Choice  # are norms and gated MLPs recomputed in the backward pass
     generation: Choice  # who generates answers: decode (ours), transformers or vllm; empty where none are
     checkpointing: Choice = Choice(False)  # are activations recomputed in the backward pass
@@ -175,9 +175,9 @@ def switched(
     if asked is True: raise refuse(name, blocker)
     return Choice(False, blocker)
 
-# %% ../../nbs/core/09_execution.ipynb #5de6b6d7
-EAGER_FAMILIES = tuple('''bigbird_pegasus bloom codegen deepseek_v4 git gpt_neo gpt_neox_japanese gpt_oss gptj granite_swa
-    granitemoe_swa hy_v4 mimo_v2_flash mpt mvp openai-gpt trocr xglm'''.split())  # transformers has no sdpa for them
+# %% ../../nbs/core/09_execution.ipynb #0d9e68b4
+EAGER_FAMILIES = tuple('''bigbird_pegasus bloom codegen deepseek_v4 git gpt_neo gpt_neox_japanese gpt_oss gptj
+    granite_swa granitemoe_swa hy_v4 mimo_v2_flash mpt mvp openai-gpt trocr xglm'''.split())  # without sdpa
 ENCODERS = ('bert', 'roberta', 'distilbert', 'deberta-v2', 'electra', 'albert', 'modernbert')
 STATEFUL_LAYERS = ('mamba', 'linear_attention', 'conv', 'recurrent', 'rwkv', 'ssm')
 STATEFUL_FAMILIES = ('bamba', 'jamba', 'lfm2_moe', 'nemotron_h', 'zamba', 'zamba2')  # whose config may not list layers
@@ -199,9 +199,9 @@ def config_packing_blocker(
     known = not attention or attention.split('|')[-1] in KNOWN_ATTENTION
     return None if known else f'the attention {attention!r} is not known to keep rows apart'
 
-# %% ../../nbs/core/09_execution.ipynb #a05829f5
-MIXES_ROWS = tuple('''afmoe bloom deepseek_v4 falcon falcon_h1 gpt_oss inkling_text llama4 llama4_text moshi mpt openai-gpt
-    opt xglm zaya'''.split())
+# %% ../../nbs/core/09_execution.ipynb #9035e3a6
+MIXES_ROWS = tuple('''afmoe bloom deepseek_v4 falcon falcon_h1 gpt_oss inkling_text llama4 llama4_text moshi mpt
+    openai-gpt opt xglm zaya'''.split())
 
 # %% ../../nbs/core/09_execution.ipynb #141aedfc
 NO_ATTENTION_INTERFACE = ('falcon', 'falcon_h1', 'inkling_text', 'stablelm', 'biogpt', 'whisper')
@@ -334,7 +334,7 @@ def _text_head(s: Situation) -> Choice:
     chosen = switched(s.spec, 'chunked_head', None)
     return Choice(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #aacad7c4
+# %% ../../nbs/core/09_execution.ipynb #6d978f4a
 def choose_head(
     s: Situation,  # the training
     sharing: Choice  # are prompts computed once
@@ -343,10 +343,11 @@ def choose_head(
     chunked, full = OPTIONS['lm_head']
     if s.learns_text: return _text_head(s)
     if not (s.learns_pairs or s.learns_answers): return Choice(full)
-    needs_sharing = s.learns_pairs or s.algorithm.compares_groups
-    if needs_sharing and s.liger and not sharing: return Choice('backend', 'Liger computes the loss')
-    unshared = (sharing.reason or 'prompts are not shared') if needs_sharing and not sharing else None
-    chosen = switched(s.spec, 'chunked_head', config_chunking_blocker(s) or unshared)
+    blocker = config_chunking_blocker(s)
+    if not blocker and not sharing and (s.learns_pairs or s.algorithm.compares_groups):
+        if s.liger: return Choice('backend', 'Liger computes the loss')
+        blocker = sharing.reason
+    chosen = switched(s.spec, 'chunked_head', blocker)
     return Choice(chunked if chosen else full, chosen.reason)
 
 # %% ../../nbs/core/09_execution.ipynb #7b3e02f4
@@ -377,15 +378,16 @@ def generation_blocker(
              if k not in (*DECODE_SETTINGS, *IGNORED_SETTINGS) and v not in (None, 0, 1)]
     return f'generation is set to {", ".join(other)}' if other else None
 
-# %% ../../nbs/core/09_execution.ipynb #ec87dc03
+# %% ../../nbs/core/09_execution.ipynb #06bc007a
 def _decode_blocker(s: Situation, attention: Choice) -> str | None:
     "Why our decoder does not generate"
     continuous = ('use_transformers_paged', 'use_transformers_continuous_batching')
     if s.algorithm.compares_groups:
         if any(s.spec.extra.get(k) for k in continuous): return 'continuous batching was requested'
         if weights_are_sharded(s.spec): return SHARDED
-    extra = {k: s.spec.extra.get(k) for k in ('repetition_penalty',)} | dict(s.spec.extra.get('generation_kwargs') or {})
-    why = s.elsewhere() or layout_blocker(s.config, attention.value) or generation_blocker(extra)
+    settings = dict(s.spec.extra.get('generation_kwargs') or {})
+    settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
+    why = s.elsewhere() or layout_blocker(s.config, attention.value) or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 

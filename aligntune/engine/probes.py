@@ -49,8 +49,8 @@ def confirm_execution(
     if plan.uses('generation'): plan = confirmed(plan, generation=decode_blocker(model))
     return plan
 
-# %% ../../nbs/engine/09_probes.ipynb #f9775459
-KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session that a plan distinguishes; all others are classifiers
+# %% ../../nbs/engine/09_probes.ipynb #8331077e
+KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
 
 def execution_of(
     session: Any  # spec, plan, model and, where there are any, kind and reference
