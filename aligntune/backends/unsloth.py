@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from ..core.errors import ModelError, UnsupportedError
 from ..core.noise import quiet
-from .isolation import Child, Isolated
+from .isolation import BackendProcess, Isolated
 from .loading import (
     _made_up, _with_adapter, check_complete, context_length, describe, grow, weight_dtype)
 from .targets import lora_targets
@@ -188,7 +188,7 @@ class UnslothBackend(TRLBackend):
     "Unsloth's models under TRL's trainers, in a process of their own"
     name = 'unsloth'
     def __init__(self,
-        child: Child | None = None  # a process to share with other trainings; each gets its own when not given
+        child: BackendProcess | None = None  # a process to share with other trainings; each gets its own when not given
     ):
         self.child = child
 

@@ -13,7 +13,7 @@ from ..core.errors import RunError
 from ..core.plan import make_plan
 from ..core.spec import TrainSpec
 from ..core.trainer import Trainer
-from ..backends.isolation import Child
+from ..backends.isolation import BackendProcess
 
 # %% auto #0
 __all__ = ['TOLERANCE', 'HEAD', 'gap', 'Parity', 'table', 'opened', 'apart', 'compare']
@@ -89,7 +89,7 @@ def opened(
     settings: Mapping[str, Any],  # of a TrainSpec
     backend: str,  # trl or unsloth
     folder: Path,  # for the run
-    child: Child | None = None  # the process of Unsloth
+    child: BackendProcess | None = None  # the process of Unsloth
 ) -> Trainer:
     "The trainer of a request on one backend"
     from aligntune.backends.trl import TRLBackend
@@ -114,7 +114,7 @@ def apart(
 def compare(
     settings: Mapping[str, Any],  # of a TrainSpec, without backend and output_dir
     steps: int = 20,  # optimizer steps
-    child: Child | None = None  # the process of Unsloth, where several requests share one
+    child: BackendProcess | None = None  # the process of Unsloth, where several requests share one
 ) -> Parity:
     "Train one request on TRL and on Unsloth"
     asked = dict(settings) | dict(max_steps=steps, logging_steps=1, progress='none', save_strategy='no')

@@ -92,7 +92,35 @@ def read_scorer(
     _check_head(model, path)
     return model
 
-# %% ../../nbs/rewards/03_model.ipynb #91b6a2a5
+# %% ../../nbs/rewards/03_model.ipynb #b36a6fcf
+def _device(name: str) -> str:
+    "The device of a name; auto takes the accelerator if there is one"
+    if name != 'auto': return name
+    return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
+
+# %% ../../nbs/rewards/03_model.ipynb #32409391
+def _fit_padding(model: Any, tokenizer: Any, path: str) -> int:
+    "Give a model its padding token; a tokenizer that belongs to another model is refused"
+    config = model.config
+    known = (config.get_text_config().pad_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    pad = next((i for i in known if i is not None), None)
+    if pad is None: raise ModelError(f'{path} has no pad and no EOS token', where='reward_model_name')
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ModelError(f'the tokenizer of {path} knows {len(tokenizer)} tokens, the model {rows}',
+                         where='reward_model_name', why='they do not belong together')
+    config.pad_token_id = config.get_text_config().pad_token_id = pad
+    return pad
+
+# %% ../../nbs/rewards/03_model.ipynb #712d9fe4
+def _padded(rows: Sequence[Sequence[int]], pad: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    "Token ids of some rows and their attention mask, padded on the right"
+    width = max(map(len, rows))
+    ids = torch.tensor([[*r, *[pad]*(width - len(r))] for r in rows], device=device)
+    mask = torch.tensor([[1]*len(r) + [0]*(width - len(r)) for r in rows], device=device)
+    return ids, mask
+
+# %% ../../nbs/rewards/03_model.ipynb #1be49d12
 class RewardModel:
     "A sequence-classification model that scores answers"
     messages = 'either'  # text stays text, messages stay messages
@@ -104,39 +132,22 @@ class RewardModel:
         dtype: str = 'auto'  # float32 on a CPU, bfloat16 elsewhere
     ):
         self.path, self.batch_size, self.name = at_hand(str(path), 'reward_model_name'), batch_size, name
-        self.device = (('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')
-                       if device == 'auto' else device)
+        self.device = _device(device)
         kind = (torch.float32 if self.device == 'cpu' else torch.bfloat16) if dtype == 'auto' else getattr(torch, dtype)
         self.model = read_scorer(self.path, kind).to(self.device).eval().requires_grad_(False)
         with reading('there is no tokenizer beside the model', f'tokenizer {self.path}', 'save it there'):
             self.tokenizer = AutoTokenizer.from_pretrained(self.path)
-        self.tokens = Tokens(self.tokenizer)
-        self._fit_tokenizer()
+        self.tokens, self.pad = Tokens(self.tokenizer), _fit_padding(self.model, self.tokenizer, self.path)
+        longest = self.tokenizer.model_max_length
+        self.context = min(longest, getattr(self.model.config, 'max_position_embeddings', None) or longest)
 
-    def _fit_tokenizer(self) -> None:
-        "The model's padding and its context length"
-        config, tok = self.model.config, self.tokenizer
-        self.pad = next((i for i in (config.get_text_config().pad_token_id, tok.pad_token_id, tok.eos_token_id)
-                         if i is not None), None)
-        if self.pad is None: raise ModelError(f'{self.path} has no pad and no EOS token', where='reward_model_name')
-        if len(tok) > self.model.get_input_embeddings().num_embeddings:
-            raise ModelError(f'the tokenizer of {self.path} knows {len(tok)} tokens, '
-                             f'the model {self.model.get_input_embeddings().num_embeddings}', where='reward_model_name',
-                             why='they do not belong together')
-        config.pad_token_id = config.get_text_config().pad_token_id = self.pad
-        self.context = min(tok.model_max_length,
-                           getattr(config, 'max_position_embeddings', None) or tok.model_max_length)
+    def __call__(self, prompts, completions, **columns) -> list[float]:
+        "The score of each completion"
+        return self.score_ids(self.encode(prompts, completions))
 
     def encode(self, prompts: Sequence, completions: Sequence) -> list[list[int]]:
         "Token ids of each prompt with its completion, as in this model's training"
-        texts = [self.tokens.answered(p, c) for p, c in zip(prompts, completions, strict=True)]
-        if self.tokenizer.eos_token_id is None: texts = [replace(t, end=False) for t in texts]
-        ids = [i for i, _ in self.tokens.encoder.encode(texts)]
-        long = sum(len(i) > self.context for i in ids)
-        if long:
-            log.warning('%s: %d of %d answers are longer than the reward model\'s %d tokens; their beginning is cut',
-                        self.name, long, len(ids), self.context)
-        return [i[-self.context:] for i in ids]
+        return _encode(self, prompts, completions)
 
     @torch.no_grad()
     def score_ids(self, ids: Sequence[Sequence[int]]) -> list[float]:
@@ -144,15 +155,20 @@ class RewardModel:
         out, order = [0.]*len(ids), sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         for at in range(0, len(ids), self.batch_size):
             rows = order[at:at + self.batch_size]
-            wide = max(len(ids[i]) for i in rows)
-            batch = torch.tensor([[*ids[i], *[self.pad]*(wide - len(ids[i]))] for i in rows], device=self.device)
-            mask = torch.tensor([[1]*len(ids[i]) + [0]*(wide - len(ids[i])) for i in rows], device=self.device)
-            for i, s in zip(rows, self._forward(batch, mask)): out[i] = s
+            for i, s in zip(rows, self._forward(*_padded([ids[i] for i in rows], self.pad, self.device))): out[i] = s
         return out
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> list[float]:
         return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].float().tolist()
 
-    def __call__(self, prompts, completions, **columns) -> list[float]:
-        "The score of each completion"
-        return self.score_ids(self.encode(prompts, completions))
+# %% ../../nbs/rewards/03_model.ipynb #916e9948
+def _encode(model: RewardModel, prompts: Sequence, completions: Sequence) -> list[list[int]]:
+    "Token ids of each prompt with its completion, cut to the model's context"
+    texts = [model.tokens.answered(p, c) for p, c in zip(prompts, completions, strict=True)]
+    if model.tokenizer.eos_token_id is None: texts = [replace(t, end=False) for t in texts]
+    ids = [i for i, _ in model.tokens.encoder.encode(texts)]
+    long = sum(len(i) > model.context for i in ids)
+    if long:
+        log.warning('%s: %d of %d answers are longer than the reward model\'s %d tokens; their beginning is cut',
+                    model.name, long, len(ids), model.context)
+    return [i[-model.context:] for i in ids]
