@@ -119,7 +119,14 @@ def put_relay_first(
         if holder is None: continue
         holder.callbacks = [relay, *(c for c in holder.callbacks if not isinstance(c, CallbackRelay))]
 
-# %% ../../nbs/backends/02_isolation.ipynb #de524242
+# %% ../../nbs/backends/02_isolation.ipynb #13f8e087
+def _free_memory() -> None:
+    "Give back memory that no object uses any more"
+    gc.collect()
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_available(): torch.cuda.empty_cache()
+
+# %% ../../nbs/backends/02_isolation.ipynb #f5079dba
 class SessionServer:
     "The main loop of a child: it holds sessions and answers calls"
     def __init__(self, link: ParentLink):
@@ -159,9 +166,7 @@ class SessionServer:
     def _drop(self, number: int) -> None:
         "Forget a session and its weights"
         self.sessions.pop(number, None)
-        gc.collect()
-        torch = sys.modules.get('torch')
-        if torch is not None and torch.cuda.is_available(): torch.cuda.empty_cache()
+        _free_memory()
 
 # %% ../../nbs/backends/02_isolation.ipynb #48b0ad8f
 class _LogToParent(logging.Handler):
@@ -217,7 +222,25 @@ class ParentServices:
             getattr(c, event, lambda *a, **k: None)(SimpleNamespace(**args), state, control, **found)
         return vars(control)
 
-# %% ../../nbs/backends/02_isolation.ipynb #0b08bdc0
+# %% ../../nbs/backends/02_isolation.ipynb #d66f2a55
+def _start_child(
+    backend: str,  # that loads in it
+    handle: Callable[[Message], None]  # gets its messages
+) -> tuple[ChildProcess, BackgroundConnection]:
+    "A new child, and the connection to it"
+    facts = backend_facts(backend)
+    first = (facts.module or facts.package) if facts.own_process else ''
+    if first:
+        from aligntune.run.manifest import own_folder
+        own_folder(compiled_folder())
+    child = ChildProcess('aligntune.backends.isolation:serve_sessions', first, logger.getEffectiveLevel(),
+                         name=backend, env=child_environment(backend), patience=20)
+    try: return child, BackgroundConnection(child.connection, handle)
+    except BaseException:   # a signal handler may raise here
+        child.process.kill()
+        raise
+
+# %% ../../nbs/backends/02_isolation.ipynb #50074110
 class BackendProcess:
     "A process that belongs to one backend, to be called"
     def __init__(self,
@@ -229,19 +252,10 @@ class BackendProcess:
 
     def start(self) -> ChildProcess:
         "The running child, started where needed"
-        if self.child is not None and self.child.running: return self.child
-        facts = backend_facts(self.backend)
-        first = facts.package if facts.own_process else ''
-        if first: _make_compiled_folder()
-        child = ChildProcess('aligntune.backends.isolation:serve_sessions', first, logger.getEffectiveLevel(),
-                             name=self.backend, env=child_environment(self.backend), patience=20)
-        self.inbox: queue.Queue[Message] = queue.Queue()
-        try: self.connection = BackgroundConnection(child.connection, self.inbox.put)
-        except BaseException:   # a signal handler may raise here
-            child.process.kill()
-            raise
-        self.child = child
-        return child
+        if self.child is None or not self.child.running:
+            self.inbox: queue.Queue[Message] = queue.Queue()
+            self.child, self.connection = _start_child(self.backend, self.inbox.put)
+        return self.child
 
     def close(self) -> None:
         "End the process"
@@ -255,11 +269,11 @@ class BackendProcess:
         number = next(self.numbers)
         with signals_to(self._pass_on) as received:
             self.connection.send(QUESTION, number, content)
-            while True:
-                message = self.inbox.get()
-                if message.kind == CLOSED: raise self._lost(child, bool(received))
+            while (message := self.inbox.get()).kind != CLOSED:
                 if message.kind != ANSWER: self.services.serve(message, self.connection.send)
                 elif message.number == number: return _value(message.content)
+        self.child = None
+        raise KeyboardInterrupt if received else _death(child, self.backend)
 
     def _pass_on(self, number: int, received: list[int]) -> None:
         "The first signal goes to the child; a second one ends it"
@@ -268,20 +282,13 @@ class BackendProcess:
             raise KeyboardInterrupt
         if self.child is not None and self.child.running: os.kill(self.child.process.pid, number)
 
-    def _lost(self, child: ChildProcess, interrupted: bool) -> BaseException:
-        "The error for a child that ended without an answer"
-        self.child = None
-        if interrupted: return KeyboardInterrupt()
-        how = child.ending()
-        return RunError(f'the process of {self.backend} ended without an answer ({how})',
-                        why=' | '.join(child.last_lines()) or 'it printed nothing',
-                        fix='less memory: a smaller batch_size or load_in_4bit=True' if how == 'SIGKILL' else '')
-
-# %% ../../nbs/backends/02_isolation.ipynb #3c9017c6
-def _make_compiled_folder() -> None:
-    "Unsloth's folder of compiled code, which nobody else may write to"
-    from aligntune.run.manifest import own_folder
-    own_folder(compiled_folder())
+# %% ../../nbs/backends/02_isolation.ipynb #697c5563
+def _death(child: ChildProcess, backend: str) -> RunError:
+    "The error for a child that ended in the middle of a call"
+    how = child.ending()
+    return RunError(f'the process of {backend} ended without an answer ({how})',
+                    why=' | '.join(child.last_lines()) or 'it printed nothing',
+                    fix='less memory: a smaller batch_size or load_in_4bit=True' if how == 'SIGKILL' else '')
 
 # %% ../../nbs/backends/02_isolation.ipynb #3c04eda9
 def _value(answer: bytes) -> Any:
@@ -373,7 +380,7 @@ def _panels(session: Session) -> list[Any]:
     capacity = getattr(session.plan, 'memory', None)
     return [Progress(None, place, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
 
-# %% ../../nbs/backends/02_isolation.ipynb #c84d8b49
+# %% ../../nbs/backends/02_isolation.ipynb #69a3096a
 class Isolated(CopiedSession):
     "A session whose weights live in another process"
     def _refuse(self) -> Any:
@@ -386,7 +393,9 @@ class Isolated(CopiedSession):
     model = property(_refuse, doc='Refused: the model lives in another process')
     trainer = property(_refuse, doc='Refused: the trainer lives in another process')
 
-    def load(self) -> None: "Load the weights, in the child"; self.call('load')
+    def load(self) -> None:
+        "Load the weights, in the child"
+        self.call('load')
 
     def train(self, resume_from_checkpoint: bool | str | None = None, allow_changes: Sequence[str] = ()) -> Result:
         "Train to the end, in the child"
@@ -407,4 +416,6 @@ class Isolated(CopiedSession):
         "Write the model"; return self.call('save_model', path, merged=merged)
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
         "Upload the model with its card"; return self.call('push_to_hub', repo_id, **kwargs)
-    def load_checkpoint(self, path: str) -> None: "Take the weights of a checkpoint"; self.call('load_checkpoint', path)
+    def load_checkpoint(self, path: str) -> None:
+        "Take the weights of a checkpoint"
+        self.call('load_checkpoint', path)

@@ -120,7 +120,7 @@ def run_mini_trainer(request: Mapping[str, Any]) -> None:
     train.app(args=mini_trainer_arguments(request), standalone_mode=False)   # takes any KeyboardInterrupt for the end
     if stops: raise stops[0]
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #40f5eee3
+# %% ../../nbs/backends/08_mini_trainer.ipynb #5d721573
 class MiniTrainer:
     "mini-trainer, as a session trains with it"
     title, target, states = 'mini-trainer', 'aligntune.backends.mini_trainer:run_mini_trainer', 'full_state_checkpoints'
@@ -153,7 +153,9 @@ class MiniTrainer:
                     weight_decay=s['weight_decay'], ratio=s['unfreeze_rank_ratio'], patterns=s['target_patterns'],
                     each_epoch=s['save_strategy'] == 'epoch')
 
-    def history(self, folder: Path) -> list[dict[str, Any]]: return _history(folder)
+    def history(self, folder: Path) -> list[dict[str, Any]]:
+        "The steps that it logged, each once"
+        return _history(folder)
 
 # %% ../../nbs/backends/08_mini_trainer.ipynb #be744e99
 def _refuse_ratio(ratio: float) -> None:
@@ -163,9 +165,9 @@ def _refuse_ratio(ratio: float) -> None:
                                where='argument unfreeze_rank_ratio',
                                why='it freezes a part at 1, and trains a part at 0', fix="backend='trl'")
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #3f11096d
+# %% ../../nbs/backends/08_mini_trainer.ipynb #55b7cfbe
 def _history(folder: Path) -> list[dict[str, Any]]:
-    "The steps that it logged, each once"
+    "The steps in the log, each once"
     steps = {l['step']: l for l in read_log(folder, 'training_metrics_*.jsonl') if 'step' in l}
     names = dict(step='step', loss='loss', learning_rate='lr', grad_norm='grad_norm', epoch='epoch')
     return [{ours: l[theirs] for ours, theirs in names.items()} for _, l in sorted(steps.items())]

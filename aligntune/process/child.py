@@ -68,7 +68,17 @@ def _stop(
     process.wait()
     connection.close()
 
-# %% ../../nbs/process/01_child.ipynb #311dfb91
+# %% ../../nbs/process/01_child.ipynb #c25198ad
+def _reader_of(process: subprocess.Popen, kept: deque[str], name: str) -> threading.Thread:
+    "The thread that reads what a child prints"
+    thread = threading.Thread(target=_keep_output, args=(process.stderr, kept, name), daemon=True)
+    try: thread.start()
+    except BaseException:   # a signal handler may raise here
+        process.kill()
+        raise
+    return thread
+
+# %% ../../nbs/process/01_child.ipynb #25800cfb
 class ChildProcess:
     "A Python process that runs one function, from its start to its end"
     def __init__(self,
@@ -81,19 +91,12 @@ class ChildProcess:
     ):
         self.process = subprocess.Popen(
             _command(python, path, arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=None if env is None else dict(env), start_new_session=True)   # Ctrl+C reaches this process only
-        assert self.process.stdin and self.process.stdout and self.process.stderr
+            env=None if env is None else dict(env), start_new_session=True)
+        assert self.process.stdin and self.process.stdout
         self.owner, self.output = os.getpid(), deque[str](maxlen=30)
         self.connection = Connection(self.process.stdout, self.process.stdin)
         self.stop = weakref.finalize(self, _stop, self.process, self.connection, self.owner, patience)
-        try:
-            printed = self.process.stderr, self.output, name
-            self._reader = threading.Thread(target=_keep_output, args=printed, daemon=True)
-            self._reader.start()
-        except BaseException:   # a signal handler may raise here
-            self.process.kill()
-            self.stop()
-            raise
+        self._reader = _reader_of(self.process, self.output, name)
 
     @property
     def running(self) -> bool:

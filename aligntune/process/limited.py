@@ -52,7 +52,21 @@ class Lost:
     why: str
     raised: bool = False  # by an exception, and not by a limit
 
-# %% ../../nbs/process/02_limited.ipynb #baad8f81
+# %% ../../nbs/process/02_limited.ipynb #09fd8d39
+def _ending(child: ChildProcess, path: str) -> str:
+    "How a child ended; an error where it did not start"
+    how = child.ending()
+    if how != 'exit code 1': return how
+    raise RunError(f'the child process for {path} did not start', why=' | '.join(child.last_lines(3)))
+
+# %% ../../nbs/process/02_limited.ipynb #f3bedf95
+def _value(answer: dict | str, seconds: float) -> Any:
+    "The value in an answer, or Lost; text instead of an answer is how the child ended"
+    if isinstance(answer, dict): return answer['value'] if 'value' in answer else Lost(**answer)
+    late = answer == signal.SIGPROF.name
+    return Lost(f'took longer than {seconds:g} s of computing' if late else f'the process ended with {answer}')
+
+# %% ../../nbs/process/02_limited.ipynb #531f996c
 class LimitedFunction:
     "A function, called row by row in a process with limits"
     def __init__(self,
@@ -60,15 +74,14 @@ class LimitedFunction:
         seconds: float = 5.,  # of computing for one row
         memory_mb: int = 2048  # memory of the child
     ):
-        self.path, self.seconds, self.memory_mb = path, seconds, memory_mb
+        self.path, self.seconds, self.limits = path, seconds, (path, seconds, memory_mb)
         self.child: ChildProcess | None = None
         self.lock = Lock()
 
     def _start(self) -> ChildProcess:
         "The running child, started where needed"
         if self.child is None or self.child.owner != os.getpid():
-            self.child = ChildProcess('aligntune.process.limited:serve_rows', self.path, self.seconds, self.memory_mb,
-                                      name=self.path)
+            self.child = ChildProcess('aligntune.process.limited:serve_rows', *self.limits, name=self.path)
         return self.child
 
     def close(self) -> None:
@@ -80,24 +93,17 @@ class LimitedFunction:
         "The answer for one row; or how the child ended without one"
         child = self._start()
         try: return child.ask(row)
-        except EOFError: how, lines = child.ending(), child.last_lines(3)
+        except EOFError: how = _ending(child, self.path)
         except BaseException:
             self.close()
             raise
         self.close()
-        if how == 'exit code 1':
-            raise RunError(f'the child process for {self.path} did not start', why=' | '.join(lines))
         return how
-
-    def _value(self, row: tuple | list) -> Any:
-        "The value for one row, from the second child where the first one was lost"
-        answer = self._try(row)
-        if isinstance(answer, str): answer = self._try(row)
-        if isinstance(answer, dict): return answer['value'] if 'value' in answer else Lost(**answer)
-        late = answer == signal.SIGPROF.name
-        return Lost(f'took longer than {self.seconds:g} s of computing' if late else f'the process ended with {answer}')
 
     def map(self, rows: Iterable[tuple | list]) -> Iterator[Any]:
         "The value of each row, or Lost"
         with self.lock:
-            for row in rows: yield self._value(row)
+            for row in rows:
+                answer = self._try(row)
+                if isinstance(answer, str): answer = self._try(row)   # once more, in a new child
+                yield _value(answer, self.seconds)

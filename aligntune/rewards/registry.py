@@ -15,7 +15,7 @@ from ..core.errors import AligntuneError, MissingPackageError, RewardError, Spec
 # %% auto #0
 __all__ = ['Messages', 'BATCH_NAMES', 'PLURALS', 'TRAINER_NAMES', 'F', 'OTHERS', 'user_rewards', 'SPEC_KEYS', 'text_of',
            'messages_of', 'text_or_messages', 'RewardSignature', 'reads_messages', 'name_of', 'read_signature',
-           'row_of', 'check_values', 'Described', 'Reward', 'builtin_reward', 'builtin_rewards', 'list_rewards',
+           'describe_row', 'check_values', 'Described', 'Reward', 'builtin_reward', 'builtin_rewards', 'list_rewards',
            'register', 'get_reward']
 
 # %% ../../nbs/rewards/00_registry.ipynb #25819c76
@@ -140,14 +140,14 @@ def _number(value: Any) -> float | str:
     if math.isnan(value): return 'NaN'
     return float(value) if math.isfinite(value) else 'an infinite number'
 
-# %% ../../nbs/rewards/00_registry.ipynb #e18e8aac
-def row_of(i: int, completions: Sequence, columns: Mapping) -> str:
+# %% ../../nbs/rewards/00_registry.ipynb #d2cab1e3
+def describe_row(i: int, completions: Sequence, columns: Mapping) -> str:
     "Which row, for an error"
     rows = columns.get('_row')
     row = f'row {rows[i]} of the data' if rows is not None and len(rows) > i else f'row {i} of the batch'
     return f'{row}, completion {text_of(completions[i])[:60]!r}'
 
-# %% ../../nbs/rewards/00_registry.ipynb #141c205d
+# %% ../../nbs/rewards/00_registry.ipynb #bdb1fab5
 def check_values(
     name: str,  # the reward's name, for the message
     values: Any,  # what the function returned
@@ -167,7 +167,7 @@ def check_values(
     out = [_number(v) for v in values]
     for i, v in enumerate(out):
         if isinstance(v, str):
-            raise RewardError(f'reward {name!r} returned {v}', where=row_of(i, completions, columns),
+            raise RewardError(f'reward {name!r} returned {v}', where=describe_row(i, completions, columns),
                               why='each completion gets one finite number')
     return [float(v) for v in out]
 
@@ -260,7 +260,7 @@ def _values_of_batch(reward: Described, prompts: Sequence, completions: Sequence
     out = reward.fn(**_arguments(reward, given))
     return asyncio.run(out) if inspect.iscoroutine(out) else out
 
-# %% ../../nbs/rewards/00_registry.ipynb #70df5385
+# %% ../../nbs/rewards/00_registry.ipynb #d13c8d03
 class Reward(Described):
     "A reward function with its settings, called as TRL calls its functions"
     at: int | None = None
@@ -292,7 +292,7 @@ class Reward(Described):
         "The error for an exception of the function"
         unread = self.call.kind == 'batch' and not self.call.messages
         return RewardError(f'reward {self.name!r} raised {type(e).__name__}: {e}',
-                           where='' if self.at is None else row_of(self.at, completions, columns),
+                           where='' if self.at is None else describe_row(self.at, completions, columns),
                            fix='register it with messages=True if it reads message lists'
                                if unread and isinstance(e, TypeError) else '')
 

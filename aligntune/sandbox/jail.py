@@ -81,9 +81,9 @@ def _answer(request: dict, space: dict, objects: dict) -> dict:
     changed = [encode_value(a, keep) if isinstance(a, (list, dict, set)) else None for a in args]
     return {'value': encode_value(value, keep), 'args': changed}
 
-# %% ../../nbs/sandbox/00_jail.ipynb #5c1ef4cd
+# %% ../../nbs/sandbox/00_jail.ipynb #996937f7
 def serve_program(code: str, line: JSONLines) -> None:
-    "Run the untrusted `code`, then answer requests: the whole life of the program's process"
+    "The main function of the program's process: run the untrusted `code`, then answer requests"
     random.seed(0)
     space: dict[str, Any] = {'__name__': 'program', '__builtins__': builtins}
     objects: dict[int, Any] = {}
@@ -203,9 +203,9 @@ def _judge_one(test: str, setup: dict, given: set[str], entry: set[str], ask: Pr
     except BaseException as e: return False, f'{type(e).__name__}: {e}'[:300].rstrip(': ')
     return True, ''
 
-# %% ../../nbs/sandbox/00_jail.ipynb #a76ccdde
+# %% ../../nbs/sandbox/00_jail.ipynb #c64db245
 def judge(job: dict, line: JSONLines, report: Callable[[dict], Any]) -> None:
-    "Run the tests, reporting each: the whole life of the judge's process"
+    "The main function of the judge's process: run the tests and report each"
     setup: dict[str, Any] = {'__name__': 'tests', '__builtins__': builtins}
     try:
         setup['__code__'] = compile(job['setup'], 'setup', 'exec')
@@ -529,9 +529,9 @@ def _full(mode: str, folder: str) -> bool:
                 except FileNotFoundError: continue
     return size > SPACE or n > FILES
 
-# %% ../../nbs/sandbox/00_jail.ipynb #71b432f4
+# %% ../../nbs/sandbox/00_jail.ipynb #362d4b06
 def empty_folder(folder: str) -> None:
-    "Delete all that is in `folder`, however deep, and whatever may not be read there"
+    "Delete all that is in `folder`, however deep, also what may not be read"
     n = 0
     # the program took it away, and may have put something else there
     if os.path.islink(folder) or not os.path.isdir(folder):
