@@ -119,16 +119,6 @@ class ChildProcess:
         self._reader.join(2)   # they may still be on their way
         return [line for line in list(self.output) if line.strip()][-n:]
 
-# %% ../../nbs/process/01_child.ipynb #78732862
-def _answer_length() -> None:
-    "In a child, for the lesson: answer each value with its length"
-    connection = parent_connection()
-    while True:
-        try: value = connection.receive_json()
-        except EOFError: return
-        print('length of', value)
-        connection.send_json(len(value))
-
 # %% ../../nbs/process/01_child.ipynb #75611daa
 @contextmanager
 def signals_to(

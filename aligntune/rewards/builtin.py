@@ -142,23 +142,30 @@ def numeric_match(
     refs = _numbers_of(answer)
     return float(bool(got) and any(_near(got[0], r, tolerance) for r in refs))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #95b7f676
+# %% ../../nbs/rewards/01_builtin.ipynb #631e344a
 @lru_cache(maxsize=8)
-def _limited(target: str, seconds: float) -> LimitedFunction:
-    "A function of this module in a child process, which serves every batch"
-    return LimitedFunction(f'aligntune.rewards.builtin:{target}', seconds)
+def _limited(path: str, seconds: float) -> LimitedFunction:
+    "A function in a child process, which serves every batch"
+    return LimitedFunction(path, seconds)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #8fa0bb72
-def limited_values(name: str, target: str, rows: Sequence[tuple], seconds: float) -> list:
-    "What `target` gives for each row, computed in a child process; 0 for a row that takes too long"
-    out = list(_limited(target, seconds).map(rows))
+# %% ../../nbs/rewards/01_builtin.ipynb #ea643cf2
+def limited_values(
+    name: str,  # of the reward
+    path: str,  # the function that is called for each row, as package.module:name
+    rows: Sequence[tuple],  # its arguments
+    seconds: float,  # computing time for one row
+    strict: bool = True  # an exception of the function is an error, and no 0
+) -> list[float]:
+    "The value of each row, computed in a child process; 0 for a row that takes too long"
+    out = list(_limited(path, seconds).map(rows))
     lost = [(i, v) for i, v in enumerate(out) if isinstance(v, Lost)]
     for i, v in lost:
-        if v.raised: raise RewardError(f'reward {name!r} gave no value: {v.why}', where=f'row {i} of the batch')
+        if v.raised and strict:
+            raise RewardError(f'reward {name!r} gave no value: {v.why}', where=f'row {i} of the batch')
     if lost:
         why = lost[0][1].why
         log.warning('%s: %d of %d completions could not be decided and count as 0 (%s)', name, len(lost), len(out), why)
-    return [0. if isinstance(v, Lost) else v for v in out]
+    return [0. if isinstance(v, Lost) else float(v) for v in out]
 
 # %% ../../nbs/rewards/01_builtin.ipynb #68c1d033
 @lru_cache(maxsize=64)
@@ -171,7 +178,7 @@ def _found(pattern: str, text: str, whole: bool, ignore_case: bool) -> float:
     p = _compiled(pattern, ignore_case)
     return float(bool(p.fullmatch(text) if whole else p.search(text)))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #70a7ca6a
+# %% ../../nbs/rewards/01_builtin.ipynb #0bbbc498
 @builtin_reward(keeps_time=True)
 def regex(
     completions: list[str],  # the completions
@@ -183,7 +190,8 @@ def regex(
 ) -> list[float]:
     "1 where the pattern is found"
     _compiled(pattern, ignore_case)
-    return limited_values('regex', '_found', [(pattern, c, whole, ignore_case) for c in completions], seconds)
+    rows = [(pattern, c, whole, ignore_case) for c in completions]
+    return limited_values('regex', 'aligntune.rewards.builtin:_found', rows, seconds)
 
 # %% ../../nbs/rewards/01_builtin.ipynb #d83966fc
 @builtin_reward()
@@ -320,7 +328,7 @@ def _json_fits(text: str, schema: dict) -> float:
     try: return float(fits(json.loads(fenced or text, object_pairs_hook=_unique, parse_constant=_no_constant), schema))
     except (ValueError, RecursionError): return 0.
 
-# %% ../../nbs/rewards/01_builtin.ipynb #1b31eda0
+# %% ../../nbs/rewards/01_builtin.ipynb #a5563e82
 @builtin_reward(keeps_time=True)
 def json_schema(
     completions: list[str],  # the completions
@@ -333,7 +341,8 @@ def json_schema(
     except ValueError as e: raise SpecError(f'the schema is not JSON: {e}', where='reward json_schema') from None
     _check_schema(s)
     if '"pattern"' in json.dumps(s):
-        return limited_values('json_schema', '_json_fits', [(c, s) for c in completions], seconds)
+        rows = [(c, s) for c in completions]
+        return limited_values('json_schema', 'aligntune.rewards.builtin:_json_fits', rows, seconds)
     return [_json_fits(c, s) for c in completions]
 
 # %% ../../nbs/rewards/01_builtin.ipynb #8d66ec51
@@ -416,7 +425,7 @@ def _scorer(metric: str) -> Callable[[str, list[str]], float]:
 def _overlap(text: str, references: list[str], metric: str) -> float:
     return min(_scorer(metric)(text, references), 1.)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #1c2e763a
+# %% ../../nbs/rewards/01_builtin.ipynb #ad475aa9
 @builtin_reward(accepts={'answer': references_of}, keeps_time=True)
 def overlap(
     completions: list[str],  # the completions
@@ -430,4 +439,4 @@ def overlap(
         raise SpecError(f'metric must be bleu, rouge1, rouge2 or rougeL, not {metric!r}', where='reward overlap')
     _scorer(metric)
     rows = [(c, references_of(a), metric) for c, a in zip(completions, answer, strict=True)]
-    return limited_values('overlap', '_overlap', rows, seconds)
+    return limited_values('overlap', 'aligntune.rewards.builtin:_overlap', rows, seconds)
