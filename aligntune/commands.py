@@ -607,8 +607,8 @@ def export(call: Call) -> Answer:
 # %% ../nbs/commands.ipynb #98a9bb88
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
-    from aligntune.core.spec import read_config
-    given = {n: v for n, v, _ in read_config(call.places[0])} if call.places else {}
+    from aligntune.core.spec import config_entries
+    given = {n: v for n, v, _ in config_entries(call.places[0])} if call.places else {}
     given |= dict(call.settings) | (dict(nproc_per_node=call.nproc) if call.nproc else {})
     return trained(load('aligntune.hub:run')(call.command.replace('-', '_'), given))
 
@@ -633,9 +633,9 @@ def demo(call: Call) -> Answer:
 # %% ../nbs/commands.ipynb #f3aaacdd
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
-    from aligntune.core.status import doctor as examine
+    from aligntune.core.status import check_machine
     settings: dict[str, Any] = {k: str(v) if k == 'folder' else v for k, v in call.settings.items()}
-    report = examine(**settings)
+    report = check_machine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
 # %% ../nbs/commands.ipynb #ca3724e4

@@ -18,7 +18,7 @@ from ..engine.norm_mlp import recompute_norms_and_mlps
 from ..core.hub_client import ADAPTER, fetch_adapter, files_of, from_hub
 from ..core.hub_client import is_adapter, lost_shards, refuse_pickled
 from ..core.estimate import WHOLE, human, recomputes_norms
-from ..core.model_files import SAVED, bounded, check_adapter, check_model, check_used
+from ..core.model_files import SAVED, check_adapter, check_model, check_used, limit_size
 from ..core.model_files import not_numbers, read_adapter, reading
 from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, put_adapter
 
@@ -340,7 +340,7 @@ def _read_weights(cls, source: Source, spec: Any, kind: str, **kw):
     set_seed(spec['seed'])   # a new head is the same in every run
     how = dict(revision=source.revision, trust_remote_code=spec['trust_remote_code'], use_safetensors=True,
                output_loading_info=True, ignore_mismatched_sizes=True)
-    with reading('the weights cannot be loaded', f'model_name {source.model}'), bounded(source.model, source.revision):
+    with reading('the weights cannot be loaded', f'model_name {source.model}'), limit_size(source.model, source.revision):
         with quiet(), from_hub(source.model, revision=source.revision):
             model, info = cls.from_pretrained(source.model, **how, **kw)
     check_complete(_made_up(info), source.model, kind)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from datasets import IterableDataset
 from ..core.errors import DataError, ModelError, SpecError, UnsupportedError
-from ..core.hub_client import ADAPTER, new_repo, page, upload
+from ..core.hub_client import ADAPTER, new_repo, repo_url, upload
 from ..core.model_files import read_adapter
 from ..core.registry import MAKERS, load
 from ..core.spec import POLICY
@@ -372,7 +372,7 @@ class Session(Keeping):
         name = new_repo(repo_id, private, token)
         with tempfile.TemporaryDirectory() as home:
             folder = Path(self.save_model(str(Path(home, name.split('/')[-1])), merged=merged))
-            if not folder.is_dir(): return page(name)   # another process saves, and uploads
+            if not folder.is_dir(): return repo_url(name)   # another process saves, and uploads
             base = self.source.model
             if (folder/ADAPTER).exists() and Path(base).exists():
                 logger.warning(

@@ -130,12 +130,12 @@ def _single(group: str, row: str, title: str) -> Cell:
                     f'{title} assumes CUDA; on a CPU a worker of aligntune adapts it, for small models and tests')
     return Cell('no', 'goes to TRL', f'{title} has no {DEVICES[row]} support', 'send')
 
-# %% ../../nbs/core/03_capability.ipynb #11077b69
+# %% ../../nbs/core/03_capability.ipynb #698cbfd8
 def _cell(group: str, row: str, backend: str) -> Cell:
     "One cell of the matrix"
     facts = BACKEND_FACTS[backend]
-    written = facts.limits.get(group, {}).get(row)
-    if written is not None: return written
+    stated = facts.limits.get(group, {}).get(row)
+    if stated is not None: return stated
     if group == 'algorithm': return YES if backend in ALGORITHM_FACTS[row].backends else _not_served(row, backend)
     return _single(group, row, facts.title) if facts.only else YES
 
@@ -161,15 +161,15 @@ def _pair(algorithm: str, model_type: str, task_type: str | None) -> Cell:
                     f'a classification model gives labels, not text: it cannot be trained for {task}')
     return YES
 
-# %% ../../nbs/core/03_capability.ipynb #52772ac6
+# %% ../../nbs/core/03_capability.ipynb #cbf85eb5
 def cells(
     algorithm: str,  # any spelling
     backend: str,  # any spelling
     model_type: str | None = None,  # none: a causal language model
-    task_type: str | None = None,  # none: not asked
-    device: str | None = None  # cuda, rocm, xpu, mps or cpu; none: not asked
+    task_type: str | None = None,  # none: any
+    device: str | None = None  # cuda, rocm, xpu, mps or cpu; none: any
 ) -> list[Cell]:
-    "The cells that a request touches, the weakest first"
+    "The cells that a request involves, the weakest first"
     a, b = resolve_algorithm(algorithm), resolve_backend(backend)
     t = resolve_task_type(task_type) if task_type else None
     m = resolve_model_type(model_type) if model_type else model_of(a, t)
@@ -179,19 +179,19 @@ def cells(
     if device is not None and device not in DEVICES:
         raise SpecError(f'unknown device {device!r}', where='argument device', fix=f"one of {', '.join(DEVICES)}")
     keys = [('algorithm', a), ('model_type', m), ('task_type', t), ('device', device)]
-    touched = [_pair(a, m, t)] + [MATRIX[group, row, b] for group, row in keys if row is not None]
-    return sorted(touched, key=lambda c: (('no', 'limited', 'yes').index(c.level), c.on_request != 'refuse'))
+    involved = [_pair(a, m, t)] + [MATRIX[group, row, b] for group, row in keys if row is not None]
+    return sorted(involved, key=lambda c: (('no', 'limited', 'yes').index(c.level), c.on_request != 'refuse'))
 
-# %% ../../nbs/core/03_capability.ipynb #1c133de4
+# %% ../../nbs/core/03_capability.ipynb #b9af6975
 def model_of(algorithm: str, task_type: str | None) -> str:
-    "The model type that is meant where none is given"
+    "The model type where none is given"
     labels = ALGORITHM_FACTS[algorithm].classifies and 'classification' in (task_type or '')
     return 'classification' if labels else 'causal'
 
-# %% ../../nbs/core/03_capability.ipynb #9846c4b1
+# %% ../../nbs/core/03_capability.ipynb #9ecbd9b8
 def support(algorithm: str, backend: str, model_type: str | None = None, task_type: str | None = None,
             device: str | None = None) -> Cell:
-    "The cell that decides: the weakest that the request touches"
+    "The cell that decides: the weakest that the request involves"
     return cells(algorithm, backend, model_type, task_type, device)[0]
 
 def supports(algorithm: str, backend: str, model_type: str | None = None, task_type: str | None = None,
@@ -199,10 +199,10 @@ def supports(algorithm: str, backend: str, model_type: str | None = None, task_t
     "Whether the backend can train this at all, fully or with limits"
     return bool(support(algorithm, backend, model_type, task_type, device))
 
-# %% ../../nbs/core/03_capability.ipynb #b6425945
+# %% ../../nbs/core/03_capability.ipynb #ed1aedd4
 def why_not(algorithm: str, backend: str, model_type: str | None = None, task_type: str | None = None,
             device: str | None = None) -> str:
-    "What stands against it, empty where nothing does"
+    "The reasons against it, empty where there are none"
     return '; '.join(dict.fromkeys(c.reason for c in cells(algorithm, backend, model_type, task_type, device)
                                    if c.level != 'yes'))
 
@@ -216,7 +216,7 @@ def matrix_rows(backends: Iterable[str] = tuple(BACKENDS)  # the columns
         for row, title in rows.items():
             yield _GROUPS[group], [title] + [str(MATRIX[group, row, b]) for b in backends]
 
-# %% ../../nbs/core/03_capability.ipynb #4849eeec
+# %% ../../nbs/core/03_capability.ipynb #e635e795
 def matrix_markdown(backends: Iterable[str] = tuple(BACKENDS)  # the columns
                    ) -> str:
     "The support matrix as one markdown table"
@@ -225,7 +225,8 @@ def matrix_markdown(backends: Iterable[str] = tuple(BACKENDS)  # the columns
     lines, last = [head, ['---']*len(head)], ''
     for group, row in matrix_rows(backends):
         if group != last: lines.append([f'*{group}*'] + ['']*len(backends))
-        lines.append([row[0]] + [f'**{c}**' if c.startswith('no') else c for c in row[1:]]); last = group
+        lines.append([row[0]] + [f'**{c}**' if c.startswith('no') else c for c in row[1:]])
+        last = group
     return '\n'.join('| ' + ' | '.join(l) + ' |' for l in lines)
 
 # %% ../../nbs/core/03_capability.ipynb #f03cceff
@@ -255,14 +256,14 @@ def matrix_text(backends: Iterable[str] = tuple(BACKENDS)  # the columns
     widths = [max(map(len, col)) for col in zip(*rows)]
     return '\n'.join('  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 
-# %% ../../nbs/core/03_capability.ipynb #efcc276d
+# %% ../../nbs/core/03_capability.ipynb #6d4a8c06
 @dataclass(frozen=True)
 class Facts:
-    "What the decision needs to know: the request, the machine, the wish"
+    "What the decision needs to know: the request, the machine, the preference"
     algorithm: str
     model_type: str | None = None  # none: the usual one for the task
     task_type: str | None = None
-    backend: str = 'auto'  # what the user asked for
+    backend: str = 'auto'  # what the user named
     status: Mapping[str, Any] = field(default_factory=dict)  # what get_backend_status returns
     allow_fallback: bool = True  # false: raise where TRL would step in
     want_speed: bool = True  # false: the plain, most tested path is preferred
@@ -271,12 +272,12 @@ class Facts:
 
     @property
     def unsloth(self) -> Mapping[str, Any]:
-        "What the status says of Unsloth"
+        "The status of Unsloth"
         return self.status.get('unsloth', {})
 
     @property
     def gpu(self) -> bool:
-        "Whether Unsloth has a GPU here that it drives"
+        "Whether there is a GPU here that Unsloth supports"
         return MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
 
     def cell(self, backend: str) -> Cell:
@@ -298,18 +299,20 @@ _NOT_ON_UNSLOTH = ', '.join(t for a, t in ALGORITHMS.items() if MATRIX['algorith
 
 def _algorithm_cell(f: Facts) -> Cell: return MATRIX['algorithm', resolve_algorithm(f.algorithm), 'unsloth']
 
-# %% ../../nbs/core/03_capability.ipynb #42829bdc
-def _rest(f: Facts) -> str: return support('sft', 'unsloth', *_model_and_task(f)).reason
+# %% ../../nbs/core/03_capability.ipynb #3f124f3a
 def _model_and_task(f: Facts) -> tuple[str, str | None]:
     "The model type and the task that the request means"
     t = resolve_task_type(f.task_type) if f.task_type else None
     return resolve_model_type(f.model_type) if f.model_type else model_of(resolve_algorithm(f.algorithm), t), t
 
-# %% ../../nbs/core/03_capability.ipynb #8f405b1c
+def _model_reason(f: Facts) -> str: return support('sft', 'unsloth', *_model_and_task(f)).reason
+
+# %% ../../nbs/core/03_capability.ipynb #a5eb9abc
 TREE: dict[str, Question] = dict(
     algorithm=Question(f'An algorithm that Unsloth lacks ({_NOT_ON_UNSLOTH})?',
                        lambda f: _algorithm_cell(f).level == 'no', 'trl', 'model', lambda f: _algorithm_cell(f).reason),
-    model=Question('Classification, or an encoder-decoder model?', lambda f: bool(_rest(f)), 'trl', 'gpu', _rest),
+    model=Question('Classification, or an encoder-decoder model?', lambda f: bool(_model_reason(f)), 'trl', 'gpu',
+                   _model_reason),
     gpu=Question('A GPU that Unsloth drives?', lambda f: f.gpu, 'ready', 'trl',
                  lambda f: f.unsloth.get('device_reason') or MATRIX['device', 'cpu', 'unsloth'].reason),
     ready=Question('Unsloth installed, in versions that go together?', lambda f: bool(f.unsloth.get('ready')), 'speed',
@@ -329,21 +332,21 @@ def decision_mermaid() -> str:
             lines.append(f'    {key} -->|{answer}| {leaf}')
     return '\n'.join(lines)
 
-# %% ../../nbs/core/03_capability.ipynb #ca488751
+# %% ../../nbs/core/03_capability.ipynb #366e2282
 @dataclass(frozen=True)
 class Decision:
     "Who trains, and why"
     backend: str
     reason: str
     path: tuple[tuple[str, str], ...] = ()  # questions of the tree with their answers
-    warn: bool = False  # the user had asked for another backend
-    rejected: Mapping[str, str] = field(default_factory=dict)  # each other backend and what stands against it
-    fix: str = ''  # the command that would make the asked backend available
+    warn: bool = False  # the user had named another backend
+    rejected: Mapping[str, str] = field(default_factory=dict)  # each other backend, and the reason
+    fix: str = ''  # the command that would make the named backend available
     def __str__(self) -> str: return f'{self.backend}: {self.reason}'
 
-# %% ../../nbs/core/03_capability.ipynb #3a85d93b
+# %% ../../nbs/core/03_capability.ipynb #f96df76d
 def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
-    "From the first question to a backend, with the answers on the way"
+    "From the first question to a backend, with the answers that led there"
     at, path = 'algorithm', []
     while at in TREE:
         answer = 'yes' if TREE[at].test(f) else 'no'
@@ -351,9 +354,9 @@ def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
         at = getattr(TREE[at], answer)
     return at, tuple(path)
 
-# %% ../../nbs/core/03_capability.ipynb #cc3d9362
+# %% ../../nbs/core/03_capability.ipynb #de8cfc91
 def _objections(f: Facts) -> list[str]:
-    "Everything that stands against Unsloth here, not only the first question that failed"
+    "All reasons against Unsloth here, not only the first"
     return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
 
 # %% ../../nbs/core/03_capability.ipynb #f40f5958
@@ -379,19 +382,19 @@ def _missing(f: Facts, backend: str) -> MissingPackageError | UnsupportedError:
     return kind(f'{BACKENDS[backend]} is not available here', where=f'backend={backend!r}',
                 why=st.get('reason', 'not installed'), fix=st.get('fix', ''))
 
-# %% ../../nbs/core/03_capability.ipynb #40386d7f
+# %% ../../nbs/core/03_capability.ipynb #245fab7f
 def refuse_impossible(f: Facts  # the request
                      ) -> str:
-    "Refuse what the matrix rules out, before anything is asked of the machine; gives the backend's name back"
+    "Refuse what the matrix rules out, before the machine is looked at; gives the backend's name"
     pair = _pair(resolve_algorithm(f.algorithm), *_model_and_task(f))
     if not pair: raise _refused(f, FALLBACK, pair.reason)
-    b = resolve_backend(f.backend, f.registered)
-    if b in BACKENDS and not (cell := f.cell(b)) and (cell.on_request == 'refuse' or not f.allow_fallback):
-        raise _refused(f, b, cell.reason)
-    return b
+    backend = resolve_backend(f.backend, f.registered)
+    cell = f.cell(backend) if backend in BACKENDS else YES
+    if not cell and (cell.on_request == 'refuse' or not f.allow_fallback): raise _refused(f, backend, cell.reason)
+    return backend
 
-# %% ../../nbs/core/03_capability.ipynb #d396ad5c
-def _asked_for(f: Facts, b: str) -> Decision:
+# %% ../../nbs/core/03_capability.ipynb #cc398228
+def _named(f: Facts, b: str) -> Decision:
     "The decision where the user named a backend"
     if b not in BACKENDS: return Decision(b, 'as requested, a registered backend')
     cell, st = f.cell(b), f.status.get(b, {})
@@ -402,11 +405,11 @@ def _asked_for(f: Facts, b: str) -> Decision:
         return Decision(FALLBACK, reason, warn=True, rejected={b: reason}, fix=st.get('fix', ''))
     return Decision(b, f'as requested; {cell.reason}' if cell.reason else 'as requested')
 
-# %% ../../nbs/core/03_capability.ipynb #249994f3
-def decide(f: Facts  # the request, the machine, the wish
+# %% ../../nbs/core/03_capability.ipynb #23e86fdc
+def decide(f: Facts  # the request, the machine, the preference
           ) -> Decision:
     "The backend that trains this, and why; refuses what no backend can do"
-    if (b := refuse_impossible(f)) != 'auto': return _asked_for(f, b)
+    if (b := refuse_impossible(f)) != 'auto': return _named(f, b)
     algorithm, (model, task) = resolve_algorithm(f.algorithm), _model_and_task(f)
     backend, path = _walk(f)
     falls_back = backend == FALLBACK

@@ -14,14 +14,14 @@ from .secrets import Variable, mask
 __all__ = ['LONGEST', 'quoted', 'too_long_a_name', 'AligntuneError', 'SpecError', 'DataError', 'UnsupportedError',
            'MissingPackageError', 'ModelError', 'RewardError', 'RunError', 'GuardError', 'nearest', 'did_you_mean']
 
-# %% ../../nbs/core/01_errors.ipynb #ffe2ad66
+# %% ../../nbs/core/01_errors.ipynb #b73556cb
 LONGEST = 2000   # characters of each part of a message
 _CONTROLS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]')
 
 def quoted(
     value: Any  # of any length
 ) -> str:
-    "A value as a message may hold it"
+    "A value as a message may quote it"
     text = mask(str(value))
     if len(text) > LONGEST:
         text = f'{text[:LONGEST//2]} ... {len(text) - LONGEST:,} more characters ... {text[-LONGEST//2:]}'

@@ -16,7 +16,7 @@ from .facts import ALGORITHM_FACTS, BACKEND_FACTS
 __all__ = ['SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'load', 'plugin_path', 'plugin', 'importing', 'exists',
            'Tables', 'AlgorithmRegistry', 'create_algorithm']
 
-# %% ../../nbs/core/06_registry.ipynb #ced52aea
+# %% ../../nbs/core/06_registry.ipynb #11e69e03
 class Backend(ABC):
     "Who loads the model and runs the steps"
     name = ''
@@ -25,7 +25,7 @@ class Backend(ABC):
     def execute_training(self,
         algorithm_params: dict  # the settings of one training by name
     ) -> Any:
-        "Train, and give back what came of it"
+        "Train, and return the outcome"
 
 # %% ../../nbs/core/06_registry.ipynb #3a8d0fa6
 class Algorithm(ABC):
@@ -99,28 +99,28 @@ def plugin(name: str, part: str = '') -> Any:
     "What plugs in under a name, imported"
     return load(plugin_path(name, part))
 
-# %% ../../nbs/core/06_registry.ipynb #37d5ef71
-class _Crowd:
-    "The threads that import: the first one in switches off, the last one out switches on again"
-    lock, inside, switched = threading.RLock(), 0, contextlib.ExitStack()
+# %% ../../nbs/core/06_registry.ipynb #f7c8744f
+class _Imports:
+    "The threads that are importing at this moment, and what the first of them has switched off"
+    lock, count, switched = threading.RLock(), 0, contextlib.ExitStack()
 
-# %% ../../nbs/core/06_registry.ipynb #8d3315bf
+# %% ../../nbs/core/06_registry.ipynb #1111ff0e
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    "Libraries are imported: what they have to remark is not for the user of a training, and nothing that they make is garbage yet"
-    with _Crowd.lock:
-        if not _Crowd.inside: _Crowd.switched.enter_context(_unheard())
-        _Crowd.inside += 1
+    "Import libraries without their warnings, and without garbage collection, as nothing they make is garbage yet"
+    with _Imports.lock:
+        if not _Imports.count: _Imports.switched.enter_context(_silenced())
+        _Imports.count += 1
     try: yield
     finally:
-        with _Crowd.lock:
-            _Crowd.inside -= 1
-            if not _Crowd.inside: _Crowd.switched.close()
+        with _Imports.lock:
+            _Imports.count -= 1
+            if not _Imports.count: _Imports.switched.close()
 
-# %% ../../nbs/core/06_registry.ipynb #347f1829
+# %% ../../nbs/core/06_registry.ipynb #163b89df
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    "Without remarks and without the garbage collector"
+def _silenced() -> Iterator[None]:
+    "No log lines up to warnings, no Python warnings, no garbage collection"
     before, collects = logging.root.manager.disable, gc.isenabled()
     logging.disable(max(before, logging.WARNING))
     gc.disable()
@@ -131,12 +131,13 @@ def _unheard() -> Iterator[None]:
     finally:
         logging.disable(before)
         if collects: gc.enable()
-        # all that is there now counts as old: nobody looks at it for being new
-        if not gc.get_freeze_count(): gc.freeze(); gc.unfreeze()
+        if gc.get_freeze_count() == 0:   # moves all objects to the oldest generation, which is scanned rarely
+            gc.freeze()
+            gc.unfreeze()
 
-# %% ../../nbs/core/06_registry.ipynb #664a30fe
+# %% ../../nbs/core/06_registry.ipynb #8a39e433
 def exists(path: Any) -> bool:
-    "Is there a module behind an import path? Imports its parent packages only"
+    "Whether there is a module behind an import path; imports its parent packages only"
     return not isinstance(path, str) or importlib.util.find_spec(path.partition(':')[0]) is not None
 
 # %% ../../nbs/core/06_registry.ipynb #5c4b825d
