@@ -23,18 +23,16 @@ __all__ = ['logger', 'SUPPORTED', 'flash_here', 'instructlab_arguments', 'EpochS
 # %% ../../nbs/backends/07_instructlab.ipynb #6a987004
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/07_instructlab.ipynb #e228bdcb
+# %% ../../nbs/backends/07_instructlab.ipynb #9e72bcfa
 SUPPORTED = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_per_gpu', 'num_epochs', 'warmup_steps',
         'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'save_strategy', 'save_steps',
         'save_total_limit')
 
-# %% ../../nbs/backends/07_instructlab.ipynb #4abff649
 def flash_here(cpu: bool) -> bool:
     "Can the library use flash attention here?"
     from importlib.util import find_spec
     return not cpu and find_spec('flash_attn') is not None
 
-# %% ../../nbs/backends/07_instructlab.ipynb #5dfe5a04
 def instructlab_arguments(request: Mapping[str, Any]) -> list[str]:
     "The command line of the library's program"
     s = request['settings']
@@ -50,13 +48,12 @@ def instructlab_arguments(request: Mapping[str, Any]) -> list[str]:
              + ['--keep_last_checkpoint_only']*s['only_last'])
     return [f'--{k}={v}' for k, v in out.items()] + flags + ['--disable_flash_attn']*(not flash_here(request['cpu']))
 
-# %% ../../nbs/backends/07_instructlab.ipynb #c3380763
+# %% ../../nbs/backends/07_instructlab.ipynb #b4e8be32
 class EpochStart:
     "The first step of the epoch in which a program was resumed, counted over all epochs"
     loader: Any = None
     first = 0
 
-# %% ../../nbs/backends/07_instructlab.ipynb #55c5121d
 def fix_resumed_epoch(cpu: bool) -> EpochStart:
     "Skip what was done in the present epoch, and no more"
     from instructlab.training import sampler, utils
@@ -97,7 +94,7 @@ def stop_between_steps(start: EpochStart) -> None:
     demand.trigger_file_exists, demand.check_checkpoint_requested = lambda: bool(received), lambda: False
     demand.save_on_demand_checkpoint = save_and_stop
 
-# %% ../../nbs/backends/07_instructlab.ipynb #3ac28fbe
+# %% ../../nbs/backends/07_instructlab.ipynb #b369d9b6
 def adapt(request: Mapping[str, Any]) -> None:
     "Fix the program, and adapt it to a CPU"
     from instructlab.training import async_logger, batch_loss_manager
@@ -108,7 +105,6 @@ def adapt(request: Mapping[str, Any]) -> None:
     without_cuda()
     batch_loss_manager.torch = CPUTorch()
 
-# %% ../../nbs/backends/07_instructlab.ipynb #a0bc1839
 def run_instructlab(request: Mapping[str, Any]) -> None:
     "Train; called in each worker"
     adapt(request)
@@ -145,12 +141,11 @@ class InstructLab:
         return [dict(step=n, loss=l['avg_loss'], learning_rate=l['lr'], grad_norm=l.get('gradnorm'), epoch=l['epoch'])
                 for n, l in sorted(out.items())]
 
-# %% ../../nbs/backends/07_instructlab.ipynb #731ae254
+# %% ../../nbs/backends/07_instructlab.ipynb #917c63d1
 class InstructLabSession(WorkerSession):
     "One training by InstructLab-training"
     library = InstructLab()
 
-# %% ../../nbs/backends/07_instructlab.ipynb #d356d060
 class InstructLabBackend(TRLBackend):
     "Supervised fine-tuning by InstructLab-training"
     name = 'instructlab-training'

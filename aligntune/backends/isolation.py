@@ -38,7 +38,7 @@ def owner() -> str | None:
     "The backend that this process belongs to; None while nothing has loaded"
     return next((backend for backend, modules in OWNED_BY.items() if modules & set(sys.modules)), None)
 
-# %% ../../nbs/backends/02_isolation.ipynb #267f0671
+# %% ../../nbs/backends/02_isolation.ipynb #9e435bef
 _COMPILED_BY = ('unsloth', 'unsloth_zoo', 'torch', 'transformers', 'trl', 'peft')
 
 def _version_of(package: str) -> str:
@@ -46,7 +46,6 @@ def _version_of(package: str) -> str:
     try: return version(package).replace('+', '-')
     except PackageNotFoundError: return 'none'
 
-# %% ../../nbs/backends/02_isolation.ipynb #802c22ed
 def compiled_folder() -> Path:
     "Where Unsloth keeps code that it compiled with the installed versions"
     home = Path(os.environ.get('ALIGNTUNE_CACHE')
@@ -54,7 +53,6 @@ def compiled_folder() -> Path:
     python = f'py{sys.version_info.major}{sys.version_info.minor}'
     return home/'unsloth'/'_'.join([*(f'{n}-{_version_of(n)}' for n in _COMPILED_BY), python])
 
-# %% ../../nbs/backends/02_isolation.ipynb #c63516ee
 def child_environment(
     backend: str  # trains in the child
 ) -> dict[str, str]:
@@ -88,7 +86,7 @@ class ParentLink:
         try: return value_of(box.get())
         finally: del self.answers[number]
 
-# %% ../../nbs/backends/02_isolation.ipynb #5ffccd52
+# %% ../../nbs/backends/02_isolation.ipynb #c89b206e
 class CallbackRelay:
     "Stands in the child for the callbacks of the parent"
     def __init__(self,
@@ -109,7 +107,6 @@ class CallbackRelay:
         found = {k: v for k, v in dict(logs=logs, metrics=metrics).items() if v is not None}
         vars(control).update(self.ask(EVENT, event, plain, state, control, found))
 
-# %% ../../nbs/backends/02_isolation.ipynb #4da46442
 def put_relay_first(
     session: Any,  # of the child
     relay: CallbackRelay  # replaces an earlier one

@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 __all__ = ['logger', 'SINGLE', 'TRACKERS', 'launched', 'torchrun_command', 'launch_command', 'tracker_params', 'hidden_trackers',
            'run_worker', 'worker_error', 'launch', 'train_request', 'train_in_processes']
 
-# %% ../../nbs/backends/05_launch.ipynb #89f7c125
+# %% ../../nbs/backends/05_launch.ipynb #88fa9847
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/05_launch.ipynb #f2815eb6
 def launched() -> bool:
     "Is this process one of several that torchrun started?"
     return int(os.environ.get('WORLD_SIZE', 1)) > 1
 
-# %% ../../nbs/backends/05_launch.ipynb #6f4062c5
+# %% ../../nbs/backends/05_launch.ipynb #a150cc27
 def torchrun_command(
     target: str,  # module:function that each worker calls
     request: str,  # file with its argument
@@ -50,7 +49,6 @@ def torchrun_command(
     else: out += ['--standalone']
     return out + ['-m', 'aligntune.backends.launch', target, request]
 
-# %% ../../nbs/backends/05_launch.ipynb #9bd8d68a
 #: the variables that torchrun would set for the only process of a training; port 0 is any free one
 SINGLE = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', LOCAL_WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
 
@@ -60,13 +58,12 @@ def launch_command(target: str, request: str, place: Mapping[str, Any]) -> tuple
         return torchrun_command(target, request, place), {}
     return [sys.executable, '-m', 'aligntune.backends.launch', target, request], SINGLE
 
-# %% ../../nbs/backends/05_launch.ipynb #12f31755
+# %% ../../nbs/backends/05_launch.ipynb #83c7f284
 #: what Training Hub calls the settings of trackers, and the variables these are read from
 TRACKERS = dict(wandb_project='WANDB_PROJECT', wandb_entity='WANDB_ENTITY', wandb_run_name='WANDB_NAME',
                 mlflow_tracking_uri='MLFLOW_TRACKING_URI', mlflow_experiment_name='MLFLOW_EXPERIMENT_NAME',
                 mlflow_run_name='MLFLOW_RUN_NAME', tensorboard_log_dir='TENSORBOARD_LOGGING_DIR')
 
-# %% ../../nbs/backends/05_launch.ipynb #91c39c50
 def tracker_params(
     report_to: Any,  # names of trackers: one, a list, or none
     has: Sequence[str],  # those that the library has
@@ -84,19 +81,17 @@ def tracker_params(
     out = {k: env[v] for k, v in TRACKERS.items() if k.split('_')[0] in wanted and env.get(v)}
     return {k: v for k, v in defaults.items() if k.split('_')[0] in wanted} | out
 
-# %% ../../nbs/backends/05_launch.ipynb #b4257101
 def hidden_trackers(params: Mapping[str, str]) -> dict[str, str]:
     "The variables of trackers that were not requested, as empty strings"
     return {v: '' for k, v in TRACKERS.items() if v in os.environ and k not in params}
 
-# %% ../../nbs/backends/05_launch.ipynb #6270eab8
+# %% ../../nbs/backends/05_launch.ipynb #ed835016
 def _write(path: Path, value: Any) -> None:
     "Write a file that appears complete"
     part = path.with_suffix('.part')
     part.write_text(json.dumps(value, default=str))
     os.replace(part, path)
 
-# %% ../../nbs/backends/05_launch.ipynb #5f8ea917
 def _write_error(home: Path, rank: int, e: BaseException) -> None:
     "Write the exception that a worker fails with"
     parts = {k: getattr(e, k, '') for k in ('what', 'where', 'why', 'fix')}
@@ -144,7 +139,7 @@ def worker_error(home: Path, tail: Sequence[str] = ()) -> AligntuneError:
     return RunError(f"{e['type']} in worker {e['rank']}: {e['text']}", where=where,
                     why='the training library raised it')
 
-# %% ../../nbs/backends/05_launch.ipynb #aa32e421
+# %% ../../nbs/backends/05_launch.ipynb #a6ce948e
 def _start(target: str, home: Path, place: Mapping[str, Any], env: Mapping[str, str]) -> subprocess.Popen[str]:
     "Start the workers of this node; their output is one pipe"
     command, single = launch_command(target, str(home/'request.json'), place)
@@ -153,7 +148,6 @@ def _start(target: str, home: Path, place: Mapping[str, Any], env: Mapping[str, 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                             env={**os.environ, **usual, **env, **single}, start_new_session=True)
 
-# %% ../../nbs/backends/05_launch.ipynb #f0caeb47
 def _watch(process: subprocess.Popen[str], show: Callable[[str], None]) -> tuple[int, list[int], list[str]]:
     "Hand output and signals on until the workers end: the exit code, the signals, and the last lines"
     tail: deque[str] = deque(maxlen=21)
@@ -206,7 +200,7 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
                             fix='name a file, or nproc_per_node=1') from None
     return out
 
-# %% ../../nbs/backends/05_launch.ipynb #8830707e
+# %% ../../nbs/backends/05_launch.ipynb #ea43e26c
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
@@ -216,7 +210,6 @@ def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'))
     return {k: v for k, v in dict(result).items() if k != 'raw'}
 
-# %% ../../nbs/backends/05_launch.ipynb #ceb9b82b
 def train_in_processes(
     spec: TrainSpec,
     plan: Plan,

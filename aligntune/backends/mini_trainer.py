@@ -30,7 +30,7 @@ SUPPORTED = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_
         'warmup_steps', 'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'unfreeze_rank_ratio',
         'target_patterns', 'save_strategy', 'save_total_limit')
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #3eca7310
+# %% ../../nbs/backends/08_mini_trainer.ipynb #01b46b06
 def mini_trainer_arguments(request: Mapping[str, Any]) -> list[str]:
     "The command line of mini-trainer's program"
     s = request['settings']
@@ -49,13 +49,12 @@ def mini_trainer_arguments(request: Mapping[str, Any]) -> list[str]:
     return ([f'--{k}={v}' for k, v in out.items()] + flags
             + ([f'--resume-from-full-state-checkpoint={newest}'] if newest else []))
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #49f2fc71
 def newest_state(folder: Path) -> Path | None:
     "The newest full state that an earlier call left"
     return max((folder/'full_state_checkpoints').glob('step_*'), key=lambda p: int(p.name.removeprefix('step_')),
                default=None)
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #545626a5
+# %% ../../nbs/backends/08_mini_trainer.ipynb #4ec51031
 class Resumed:
     "A loader that shows a resumed loop the batches of earlier epochs too, as blanks to skip"
     def __init__(self, loader: Any, epochs: int): self.loader, self.blanks = loader, epochs*len(loader)
@@ -66,7 +65,6 @@ class Resumed:
         yield from [None]*n
         yield from self.loader
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #e25f6764
 def fix_resuming(state: Path) -> None:
     "Skip exactly what was done, and give the optimizer its step size"
     from mini_trainer import train
@@ -157,7 +155,7 @@ class MiniTrainer:
         "The steps that it logged, each once"
         return _history(folder)
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #be744e99
+# %% ../../nbs/backends/08_mini_trainer.ipynb #bfc1a364
 def _refuse_ratio(ratio: float) -> None:
     "Refuse the ends of the scale"
     if ratio in (0, 1):
@@ -165,19 +163,17 @@ def _refuse_ratio(ratio: float) -> None:
                                where='argument unfreeze_rank_ratio',
                                why='it freezes a part at 1, and trains a part at 0', fix="backend='trl'")
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #55b7cfbe
 def _history(folder: Path) -> list[dict[str, Any]]:
     "The steps in the log, each once"
     steps = {l['step']: l for l in read_log(folder, 'training_metrics_*.jsonl') if 'step' in l}
     names = dict(step='step', loss='loss', learning_rate='lr', grad_norm='grad_norm', epoch='epoch')
     return [{ours: l[theirs] for ours, theirs in names.items()} for _, l in sorted(steps.items())]
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #598f0357
+# %% ../../nbs/backends/08_mini_trainer.ipynb #64acea34
 class MiniTrainerSession(WorkerSession):
     "One training by mini-trainer"
     library = MiniTrainer()
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #50441c59
 class MiniTrainerBackend(TRLBackend):
     "OSFT by mini-trainer"
     name = 'mini-trainer'

@@ -64,7 +64,7 @@ def write_tokenized_rows(
                                     num_loss_counted_tokens=sum(l != -100 for l in labels))) + '\n')
     return longest
 
-# %% ../../nbs/backends/06_worker.ipynb #593ce5db
+# %% ../../nbs/backends/06_worker.ipynb #88e7f047
 class _CPUDevice(type):
     def __instancecheck__(cls, x: Any) -> bool: return isinstance(x, torch.device)
     def __call__(cls, kind: Any = 'cpu', *args: Any, **kwargs: Any) -> torch.device:
@@ -73,13 +73,11 @@ class _CPUDevice(type):
 class CPUDevice(metaclass=_CPUDevice):
     "torch.device, with the CPU in the place of CUDA"
 
-# %% ../../nbs/backends/06_worker.ipynb #751399c3
 class CPUTorch:
     "torch for a module that writes torch.device('cuda', ...)"
     device = CPUDevice
     def __getattr__(self, name: str) -> Any: return getattr(torch, name)
 
-# %% ../../nbs/backends/06_worker.ipynb #1ed412b9
 def without_cuda() -> None:
     "Make calls to CUDA harmless in this process"
     for name, value in dict(set_device=None, empty_cache=None, reset_peak_memory_stats=None, manual_seed_all=None,
@@ -89,7 +87,7 @@ def without_cuda() -> None:
     torch.Tensor.cuda = lambda self, *a, **k: self   # type: ignore[method-assign, assignment]
     torch.cuda.current_device = lambda: torch.device('cpu')   # type: ignore[assignment, return-value]
 
-# %% ../../nbs/backends/06_worker.ipynb #69a93b4b
+# %% ../../nbs/backends/06_worker.ipynb #41ae18c7
 _INDEX = {'torch.distributed.checkpoint.filesystem._StorageInfo', 'torch.serialization._get_layout', 'torch.Size',
           'pathlib.PosixPath', 'collections.OrderedDict'} | {f'torch.distributed.checkpoint.metadata.{n}' for n in (
           'Metadata', 'MetadataIndex', 'ChunkStorageMetadata', 'TensorProperties', 'TensorStorageMetadata',
@@ -102,7 +100,6 @@ class _Index(pickle.Unpickler):
         if f'{module}.{name}' in _INDEX or number_format: return super().find_class(module, name)
         raise pickle.UnpicklingError(f'{module}.{name} has no place in the index of a state')
 
-# %% ../../nbs/backends/06_worker.ipynb #674a2cdf
 def plain_states() -> None:
     "Let the libraries of this process read tensors and plain values only"
     from accelerate.utils.other import TORCH_SAFE_GLOBALS   # what the state of numpy's random numbers is made of
@@ -146,13 +143,12 @@ def all_numbers(
                              where=file.name, why='the training has diverged',
                              fix='a lower learning_rate, or a longer warmup, in another output_dir')
 
-# %% ../../nbs/backends/06_worker.ipynb #906ef5e1
+# %% ../../nbs/backends/06_worker.ipynb #b5e2a288
 #: settings that we apply before the library starts, or that have no meaning for it
 OURS = ({n for n, f in FIELDS.items() if f.group in ('model', 'data')}
         | {'algorithm', 'method', 'output_dir', 'run_name', 'backend', 'allow_fallback', 'logging_steps', 'progress',
            'guards', 'precision', 'report_to'} - {'load_in_4bit', 'load_in_8bit', 'device_map'})
 
-# %% ../../nbs/backends/06_worker.ipynb #55f54681
 def refuse_ignored_settings(
     spec: TrainSpec,
     does: Sequence[str],  # settings that the library has
@@ -182,7 +178,7 @@ def sealing(save: Callable[..., Any], place: Callable[..., tuple[Path, int]]) ->
         return out
     return sealed
 
-# %% ../../nbs/backends/06_worker.ipynb #2c5d0618
+# %% ../../nbs/backends/06_worker.ipynb #1724fe74
 def log_at_once(
     logger: type  # a library's logger, which writes its lines some time later
 ) -> None:
@@ -195,7 +191,6 @@ def log_at_once(
         wait([asyncio.run_coroutine_threadsafe(written(), self.loop)], 10)   # a tracker that hangs holds up no training
     logger.log_sync = log_sync   # type: ignore[attr-defined]
 
-# %% ../../nbs/backends/06_worker.ipynb #59ad2728
 def read_log(
     folder: Path,  # of the run
     pattern: str  # of the files' names
@@ -203,7 +198,7 @@ def read_log(
     "What a library has logged so far; a line that is not complete is left out"
     return [json.loads(l) for p in sorted(folder.glob(pattern)) for l in p.read_text().splitlines() if l.endswith('}')]
 
-# %% ../../nbs/backends/06_worker.ipynb #fa389c7e
+# %% ../../nbs/backends/06_worker.ipynb #0a286951
 def _move_aside(state: Path, why: str) -> None:
     "Move a state out of the library's reach"
     logger.warning('%s is set aside: %s', state.name, why)
@@ -212,7 +207,6 @@ def _move_aside(state: Path, why: str) -> None:
     clear(aside/state.name)
     os.rename(state, aside/state.name)
 
-# %% ../../nbs/backends/06_worker.ipynb #7c953328
 def keep_complete_states(
     states: Path,  # folder with a library's states
     bad_from: int | None = None  # states from this step on are not trusted
@@ -232,7 +226,7 @@ def keep_complete_states(
                        fix='start anew in another output_dir')
     return max(steps)
 
-# %% ../../nbs/backends/06_worker.ipynb #3410ac77
+# %% ../../nbs/backends/06_worker.ipynb #fc8ee489
 def _refuse_folder(folder: Path, old: Manifest | None, resume: str | bool | None, backend: str) -> None:
     "Refuse a folder with another run or model, and a resumption that is not possible"
     if resume not in (None, False, True):
@@ -249,7 +243,6 @@ def _refuse_folder(folder: Path, old: Manifest | None, resume: str | bool | None
         raise RunError(f'there is no run in {folder}', where='resume_from_checkpoint',
                        fix='leave resume_from_checkpoint out to start one')
 
-# %% ../../nbs/backends/06_worker.ipynb #8680eed4
 def _refuse_changes(folder: Path, changed: Mapping[str, tuple]) -> None:
     "Refuse to resume a run with other settings"
     if not changed: return
@@ -258,7 +251,6 @@ def _refuse_changes(folder: Path, changed: Mapping[str, tuple]) -> None:
                    fix=f'the same settings and data as before; another output_dir; '
                        f'or allow_changes={list(changed)}, if this is meant')
 
-# %% ../../nbs/backends/06_worker.ipynb #032cfe75
 def _diverged(h: Mapping[str, Any]) -> GuardError:
     "The error for a step whose loss is not a number"
     return GuardError('the loss is not a number', where=f"step {h['step']}", why=f"loss {h['loss']}",
@@ -305,7 +297,7 @@ class Record:
             self.manifest.data |= dict(status='finished', result=plain(values))
         self.manifest.event(event, step=self.shown, **facts)
 
-# %% ../../nbs/backends/06_worker.ipynb #db79447d
+# %% ../../nbs/backends/06_worker.ipynb #78b7b920
 class Library(Protocol):
     "A training library with a program of its own"
     title: str  # its name
@@ -318,7 +310,6 @@ class Library(Protocol):
     def settings(self, session: WorkerSession) -> dict[str, Any]: "What it gets, as plain values"
     def history(self, folder: Path) -> list[dict[str, Any]]: "The steps that it logged"
 
-# %% ../../nbs/backends/06_worker.ipynb #51d2459d
 def refuse_part_epochs(
     spec: TrainSpec,
     title: str  # of the library
@@ -328,7 +319,6 @@ def refuse_part_epochs(
         raise SpecError(f'{title} counts whole epochs', where=spec.origins['num_epochs'],
                         fix=f"num_epochs={max(1, round(spec['num_epochs']))}")
 
-# %% ../../nbs/backends/06_worker.ipynb #2601a4b9
 def rows_of_step(
     session: WorkerSession  # with its spec and plan
 ) -> int:
@@ -358,7 +348,7 @@ class LogReader:
         self.record.follow(history)
         return history
 
-# %% ../../nbs/backends/06_worker.ipynb #83e952bb
+# %% ../../nbs/backends/06_worker.ipynb #eb9d58a2
 def _request(session: WorkerSession, settings: Mapping[str, Any]) -> dict[str, Any]:
     "What the workers get: settings, rows and trackers"
     rows = session.folder/'rows.jsonl'
@@ -366,7 +356,6 @@ def _request(session: WorkerSession, settings: Mapping[str, Any]) -> dict[str, A
     return dict(settings=settings, longest=longest, rows=str(rows), cpu=session.plan.device == 'cpu',
                 trackers=session.trackers)
 
-# %% ../../nbs/backends/06_worker.ipynb #e4f84af9
 def _environment(session: WorkerSession) -> dict[str, str]:
     "Variables of the workers; the trigger file of a library is one that nobody else writes"
     out = {'HF_HUB_DISABLE_PROGRESS_BARS': '1', 'CHECKPOINT_TRIGGER_FILENAME': f'aligntune-{uuid.uuid4().hex}'}
@@ -459,7 +448,7 @@ def _refuse_adapter(adapter: str | None, title: str) -> None:
                            why='it would be left out',
                            fix=f"aligntune merge {adapter} FOLDER, and model_name=FOLDER; or backend='trl'")
 
-# %% ../../nbs/backends/06_worker.ipynb #92fb3157
+# %% ../../nbs/backends/06_worker.ipynb #a65b402e
 def train_with_library(
     session: WorkerSession,
     resume: bool | str | None = None,  # go on with an earlier call
@@ -485,7 +474,6 @@ def train_with_library(
         record.end('finish', result)
     return result
 
-# %% ../../nbs/backends/06_worker.ipynb #60f87895
 def _earlier_result(session: WorkerSession, result: Mapping[str, Any]) -> Result:
     "The result of an earlier call"
     logger.info('all %d steps are done already', result['total_steps'])

@@ -145,7 +145,7 @@ class Contestant:
         "End the process, whatever it does"
         self.child.stop()
 
-# %% ../../nbs/bench/00_measure.ipynb #2ad236b7
+# %% ../../nbs/bench/00_measure.ipynb #3e228bc4
 @dataclass(frozen=True)
 class Outcome:
     "What was measured of a contestant in one round"
@@ -168,7 +168,6 @@ class Outcome:
         "The share of the computed places that are not padding, where that was counted"
         return self.extra.get('real', self.total('tokens'))/self.total('places') if self.total('places') else math.nan
 
-# %% ../../nbs/bench/00_measure.ipynb #c824d5b0
 def _outcome(c: Contestant, warmup: int) -> Outcome:
     "What was measured of a contestant"
     result = dict(c.end['result'])
@@ -213,7 +212,7 @@ def sleeper(
         meter.lap()
     return dict(losses=[1/(k + 1) for k in range(steps)], held=len(held))
 
-# %% ../../nbs/bench/00_measure.ipynb #a015fa57
+# %% ../../nbs/bench/00_measure.ipynb #9219715f
 def speed_ratio(
     ours: Sequence[Outcome],  # one for each round
     theirs: Sequence[Outcome]  # of the same rounds
@@ -226,12 +225,10 @@ def speed_ratio(
                  else [a.tokens_per_second/b.tokens_per_second])
     return median(each)
 
-# %% ../../nbs/bench/00_measure.ipynb #6caf7959
 def memory_ratio(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> float:
     "How many times the peak memory"
     return median(a.memory for a in ours)/median(b.memory for b in theirs)
 
-# %% ../../nbs/bench/00_measure.ipynb #92686473
 def loss_gap(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> float:
     "The largest relative difference of the losses, step by step"
     gaps = [abs(x - y)/max(abs(y), 1e-9) for a, b in zip(ours, theirs, strict=True)
@@ -249,7 +246,7 @@ def model_flops(
     weights = sum(l.used*l.n_in*l.n_out for l in facts.linears) + facts.embedding
     return (3 if full else 2)*2*weights*tokens + 3*2*facts.q_width*facts.layers*squares
 
-# %% ../../nbs/bench/00_measure.ipynb #b10b4c89
+# %% ../../nbs/bench/00_measure.ipynb #4f1cffb6
 def matmul_peak(
     meter: Meter | None = None,  # of a child process; not used
     precision: str = 'fp32',  # fp32, bf16 or fp16
@@ -270,7 +267,6 @@ def matmul_peak(
         best = min(best, (time.perf_counter() - start)/(10 if device == 'cuda' else 1))
     return dict(flops_per_second=2*n**3/best, check=float(b[0, 0]))
 
-# %% ../../nbs/bench/00_measure.ipynb #4520019b
 def result_of_entry(entry: Entry) -> dict[str, Any]:
     "What a function returns, run in a process of its own"
     c = Contestant(entry)
@@ -280,7 +276,7 @@ def result_of_entry(entry: Entry) -> dict[str, Any]:
         return dict(c.end['result'])
     finally: c.close()
 
-# %% ../../nbs/bench/00_measure.ipynb #aaad690c
+# %% ../../nbs/bench/00_measure.ipynb #1d1d0496
 PACKAGES = ('torch', 'transformers', 'trl', 'datasets', 'peft', 'accelerate', 'bitsandbytes', 'unsloth', 'aligntune')
 
 def versions() -> dict[str, str]:
@@ -291,7 +287,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError: pass
     return found
 
-# %% ../../nbs/bench/00_measure.ipynb #d0acd0c3
 def machine() -> dict[str, Any]:
     "Hardware, system and versions, for a stored result"
     hw = hardware()

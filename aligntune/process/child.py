@@ -17,7 +17,7 @@ logger = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['logger', 'parent_connection', 'import_function', 'ChildProcess', 'signals_to']
 
-# %% ../../nbs/process/01_child.ipynb #02da4e0f
+# %% ../../nbs/process/01_child.ipynb #95bf02a6
 def parent_connection() -> Connection:
     "In a child: the connection to its parent; what is printed from now on goes to standard error"
     connection = Connection(os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'wb'))
@@ -25,7 +25,6 @@ def parent_connection() -> Connection:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     return connection
 
-# %% ../../nbs/process/01_child.ipynb #ea3c8458
 def import_function(
     path: str  # package.module:name
 ) -> Callable:

@@ -23,7 +23,7 @@ def _limit_memory(megabytes: int) -> None:
     if sys.platform == 'linux':
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
-# %% ../../nbs/process/02_limited.ipynb #7b3f0cb5
+# %% ../../nbs/process/02_limited.ipynb #6615f794
 def _limited_call(fn: Callable, row: list, seconds: float) -> dict[str, Any]:
     "The value of one row, or why it has none; the alarm ends the process after so many seconds of computing"
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -33,7 +33,6 @@ def _limited_call(fn: Callable, row: list, seconds: float) -> dict[str, Any]:
         return dict(why=f'{type(e).__name__}: {e}'[:500], raised=not limit)
     finally: signal.setitimer(signal.ITIMER_PROF, 0)
 
-# %% ../../nbs/process/02_limited.ipynb #24ad9c9c
 def serve_rows(path: str, seconds: float, memory_mb: int) -> None:
     "The main function of the child: answer rows until the parent closes the connection"
     connection = parent_connection()
@@ -52,14 +51,13 @@ class Lost:
     why: str
     raised: bool = False  # by an exception, and not by a limit
 
-# %% ../../nbs/process/02_limited.ipynb #09fd8d39
+# %% ../../nbs/process/02_limited.ipynb #b4b5bb19
 def _ending(child: ChildProcess, path: str) -> str:
     "How a child ended; an error where it did not start"
     how = child.ending()
     if how != 'exit code 1': return how
     raise RunError(f'the child process for {path} did not start', why=' | '.join(child.last_lines(3)))
 
-# %% ../../nbs/process/02_limited.ipynb #f3bedf95
 def _value(answer: dict | str, seconds: float) -> Any:
     "The value in an answer, or Lost; text instead of an answer is how the child ended"
     if isinstance(answer, dict): return answer['value'] if 'value' in answer else Lost(**answer)

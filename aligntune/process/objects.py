@@ -25,7 +25,7 @@ def may_import(
     library = next((p for p in EXCLUSIVE if module.partition('.')[0] in (p, f'{p}_zoo')), None)
     return library is None or library in sys.modules
 
-# %% ../../nbs/process/03_objects.ipynb #ffa30020
+# %% ../../nbs/process/03_objects.ipynb #ecdb2bb5
 class _Pickler(dill.Pickler):
     "Objects as bytes; functions in `staying` as their descriptions"
     def __init__(self, file: BinaryIO, staying: Mapping[int, tuple]):
@@ -33,7 +33,6 @@ class _Pickler(dill.Pickler):
         self.staying = staying
     def persistent_id(self, obj: Any) -> Any: return self.staying.get(id(obj))
 
-# %% ../../nbs/process/03_objects.ipynb #e23922f8
 class _Unpickler(dill.Unpickler):
     "Objects from bytes; functions that stayed behind as `RemoteFunction`"
     call: Callable | None = None
@@ -43,7 +42,6 @@ class _Unpickler(dill.Unpickler):
             raise RunError(f'{module}.{name} stays in its process', why='importing it here would change TRL')
         return super().find_class(module, name)
 
-# %% ../../nbs/process/03_objects.ipynb #8ed69716
 NOT_SERIALIZABLE = (TypeError, dill.PicklingError)   # what `serialize` raises for an object that cannot be sent
 
 def serialize(
@@ -113,13 +111,12 @@ def describe_function(
     parameters = [(p.name, int(p.kind), p.default is not p.empty) for p in inspect.signature(fn).parameters.values()]
     return number, str(getattr(fn, '__name__', type(fn).__name__)), parameters, attributes
 
-# %% ../../nbs/process/03_objects.ipynb #0363d86f
+# %% ../../nbs/process/03_objects.ipynb #9dfe7704
 class ChildTraceback(Exception):
     "Where an error happened in the other process"
     def __init__(self, text: str): self.text = text
     def __str__(self) -> str: return f'\n\n{self.text}'
 
-# %% ../../nbs/process/03_objects.ipynb #5d0bcfd3
 def error_parts(e: BaseException) -> dict[str, Any]:
     "An exception as parts that can be sent"
     parts: dict[str, Any] = dict(module=type(e).__module__, name=type(e).__qualname__, text=str(e),
@@ -131,7 +128,7 @@ def error_parts(e: BaseException) -> dict[str, Any]:
         parts['trace'] += f'\n(its arguments could not be sent: {why})'
     return parts
 
-# %% ../../nbs/process/03_objects.ipynb #ba1f0e49
+# %% ../../nbs/process/03_objects.ipynb #ddee31ae
 def _instance(parts: Mapping[str, Any]) -> BaseException:
     "The exception that `error_parts` took apart"
     if not may_import(parts['module']): raise ImportError('it stays in its process')
@@ -143,7 +140,6 @@ def _instance(parts: Mapping[str, Any]) -> BaseException:
     for k, v in (state[0] or {} if state else {}).items(): setattr(e, k, v)
     return e
 
-# %% ../../nbs/process/03_objects.ipynb #aa207c9d
 def rebuild_error(parts: Mapping[str, Any]) -> BaseException:
     "The exception again, with the other process's traceback as its cause"
     e: BaseException
@@ -154,7 +150,7 @@ def rebuild_error(parts: Mapping[str, Any]) -> BaseException:
     e.__cause__ = ChildTraceback(parts['trace'])
     return e
 
-# %% ../../nbs/process/03_objects.ipynb #24045b10
+# %% ../../nbs/process/03_objects.ipynb #539f16f4
 def answer_of(
     work: Callable[[], Any]  # computes the value
 ) -> bytes:
@@ -162,7 +158,6 @@ def answer_of(
     try: return serialize((True, work()))
     except Exception as e: return serialize((False, error_parts(e)))
 
-# %% ../../nbs/process/03_objects.ipynb #9c2b16a9
 def value_of(
     answer: bytes  # what `answer_of` gave in the other process
 ) -> Any:

@@ -22,20 +22,18 @@ __all__ = ['log', 'PARTS', 'NUMBER', 'TYPES', 'CHECKS', 'INSIDE', 'NOTES', 'UNIT
            'numbers_in', 'numeric_match', 'limited_values', 'regex', 'format', 'fits', 'json_schema', 'length',
            'repetition', 'soft_overlong', 'overlap']
 
-# %% ../../nbs/rewards/01_builtin.ipynb #5adb3b98
+# %% ../../nbs/rewards/01_builtin.ipynb #3d9981bb
 def _between(text: str, start: str, end: str) -> str | None:
     "The text between the last `start` and the next `end`"
     i = text.rfind(start)
     j = text.find(end, i + len(start))
     return None if i < 0 or j < 0 else text[i + len(start):j].strip()
 
-# %% ../../nbs/rewards/01_builtin.ipynb #e4a56249
 def _hash(text: str) -> str | None:
     "The text after the last four hashes, to the end of the line"
     before, mark, after = text.rpartition('####')
     return (after.strip().splitlines() or [''])[0].strip() if mark else None
 
-# %% ../../nbs/rewards/01_builtin.ipynb #d2cbf3f6
 def _fence(text: str) -> str | None:
     "The last fenced block, without its language"
     blocks = text.split('```')
@@ -44,7 +42,6 @@ def _fence(text: str) -> str | None:
     first, newline, rest = block.partition('\n')
     return rest.strip() if newline and ' ' not in first.strip() else block.strip()
 
-# %% ../../nbs/rewards/01_builtin.ipynb #b2efaf7a
 PARTS: dict[str, Callable[[str], str | None]] = {
     'all': str.strip,
     'answer': lambda text: _between(text, '<answer>', '</answer>'),
@@ -56,7 +53,6 @@ PARTS: dict[str, Callable[[str], str | None]] = {
                               text.strip()),
 }
 
-# %% ../../nbs/rewards/01_builtin.ipynb #e78c4e76
 def answer_part(
     text: str,  # a completion
     part: str = 'auto'  # where the answer is: a name from PARTS
@@ -78,12 +74,11 @@ def references_of(answer: Any) -> list[str]:
         raise RewardError('the reference answer is empty', why='every empty completion would earn the full reward')
     return refs
 
-# %% ../../nbs/rewards/01_builtin.ipynb #f794624b
+# %% ../../nbs/rewards/01_builtin.ipynb #c5c620e8
 def _plain(s: str, ignore_case: bool) -> str:
     s = unicodedata.normalize('NFC', s).strip()
     return s.casefold() if ignore_case else s
 
-# %% ../../nbs/rewards/01_builtin.ipynb #ff8ca300
 @builtin_reward(accepts={'answer': references_of})
 def exact_match(
     text: str,  # the completion
@@ -96,7 +91,7 @@ def exact_match(
     wanted = [_plain(r, ignore_case) for r in references_of(answer)]
     return float(got is not None and _plain(got, ignore_case) in wanted)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #729a97d5
+# %% ../../nbs/rewards/01_builtin.ipynb #dc8a5f7d
 _WRITING = str.maketrans('−－﹣０１２３４５６７８９．，／⁄', '---0123456789.,//')
 _DIGITS = (
     r'(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,6}(?![0-9a-zA-Z]))?|(?<!\.)\.[0-9]+')
@@ -104,7 +99,6 @@ NUMBER = re.compile(rf'(?<![\w])(?<![0-9]\.)[-+]?(?:{_DIGITS})(?:/(?:{_DIGITS}))
 
 _WIDE = Context(prec=28, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #ff379e49
 def numbers_in(
     text: str  # any text
 ) -> list[Decimal]:
@@ -116,12 +110,11 @@ def numbers_in(
         elif Decimal(bottom) != 0: found.append(_WIDE.divide(Decimal(top), Decimal(bottom)))
     return found
 
-# %% ../../nbs/rewards/01_builtin.ipynb #61927ffa
+# %% ../../nbs/rewards/01_builtin.ipynb #84afb543
 def _near(a: Decimal, b: Decimal, tolerance: float) -> bool:
     "Whether two numbers differ by at most `tolerance`"
     return a == b or bool(tolerance) and _WIDE.abs(_WIDE.subtract(a, b)) <= Decimal(str(tolerance))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #d547e842
 def _numbers_of(answer: Any) -> list[Decimal]:
     "The number of each reference; one without a number is refused"
     refs = [numbers_in(answer_part(r, 'auto') or '')[-1:] for r in references_of(answer)]
@@ -129,7 +122,6 @@ def _numbers_of(answer: Any) -> list[Decimal]:
         raise RewardError(f'the reference {str(answer)[:100]!r} holds no number', fix='exact_match compares text')
     return [r[0] for r in refs]
 
-# %% ../../nbs/rewards/01_builtin.ipynb #7d1bc02d
 @builtin_reward(accepts={'answer': _numbers_of})
 def numeric_match(
     text: str,  # the completion
@@ -142,13 +134,12 @@ def numeric_match(
     refs = _numbers_of(answer)
     return float(bool(got) and any(_near(got[0], r, tolerance) for r in refs))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #631e344a
+# %% ../../nbs/rewards/01_builtin.ipynb #e22e011f
 @lru_cache(maxsize=8)
 def _limited(path: str, seconds: float) -> LimitedFunction:
     "A function in a child process, which serves every batch"
     return LimitedFunction(path, seconds)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #ea643cf2
 def limited_values(
     name: str,  # of the reward
     path: str,  # the function that is called for each row, as package.module:name
@@ -167,7 +158,7 @@ def limited_values(
         log.warning('%s: %d of %d completions could not be decided and count as 0 (%s)', name, len(lost), len(out), why)
     return [0. if isinstance(v, Lost) else float(v) for v in out]
 
-# %% ../../nbs/rewards/01_builtin.ipynb #68c1d033
+# %% ../../nbs/rewards/01_builtin.ipynb #4a58d955
 @lru_cache(maxsize=64)
 def _compiled(pattern: str, ignore_case: bool) -> re.Pattern:
     try: return re.compile(pattern, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
@@ -178,7 +169,6 @@ def _found(pattern: str, text: str, whole: bool, ignore_case: bool) -> float:
     p = _compiled(pattern, ignore_case)
     return float(bool(p.fullmatch(text) if whole else p.search(text)))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #0bbbc498
 @builtin_reward(keeps_time=True)
 def regex(
     completions: list[str],  # the completions
@@ -210,7 +200,7 @@ def format(
         rest = rest.strip()
     return float(rest == '')
 
-# %% ../../nbs/rewards/01_builtin.ipynb #6d956942
+# %% ../../nbs/rewards/01_builtin.ipynb #33f17cc8
 TYPES: dict[str, Any] = {'object': dict, 'array': list, 'string': str, 'boolean': bool, 'null': type(None),
                          'number': (int, float), 'integer': int}
 
@@ -219,12 +209,11 @@ def _is_type(v: Any, name: str) -> bool:
     if name == 'integer': return isinstance(v, int) or (isinstance(v, float) and v.is_integer())
     return isinstance(v, TYPES[name])
 
-# %% ../../nbs/rewards/01_builtin.ipynb #06c60edf
 def _same(a: Any, b: Any) -> bool:
     "JSON equality: true is not 1"
     return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #4c44595b
+# %% ../../nbs/rewards/01_builtin.ipynb #da8113e0
 def _object(v: dict, s: dict) -> bool:
     "Whether the members of an object fit"
     props, extra = s.get('properties', {}), s.get('additionalProperties', True)
@@ -232,13 +221,12 @@ def _object(v: dict, s: dict) -> bool:
     if any(k in v and not fits(v[k], p) for k, p in props.items()): return False
     return all(fits(x, extra) for k, x in v.items() if k not in props)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #27efad56
 def _array(v: list, s: dict) -> bool:
     "Whether the items of an array fit"
     if s.get('uniqueItems') and len({json.dumps(x, sort_keys=True) for x in v}) < len(v): return False
     return s.get('minItems', 0) <= len(v) <= s.get('maxItems', len(v)) and all(fits(x, s.get('items', True)) for x in v)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #c56adfae
+# %% ../../nbs/rewards/01_builtin.ipynb #dda8d3ba
 CHECKS: dict[str, Callable[[Any, Any], bool]] = {  # keyword: does the value pass
     'type': lambda v, x: any(_is_type(v, t) for t in ([x] if isinstance(x, str) else x)),
     'enum': lambda v, x: any(_same(v, e) for e in x),
@@ -256,11 +244,9 @@ CHECKS: dict[str, Callable[[Any, Any], bool]] = {  # keyword: does the value pas
     'pattern': lambda v, x: not isinstance(v, str) or bool(re.search(x, v)),
 }
 
-# %% ../../nbs/rewards/01_builtin.ipynb #e85107f4
 INSIDE = ('properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems', 'uniqueItems')
 NOTES = ('$schema', '$id', 'title', 'description', 'default', 'examples', '$comment')
 
-# %% ../../nbs/rewards/01_builtin.ipynb #dc1ae2f7
 def fits(
     value: Any,  # a parsed JSON value
     schema: dict | bool  # a schema with the keywords above
@@ -271,7 +257,7 @@ def fits(
     if isinstance(value, dict): return _object(value, schema)
     return _array(value, schema) if isinstance(value, list) else True
 
-# %% ../../nbs/rewards/01_builtin.ipynb #13e0f39c
+# %% ../../nbs/rewards/01_builtin.ipynb #90d162c6
 _NUMBER, _COUNT, _LIST = ((int, float), 'a number'), (int, 'a whole number'), (list, 'a list')
 _TAKES: dict[str, tuple[Any, str]] = dict(  # what a keyword takes
     minimum=_NUMBER, maximum=_NUMBER, exclusiveMinimum=_NUMBER, exclusiveMaximum=_NUMBER, minLength=_COUNT,
@@ -280,7 +266,6 @@ _TAKES: dict[str, tuple[Any, str]] = dict(  # what a keyword takes
     type=((str, list), 'a name or a list of names'), pattern=(str, 'a regular expression'),
     properties=(dict, 'a dictionary'), uniqueItems=(bool, 'true or false'))
 
-# %% ../../nbs/rewards/01_builtin.ipynb #be45513a
 def _check_keyword(k: str, x: Any, at: str) -> None:
     "Refuse a keyword that the validator does not know, or a value that it cannot have"
     kinds, takes = _TAKES.get(k, (object, ''))
@@ -295,14 +280,13 @@ def _check_keyword(k: str, x: Any, at: str) -> None:
     if k == 'required' and not all(isinstance(n, str) for n in x): raise refuse(f'{at}.required must hold names')
     if k == 'pattern': _compiled(x, False)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #6e24182e
+# %% ../../nbs/rewards/01_builtin.ipynb #3eedab37
 def _schemas_inside(k: str, x: Any) -> Iterable[tuple[Any, Any]]:
     "The schemas that a keyword holds, with their names"
     if k == 'properties': return x.items()
     if k in ('anyOf', 'allOf', 'oneOf'): return enumerate(x)
     return [(k, x)] if k in ('items', 'additionalProperties', 'not') else ()
 
-# %% ../../nbs/rewards/01_builtin.ipynb #d9653570
 def _check_schema(schema: Any, at: str = 'schema') -> None:
     "Refuse a schema that the validator cannot check"
     if isinstance(schema, bool): return
@@ -312,12 +296,11 @@ def _check_schema(schema: Any, at: str = 'schema') -> None:
         _check_keyword(k, x, at)
         for name, part in _schemas_inside(k, x): _check_schema(part, f'{at}.{k}.{name}')
 
-# %% ../../nbs/rewards/01_builtin.ipynb #a64f2187
+# %% ../../nbs/rewards/01_builtin.ipynb #53a576ae
 def _unique(pairs: list) -> dict:
     if len(dict(pairs)) < len(pairs): raise ValueError('duplicate key')
     return dict(pairs)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #80e1417b
 def _no_constant(name: str): raise ValueError(name)
 
 def _json_fits(text: str, schema: dict) -> float:
@@ -345,7 +328,7 @@ def json_schema(
         return limited_values('json_schema', 'aligntune.rewards.builtin:_json_fits', rows, seconds)
     return [_json_fits(c, s) for c in completions]
 
-# %% ../../nbs/rewards/01_builtin.ipynb #8d66ec51
+# %% ../../nbs/rewards/01_builtin.ipynb #07ff2d5c
 UNITS = ('words', 'characters', 'tokens')
 
 def _count(text: str, unit: str, completion_ids: Sequence | None) -> int:
@@ -358,7 +341,6 @@ def _count(text: str, unit: str, completion_ids: Sequence | None) -> int:
         return len(completion_ids)
     return len(text.split()) if unit == 'words' else len(text)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #da29d3b5
 @builtin_reward()
 def length(
     text: str,  # the completion
@@ -404,7 +386,7 @@ def soft_overlong(
     over = len(completion_ids) - (max_completion_length - soft_overlong_cache)
     return max(-over/soft_overlong_cache, -1.) if over > 0 else 0.
 
-# %% ../../nbs/rewards/01_builtin.ipynb #546fcfd4
+# %% ../../nbs/rewards/01_builtin.ipynb #b8a578bf
 @lru_cache(maxsize=4)
 def _scorer(metric: str) -> Callable[[str, list[str]], float]:
     "The function that scores a text against references"
@@ -421,11 +403,9 @@ def _scorer(metric: str) -> Callable[[str, list[str]], float]:
     rouge = RougeScorer([metric])
     return lambda text, refs: max(rouge.score(r, text)[metric].fmeasure for r in refs)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #b57d1da1
 def _overlap(text: str, references: list[str], metric: str) -> float:
     return min(_scorer(metric)(text, references), 1.)
 
-# %% ../../nbs/rewards/01_builtin.ipynb #ad475aa9
 @builtin_reward(accepts={'answer': references_of}, keeps_time=True)
 def overlap(
     completions: list[str],  # the completions

@@ -21,13 +21,12 @@ def program_of(
     block = answer_part(text, 'fence')
     return text if block is None else block
 
-# %% ../../nbs/rewards/05_code.ipynb #19560fa0
+# %% ../../nbs/rewards/05_code.ipynb #f90f4d34
 def _is_test(t: Any) -> bool:
     "Whether this is code, or a dictionary with input and output"
     if isinstance(t, dict): return isinstance(t.get('input'), str) and isinstance(t.get('output'), str)
     return isinstance(t, str) and bool(t.strip())
 
-# %% ../../nbs/rewards/05_code.ipynb #79c28750
 def _as_tests(tests: Any) -> list:
     "A row's tests as a list; none, an unknown kind and one that is no Python is refused"
     found = [tests] if isinstance(tests, (str, dict)) else list(tests) if isinstance(tests, (list, tuple)) else []
@@ -37,7 +36,6 @@ def _as_tests(tests: Any) -> list:
     for t in found: _as_code(t if isinstance(t, str) else '')
     return found
 
-# %% ../../nbs/rewards/05_code.ipynb #b2cf3767
 def _as_code(code: str | None) -> str:
     "Code of a row, which may be missing, but not be wrong"
     try: compile(code or '', 'test', 'exec')
@@ -45,7 +43,6 @@ def _as_code(code: str | None) -> str:
         raise RewardError(f'the tests are no Python: {type(e).__name__}: {e}') from None
     return code or ''
 
-# %% ../../nbs/rewards/05_code.ipynb #54104a4a
 def _as_name(name: str | None) -> str:
     "A name, or none"
     if not isinstance(name, str | None): raise RewardError(f'a {type(name).__name__} is no name of a function')

@@ -93,7 +93,7 @@ def _numbered(rewards: Iterable[Reward]) -> dict[str, Reward]:
         out[name] = r
     return out
 
-# %% ../../nbs/rewards/04_combine.ipynb #e9b089e4
+# %% ../../nbs/rewards/04_combine.ipynb #1a2db64c
 def _split(rewards: Any) -> tuple[list, list]:
     "The descriptions, and the weight in each"
     if isinstance(rewards, Mapping) and not {'name', 'type', 'function'} & set(rewards):
@@ -102,14 +102,12 @@ def _split(rewards: Any) -> tuple[list, list]:
     specs = list(rewards) if isinstance(rewards, (list, tuple)) else [rewards]
     return specs, [s.get('weight') if isinstance(s, Mapping) else None for s in specs]
 
-# %% ../../nbs/rewards/04_combine.ipynb #8a6dba88
 def _refuse_two_weights(weights: Sequence | None, given: Sequence) -> None:
     "Refuse weights beside the rewards and in their descriptions"
     if weights is not None and any(w is not None for w in given):
         raise SpecError('weights are given twice', where='reward_function_weights',
                         fix='either there, or in the descriptions')
 
-# %% ../../nbs/rewards/04_combine.ipynb #72ec3ce0
 def _weight(name: str, w: float | None) -> float:
     "A finite weight; 1 where none is given"
     if w is None: return 1.
@@ -118,7 +116,6 @@ def _weight(name: str, w: float | None) -> float:
                         where='reward_function_weights')
     return float(w)
 
-# %% ../../nbs/rewards/04_combine.ipynb #6d301bd4
 def _weighted(rewards: Any, weights: Sequence[float | None] | None) -> tuple[dict[str, Reward], list[float]]:
     "The rewards that descriptions name, by name, and the weight of each"
     specs, given = _split(rewards)
@@ -193,14 +190,13 @@ def make_rewards(
     plain = [{k: v for k, v in p.items() if k != 'weight'} if isinstance(p, Mapping) else p for p in parts]
     return Rewards(plain, weights, spec['reward_timeout'])
 
-# %% ../../nbs/rewards/04_combine.ipynb #e298a02c
+# %% ../../nbs/rewards/04_combine.ipynb #04250a21
 def _learned_alone(scores: Scores, same: Sequence[str]) -> list[str]:
     "The lighter parts, where every part of the greatest weight is the same for all completions"
     most = max(map(abs, scores.weights.values()), default=0.)
     heavy = [k for k, w in scores.weights.items() if abs(w) == most]
     return [k for k in scores.parts if k not in same and k not in heavy] if set(heavy) <= set(same) else []
 
-# %% ../../nbs/rewards/04_combine.ipynb #cb3d66d3
 @dataclass(frozen=True)
 class TryOut:
     "Rewards of a few completions, as a table"

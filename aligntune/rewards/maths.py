@@ -15,7 +15,7 @@ from .registry import builtin_reward
 # %% auto #0
 __all__ = ['math_answer']
 
-# %% ../../nbs/rewards/02_maths.ipynb #afb0b738
+# %% ../../nbs/rewards/02_maths.ipynb #dc8f7ba2
 _COMMAND = r'\\(?:text(?:bf|it|rm|sf|tt|sc|up|normal)?|math(?:rm|bf|it|sf|tt)|mbox|operatorname)\s*\{([^{}]*)\}'
 _WRAPPINGS = [re.compile(p) for p in (r'\$\$?([^$]*)\$\$?', r'\\\(((?:[^\\]|\\(?!\)))*)\\\)',
     r'\\\[((?:[^\\]|\\(?!\]))*)\\\]', _COMMAND)]
@@ -29,7 +29,6 @@ def _unwrapped(text: str) -> str:
         text = inner
     return text.strip()
 
-# %% ../../nbs/rewards/02_maths.ipynb #14afc2be
 def _plain(text: str) -> str:
     "The words of `text`: no wrapping, no capitals, single spaces"
     for _ in range(4): text = re.sub(_COMMAND, r'\1', _unwrapped(text))
@@ -47,7 +46,7 @@ def _is_words(plain: str) -> bool:
     if any(len(w) > 2 or max(w) >= '\u0400' for w in words): return True
     return plain in words and len(plain) == 2 and not set('aeiou').isdisjoint(plain)
 
-# %% ../../nbs/rewards/02_maths.ipynb #c679e5d6
+# %% ../../nbs/rewards/02_maths.ipynb #5dfdd6a6
 _SCIENTIFIC = re.compile(r'(?<![\w.\\])(\d+\.?\d*|\.\d+)[eE]([-+]?\d{1,6})(?![\w^]|\.\d)')
 _MIXED = re.compile(r'(?<![\w./^])(\d+)\s+(\d+)/(\d+)(?![\w/^])')
 _SIGNS = {
@@ -64,13 +63,11 @@ def _written_out(m: re.Match) -> str:
     n = Decimal(m[0])
     return format(n, 'f') if abs(n.adjusted()) < 20 else rf'{m[1]}\cdot 10^{{{int(m[2])}}}'
 
-# %% ../../nbs/rewards/02_maths.ipynb #1c4b25af
 def _numbers(text: str) -> str:
     "`text` with its numbers as the parser reads them"
     text = re.sub(r'(?<=\d)\\[,;:! ](?=\d{3}(?!\d))', '', text)
     return _MIXED.sub(r'(\1+\2/\3)', _SCIENTIFIC.sub(_written_out, text))
 
-# %% ../../nbs/rewards/02_maths.ipynb #eafdb89c
 def _latex(text: str) -> str:
     "An answer that stands alone, as the parser reads it"
     text = re.sub(r'(\^\{?\\circ\}?)\s*[CF]$', r'\1', _SIGN.sub(lambda m: _SIGNS[m[0]], _unwrapped(text)))
@@ -87,14 +84,13 @@ def _expression(text: str) -> str:
     part = answer_part(text, 'auto') or ''
     return _numbers(text) if part == text.strip() else _boxed(part)
 
-# %% ../../nbs/rewards/02_maths.ipynb #58834d4a
+# %% ../../nbs/rewards/02_maths.ipynb #2fb3cd5f
 def _exact(e: Any) -> Any:
     "A parsed expression with fractions for its decimals, and the imaginary unit for i"
     from sympy import Basic, Float, I, Rational
     if not isinstance(e, Basic): return e
     return e.xreplace({f: Rational(str(f)) for f in e.atoms(Float)} | {s: I for s in e.free_symbols if str(s) == 'i'})
 
-# %% ../../nbs/rewards/02_maths.ipynb #3633ebd3
 def _same(wanted: Any, got: Any) -> bool:
     "Whether two parsed expressions are equal"
     from math_verify import verify
@@ -117,7 +113,7 @@ def _equal(answer: str, references: list[str]) -> bool:
 
 _equal.ready = lambda: _equal(r'\boxed{\frac12}', [r'\boxed{\sqrt4}'])  # type: ignore[attr-defined]
 
-# %% ../../nbs/rewards/02_maths.ipynb #cdd3e93a
+# %% ../../nbs/rewards/02_maths.ipynb #4d16c18f
 def _by_words(text: str, references: list[str]) -> float | list[str]:
     "The reward where words decide, or the references left for mathematics"
     got, wanted = _plain(answer_part(text, 'auto') or ''), {r: _plain(answer_part(r, 'auto') or '') for r in references}
@@ -125,7 +121,6 @@ def _by_words(text: str, references: list[str]) -> float | list[str]:
     def may_be_product(r: str, w: str) -> bool: return len(w) == 2 and r == w and not _is_words(got)
     return [r for r, w in wanted.items() if not _is_words(w) or may_be_product(r, w)] or 0.
 
-# %% ../../nbs/rewards/02_maths.ipynb #ecd2ef6c
 @builtin_reward(accepts={'answer': references_of}, keeps_time=True)
 def math_answer(
     completions: list[str],  # the completions

@@ -21,7 +21,7 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'read_scorer', 'RewardModel']
 
-# %% ../../nbs/rewards/03_model.ipynb #dacd6bb9
+# %% ../../nbs/rewards/03_model.ipynb #2e33019a
 def _check_config(config: Any, path: str) -> None:
     "Refuse a configuration that does not describe one score for a sequence"
     kinds = config.architectures or []
@@ -33,7 +33,6 @@ def _check_config(config: Any, path: str) -> None:
         raise ModelError(f'{path} gives {config.num_labels} numbers, not one score', where='reward_model_name',
                          why='a reward model has num_labels=1')
 
-# %% ../../nbs/rewards/03_model.ipynb #05189847
 def _check_loading(info: dict, path: str, new: tuple[str, ...] = ()) -> None:
     "Refuse weights that were missing or did not fit; those in `new` may be"
     for what, keys in (('lacks', info['missing_keys']), ('has the wrong shape for', info['mismatched_keys'])):
@@ -53,7 +52,7 @@ def _check_head(model: Any, path: str) -> None:
             raise ModelError(f'the weights of {name} in {path} are all {w.min().item():g}', where='reward_model_name',
                              why='every answer would get the same score')
 
-# %% ../../nbs/rewards/03_model.ipynb #6a265eb8
+# %% ../../nbs/rewards/03_model.ipynb #537b83c7
 def _read(path: str, dtype: torch.dtype, trained: bool) -> Any:
     "A model with one output; with a head of its own if it is `trained`, else the head may be new"
     if Path(path).is_dir(): check_model(Path(path))
@@ -67,7 +66,6 @@ def _read(path: str, dtype: torch.dtype, trained: bool) -> Any:
     check_used(info['unexpected_keys'], model, path, all_used=False)
     return model
 
-# %% ../../nbs/rewards/03_model.ipynb #7f379566
 def _read_adapter(path: str, dtype: torch.dtype, trained: bool) -> Any:
     "The base model with the adapter in `path` merged into it"
     base = check_adapter(Path(path)).get('base_model_name_or_path')
@@ -92,13 +90,12 @@ def read_scorer(
     _check_head(model, path)
     return model
 
-# %% ../../nbs/rewards/03_model.ipynb #b36a6fcf
+# %% ../../nbs/rewards/03_model.ipynb #5cc4410d
 def _device(name: str) -> str:
     "The device of a name; auto takes the accelerator if there is one"
     if name != 'auto': return name
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
-# %% ../../nbs/rewards/03_model.ipynb #32409391
 def _fit_padding(model: Any, tokenizer: Any, path: str) -> int:
     "Give a model its padding token; a tokenizer that belongs to another model is refused"
     config = model.config
@@ -112,7 +109,6 @@ def _fit_padding(model: Any, tokenizer: Any, path: str) -> int:
     config.pad_token_id = config.get_text_config().pad_token_id = pad
     return pad
 
-# %% ../../nbs/rewards/03_model.ipynb #712d9fe4
 def _padded(rows: Sequence[Sequence[int]], pad: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     "Token ids of some rows and their attention mask, padded on the right"
     width = max(map(len, rows))

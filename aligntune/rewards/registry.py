@@ -18,7 +18,7 @@ __all__ = ['Messages', 'BATCH_NAMES', 'PLURALS', 'TRAINER_NAMES', 'F', 'OTHERS',
            'describe_row', 'check_values', 'Described', 'Reward', 'builtin_reward', 'builtin_rewards', 'list_rewards',
            'register', 'get_reward']
 
-# %% ../../nbs/rewards/00_registry.ipynb #25819c76
+# %% ../../nbs/rewards/00_registry.ipynb #f1dfff00
 Messages = list[dict[str, Any]]
 
 def _content(message: Mapping) -> str:
@@ -28,14 +28,12 @@ def _content(message: Mapping) -> str:
     if isinstance(content, str): return content
     return ''.join(p.get('text', '') for p in content)
 
-# %% ../../nbs/rewards/00_registry.ipynb #e7c17a08
 def text_of(
     value: str | Messages  # a string, or the messages of a conversation
 ) -> str:
     "The text of a prompt or completion"
     return value if isinstance(value, str) else '\n\n'.join(_content(m) for m in value)
 
-# %% ../../nbs/rewards/00_registry.ipynb #c3b53450
 def messages_of(
     value: str | Messages,  # a string, or the messages of a conversation
     role: str = 'assistant'  # of the message, when it is a string
@@ -48,12 +46,11 @@ def text_or_messages(value: str | Messages, messages: bool | str, role: str = 'a
     if messages == 'either': return value
     return messages_of(value, role) if messages else text_of(value)
 
-# %% ../../nbs/rewards/00_registry.ipynb #7f1d3650
+# %% ../../nbs/rewards/00_registry.ipynb #e13b1bdc
 BATCH_NAMES = ('prompts', 'completions', 'completion_ids')
 PLURALS = ('texts', 'responses', 'outputs', 'answers', 'samples', 'generations', 'predictions', 'strings', 'batch')
 TRAINER_NAMES = ('trainer_state', 'log_extra', 'log_metric', 'environments')  # one object for the batch, not one a row
 
-# %% ../../nbs/rewards/00_registry.ipynb #6f7a8679
 @dataclass(frozen=True)
 class RewardSignature:
     "How a reward function is called"
@@ -87,11 +84,10 @@ def _unclear(fn: Any, why: str) -> SpecError:
                      why=why, fix="start with `text` (one completion) or `completions` (the batch), "
                                   "or register it with kind='text' or kind='batch'")
 
-# %% ../../nbs/rewards/00_registry.ipynb #dc3cfd1e
+# %% ../../nbs/rewards/00_registry.ipynb #f371c85f
 def _promises_list(annotation: Any) -> bool:
     return str(getattr(annotation, '__name__', annotation)).lower().removeprefix('typing.').startswith('list')
 
-# %% ../../nbs/rewards/00_registry.ipynb #b86100c0
 def _kind(fn: Callable, ps: list[inspect.Parameter], returns: Any) -> str:
     "text or batch, read from parameter names; anything unclear is refused"
     names = [p.name for p in ps]
@@ -140,14 +136,13 @@ def _number(value: Any) -> float | str:
     if math.isnan(value): return 'NaN'
     return float(value) if math.isfinite(value) else 'an infinite number'
 
-# %% ../../nbs/rewards/00_registry.ipynb #d2cab1e3
+# %% ../../nbs/rewards/00_registry.ipynb #9be04353
 def describe_row(i: int, completions: Sequence, columns: Mapping) -> str:
     "Which row, for an error"
     rows = columns.get('_row')
     row = f'row {rows[i]} of the data' if rows is not None and len(rows) > i else f'row {i} of the batch'
     return f'{row}, completion {text_of(completions[i])[:60]!r}'
 
-# %% ../../nbs/rewards/00_registry.ipynb #bdb1fab5
 def check_values(
     name: str,  # the reward's name, for the message
     values: Any,  # what the function returned
@@ -243,7 +238,7 @@ def _arguments(reward: Described, given: Mapping) -> dict[str, Any]:
         found = others | found
     return found | reward.params
 
-# %% ../../nbs/rewards/00_registry.ipynb #9ea71f66
+# %% ../../nbs/rewards/00_registry.ipynb #00eca356
 def _value_of_row(reward: Described, i: int, prompts: Sequence, completions: Sequence, columns: Mapping) -> Any:
     "What a function of one text returns for one row"
     how = reward.call.messages
@@ -251,7 +246,6 @@ def _value_of_row(reward: Described, i: int, prompts: Sequence, completions: Seq
     row |= {k: v[i] for k, v in columns.items() if k not in TRAINER_NAMES}
     return reward.fn(text_or_messages(completions[i], how), **_arguments(reward, row))
 
-# %% ../../nbs/rewards/00_registry.ipynb #7b368e20
 def _values_of_batch(reward: Described, prompts: Sequence, completions: Sequence, columns: Mapping) -> Any:
     "What a function of a batch returns; it may be asynchronous"
     how = reward.call.messages
@@ -300,12 +294,11 @@ class Reward(Described):
         settings = ''.join(f', {k}={v!r}' for k, v in self.params.items())
         return f'Reward({self.name!r}, kind={self.call.kind!r}{settings})'
 
-# %% ../../nbs/rewards/00_registry.ipynb #b15556de
+# %% ../../nbs/rewards/00_registry.ipynb #1f2dc7f2
 F = TypeVar('F', bound=Callable)
 #: modules of this folder without rewards that have a name; model loads torch
 OTHERS = ('registry', 'combine', 'model')
 
-# %% ../../nbs/rewards/00_registry.ipynb #b66dd556
 def builtin_reward(
     accepts: Mapping[str, Callable] | None = None,  # by parameter: raises for a value that the reward cannot use
     keeps_time: bool = False  # it limits each completion itself, so that reward_timeout does not apply
@@ -336,12 +329,11 @@ def list_rewards() -> dict[str, str]:
     known = builtin_rewards() | {n: fn for n, (fn, _) in user_rewards.items()}
     return {n: (inspect.getdoc(fn) or 'registered by you').splitlines()[0] for n, fn in known.items()}
 
-# %% ../../nbs/rewards/00_registry.ipynb #34ced387
+# %% ../../nbs/rewards/00_registry.ipynb #8bcd5817
 def _is_same(a: Callable, b: Callable) -> bool:
     "Whether two functions come from one definition"
     return a.__module__ == b.__module__ and getattr(a, '__qualname__', '') == getattr(b, '__qualname__', '')
 
-# %% ../../nbs/rewards/00_registry.ipynb #57cb306c
 def register(
     name: str | Callable | None = None,  # under which it is known; None takes the function's own name
     kind: str | None = None,  # text or batch, where the signature is unclear
@@ -365,7 +357,7 @@ def register(
 # %% ../../nbs/rewards/00_registry.ipynb #4167942f
 SPEC_KEYS = ('name', 'params', 'columns', 'weight', 'label', 'kind', 'messages')
 
-# %% ../../nbs/rewards/00_registry.ipynb #8375884b
+# %% ../../nbs/rewards/00_registry.ipynb #c0bfc4b3
 def _attribute(path: str, module: str, attr: str) -> Any:
     "What a module holds under a name; an error of the module itself names it"
     fix = dict(where=f'reward {path!r}', fix='mend the module')
@@ -380,7 +372,6 @@ def _attribute(path: str, module: str, attr: str) -> Any:
     except (Exception, SystemExit) as e:
         raise SpecError(f'{module} cannot be imported: {type(e).__name__}: {e}', **fix) from e
 
-# %% ../../nbs/rewards/00_registry.ipynb #d26146d3
 def _load(path: str) -> Callable:
     "The function at package.module:function"
     module, _, attr = path.partition(':')
@@ -393,7 +384,7 @@ def _load(path: str) -> Callable:
         raise SpecError(f'{path} is no function', where='reward_functions', why=f'it is a {type(found).__name__}')
     return found
 
-# %% ../../nbs/rewards/00_registry.ipynb #783a3adc
+# %% ../../nbs/rewards/00_registry.ipynb #ee732c95
 def _find(name: str) -> tuple[Callable, dict]:
     "The function known as `name`, with how to call it"
     if name in user_rewards: return user_rewards[name]
@@ -401,7 +392,6 @@ def _find(name: str) -> tuple[Callable, dict]:
     if name in (known := builtin_rewards()): return known[name], {}
     raise SpecError(f'no reward is named {name!r}', where='reward_functions', fix=did_you_mean(name, list_rewards()))
 
-# %% ../../nbs/rewards/00_registry.ipynb #1afae63b
 def get_reward(
     spec: Any  # name, function, import path, Reward, or a dictionary that describes one
 ) -> Reward:

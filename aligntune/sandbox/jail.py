@@ -16,11 +16,10 @@ __all__ = ['LIMIT', 'CONTAINERS', 'OPS', 'NEWNS', 'NEWUTS', 'NEWIPC', 'NEWUSER',
            'Refused', 'lock_in', 'waited', 'own_clock', 'send_block', 'read_block', 'empty_folder', 'attempt',
            'run_whole', 'serve_jobs', 'start_warden']
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c5319615
+# %% ../../nbs/sandbox/00_jail.ipynb #6c72e065
 LIMIT = 2**22  # longest message, in bytes
 CONTAINERS: dict[str, Any] = {'l': list, 't': tuple, 's': set, 'f': frozenset}
 
-# %% ../../nbs/sandbox/00_jail.ipynb #1f4f04e7
 def encode_value(v: Any, keep: Callable[[Any], int]) -> list:
     "`v` as tagged JSON; what is not plain is kept and numbered"
     if v is None or isinstance(v, (bool, int, str)): return ['v', v]
@@ -96,11 +95,10 @@ def serve_program(code: str, line: JSONLines) -> None:
         except BaseException as e: reply = json.dumps(_error_of(e))
         line.send_bytes(reply.encode())
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c11eada9
+# %% ../../nbs/sandbox/00_jail.ipynb #cb28c29f
 class Unjudgeable(Exception):
     "The program itself would decide the test"
 
-# %% ../../nbs/sandbox/00_jail.ipynb #a9456230
 class Remote:
     "Something that lives in the program"
     def __init__(self, ask: Callable, number: int): self.__dict__.update(_ask=ask, _number=number)
@@ -125,7 +123,7 @@ class Remote:
 class ProgramEnded(BaseException):
     "The program's process has ended"
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c8304e53
+# %% ../../nbs/sandbox/00_jail.ipynb #9e0ed7c3
 def _error(name: str, message: str, op: str) -> Exception:
     "The exception of the program, as the judge's own"
     kind = getattr(builtins, name, None)
@@ -134,7 +132,6 @@ def _error(name: str, message: str, op: str) -> Exception:
     try: return kind(message)
     except TypeError: return RuntimeError(f'{name}: {message}')
 
-# %% ../../nbs/sandbox/00_jail.ipynb #142d9347
 def _copy_back(old: Any, new: Any) -> None:
     "Change a list, set or dictionary in place, as the program did"
     if isinstance(old, list) and isinstance(new, list): old[:] = new
@@ -221,12 +218,11 @@ def judge(job: dict, line: JSONLines, report: Callable[[dict], Any]) -> None:
         except ProgramEnded as e: return report({'passed': False, 'why': str(e)})
         report({'passed': passed, 'why': why})
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c4974dfe
+# %% ../../nbs/sandbox/00_jail.ipynb #4d07a564
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 BIND, REC, PRIVATE, DETACH, RDONLY, RECURSIVE = 4096, 16384, 1 << 18, 2, 1, 0x8000
 SCRATCH = '/scratch'
 
-# %% ../../nbs/sandbox/00_jail.ipynb #0a587028
 class Refused(OSError):
     "The system does not allow this lock"
 
@@ -238,13 +234,12 @@ def _system(name: str, *args: Any) -> int:
     if got < 0: raise Refused(ctypes.get_errno(), f'{name}: {os.strerror(ctypes.get_errno())}')
     return got
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c76ee3d3
+# %% ../../nbs/sandbox/00_jail.ipynb #958935a3
 def _read_only(path: str, deep: bool = True) -> None:
     "Make a mount read-only, with all below it"
     attr = ctypes.create_string_buffer(struct.pack('=QQQQ', RDONLY, 0, 0, 0))
     _system('syscall', 442, -100, path, RECURSIVE if deep else 0, attr, 32)  # mount_setattr
 
-# %% ../../nbs/sandbox/00_jail.ipynb #ebbe646c
 def _enter() -> None:
     "New namespaces for this process and its children; without root in a user namespace"
     uid, gid = os.getuid(), os.getgid()
@@ -253,7 +248,7 @@ def _enter() -> None:
         for name, text in (('setgroups', 'deny'), ('uid_map', f'{uid} {uid} 1'), ('gid_map', f'{gid} {gid} 1')):
             with open(f'/proc/self/{name}', 'w') as f: f.write(text)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #cd09080f
+# %% ../../nbs/sandbox/00_jail.ipynb #84020d4a
 def _mount_in(source: str, root: str) -> None:
     "Show `source` at the same place under `root`, read-only; a link stays a link"
     target = root + source
@@ -265,7 +260,6 @@ def _mount_in(source: str, root: str) -> None:
     _system('mount', source, target, None, BIND | REC, None)
     if os.path.isdir(source): _read_only(target)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #e739dcb5
 def _new_root(root: str) -> None:
     "A file tree of Python's own folders, devices and an empty scratch folder, in place of the machine's"
     _system('mount', None, '/', None, REC | PRIVATE, None)
@@ -281,7 +275,7 @@ def _new_root(root: str) -> None:
     os.rmdir('/old')
     _read_only('/', deep=False)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #384ca15c
+# %% ../../nbs/sandbox/00_jail.ipynb #35ac72ce
 _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
     # files that are open, pipes, the socket between program and judge
     read=(0, 63), write=(1, 64), close=(3, 57), lseek=(8, 62), pread64=(17, 67), pwrite64=(18, 68), readv=(19, 65),
@@ -317,7 +311,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = dict(
     set_tid_address=(218, 96), arch_prctl=(158, None), exit=(60, 93), exit_group=(231, 94),
 )
 
-# %% ../../nbs/sandbox/00_jail.ipynb #73b04c95
 _MACHINES = {'x86_64': 0xC000003E, 'aarch64': 0xC00000B7}  # names of the architectures in the filter
 
 # %% ../../nbs/sandbox/00_jail.ipynb #790c1df8
@@ -330,7 +323,7 @@ def _ruled(pid: int) -> dict[tuple[int, int], tuple[int, list[int]]]:
             # ioctl: is it a terminal, how much can be read, flags
             (16, 29): (1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451])}
 
-# %% ../../nbs/sandbox/00_jail.ipynb #9f3f3610
+# %% ../../nbs/sandbox/00_jail.ipynb #172d8c66
 def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     "The filter's instructions: what is not allowed fails, calls of another architecture end the process"
     at, refuse, allow = [*_MACHINES].index(machine), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)
@@ -342,7 +335,6 @@ def _filter(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     numbers = [k for c in _ALLOWED.values() if (k := c[at]) is not None]
     return ops + [(0x15, len(numbers) - i, 0, k) for i, k in enumerate(numbers)] + [refuse, allow]
 
-# %% ../../nbs/sandbox/00_jail.ipynb #d42e76c7
 def _filter_calls() -> None:
     "Allow this process only the system calls of the filter"
     ops = _filter(platform.machine(), os.getpid())
@@ -365,7 +357,7 @@ def _landlock(scratch: str) -> None:
         os.close(fd)
     _system('syscall', 446, rules, 0)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #be3c9dd1
+# %% ../../nbs/sandbox/00_jail.ipynb #f8da6849
 NOBODY = 65534
 SPACE, FILES = 2**24, 4000  # what a program may write: bytes in all, and files
 
@@ -379,7 +371,6 @@ def _limit(memory_mb: int, seconds: float) -> None:
         n = n if hard < 0 else min(n, hard)
         resource.setrlimit(what, (n, n))
 
-# %% ../../nbs/sandbox/00_jail.ipynb #3ff62f3b
 def _shut(folder: str) -> bool:
     "Whether other users cannot enter `folder`"
     return not os.stat(folder).st_mode & 1 or folder != '/' and _shut(os.path.dirname(folder))
@@ -415,10 +406,9 @@ def lock_in(job: dict, mode: str, scratch: str, keep: set[int]) -> None:
     _limit(job['memory_mb'], job['total'])
     if mode == 'landlock' or platform.machine() in _MACHINES and sys.platform == 'linux': _filter_calls()
 
-# %% ../../nbs/sandbox/00_jail.ipynb #2af5424c
+# %% ../../nbs/sandbox/00_jail.ipynb #8682af18
 _proc: list[int] = []  # the folder of the machine's processes, opened before the file tree goes
 
-# %% ../../nbs/sandbox/00_jail.ipynb #7bf73e31
 def waited(
     processes: list[str]  # their folders in /proc
 ) -> float:
@@ -432,18 +422,16 @@ def waited(
         except OSError: continue  # it has ended, or the system does not count
     return total/1e9
 
-# %% ../../nbs/sandbox/00_jail.ipynb #8b9a19d0
 def own_clock(processes: list[str]) -> Callable[[], float]:
     "A clock that stands still while `processes` wait for a processor"
     return lambda: time.monotonic() - waited(processes)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #45a841db
+# %% ../../nbs/sandbox/00_jail.ipynb #b3e7ad34
 def send_block(write: Callable[[bytes], Any], value: Any) -> None:
     "A JSON value with its length before it"
     data = json.dumps(value).encode()
     write(struct.pack('>Q', len(data)) + data)
 
-# %% ../../nbs/sandbox/00_jail.ipynb #3eabf7dc
 def read_block(fd: int) -> Any:
     "The value that `send_block` wrote, and not a byte more; EOFError at the end"
     def exactly(n: int) -> bytes:
@@ -484,7 +472,7 @@ def _fork(work: Callable[[], Any]) -> tuple[int, str]:
     os.close(write)
     with os.fdopen(read) as f: return pid, f.read()
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c7ef1adb
+# %% ../../nbs/sandbox/00_jail.ipynb #62a2604d
 def _chunks(
     fd: int,  # the pipe
     clock: Callable[[], float],  # the time
@@ -502,7 +490,6 @@ def _chunks(
             yield None
             return
 
-# %% ../../nbs/sandbox/00_jail.ipynb #85502c7b
 def _lines(chunks: Iterator[bytes | None]) -> Iterator[bytes | None]:
     "The same, line by line"
     left = b''
@@ -601,7 +588,7 @@ def _exit_code(pid: int, clock: Callable[[], float], end: float) -> int | None:
         time.sleep(.001)
     return None
 
-# %% ../../nbs/sandbox/00_jail.ipynb #fe88abaa
+# %% ../../nbs/sandbox/00_jail.ipynb #834c78f1
 def _run_main(code: str, given: int, report: int, lock: Callable[[set[int]], None]) -> None:
     "Run a program as `__main__`, reading from one descriptor and writing to another"
     os.dup2(given, 0)
@@ -613,7 +600,6 @@ def _run_main(code: str, given: int, report: int, lock: Callable[[set[int]], Non
         if e.code: raise
     finally: sys.stdout.flush()
 
-# %% ../../nbs/sandbox/00_jail.ipynb #26ae7ed3
 def _start_main(job: dict, mode: str, scratch: str) -> tuple[int, str, int]:
     "A program that reads `input`: its number, its folder in /proc, and the pipe it writes to"
     out, report = os.pipe()

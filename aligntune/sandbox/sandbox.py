@@ -87,7 +87,7 @@ def _not_locked(jail: Jail) -> UnsupportedError:
     return UnsupportedError(f'the sandbox cannot be locked by {jail.isolation} here', where='reward code_tests',
                             why=why[-1] if why else 'it did not start')
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #d1fbf0d6
+# %% ../../nbs/sandbox/01_sandbox.ipynb #f278ec5e
 @lru_cache(maxsize=1)
 def _strongest() -> str:
     "The strongest lock that works on this machine"
@@ -100,7 +100,6 @@ def _strongest() -> str:
                            why='; '.join(reasons), fix="run it on Linux; or isolation='limits', which locks neither "
                                                        "files nor network, for programs that you trust")
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #b738558a
 def isolation_of(
     asked: str = 'auto'  # auto, namespaces, landlock or limits
 ) -> str:
@@ -121,12 +120,11 @@ class Verdict:
     why: str = ''
     late: bool = field(default=False, compare=False, repr=False)  # time is the reason
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #3efff2ba
+# %% ../../nbs/sandbox/01_sandbox.ipynb #26b9f55b
 def _same_lines(a: str, b: str) -> bool:
     "Equal text, up to spaces at line ends and empty lines at the end"
     return [w.rstrip() for w in a.rstrip().splitlines()] == [w.rstrip() for w in b.rstrip().splitlines()]
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #c8f0052e
 @dataclass
 class Examination:
     "A program with its tests and limits"
@@ -193,7 +191,7 @@ def examine(
             raise RunError('the sandbox ended', where='reward code_tests', why=out[-1].why)
     return out
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #103bf883
+# %% ../../nbs/sandbox/01_sandbox.ipynb #2bae5cac
 running_jails: dict[str, list[Jail]] = {}  # by isolation
 
 def close_all() -> None:
@@ -204,7 +202,6 @@ def close_all() -> None:
 
 atexit.register(close_all)
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #02df32c1
 def _pool(isolation: str, n: int) -> Queue:
     "`n` running jails"
     jails = running_jails.setdefault(isolation, [])
