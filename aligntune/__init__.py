@@ -68,12 +68,10 @@ def __getattr__(name: str) -> Any:
     value = globals()[name] = getattr(import_module(f'aligntune.{_where[name]}'), name)
     return value
 
-# %% ../nbs/00_package.ipynb #893416ae
 def __dir__() -> list[str]:
     "What tab completion offers"
     return sorted([*_where, '__version__'])
 
-# %% ../nbs/00_package.ipynb #5e85cc7a
 __all__ = list(_where)
 
 # %% ../nbs/00_package.ipynb #819e2408

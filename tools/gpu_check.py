@@ -130,12 +130,12 @@ def main():
     if not torch.cuda.is_available() and not a.tiny: print('no NVIDIA GPU that torch can drive: nothing checked (--tiny tries the check itself on a CPU)'); return 2
     if a.tiny: os.environ.setdefault('UNSLOTH_FORCE_CPU', '1'); os.environ['CUDA_VISIBLE_DEVICES'] = ''; a.steps, a.parity, a.words, a.answer = 2, 3, 12, 8
     a.precision = 'fp32' if a.tiny else 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
-    from aligntune.backends.isolation import Child
+    from aligntune.backends.isolation import BackendProcess
     from aligntune.bench.parity import Parity
     start, result = time.time(), dict(tiny=a.tiny, machine=machine(), trainings=[], parity=[], faults=[], not_run=[])
     with tempfile.TemporaryDirectory() as home:
         models = {n: make_model(Path(home, n), TINY if a.tiny else s) for n, s in SHAPES.items()}
-        children = {b: Child(b) for b in ('trl', 'unsloth')}
+        children = {b: BackendProcess(b) for b in ('trl', 'unsloth')}
         for name, backend, work in cases(a, models):
             if time.time() - start > a.minutes*60: result['not_run'].append(f'{name} ({backend})'); continue
             try: got = work(home, children)

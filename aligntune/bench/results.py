@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
-from .measure import (Entry, Outcome, in_child, loss_gap, machine, memory_ratio, model_flops, race,
+from .measure import (Entry, Outcome, result_of_entry, loss_gap, machine, memory_ratio, model_flops, race,
                                      speed_ratio)
 from .workloads import WORKS, Work, entries_for, lengths
 from ..core.errors import SpecError, did_you_mean
@@ -141,7 +141,7 @@ def measure(
     gpu = hw.kind in ('cuda', 'rocm')
     precision = 'bf16' if (hw.bf16 if gpu else hw.cpu_bf16) else 'fp32'
     def speed() -> float:
-        return in_child(Entry('peak', 'aligntune.bench.measure:matmul_peak',
+        return result_of_entry(Entry('peak', 'aligntune.bench.measure:matmul_peak',
                               dict(precision=precision, device='cuda' if gpu else 'cpu')))['flops_per_second']
     peak = speed()
     unsloth = bool(get_backend_status()['unsloth']['available'])

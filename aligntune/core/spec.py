@@ -39,12 +39,11 @@ def opt(
     return dataclasses.field(default=default, metadata=dict(doc=doc, lo=lo, hi=hi, above=above, choices=choices,
                                                             aliases=tuple(aliases.split()), only=only))
 
-# %% ../../nbs/core/04_spec.ipynb #5abf1821
+# %% ../../nbs/core/04_spec.ipynb #131b4c2a
 def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
     "The algorithms for whose facts `test` holds; short names for others left out"
     return tuple(a for a, facts in ALGORITHM_FACTS.items() if test(facts) and not facts.stands_for)
 
-# %% ../../nbs/core/04_spec.ipynb #e1b3ab55
 GROUPED = _algorithms(lambda facts: facts.compares_groups)  # several answers to one prompt are compared
 POLICY = _algorithms(lambda facts: facts.writes_answers)  # the model answers, a reward judges
 PREFERENCE = _algorithms(lambda facts: facts.data == 'pair')
@@ -277,13 +276,12 @@ class OptimSpec:
                                          aliases='max_tokens_per_batch', only=SUPERVISED)
     group_by_length: bool = opt(False, 'rows of like length in one batch')
 
-# %% ../../nbs/core/04_spec.ipynb #0e57a59b
+# %% ../../nbs/core/04_spec.ipynb #9c21cd43
 GUARDS = dict(nan='NaN or Inf in loss, gradient or weights', loss='a loss far off its median',
               learning='weights that do not move, nothing to learn from', rewards='rewards that are NaN or all equal',
               clipped='answers that are all cut', kl='a KL that explodes', disk='a disk that is nearly full',
               memory='out of memory')
 
-# %% ../../nbs/core/04_spec.ipynb #1f88d300
 def guards_on(
     setting: Any  # true, false, or a mapping of single guards to true or false
 ) -> set[str]:
@@ -374,14 +372,13 @@ def _kinds(hint: Any) -> tuple[type, ...]:
     if hint is Any: return ()
     return tuple(a for a in (typing.get_args(hint) or (hint,)) if a is not type(None))
 
-# %% ../../nbs/core/04_spec.ipynb #103cf100
+# %% ../../nbs/core/04_spec.ipynb #c6a0c4bf
 def _only(name: str, only: tuple | None) -> tuple[str, ...]:
     "The algorithms and methods in which a setting has an effect; empty: all"
     if only == (): return ()
     named = _algorithms(lambda facts: name in facts.settings or name in facts.further.split())
     return tuple(dict.fromkeys([*(only or ()), *named]))
 
-# %% ../../nbs/core/04_spec.ipynb #5423a984
 def _table() -> dict[str, Field]:
     "Every field of every group by its name"
     out: dict[str, Field] = {}
@@ -394,7 +391,6 @@ def _table() -> dict[str, Field]:
             out[f.name] = Field(f.name, group, _kinds(hints[f.name]), optional, f.default, **facts)
     return out
 
-# %% ../../nbs/core/04_spec.ipynb #81c9bf8a
 FIELDS = _table()
 ALIASES = {a: f.name for f in FIELDS.values() for a in f.aliases}
 
@@ -409,7 +405,7 @@ def _number(value: Any, kind: type) -> Any:
     if number != int(number): raise ValueError
     return int(number)
 
-# %% ../../nbs/core/04_spec.ipynb #d621f718
+# %% ../../nbs/core/04_spec.ipynb #cc488a49
 def _convert(value: Any, kind: type) -> Any:
     "`value` as a `kind`, or a ValueError"
     if kind in (int, float): return _number(value, kind)
@@ -421,18 +417,20 @@ def _convert(value: Any, kind: type) -> Any:
     if not isinstance(value, kind): raise ValueError
     return value
 
-# %% ../../nbs/core/04_spec.ipynb #a83fcfc8
 _TRUTH = dict(true=True, yes=True, on=True, false=False, no=False, off=False)
 
-# %% ../../nbs/core/04_spec.ipynb #6bcff0de
+# %% ../../nbs/core/04_spec.ipynb #fa067106
 def _allowed(f: Field, value: Any) -> Any:
     "`value`, or a ValueError where it is none of the choices or out of range"
     if f.choices: return f.choices[f.choices.index(value)]   # our own word, wherever it came from
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not in_range(f, value): raise ValueError
     return value
 
-# %% ../../nbs/core/04_spec.ipynb #22849476
-def check(f: Field, value: Any, where: str) -> Any:
+def check(
+    f: Field,  # the setting
+    value: Any,  # what was given
+    where: str  # where it stands, for the message
+) -> Any:
     "`value` in the type and range of field `f`, or a SpecError that says what would be right"
     if isinstance(value, os.PathLike): value = os.fspath(value)
     if value is None and f.optional or not f.kinds: return value
@@ -444,7 +442,7 @@ def check(f: Field, value: Any, where: str) -> Any:
     near = did_you_mean(str(value), [str(c) for c in f.choices]) if f.choices and isinstance(value, str) else ''
     raise SpecError(f'{f.name} must be {f.wants}, not {value!r}', where=where, why=f.doc, fix=near)
 
-# %% ../../nbs/core/04_spec.ipynb #56bb85e3
+# %% ../../nbs/core/04_spec.ipynb #e5768cb4
 def _spelling_of(words: dict[str, Any]) -> Callable[[Any], Any]:
     "A function that turns the usual other spellings of a value into ours"
     def ours(value: Any) -> Any:
@@ -452,7 +450,6 @@ def _spelling_of(words: dict[str, Any]) -> Callable[[Any], Any]:
         return words.get(str(value).removeprefix('torch.').lower(), value)
     return ours
 
-# %% ../../nbs/core/04_spec.ipynb #763980aa
 def _targets(value: Any) -> Any:
     "Layers as LLaMA-Factory names them: all, or names with commas between them"
     if isinstance(value, (list, tuple)) and len(value) == 1 and value[0] in _ALL: value = value[0]
@@ -461,7 +458,6 @@ def _targets(value: Any) -> Any:
     names = [n.strip() for n in value.split(',')]
     return names if len(names) > 1 and all(re.fullmatch(r'[\w.]+', n) for n in names) else value
 
-# %% ../../nbs/core/04_spec.ipynb #1291b51b
 _ALL = ('all', 'all_linear', 'all-linear')
 _DTYPES = {'auto': 'auto',
            **{n: full for full, names in dict(float32='float32 float fp32', bfloat16='bfloat16 bf16',
@@ -471,20 +467,18 @@ _PRECISIONS = {'no': 'fp32', **{n: short for n, short in zip(_DTYPES, ('auto', *
 _SPELLED = dict(task_type=resolve_task_type, model_type=resolve_model_type, dtype=_spelling_of(_DTYPES),
                 precision=_spelling_of(_PRECISIONS), target_modules=_targets)
 
-# %% ../../nbs/core/04_spec.ipynb #0f7723d8
 def in_range(f: Field, x: float) -> bool:
-    "Does `x` lie in the range of `f`?"
+    "Whether `x` is in the range of `f`"
     low, high = -math.inf if f.lo is None else f.lo, math.inf if f.hi is None else f.hi
     return low <= x <= high and (f.above is None or x > f.above)
 
-# %% ../../nbs/core/04_spec.ipynb #e36c4054
+# %% ../../nbs/core/04_spec.ipynb #6ca8c6ac
 SWITCHES: dict[str, tuple[str, Any, Any]] = {   # their name: (our setting, its value when true, its value when false)
     **{k: ('method', m, 'full') for k, m in dict(use_peft='lora', peft_enabled='lora', use_lora='lora',
                                                  use_qlora='qlora', use_dora='dora').items()},
     'bf16': ('precision', 'bf16', 'fp32'), 'fp16': ('precision', 'fp16', 'fp32'),
     'use_flash_attention_2': ('attn_implementation', 'flash_attention_2', 'auto')}
 
-# %% ../../nbs/core/04_spec.ipynb #46547d47
 INSTEAD = dict(
     assistant_only_loss="train_on='completion'", completion_only_loss="train_on='completion'",
     dataset_text_field="column_mapping={'your_column': 'text'}",
@@ -499,20 +493,18 @@ INSTEAD = dict(
     push_to_hub='trainer.push_to_hub(...) after the training; a training itself uploads nothing',
     label_names='column_mapping', log_level='logging.getLogger("aligntune").setLevel(...)')
 
-# %% ../../nbs/core/04_spec.ipynb #03d1be5a
 def _as_bool(name: str, value: Any, where: str) -> bool:
     "`value` of a switch as true or false"
     try: return _convert(value, bool)
     except ValueError: raise SpecError(f'{name} must be true or false, not {value!r}', where=where) from None
 
-# %% ../../nbs/core/04_spec.ipynb #7289c240
+# %% ../../nbs/core/04_spec.ipynb #2b8aead2
 def _parsed(package: str, file: str) -> Any:
     "A source file of an installed package, parsed; None where there is none"
     found = importlib.util.find_spec(package)
     path = Path(found.submodule_search_locations[0])/file if found and found.submodule_search_locations else None
     return ast.parse(path.read_text(encoding='utf-8')) if path and path.exists() else None
 
-# %% ../../nbs/core/04_spec.ipynb #f8bce5ed
 def _annotated(tree: Any) -> dict[str, str]:
     "The fields of the config classes in a source file, with their annotations"
     classes = [o for o in tree.body
@@ -521,7 +513,7 @@ def _annotated(tree: Any) -> dict[str, str]:
               for n in c.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
     return {name: ast.unparse(kind) for name, kind in fields if not name.startswith('_')}
 
-# %% ../../nbs/core/04_spec.ipynb #40b66f60
+# %% ../../nbs/core/04_spec.ipynb #7a26dc74
 @functools.cache
 def _config_types(algorithm: str) -> dict[str, str]:
     "Fields of the TRL config behind `algorithm`, with their annotations"
@@ -529,19 +521,17 @@ def _config_types(algorithm: str) -> dict[str, str]:
     files = [('transformers', 'training_args.py')] + [('trl', f'trainer/{n}_config.py') for n in ('base', kind) if kind]
     return {n: a for package, file in files for n, a in _annotated(_parsed(package, file)).items()}
 
-# %% ../../nbs/core/04_spec.ipynb #564c081a
 def config_fields(
     algorithm: str  # a resolved algorithm name
 ) -> frozenset[str]:
     "Fields of the TRL config behind `algorithm`, without importing TRL"
     return frozenset(_config_types(algorithm))
 
-# %% ../../nbs/core/04_spec.ipynb #94eeafd1
+# %% ../../nbs/core/04_spec.ipynb #5684b682
 # texts that must be members of an enum, which is looked up only when the model is wrapped
 _ENUMS = dict(torch_compile_backend=('accelerate', 'utils/dataclasses.py', 'DynamoBackend'))
 _TYPES = dict(bool=bool, int=int, float=float, str=str, dict=dict, list=list)
 
-# %% ../../nbs/core/04_spec.ipynb #55d86fa6
 def _checked(name: str, value: Any, where: str, algorithm: str) -> Any:
     "The value of a field of the TRL config, in the type that it is annotated with"
     words = re.sub(r'\[[^|]*\]', '', _config_types(algorithm)[name]).replace(' ', '').split('|')
@@ -557,7 +547,6 @@ def _checked(name: str, value: Any, where: str, algorithm: str) -> Any:
     raise SpecError(f"{name} must be {' or '.join(_WORDS[k] for k in kinds)}, not {value!r}", where=where,
                     why='a field of the TRL config')
 
-# %% ../../nbs/core/04_spec.ipynb #46824a54
 def _check_member(name: str, value: Any, where: str) -> None:
     "Refuse a text that is no member of the enum behind a field of the TRL config"
     known = _words(*_ENUMS[name]) if name in _ENUMS else frozenset()
@@ -603,7 +592,7 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/04_spec.ipynb #02125171
+# %% ../../nbs/core/04_spec.ipynb #51317077
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':
@@ -617,7 +606,6 @@ def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     else: return name == 'push_to_hub' and value in (False, None)   # nothing is uploaded anyway
     return True
 
-# %% ../../nbs/core/04_spec.ipynb #7dc9d895
 def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     "Refuse a keyword that is no setting, with the one that is meant"
     if name in INSTEAD:
@@ -651,13 +639,12 @@ TRACKERS = dict(azure_ml='azureml.core', comet_ml='comet_ml', mlflow='mlflow', n
                 clearml='clearml', dagshub='dagshub', flyte='flytekit', dvclive='dvclive', swanlab='swanlab',
                 kubeflow='kubeflow')
 
-# %% ../../nbs/core/04_spec.ipynb #5d6cdbd5
+# %% ../../nbs/core/04_spec.ipynb #d062fcf1
 def _texts(nodes: Iterable[Any]) -> set[str]:
     "The texts among nodes of a syntax tree, and in lists of them"
     inside = [c for n in nodes for c in (n.elts if isinstance(n, (ast.List, ast.Set, ast.Tuple)) else [n])]
     return {c.value for c in inside if isinstance(c, ast.Constant) and isinstance(c.value, str)}
 
-# %% ../../nbs/core/04_spec.ipynb #789be83b
 @functools.cache
 def _words(package: str, file: str, name: str) -> frozenset[str]:
     "The members of an enum, the keys of a table, or what `name` is compared with, in a source file"
@@ -671,18 +658,17 @@ def _words(package: str, file: str, name: str) -> frozenset[str]:
             out |= _texts(o.comparators)
     return frozenset(out)
 
-# %% ../../nbs/core/04_spec.ipynb #9d79fbba
+# %% ../../nbs/core/04_spec.ipynb #4139eb15
 def known_words(
     name: str,  # a setting
     algorithm: str  # a resolved algorithm name
 ) -> frozenset[str]:
-    "The words that a setting may be; empty where nobody lists them"
+    "The words that a setting may be; empty where there is no list of them"
     if name == 'loss_type' and algorithm in FIELDS[name].only:
         return _words('trl', f'trainer/{facts_of(algorithm).config}_trainer.py', name)
     file, word, more = _LISTED.get(name, ('', '', ()))
     return _words('transformers', file, word) | frozenset(more) if file else frozenset()
 
-# %% ../../nbs/core/04_spec.ipynb #91eb594c
 _LISTED: dict[str, tuple[str, str, Iterable[str]]] = {   # setting: file of transformers, its list there, further words
     'lr_scheduler': ('trainer_utils.py', 'SchedulerType', ()),
     'optimizer': ('training_args.py', 'OptimizerNames', OPTIMIZERS),
@@ -715,22 +701,21 @@ def _loader() -> Any:
                            lambda loader, node: float(re.sub(r'\.(?=[a-zA-Z])', '', node.value)))
     return Loader
 
-# %% ../../nbs/core/04_spec.ipynb #18c5104b
+# %% ../../nbs/core/04_spec.ipynb #c570b244
 def _wants_text(name: str) -> bool:
-    "Is the value of this setting, or all that is in it, a text?"
+    "Whether the value of this setting, or all that is in it, is a text"
     f = FIELDS.get(ALIASES.get(name, name))
     return f is not None and bool({str, dict} & set(f.kinds)) and not {bool, int, float} & set(f.kinds)
 
-# %% ../../nbs/core/04_spec.ipynb #a3b17559
+# %% ../../nbs/core/04_spec.ipynb #66495c21
 LARGEST, MOST = 256*1024, 100_000   # bytes of a config, and values in it
 
-# %% ../../nbs/core/04_spec.ipynb #20b0a415
 def _children(node: Any) -> list[Any]:
     "The nodes of the values in a YAML mapping or sequence"
     if node.id == 'mapping': return [value for _, value in node.value]
     return node.value if node.id == 'sequence' else []
 
-# %% ../../nbs/core/04_spec.ipynb #c484995d
+# %% ../../nbs/core/04_spec.ipynb #8350fba4
 def _count(node: Any, source: str, seen: dict[int, tuple[int, int]]) -> tuple[int, int]:
     "How many values a node stands for, and how deep it is; what cannot be read is refused"
     where = f'{source}:{node.start_mark.line + 1}'
@@ -748,12 +733,11 @@ def _count(node: Any, source: str, seen: dict[int, tuple[int, int]]) -> tuple[in
     seen[id(node)] = (size, depth)
     return size, depth
 
-# %% ../../nbs/core/04_spec.ipynb #9ea49df5
 def _too_deep(where: str) -> SpecError:
     return SpecError(f'values are nested more than {DEEPEST} levels deep', where=where,
                      fix='a setting is a value, a list or a mapping of names')
 
-# %% ../../nbs/core/04_spec.ipynb #9421d21f
+# %% ../../nbs/core/04_spec.ipynb #cb3fdc6e
 def _check_keys(node: Any, source: str) -> None:
     "Refuse keys that are no names, and those that stand twice; all others are texts"
     names = set[str]()
@@ -766,7 +750,6 @@ def _check_keys(node: Any, source: str) -> None:
         names.add(key.value)
         if not key.tag.endswith(':merge'): key.tag = 'tag:yaml.org,2002:str'
 
-# %% ../../nbs/core/04_spec.ipynb #d3afc04c
 def _composed(text: str, source: str) -> tuple[Any, Any]:
     "The reader and the node of YAML text, its values counted; syntax errors are YAML's own"
     loader = _loader()(text)
@@ -776,19 +759,18 @@ def _composed(text: str, source: str) -> tuple[Any, Any]:
     except RecursionError: raise _too_deep(source) from None
     return loader, node
 
-# %% ../../nbs/core/04_spec.ipynb #c6812204
+# %% ../../nbs/core/04_spec.ipynb #cd02d372
 def _as_texts(node: Any) -> None:
     "Make every value in a node a text, whatever it looks like"
     if node.id == 'scalar' and not node.tag.endswith((':null', ':str')): node.tag = 'tag:yaml.org,2002:str'
     for inside in _children(node): _as_texts(inside)
 
-# %% ../../nbs/core/04_spec.ipynb #2a1a399c
 def _made(loader: Any, node: Any, name: str) -> Any:
     "The value of a node, as the setting `name` wants it"
     if _wants_text(name): _as_texts(node)
     return loader.construct_object(node, deep=True)
 
-# %% ../../nbs/core/04_spec.ipynb #95cc965a
+# %% ../../nbs/core/04_spec.ipynb #239308c9
 def _read_lines(text: str, source: str) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in YAML text"
     import yaml
@@ -802,7 +784,6 @@ def _read_lines(text: str, source: str) -> list[tuple[str, Any, str]]:
         raise SpecError(f"this is not YAML: {getattr(e, 'problem', None) or ' '.join(str(e).split())}",
                         where=f'{source}:{mark.line + 1}' if mark else source) from None
 
-# %% ../../nbs/core/04_spec.ipynb #5f384ad1
 def _settings_in(text: str, source: str) -> Iterator[tuple[str, Any, str]]:
     "The same, with YAML's own errors"
     loader, node = _composed(text, source)
@@ -813,7 +794,7 @@ def _settings_in(text: str, source: str) -> Iterator[tuple[str, Any, str]]:
                         where=f'{source}:{node.start_mark.line + 1}')
     yield from _flatten(loader, node, source)
 
-# %% ../../nbs/core/04_spec.ipynb #dd968108
+# %% ../../nbs/core/04_spec.ipynb #27b04f53
 def _flatten(loader: Any, node: Any, source: str, section: str = '') -> Iterator[tuple[str, Any, str]]:
     "Settings of a YAML mapping, its groups opened"
     for key, value in node.value:
@@ -821,7 +802,6 @@ def _flatten(loader: Any, node: Any, source: str, section: str = '') -> Iterator
         if key.value in SECTIONS and value.id == 'mapping': yield from _flatten(loader, value, source, key.value)
         else: yield name, _expand(_made(loader, value, name), where), where
 
-# %% ../../nbs/core/04_spec.ipynb #05552915
 SECTIONS = {**{g: g for g in GROUPS}, 'dataset': 'data', 'train': 'optim', 'training': 'optim', 'lora': 'peft',
             'logging': 'run', 'quantization': 'model'}
 
@@ -860,7 +840,7 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/04_spec.ipynb #a948be9a
+# %% ../../nbs/core/04_spec.ipynb #af420b9b
 def config_entries(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
@@ -869,7 +849,6 @@ def config_entries(
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
-# %% ../../nbs/core/04_spec.ipynb #1b1f9266
 def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a mapping, its groups opened"
     for key, value in config.items():
@@ -878,7 +857,7 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/04_spec.ipynb #8419f0fe
+# %% ../../nbs/core/04_spec.ipynb #81cd0c0c
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
@@ -895,7 +874,6 @@ def _from_file(path: Path) -> list[tuple[str, Any, str]]:
         raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
     return _read_lines(text, path.name)
 
-# %% ../../nbs/core/04_spec.ipynb #af925d0e
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"
     if os.path.isdir(path) or path.suffix not in _CONFIG_FILES:
@@ -942,7 +920,7 @@ def _in_words(value: Any) -> str:
     if few: return str(dict(value)) if isinstance(value, Mapping) else f"[{', '.join(_short(v) for v in value)}]"
     return f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
 
-# %% ../../nbs/core/04_spec.ipynb #bd8ed938
+# %% ../../nbs/core/04_spec.ipynb #d906a156
 @dataclass(frozen=True)
 class SpecValues:
     "The settings of a training in their groups, each with its origin"
@@ -963,7 +941,7 @@ class SpecValues:
         return getattr(getattr(self, FIELDS[name].group), name)
 
     def given(self, name: str) -> bool:
-        "Did the user set `name`?"
+        "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
 # %% ../../nbs/core/04_spec.ipynb #e0977f88
@@ -1013,9 +991,9 @@ def _to_html(spec: TrainSpec) -> str:
                    for n, v, o in spec.rows())
     return f'<table>{head}<tbody>{rows}</tbody></table>'
 
-# %% ../../nbs/core/04_spec.ipynb #bf934e0b
+# %% ../../nbs/core/04_spec.ipynb #2b424c8b
 def applies(f: Field, spec: TrainSpec) -> bool:
-    "Has field `f` an effect in `spec`?"
+    "Whether field `f` has an effect in `spec`"
     return not f.only or spec.algo.algorithm in f.only or spec.peft.method in f.only
 
 # %% ../../nbs/core/04_spec.ipynb #2e51f1f0
@@ -1075,13 +1053,12 @@ def _marked(name: str, value: Any, where: str) -> Any:
     except ValueError as e: raise SpecError(str(e), where=where) from None
     return out
 
-# %% ../../nbs/core/04_spec.ipynb #85f71df4
+# %% ../../nbs/core/04_spec.ipynb #ea2231b9
 def _method_of(algorithm: str) -> str:
     "The one method of an algorithm that is a parametrisation of its own, such as osft"
     own = facts_of(algorithm).settings.get('method')
     return own.value if own else ''
 
-# %% ../../nbs/core/04_spec.ipynb #fd274272
 def derive(
     values: dict[str, Any],  # settings that were given; completed in place
     origins: dict[str, str]  # where each stands
@@ -1115,7 +1092,7 @@ def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> Non
                         why=f'{facts_of(algorithm).title} is itself the way in which weights change',
                         fix=f"leave method out, or algorithm='sft' with method='{method}'")
 
-# %% ../../nbs/core/04_spec.ipynb #d665bd06
+# %% ../../nbs/core/04_spec.ipynb #50df1406
 def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: Callable[[str, Any, str], None]) -> None:
     "The method that follows from the algorithm, from quantised weights or from an adapter, and what follows from it"
     four, eight, method = values.get('load_in_4bit'), values.get('load_in_8bit'), values.get('method')
@@ -1129,7 +1106,6 @@ def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: C
     elif method == 'qlora' and not eight: put('load_in_4bit', True, 'method=qlora')
     elif method is None and values.get('adapter'): put('method', 'lora', 'adapter')
 
-# %% ../../nbs/core/04_spec.ipynb #09d8ffb2
 _OWN_METHODS = {_method_of(algorithm): algorithm for algorithm in ALGORITHM_FACTS if _method_of(algorithm)}
 
 # %% ../../nbs/core/04_spec.ipynb #c4236485
@@ -1158,7 +1134,7 @@ def _judge_effect(s: TrainSpec) -> Iterator[str]:
         if s[n] != f.default:
             yield f"{n} has no effect on {s.algo.algorithm}; it is a setting of {', '.join(f.only)}"
 
-# %% ../../nbs/core/04_spec.ipynb #862439b8
+# %% ../../nbs/core/04_spec.ipynb #823b97d7
 def _judge_adapter(s: TrainSpec) -> None:
     "Refuse adapters of single weights together with what PEFT cannot do with them"
     dora, dropout = s.peft.method == 'dora', s.peft.lora_dropout
@@ -1168,7 +1144,6 @@ def _judge_adapter(s: TrainSpec) -> None:
                     why='PEFT adds the adapter of a parameter to the weight itself, where there is neither dropout '
                         'nor a norm', fix="lora_dropout=0 and method='lora', or target_modules alone")
 
-# %% ../../nbs/core/04_spec.ipynb #cce734a6
 def _judge_run(s: TrainSpec) -> None:
     "Refuse contradictions about the schedule, the reference model and the folder"
     if s.optim.warmup_steps is not None and s.optim.warmup_ratio is not None:
@@ -1192,7 +1167,7 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/04_spec.ipynb #1e1e0233
+# %% ../../nbs/core/04_spec.ipynb #16739959
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
@@ -1209,12 +1184,11 @@ def check_installed(
             raise MissingPackageError(f'{package} is not installed', where=f'argument {n}',
                                       fix=f'pip install {package}, or {n}=false')
 
-# %% ../../nbs/core/04_spec.ipynb #4fc79804
 def _installed(name: str) -> bool:
     try: return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError: return False   # its parent is missing
 
-# %% ../../nbs/core/04_spec.ipynb #3c1c67c4
+# %% ../../nbs/core/04_spec.ipynb #acb28cdf
 def _judge_batch(s: TrainSpec) -> None:
     "Refuse batches that cannot be divided"
     whole, rows = s.optim.effective_batch_size, s.optim.batch_size*s.optim.gradient_accumulation_steps
@@ -1224,7 +1198,6 @@ def _judge_batch(s: TrainSpec) -> None:
                         f'times gradient_accumulation_steps={s.optim.gradient_accumulation_steps}',
                         where=s.origins['effective_batch_size'], fix='leave gradient_accumulation_steps out')
 
-# %% ../../nbs/core/04_spec.ipynb #09a33ec8
 def _judge_group(s: TrainSpec) -> None:
     "Refuse generations that hold no whole groups of answers"
     a, n = s.algo, s.algo.num_generations
@@ -1241,9 +1214,8 @@ def _judge_group(s: TrainSpec) -> None:
                     why=f'batch_size {s.optim.batch_size} x {steps} micro-steps must hold whole groups',
                     fix=f'batch_size={n}' + (f', or num_generations={common}' if common > 1 else ''))
 
-# %% ../../nbs/core/04_spec.ipynb #aaa86436
 def _is_settled(s: TrainSpec) -> bool:
-    "Is the number of answers in one generation settled, so that the plan cannot add micro-steps to fill a group?"
+    "Whether the number of answers in one generation is fixed, so that the plan cannot add micro-steps to fill a group"
     if s.given('gradient_accumulation_steps') or s.given('steps_per_generation'): return True
     return bool(s.optim.effective_batch_size) or s.optim.batch_size > (s.algo.num_generations or 1)
 
@@ -1278,7 +1250,7 @@ def _judge_rewards(s: TrainSpec) -> None:
         raise SpecError(f'{len(weights)} weights for {count} reward functions',
                         where=s.origins['reward_function_weights'], fix='one weight for each reward')
 
-# %% ../../nbs/core/04_spec.ipynb #7b386d6d
+# %% ../../nbs/core/04_spec.ipynb #4f0a82cd
 def _to_yaml(spec: TrainSpec, full: bool) -> str:
     "YAML of the settings that were given (or of all that are set)"
     import yaml
@@ -1295,15 +1267,13 @@ def _to_yaml(spec: TrainSpec, full: bool) -> str:
     out |= spec.extra
     return yaml.safe_dump(as_stored(out), sort_keys=False, allow_unicode=True)
 
-# %% ../../nbs/core/04_spec.ipynb #3315cba8
 def _given(spec: TrainSpec) -> dict[str, Any]:
     "What the user set; the algorithm by the short name that the method follows from, such as lora_sft"
     short = spec.origins['method'].partition('follows from algorithm=')[2]
     return {n: spec[n] for n in FIELDS if spec.given(n)} | (dict(algorithm=short) if short else {})
 
-# %% ../../nbs/core/04_spec.ipynb #bc088776
 def _plain(value: Any) -> bool:
-    "Is `value` made of plain data only?"
+    "Whether `value` is made of plain data only"
     if isinstance(value, (list, tuple)): return all(map(_plain, value))
     if isinstance(value, Mapping): return all(map(_plain, value.values()))
     return isinstance(value, (str, int, float, bool, type(None)))
