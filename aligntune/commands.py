@@ -363,7 +363,7 @@ OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'm
 # %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
-    from aligntune.backends.loading import find_model, load_config, load_tokenizer, model_kind
+    from aligntune.backends.loading import find_model, kind_to_load, load_config, load_tokenizer
     facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
@@ -371,7 +371,7 @@ def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str
     asked = base | dict(settings)
     source = find_model(name, asked.get('adapter'), asked.get('tokenizer_name'), asked.get('revision'))
     config = load_config(source, trust_remote_code=asked.get('trust_remote_code', False))
-    kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
+    kind = kind_to_load(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
                       else 'sft')
     if kind in ('text_classification', 'token_classification'):
         return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'load_config', 'load_tokenizer',
-           'context_length', 'model_kind', 'weight_dtype', 'packed_in', 'quantization', 'peft_config',
+           'context_length', 'kind_to_load', 'weight_dtype', 'packed_in', 'quantization', 'peft_config',
            'randomly_initialised', 'check_complete', 'with_known_attention', 'grow', 'with_adapter', 'describe',
            'WeightLoader']
 
@@ -251,8 +251,8 @@ def _check_seq2seq(arch: str, algorithm: str, model_type: str | None) -> None:
                                why='an encoder-decoder model has no prompt inside its own sequence',
                                fix='use sft, or a causal model')
 
-# %% ../../nbs/backends/01_loading.ipynb #4b21c9f0
-def model_kind(
+# %% ../../nbs/backends/01_loading.ipynb #809d545f
+def kind_to_load(
     config: PretrainedConfig,  # the model's config
     algorithm: str = 'sft',  # what will be optimised
     task_type: str | None = None,  # the task, if the request names one
