@@ -29,8 +29,8 @@ from ..engine.probes import execution_of
 
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'SMOOTHED', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'PackedPairs',
-           'packed_pairs', 'pair_logps', 'pair_execution', 'reference_key', 'StoredReference', 'PairLogps',
-           'EqualPairs', 'DPOPairTrainer', 'pair_args', 'make_trainer']
+           'packed_pairs', 'pair_logps', 'pair_execution', 'reference_key', 'StoredReference', 'drop_uncomputed',
+           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'make_trainer']
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #5ba7dcfe
 logger = logging.getLogger('aligntune')
@@ -176,7 +176,13 @@ class StoredReference:
 _TOKEN_MEANS = {'mean_token_accuracy': 'chosen', 'logits/chosen': 'chosen', 'logits/rejected': 'rejected',
                 'entropy': 'answers'}
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #4a90b245
+# %% ../../nbs/algorithms/05_dpo.ipynb #a03a3354
+def drop_uncomputed(trainer: Any, scored: int) -> None:
+    "Leave out what shared prompts do not compute; `scored` batches were computed before this one"
+    assert trainer.scored > scored, 'TRL did not ask for log-probabilities where prompts are shared'
+    for name in _TOKEN_MEANS: batch_metrics(trainer).pop(name, None)
+
+# %% ../../nbs/algorithms/05_dpo.ipynb #72d8adb0
 class PairLogps(OwnTrainer, PairHooks):
     "How the log-probabilities of a DPOTrainer's pairs are computed"
     shared = False  # each prompt once for both answers
@@ -207,9 +213,7 @@ class PairLogps(OwnTrainer, PairHooks):
         "TRL's loss; what was not computed is not reported"
         before = self.scored
         loss = super().compute_loss(*args, **kwargs)
-        if not self.shared: return loss
-        assert self.scored > before, 'TRL did not ask for log-probabilities where prompts are shared'
-        for name in _TOKEN_MEANS: batch_metrics(self).pop(name, None)
+        if self.shared: drop_uncomputed(self, before)
         return loss
 
     def before_precompute(self) -> None:

@@ -36,10 +36,10 @@ from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 
 # %% auto #0
 __all__ = ['logger', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'full_batches', 'add_reference_adapter', 'reference_of',
-           'RewardGuard', 'AnswerGeneration', 'decoded_answers', 'PromptEncoder', 'group_answers_by_prompt',
-           'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps', 'can_regroup', 'GroupTrainer',
-           'try_rewards', 'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'check_policy', 'group_trainer',
-           'make_trainer']
+           'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers', 'PromptEncoder',
+           'group_answers_by_prompt', 'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps',
+           'can_regroup', 'RewardMeans', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'tokens_of_answers',
+           'prompt_encoder', 'check_policy', 'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -129,43 +129,22 @@ def reference_of(
     if not is_fresh(model): add_reference_adapter(model)
     return None
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #759fc974
-class RewardGuard(TrainerCallback):
-    "Stops a run in which all answers of a group get the same reward, again and again"
+# %% ../../nbs/algorithms/06_grpo.ipynb #1f5ec0b6
+class RewardVariance:
+    "Counts generations whose rewards are all equal"
     def __init__(self,
-        warn: int = 10,  # generations in a row without any difference, then a warning
-        stop: int = 50,  # then the end
         grouped: bool = True  # answers are compared within a group; else also with the generation before
     ):
-        self.warn, self.stop, self.flat, self.seen, self.ever = warn, stop, 0, 0, False
-        self.grouped, self.last = grouped, None
-        self.what = 'all rewards of a group' if grouped else 'all rewards'
+        self.grouped, self.flat, self.seen, self.ever = grouped, 0, 0, False
+        self.last: float | None = None   # the last reward of the generation before
 
-    def see(self, totals: torch.Tensor, groups: int, step: int) -> None:
-        "Check the rewards of one generation, `groups` answers to each prompt"
-        if not torch.isfinite(totals).all():
-            raise GuardError('a reward is not a number', where=f'step {step}',
-                             why='NaN or infinite rewards make every weight NaN', fix='mend the reward function')
-        equal = self._equal(totals.view(-1, groups))
-        self.flat, self.seen, self.ever = self.flat + 1 if equal else 0, self.seen + 1, self.ever or not equal
-        if self.flat == self.warn:
-            logger.warning('%s were equal in the last %d generations (about %.3g): nothing is learned from them',
-                           self.what, self.flat, totals.mean())
-        if self.flat >= self.stop: self._end(f'in the last {self.flat} generations', totals.mean(), f'step {step}')
-
-    def _equal(self, rewards: torch.Tensor) -> bool:
-        "Whether no group has two different rewards"
+    def add(self, rewards: torch.Tensor) -> None:
+        "Count a generation; a row of `rewards` for each group"
         equal = bool((rewards.amax(1) - rewards.amin(1) < 1e-8).all())
-        if self.grouped: return equal
-        # a single answer differs from nothing; it may differ from the one before
-        before, self.last = self.last, rewards[-1, -1].item()
-        return equal and (before is None or abs(rewards[0, 0].item() - before) < 1e-8)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "No success for a run without differing rewards"
-        if self.ever or not self.seen: return
-        if self.seen >= self.warn: self._end('in the whole run', None, f'step {state.global_step}')
-        logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, self.seen)
+        if not self.grouped:   # a single answer differs from nothing; it may differ from the one before
+            before, self.last = self.last, rewards[-1, -1].item()
+            equal = equal and (before is None or abs(rewards[0, 0].item() - before) < 1e-8)
+        self.flat, self.seen, self.ever = self.flat + 1 if equal else 0, self.seen + 1, self.ever or not equal
 
     def state_dict(self) -> dict[str, Any]:
         "What a checkpoint keeps"
@@ -175,12 +154,50 @@ class RewardGuard(TrainerCallback):
         "Continue from a checkpoint"
         self.flat, self.seen, self.ever, self.last = state['flat'], state['seen'], state['ever'], state.get('last')
 
-    def _end(self, when: str, value: Any, where: str) -> None:
-        about = '' if value is None else f' (they were about {value:.3g})'
-        raise GuardError(f'{self.what} were equal, {when}', where=where,
-                         why=f'equal rewards give zero advantages: nothing is learned{about}',
-                         fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, '
-                             'more num_generations, or a higher temperature')
+# %% ../../nbs/algorithms/06_grpo.ipynb #42fa7be2
+def equal_rewards(
+    what: str,  # which rewards
+    when: str,
+    value: Any,  # about how much they were; None where they differed from time to time
+    where: str
+) -> GuardError:
+    "The error for a run whose rewards are all equal"
+    about = '' if value is None else f' (they were about {value:.3g})'
+    return GuardError(f'{what} were equal, {when}', where=where,
+                      why=f'equal rewards give zero advantages: nothing is learned{about}',
+                      fix='a reward with finer steps, easier prompts, a model that sometimes succeeds, '
+                          'more num_generations, or a higher temperature')
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #fdf4ab30
+class RewardGuard(TrainerCallback):
+    "Stops a run in which all answers of a group get the same reward, again and again"
+    def __init__(self,
+        warn: int = 10,  # generations in a row without any difference, then a warning
+        stop: int = 50,  # then the end
+        grouped: bool = True  # answers are compared within a group; else also with the generation before
+    ):
+        self.warn, self.stop, self.variance = warn, stop, RewardVariance(grouped)
+        self.what = 'all rewards of a group' if grouped else 'all rewards'
+        self.state_dict, self.load_state_dict = self.variance.state_dict, self.variance.load_state_dict
+
+    def see(self, totals: torch.Tensor, groups: int, step: int) -> None:
+        "Check the rewards of one generation, `groups` answers to each prompt"
+        if not torch.isfinite(totals).all():
+            raise GuardError('a reward is not a number', where=f'step {step}',
+                             why='NaN or infinite rewards make every weight NaN', fix='mend the reward function')
+        self.variance.add(totals.view(-1, groups))
+        flat, mean = self.variance.flat, totals.mean()
+        if flat == self.warn:
+            logger.warning('%s were equal in the last %d generations (about %.3g): nothing is learned from them',
+                           self.what, flat, mean)
+        if flat >= self.stop: raise equal_rewards(self.what, f'in the last {flat} generations', mean, f'step {step}')
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        "No success for a run without differing rewards"
+        seen = self.variance.seen
+        if self.variance.ever or not seen: return
+        if seen >= self.warn: raise equal_rewards(self.what, 'in the whole run', None, f'step {state.global_step}')
+        logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, seen)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #83064b41
 @dataclass
@@ -370,8 +387,16 @@ def can_regroup(
     is_sum = trainer.loss_type != 'bnpo' and 'pixel_values' not in batch
     return trainer.scoring.shared and all_there and is_sum
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #819fed78
-class GroupTrainer(GroupSteps, RowMeans, OwnTrainer, GRPOTrainer):
+# %% ../../nbs/algorithms/06_grpo.ipynb #2792f36d
+class RewardMeans(RowMeans):
+    "An evaluation by rewards"
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        "The mean reward of held-out prompts and its parts, with all else that TRL logs of them"
+        found = super().evaluate(*args, **kwargs)
+        return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #7e4d14fa
+class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with our sampler, generation, log-probabilities, reference and guard"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
     def __init__(self,
@@ -409,11 +434,6 @@ class GroupTrainer(GroupSteps, RowMeans, OwnTrainer, GRPOTrainer):
         inputs = super().prepare_batch(batch)
         if self.model.training: self.trained_tokens += int(inputs['completion_mask'].sum())
         return inputs
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        "The mean reward of held-out prompts and its parts, with all else that TRL logs of them"
-        found = super().evaluate(*args, **kwargs)
-        return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #cc51c3d8
 def try_rewards(

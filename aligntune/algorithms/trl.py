@@ -18,11 +18,11 @@ from ..engine.models import inner_model
 # %% auto #0
 __all__ = ['SEEN', 'PRIVATE', 'PrivateName', 'source_of', 'fault_of', 'check_contracts', 'SilentTrainer', 'batch_metrics',
            'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head', 'answer_fused_head', 'fused_output',
-           'label_statistics', 'PairBatch', 'PairHooks', 'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'rollout_logs',
-           'CheckpointHooks', 'LoaderHooks', 'has_flash_attention', 'attention_of', 'save_under_plain_names',
-           'loading_info']
+           'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch', 'RolloutHooks',
+           'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'has_flash_attention', 'attention_of',
+           'save_under_plain_names', 'loading_info']
 
-# %% ../../nbs/algorithms/00_trl.ipynb #8758e694
+# %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
 
 class PrivateName(NamedTuple):
@@ -43,7 +43,8 @@ class PrivateName(NamedTuple):
     def expected(self) -> bool:
         "Whether the installed version should have it"
         now = Version(version(self.package))
-        return now >= Version(self.since or '0') and (not self.before or now < Version(self.before))
+        gone = bool(self.before) and now >= Version(self.before)
+        return now >= Version(self.since or '0') and not gone
 
 PRIVATE: list[PrivateName] = []
 
@@ -209,10 +210,28 @@ class PairBatch(NamedTuple):
     answer: torch.Tensor  # the same shape; 1 for tokens of the answer
     real: torch.Tensor  # the same shape; 0 for padding
 
-# %% ../../nbs/algorithms/00_trl.ipynb #ec213fd5
-class PairHooks(HFTrainer):
-    "DPOTrainer with public names for the steps that may be replaced; the defaults are TRL's"
+# %% ../../nbs/algorithms/00_trl.ipynb #1818bd3e
+class ReferenceHooks(HFTrainer):
+    "DPOTrainer on rows that are tokenized already, and with a public name for the key of reference log-probabilities"
     _precompute_model_hash: Any  # TRL's: the hash of the reference's weights
+    def reference_key(self, weights: str) -> str:
+        "Under what the reference's log-probabilities are kept: the hash of its weights"
+        return weights
+
+    def before_precompute(self) -> None: "Called before the reference's log-probabilities are computed"
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any: return dataset
+
+    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Any:
+        self.before_precompute()
+        weights = self._precompute_model_hash
+        self._precompute_model_hash = self.reference_key(weights)
+        try: return super()._precompute_ref_logps(*args, **kwargs)
+        finally: self._precompute_model_hash = weights
+
+# %% ../../nbs/algorithms/00_trl.ipynb #91c44bab
+class PairHooks(ReferenceHooks):
+    "DPOTrainer with a public name for the log-probabilities of a batch; the default is TRL's"
     def answer_logps(self, model: Any, batch: PairBatch) -> torch.Tensor | None:
         "The log-probability of each token but the first, 0 outside of answers; None: TRL computes them"
         return None
@@ -230,12 +249,6 @@ class PairHooks(HFTrainer):
             return fused_output(**label_statistics(logits[:, :-1], labels[:, 1:]))
         if has_fused_head(): self._answer_models(read)
 
-    def reference_key(self, weights: str) -> str:
-        "Under what the reference's log-probabilities are kept: the hash of its weights"
-        return weights
-
-    def before_precompute(self) -> None: "Called before the reference's log-probabilities are computed"
-
     def _answer_models(self, read: Callable[..., Any]) -> None:
         for m in (self.model, self.ref_model):
             if m is not None: answer_fused_head(self.accelerator.unwrap_model(m), read)
@@ -250,15 +263,6 @@ class PairHooks(HFTrainer):
         logps = self.answer_logps(self.accelerator.unwrap_model(model), batch)
         if logps is not None: return logps, torch.zeros_like(logps), None   # no outputs: there is no router's loss
         return super()._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)
-
-    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any: return dataset
-
-    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Any:
-        self.before_precompute()
-        weights = self._precompute_model_hash
-        self._precompute_model_hash = self.reference_key(weights)
-        try: return super()._precompute_ref_logps(*args, **kwargs)
-        finally: self._precompute_model_hash = weights
 
 # %% ../../nbs/algorithms/00_trl.ipynb #25b6ef9e
 _GRPO = 'trl.trainer.grpo_trainer'
@@ -293,7 +297,7 @@ class AnswerBatch(NamedTuple):
         "Ids and masks of each forward pass"
         return zip(self.ids.split(self.size), self.mask.split(self.size))
 
-# %% ../../nbs/algorithms/00_trl.ipynb #1bd1512b
+# %% ../../nbs/algorithms/00_trl.ipynb #e5b23474
 class RolloutHooks(HFTrainer):
     "GRPOTrainer with public names for the steps of a rollout; the defaults are TRL's"
     def train_sampler(self, dataset: Any = None) -> Any:
@@ -326,7 +330,7 @@ class RolloutHooks(HFTrainer):
     def _tokenize_prompts(self, prompts: list) -> Any: return self.encode_prompts(prompts)
     def _generate(self, prompts: list) -> Any: return self.generate_answers(prompts)
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any: return self.generate_tokens(*args, **kwargs)
-    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor: return self.compute_rewards(*args, **kwargs)
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Any: return self.compute_rewards(*args, **kwargs)
 
 # %% ../../nbs/algorithms/00_trl.ipynb #3d5e0527
 class ScoringHooks(HFTrainer):
