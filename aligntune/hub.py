@@ -30,19 +30,18 @@ __all__ = ['logger', 'Rule', 'RULES', 'TORCHRUN', 'PRETRAINING', 'DEFAULT_BACKEN
 _all_ = ['Algorithm', 'AlgorithmRegistry', 'Backend', 'create_algorithm']
 logger = logging.getLogger('aligntune')
 
-# %% ../nbs/hub.ipynb #31e3187a
+# %% ../nbs/hub.ipynb #962eb460
 Rule = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 def _setting(name: str) -> Rule:
     "A rule for a parameter that is a setting under another name"
     return lambda value, given: {name: value}
 
-# %% ../nbs/hub.ipynb #9a07d04b
 def _if(**settings: Any) -> Rule:
     "A rule for a switch: these settings where it is on"
     return lambda value, given: dict(settings) if value else {}
 
-# %% ../nbs/hub.ipynb #65048414
+# %% ../nbs/hub.ipynb #23770eb1
 def _only(name: str, *values: Any, why: str, fix: str = '') -> Rule:
     "A rule for a setting of which only some values are supported"
     def rule(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,22 +49,20 @@ def _only(name: str, *values: Any, why: str, fix: str = '') -> Rule:
         return {}
     return rule
 
-# %% ../nbs/hub.ipynb #40c53c18
 def _refused(name: str, why: str, fix: str) -> UnsupportedError:
     return UnsupportedError(f'{name} is not supported here', where=f'argument {name}', why=why, fix=fix)
 
-# %% ../nbs/hub.ipynb #90025a5d
+# %% ../nbs/hub.ipynb #f629ffa1
 def _rows_of_step(given: Mapping[str, Any]) -> int:
     "Rows of one optimizer step"
     if given.get('effective_batch_size'): return int(given['effective_batch_size'])
     return int(given.get('micro_batch_size', 4)*given.get('gradient_accumulation_steps', 1))
 
-# %% ../nbs/hub.ipynb #fbb0015b
 def _steps_of(rows: int, given: Mapping[str, Any]) -> int:
     "A number of rows in whole optimizer steps"
     return max(1, round(rows/_rows_of_step(given)))
 
-# %% ../nbs/hub.ipynb #77320e21
+# %% ../nbs/hub.ipynb #1aa8c9da
 _TYPES = dict(chat_template='messages', alpaca='alpaca', passthrough='text')
 
 def _dataset_type(value: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,14 +72,13 @@ def _dataset_type(value: str, given: Mapping[str, Any]) -> dict[str, Any]:
                         fix=did_you_mean(value, _TYPES))
     return dict(data_format=_TYPES[value])
 
-# %% ../nbs/hub.ipynb #d14b000b
 def _column(name: str) -> Rule:
     "A rule for a column that has another name in the data"
     def rule(value: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return dict(column_mapping={**given.get('column_mapping', {}), value: name}) if value != name else {}
     return rule
 
-# %% ../nbs/hub.ipynb #1e305abb
+# %% ../nbs/hub.ipynb #41ff7dbe
 _DTYPES = dict(bfloat16='bf16', float16='fp16', float32='fp32')
 
 def _precision(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +86,6 @@ def _precision(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     name = str(value).removeprefix('torch.')
     return dict(precision=_DTYPES.get(name, str(value)))
 
-# %% ../nbs/hub.ipynb #f07ba2fa
 def _splitting(value: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     "A model spread over the GPUs of one process"
     import torch
@@ -99,12 +94,11 @@ def _splitting(value: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         raise _refused('enable_model_splitting', why, 'leave it out')
     return dict(device_map='balanced') if value else {}
 
-# %% ../nbs/hub.ipynb #caf4a88e
 def _flash_attention(value: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     "FlashAttention 2, or PyTorch's attention"
     return dict(attn_implementation='flash_attention_2' if value else 'sdpa')
 
-# %% ../nbs/hub.ipynb #eaa3ac0e
+# %% ../nbs/hub.ipynb #e4d5befd
 _SAVING: dict[str, Rule] = dict(
     save_samples=lambda value, given: dict(save_strategy='steps', save_steps=_steps_of(value, given)) if value else {},
     checkpoint_at_epoch=_if(save_strategy='epoch', save_total_limit=None),
@@ -120,7 +114,6 @@ _EVALUATION: dict[str, Rule] = dict(
     save_best_val_loss=_if(load_best_model_at_end=True),
     val_loss_improvement_threshold=_only('val_loss_improvement_threshold', 0.0, None, why='every improvement counts'))
 
-# %% ../nbs/hub.ipynb #07c1e97c
 _DATA: dict[str, Rule] = dict(
     unmask=_if(train_on='all'), unmask_messages=_if(train_on='all'), data_output_dir=_setting('cache_dir'),
     use_processed_dataset=_only('use_processed_dataset', False, None, fix='data_path with messages or texts',
@@ -128,7 +121,6 @@ _DATA: dict[str, Rule] = dict(
     dataset_type=_dataset_type, field_messages=_column('messages'), field_instruction=_column('instruction'),
     field_input=_column('input'), field_output=_column('output'))
 
-# %% ../nbs/hub.ipynb #72b4aa30
 _ADAPTER: dict[str, Rule] = dict(
     use_dora=_if(method='dora'), osft_memory_efficient_init=_if(),
     init_lora_weights=_only('init_lora_weights', True, why='adapters start at zero'),
@@ -143,12 +135,11 @@ _COMPUTING: dict[str, Rule] = dict(
     fp16=_if(precision='fp16'), tf32=_setting('tf32'), enable_model_splitting=_splitting)
 RULES: dict[str, Rule] = _SAVING | _EVALUATION | _DATA | _ADAPTER | _COMPUTING
 
-# %% ../nbs/hub.ipynb #e4087d82
+# %% ../nbs/hub.ipynb #9c0161a1
 TORCHRUN: dict[str, Any] = dict(nproc_per_node=1, nnodes=1, node_rank=0, rdzv_id=None, rdzv_endpoint=None,
                                 master_addr=None, master_port=None)
 PRETRAINING = ('is_pretraining', 'block_size', 'document_column_name')
 
-# %% ../nbs/hub.ipynb #18d48e56
 def torchrun_params(
     given: Mapping[str, Any],  # what the caller gave
     env: Mapping[str, str] | None = None  # the environment
@@ -235,7 +226,7 @@ def translate(
                             fix=did_you_mean(name, sorted(known_names(algorithm))))
     return out
 
-# %% ../nbs/hub.ipynb #c4d71710
+# %% ../nbs/hub.ipynb #de5a3333
 def _merge(out: dict[str, Any], name: str, more: Mapping[str, Any]) -> None:
     "Add settings; two parameters that ask for different things are an error"
     for k, v in more.items():
@@ -245,7 +236,6 @@ def _merge(out: dict[str, Any], name: str, more: Mapping[str, Any]) -> None:
                             fix='keep one of them')
         out[k] = v
 
-# %% ../nbs/hub.ipynb #006e3cad
 def known_names(
     algorithm: str  # sft, osft or lora_sft
 ) -> set[str]:
@@ -261,7 +251,7 @@ DEFAULTS: dict[str, dict[str, Any]] = dict(
     lora_sft=dict(num_epochs=3, learning_rate=2e-4, warmup_steps=10, weight_decay=0.01, max_grad_norm=0.3,
                   batch_size=2))
 
-# %% ../nbs/hub.ipynb #23df3482
+# %% ../nbs/hub.ipynb #2c324efe
 _LORA_LENGTH = 2048  # lora_sft's max_seq_len
 
 def _fit_length(settings: dict[str, Any], algorithm: str) -> None:
@@ -275,7 +265,6 @@ def _fit_length(settings: dict[str, Any], algorithm: str) -> None:
         length = context
     if length: settings['max_seq_length'] = length
 
-# %% ../nbs/hub.ipynb #10c34d67
 def _context(model: str) -> int | None:
     "The number of positions of a local model"
     try: config = json.loads(Path(model, 'config.json').read_text())
@@ -336,12 +325,11 @@ def _registered(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
                   run_dir=given.get('ckpt_output_dir'), metrics=known,
                   why=f'{backend}, as requested, a registered backend', raw=value, **fields)
 
-# %% ../nbs/hub.ipynb #191d4042
+# %% ../nbs/hub.ipynb #992eefd0
 def _take(given: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     "Remove these parameters from `given`, and return them"
     return {k: given.pop(k) for k in names if k in given}
 
-# %% ../nbs/hub.ipynb #4b1dd407
 def _settings(algorithm: str, given: dict[str, Any], report_to: list[str]) -> dict[str, Any]:
     "The settings of a TrainSpec that the parameters mean, with the defaults of the algorithm"
     raw = _take(given, PRETRAINING)
@@ -353,7 +341,7 @@ def _settings(algorithm: str, given: dict[str, Any], report_to: list[str]) -> di
         settings.pop('batch_size', None)
     return settings
 
-# %% ../nbs/hub.ipynb #8f18adad
+# %% ../nbs/hub.ipynb #ce37dfd8
 def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
     "Train on one of our backends"
     from aligntune.backends.launch import launched, train_in_processes
@@ -370,7 +358,6 @@ def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
         return train_in_processes(spec, plan, place, env, resume)
     with environment_variables(env): return _trained(Trainer(spec, plan), place, resume, final)
 
-# %% ../nbs/hub.ipynb #6efb544d
 def _trained(trainer: Trainer, place: dict[str, Any], resume: Any, final: bool) -> Result:
     "Train, and evaluate at the end where that is requested"
     trainer.session.place = place
@@ -396,11 +383,10 @@ def _check_required(algorithm: str, given: Mapping[str, Any]) -> None:
         if isinstance(path, str) and path.startswith(('.', '/', '~')) and not Path(path).expanduser().exists():
             raise MissingFile(f'there is no {path}', where=f'argument {name}', fix=_near(path))
 
-# %% ../nbs/hub.ipynb #cfb66e72
+# %% ../nbs/hub.ipynb #a735c683
 class MissingFile(SpecError, FileNotFoundError):
     "A path that does not exist; also a FileNotFoundError"
 
-# %% ../nbs/hub.ipynb #ddf100f2
 def _near(path: str) -> str:
     "Names beside a path that look like it"
     p = Path(path).expanduser()
@@ -408,7 +394,7 @@ def _near(path: str) -> str:
     others = [o.name for o in p.parent.iterdir()]
     return did_you_mean(p.name, others) if others else ''
 
-# %% ../nbs/hub.ipynb #5871d28c
+# %% ../nbs/hub.ipynb #b73abfa0
 def _raw_documents(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     "Settings for documents instead of conversations"
     if not raw.get('is_pretraining'):
@@ -422,7 +408,6 @@ def _raw_documents(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
                      settings['model_name'])
     return dict(dataset_name=rows, data_format='text', train_on='all', max_seq_length=raw['block_size'])
 
-# %% ../nbs/hub.ipynb #34b7ff3a
 def _has_run(spec: TrainSpec) -> bool:
     "Whether the folder holds a run of ours, which the same call resumes"
     return Path(spec.run.output_dir, 'run.json').exists()
@@ -497,7 +482,7 @@ def osft(
     "Orthogonal subspace fine-tuning: learn the new, keep the old"
     return run('osft', _parameters(locals()))
 
-# %% ../nbs/hub.ipynb #6063b535
+# %% ../nbs/hub.ipynb #3de7bf4b
 def lora_sft(
     model_path: str,  # hub name or local folder of the model
     data_path: Any,  # file of conversations, one JSON object a line
@@ -533,10 +518,9 @@ def lora_sft(
     "Supervised fine-tuning of an adapter"
     return run('lora_sft', _parameters(locals()))
 
-# %% ../nbs/hub.ipynb #b0d65f87
 DOORS: dict[str, Callable[..., Any]] = dict(sft=sft, osft=osft, lora_sft=lora_sft)
 
-# %% ../nbs/hub.ipynb #52a0ea94
+# %% ../nbs/hub.ipynb #a6671b66
 class HubAlgorithm(BuiltinAlgorithm):
     "A function of Training Hub as an algorithm"
     def train(self, **kwargs: Any) -> Any:
@@ -559,7 +543,6 @@ class HubAlgorithm(BuiltinAlgorithm):
         return {n: _kind(n) for n in inspect.signature(DOORS[self.name]).parameters
                 if n != 'kwargs' and n not in self.get_required_params()}
 
-# %% ../nbs/hub.ipynb #934ab9f1
 def _kind(name: str) -> type:
     "The type of a parameter"
     field = FIELDS.get(ALIASES.get(name, name))
@@ -568,22 +551,19 @@ def _kind(name: str) -> type:
     if name.startswith(('n', 'block', 'save_samples')): return int
     return object if name.endswith('kwargs') else bool
 
-# %% ../nbs/hub.ipynb #481f58ed
+# %% ../nbs/hub.ipynb #c3b138d0
 class SFTAlgorithm(HubAlgorithm):
     "Supervised fine-tuning"
     name = 'sft'
 
-# %% ../nbs/hub.ipynb #7b9e3081
 class OSFTAlgorithm(HubAlgorithm):
     "Orthogonal subspace fine-tuning"
     name = 'osft'
 
-# %% ../nbs/hub.ipynb #09b2e752
 class LoRASFTAlgorithm(HubAlgorithm):
     "Supervised fine-tuning of an adapter"
     name = 'lora_sft'
 
-# %% ../nbs/hub.ipynb #b775c1b6
 for _cls in (SFTAlgorithm, OSFTAlgorithm, LoRASFTAlgorithm):
     AlgorithmRegistry.register_algorithm(_cls.name, _cls, replace=True)
 
@@ -609,21 +589,19 @@ def estimate(
                                why=f'nothing is known about {model_path}', fix='a local folder or a reachable name')
     return plan.estimate
 
-# %% ../nbs/hub.ipynb #be67b09e
+# %% ../nbs/hub.ipynb #594e9547
 def _logs(runs: Any) -> list[RunLog]:
     "One or several runs, with their labels"
     if isinstance(runs, Mapping) and not isinstance(runs, Result):
         return [read_run(r, label) for label, r in runs.items()]
     return [read_run(r) for r in (runs if isinstance(runs, (list, tuple)) else [runs])]
 
-# %% ../nbs/hub.ipynb #d835a3a3
 def losses_of(run: Any) -> tuple[list[float], list[float]]:
     "Steps and losses of a run: a Result, or its folder"
     steps, values = read_run(run).curve('loss')
     if not steps: raise SpecError('the run has no losses', where='plot_loss', fix='a run that has trained')
     return steps, values
 
-# %% ../nbs/hub.ipynb #d98591af
 def plot_loss(
     runs: Any,  # a Result or a folder, a list of them, or a mapping from labels to them
     ax: Any = None  # where to draw

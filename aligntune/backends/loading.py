@@ -50,13 +50,12 @@ class ModelSource:
     tokenizer: str | None = None  # folder or Hub name of the tokenizer
     revision: str | None = None  # version of the weights on the Hub
 
-# %% ../../nbs/backends/01_loading.ipynb #454a27c1
+# %% ../../nbs/backends/01_loading.ipynb #f6fd2180
 def _is_path(name: str) -> bool:
     "Whether `name` can only mean a path"
     looks_like_path = name.startswith(('.', '/', '~', os.sep)) or name.count('/') > 1 or '\\' in name
     return looks_like_path or Path(name).exists()
 
-# %% ../../nbs/backends/01_loading.ipynb #62d31cd1
 def _folder(name: str, what: str) -> Path:
     "The folder at the path `name`, refused if it is missing or a file"
     p = Path(name).expanduser()
@@ -92,7 +91,7 @@ def find_model(
     check_model(p)
     return ModelSource(str(p), adapter, tokenizer or str(p))
 
-# %% ../../nbs/backends/01_loading.ipynb #601cc6e4
+# %% ../../nbs/backends/01_loading.ipynb #cc0c2965
 def _check_hub_files(name: str, files: list[str], cached: bool) -> None:
     "Refuse a repository without a config, with pickled weights only, or with weight files missing"
     where = 'argument model_name'
@@ -111,7 +110,6 @@ def _check_hub_files(name: str, files: list[str], cached: bool) -> None:
     raise ModelError(f'{name} holds no weights', where=where, why='it needs model.safetensors',
                      fix='name a repository that has it')
 
-# %% ../../nbs/backends/01_loading.ipynb #7f805e75
 def _on_hub(name: str, adapter: str | None, tokenizer: str | None, revision: str | None, base_of: str) -> ModelSource:
     "A model or an adapter of the Hub, from the list of its files"
     files, cached = files_of(name, revision)
@@ -150,7 +148,7 @@ def _with_base(folder: Path, name: str, adapter: str | None, tokenizer: str | No
                          fix=f'model_name=<the base>, adapter={name!r}' + f'; or {e.fix}'*bool(e.fix)) from None
     return ModelSource(found.model, adapter or str(folder), tokenizer or own or base, found.revision)
 
-# %% ../../nbs/backends/01_loading.ipynb #70a7eafd
+# %% ../../nbs/backends/01_loading.ipynb #ef731ca4
 @contextlib.contextmanager
 def _no_own_code(name: str) -> Iterator[None]:
     "Refuse a model that brings its own code"
@@ -161,7 +159,6 @@ def _no_own_code(name: str) -> Iterator[None]:
                          why='code from elsewhere runs only when you say so',
                          fix='trust_remote_code=True, after reading that code') from None
 
-# %% ../../nbs/backends/01_loading.ipynb #13ba1301
 def load_config(
     source: ModelSource,  # where the model is
     revision: str | None = None,  # version on the Hub, where the source has none
@@ -189,7 +186,7 @@ def _check_tokenizer(tok: PreTrainedTokenizerBase, name: str) -> None:
     with reading('the tokenizer cannot be used', f'tokenizer {name}', 'tokenizer_name="..."'):
         tok.encode('a é 1 中 ☃')   # a class that does not fit the file fails at the first text
 
-# %% ../../nbs/backends/01_loading.ipynb #13742175
+# %% ../../nbs/backends/01_loading.ipynb #3ea168a2
 def load_tokenizer(
     source: ModelSource,  # where the tokenizer is
     revision: str | None = None,  # version on the Hub, where the source has none
@@ -210,7 +207,6 @@ def load_tokenizer(
     _set_padding(tok, name)
     return tok
 
-# %% ../../nbs/backends/01_loading.ipynb #88402b35
 def _set_padding(tok: PreTrainedTokenizerBase, name: str) -> None:
     "Pad with the end token where there is no padding token; padded positions carry no label"
     if tok.pad_token is not None: return
@@ -240,7 +236,7 @@ MAPPINGS = dict(
 TASKS = dict(causal='CAUSAL_LM', seq2seq='SEQ_2_SEQ_LM', text_classification='SEQ_CLS',
              token_classification='TOKEN_CLS', reward='SEQ_CLS')
 
-# %% ../../nbs/backends/01_loading.ipynb #47fbd40e
+# %% ../../nbs/backends/01_loading.ipynb #13270c91
 def _check_seq2seq(arch: str, algorithm: str, model_type: str | None) -> None:
     "Refuse what an encoder-decoder model cannot be"
     if model_type == 'causal':
@@ -251,7 +247,6 @@ def _check_seq2seq(arch: str, algorithm: str, model_type: str | None) -> None:
                                why='an encoder-decoder model has no prompt inside its own sequence',
                                fix='use sft, or a causal model')
 
-# %% ../../nbs/backends/01_loading.ipynb #809d545f
 def kind_to_load(
     config: PretrainedConfig,  # the model's config
     algorithm: str = 'sft',  # what will be optimised
@@ -312,7 +307,7 @@ def quantization(spec: TrainSpec, plan: Plan, config: PretrainedConfig) -> Any:
         load_in_4bit=True, bnb_4bit_quant_type=spec['quant_type'], bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=DTYPES[plan.precision], llm_int8_skip_modules=skip)
 
-# %% ../../nbs/backends/01_loading.ipynb #c47961f6
+# %% ../../nbs/backends/01_loading.ipynb #77434014
 def peft_config(
     spec: TrainSpec,  # method, lora_r ...
     model: PreTrainedModel,  # the model that will carry the adapter
@@ -333,21 +328,19 @@ def peft_config(
         use_rslora=spec['use_rslora'], use_dora=spec['method'] == 'dora',
         ensure_weight_tying=grown and bool(model.config.tie_word_embeddings))
 
-# %% ../../nbs/backends/01_loading.ipynb #f55714e5
 def _embedding_names(model: PreTrainedModel) -> list[str]:
     "The names of the input and output embeddings"
     tied = model.config.tie_word_embeddings
     ends = [model.get_input_embeddings(), None if tied else model.get_output_embeddings()]
     return [n.split('.')[-1] for n, m in model.named_modules() if any(m is e for e in ends)]
 
-# %% ../../nbs/backends/01_loading.ipynb #6d947804
+# %% ../../nbs/backends/01_loading.ipynb #a1371553
 def randomly_initialised(
     info: dict[str, Any]  # what transformers found out about a checkpoint
 ) -> set[str]:
     "Weights that were not in the checkpoint, or of another shape there"
     return set(info['missing_keys']) | {k[0] for k in info['mismatched_keys']}
 
-# %% ../../nbs/backends/01_loading.ipynb #480f99ef
 def check_complete(
     drawn: set[str],  # weights that transformers initialised at random
     name: str,  # of the model
@@ -361,7 +354,7 @@ def check_complete(
                          f'{lost[0]}', where=f'model_name {name}', why='training would start from random numbers',
                          fix='save the model again, or name the right one')
 
-# %% ../../nbs/backends/01_loading.ipynb #b9a0a49e
+# %% ../../nbs/backends/01_loading.ipynb #ed740148
 def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str, kind: str) -> None:
     "Refuse a model with weights that are missing, unused or not finite"
     check_complete(randomly_initialised(info), name, kind)
@@ -371,7 +364,6 @@ def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str, kind
                          where=f'model_name {name}', why='all its outputs would be NaN',
                          fix='a copy from before its training diverged')
 
-# %% ../../nbs/backends/01_loading.ipynb #f476eb40
 def _read_weights(cls: Any, source: ModelSource, spec: TrainSpec, kind: str, **kw: Any) -> PreTrainedModel:
     "The model of class `cls`, with its weights checked"
     set_seed(spec['seed'])   # a new head is the same in every run
@@ -399,12 +391,11 @@ def with_known_attention(
     missing = None if has_flash_attention(model_class) else 'the model has no FlashAttention'
     return confirmed(execution, attention=missing)
 
-# %% ../../nbs/backends/01_loading.ipynb #b2a18226
+# %% ../../nbs/backends/01_loading.ipynb #58c2561a
 def _local_device(device: str) -> str:
     "The device of this process"
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == 'cuda' else device
 
-# %% ../../nbs/backends/01_loading.ipynb #efdc2c66
 def _class_options(spec: TrainSpec, kind: str, names: list[str] | None) -> dict[str, Any]:
     "The number of outputs of a classifier or reward model, and the names of its classes"
     if kind == 'reward': return dict(num_labels=1)
@@ -413,7 +404,6 @@ def _class_options(spec: TrainSpec, kind: str, names: list[str] | None) -> dict[
         return dict(num_labels=len(names), id2label=dict(enumerate(names)), label2id=ids)
     return dict(num_labels=spec['num_labels']) if spec['num_labels'] else {}
 
-# %% ../../nbs/backends/01_loading.ipynb #b7a7bbf2
 def _weight_options(spec: TrainSpec, plan: Plan, config: PretrainedConfig) -> dict[str, Any]:
     "Number format, quantization and device"
     with quiet(): bits = quantization(spec, plan, config)
@@ -424,7 +414,7 @@ def _weight_options(spec: TrainSpec, plan: Plan, config: PretrainedConfig) -> di
         options['device_map'] = spec['device_map'] or {'': _local_device(plan.device)}
     return options
 
-# %% ../../nbs/backends/01_loading.ipynb #d9046ad8
+# %% ../../nbs/backends/01_loading.ipynb #846e3021
 def _after_dequantizing(model: PreTrainedModel, dtype: torch.dtype) -> None:
     "All weights in one number format, saved under the names of a plain checkpoint"
     model.to(dtype)
@@ -432,7 +422,6 @@ def _after_dequantizing(model: PreTrainedModel, dtype: torch.dtype) -> None:
     logger.info('the experts were unpacked from MXFP4 to bf16, and are held in %s: nothing trains through MXFP4',
                 str(dtype).removeprefix('torch.'))
 
-# %% ../../nbs/backends/01_loading.ipynb #b4e60307
 def _warn_unquantized_experts(model: PreTrainedModel) -> None:
     "A warning about experts that bitsandbytes left in their number format"
     left = [w for w in expert_parameters(model).values() if w.is_floating_point()]
@@ -441,7 +430,6 @@ def _warn_unquantized_experts(model: PreTrainedModel) -> None:
     size = human(sum(w.numel()*w.element_size() for w in left))
     logger.warning('the experts stay in %s, %s: %s', '/'.join(formats), size, WHOLE)
 
-# %% ../../nbs/backends/01_loading.ipynb #e8e70c70
 def _keep_differentiable(model: PreTrainedModel) -> None:
     "Turn off bitsandbytes' repacking of 4-bit weights for CPUs: it has no gradient"
     for m in model.modules():
@@ -460,10 +448,9 @@ def grow(
                 len(tokenizer))
     return True
 
-# %% ../../nbs/backends/01_loading.ipynb #1883f256
+# %% ../../nbs/backends/01_loading.ipynb #e6167c4d
 _LORA = dict(lora_r='r', lora_alpha='lora_alpha', use_rslora='use_rslora')
 
-# %% ../../nbs/backends/01_loading.ipynb #af3d1976
 def _check_continued(old: dict[str, Any], spec: TrainSpec, source: ModelSource, kind: str) -> None:
     "Refuse an adapter for another task, and settings that it does not have"
     from peft import LoraConfig
@@ -498,7 +485,7 @@ def with_adapter(
     _check_continued(check_adapter(Path(source.adapter)), spec, source, kind)
     with quiet(): return read_adapter(model, source.adapter)
 
-# %% ../../nbs/backends/01_loading.ipynb #140f4e12
+# %% ../../nbs/backends/01_loading.ipynb #e3f62d3b
 def _trained_part(model: Any) -> str:
     "How many weights are trained, of the whole model and of its experts"
     n, trained = model.num_parameters(), sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -508,7 +495,6 @@ def _trained_part(model: Any) -> str:
     of_experts = 'all' if trained == n else f'{own:,} in their adapters' if own else 'frozen'
     return f'{part} ({experts:,} in experts, {of_experts})'
 
-# %% ../../nbs/backends/01_loading.ipynb #5f17f966
 def describe(
     model: Any,  # a loaded model
     plan: Plan,  # precision and device

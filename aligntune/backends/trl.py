@@ -58,10 +58,9 @@ def read_model_files(
     kind = kind_to_load(config, spec['algorithm'], spec['task_type'], spec['model_type'])
     return source, config, kind, load_tokenizer(source, trust_remote_code=spec['trust_remote_code'])
 
-# %% ../../nbs/backends/03_trl.ipynb #abd26722
+# %% ../../nbs/backends/03_trl.ipynb #02d7bc80
 _DATA_KIND = dict(text_classification='classification', reward='causal')
 
-# %% ../../nbs/backends/03_trl.ipynb #75370100
 @dataclasses.dataclass(frozen=True)
 class RowReader:
     "Turns the rows of requests into tokens for one model"
@@ -170,7 +169,7 @@ def generated_texts(session: Session, inputs: list, batch_size: int, options: di
     return generate_texts(session.model, session.tokenizer, prompts, session.prepared.stop_ids, batch_size,
                           session.plan.precision, **options)
 
-# %% ../../nbs/backends/03_trl.ipynb #b55bbcf9
+# %% ../../nbs/backends/03_trl.ipynb #cc1c5180
 def _head_outputs(session: Session, inputs: list, batch_size: int) -> list[torch.Tensor]:
     "The outputs of the head for each text"
     tokens, end = session.prepared.tokens, session.kind == 'reward'   # texts of a reward model end with an end token
@@ -178,17 +177,15 @@ def _head_outputs(session: Session, inputs: list, batch_size: int) -> list[torch
     ids = [ids for ids, _ in tokens.encoder.encode(texts)]
     return scores(session.model, session.tokenizer, ids, batch_size, session.plan.precision)
 
-# %% ../../nbs/backends/03_trl.ipynb #d3991848
 def reward_scores(session: Session, inputs: list, batch_size: int) -> list[float]:
     "The scores of a reward model"
     return [o.item() for o in _head_outputs(session, inputs, batch_size)]
 
-# %% ../../nbs/backends/03_trl.ipynb #6e20606a
 def class_labels(session: Session, inputs: list, batch_size: int) -> list[str]:
     "The most likely class of each text"
     return [session.label_names[int(o.argmax())] for o in _head_outputs(session, inputs, batch_size)]
 
-# %% ../../nbs/backends/03_trl.ipynb #570cba91
+# %% ../../nbs/backends/03_trl.ipynb #00da790a
 def word_tags(session: Session, inputs: list[str], batch_size: int) -> list[list[tuple[str, str]]]:
     "Each word of each text with its tag, which is predicted at the word's first token"
     words = [x.split() for x in inputs]
@@ -202,7 +199,6 @@ def word_tags(session: Session, inputs: list[str], batch_size: int) -> list[list
             for (_, labels), o in zip(aligned, outputs)]
     return [list(zip(ws, ts)) for ws, ts in zip(words, tags)]
 
-# %% ../../nbs/backends/03_trl.ipynb #6e440b43
 HEAD_PREDICTIONS: dict[str, Callable[..., list]] = dict(
     reward=reward_scores, text_classification=class_labels, token_classification=word_tags)
 
@@ -271,10 +267,9 @@ def load_session(session: Session) -> None:
         session.random_state = random_state()
     finally: set_random_state(outside)
 
-# %% ../../nbs/backends/03_trl.ipynb #d131d5f0
+# %% ../../nbs/backends/03_trl.ipynb #813bfe13
 _TIMINGS = ('runtime', 'per_second', 'preparation_time')
 
-# %% ../../nbs/backends/03_trl.ipynb #c3d0fe82
 def _token_metrics(session: Session, seconds: float) -> dict[str, Any]:
     "Trained tokens of the run, and of this call per second, over all processes"
     tokens, before = getattr(session.trainer, 'trained_tokens', 0), session.run.had
@@ -350,7 +345,7 @@ def _set_stop_tokens(session: Session) -> None:
     stops = stop_token_ids(session.model, session.prepared.stop_ids)
     session.model.generation_config.eos_token_id = stops or None
 
-# %% ../../nbs/backends/03_trl.ipynb #f1eeb550
+# %% ../../nbs/backends/03_trl.ipynb #08b37206
 def _base_reader(session: Session) -> Callable[[str | None], PreTrainedModel]:
     "A function that reads the base model, or the one in a folder"
     def read(folder: str | None) -> PreTrainedModel:
@@ -359,7 +354,6 @@ def _base_reader(session: Session) -> Callable[[str | None], PreTrainedModel]:
         return dataclasses.replace(session.weights, config=config).base(source)
     return read
 
-# %% ../../nbs/backends/03_trl.ipynb #85a830bf
 def _card_of(session: Session, title: str) -> str:
     "The model card, with the metrics of the training if there was one"
     result = session.result

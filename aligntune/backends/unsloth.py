@@ -116,7 +116,7 @@ def adapter_arguments(
     if tie: arguments['ensure_weight_tying'] = True
     return arguments
 
-# %% ../../nbs/backends/04_unsloth.ipynb #1ac9944d
+# %% ../../nbs/backends/04_unsloth.ipynb #e5e39738
 def check_loaded(
     model: Any,  # loaded by Unsloth
     arguments: dict[str, Any]  # of the call
@@ -129,7 +129,6 @@ def check_loaded(
                              why='it fell back to 16 bit: bitsandbytes has no kernel for these layers or this device '
                                  '(a CPU needs layers of width 64 or more)', fix=f'{key}=False')
 
-# %% ../../nbs/backends/04_unsloth.ipynb #4dee92e5
 @contextlib.contextmanager
 def no_weights_missing(
     name: str  # of the model
@@ -172,7 +171,7 @@ class UnslothLoader(WeightLoader):
         tie = grown and bool(model.config.tie_word_embeddings)
         return unsloth.get_peft_model(model, **adapter_arguments(self.spec, self.plan, layers, whole, tie))
 
-# %% ../../nbs/backends/04_unsloth.ipynb #62bffd05
+# %% ../../nbs/backends/04_unsloth.ipynb #b28437fe
 def own_settings(
     spec: TrainSpec,  # the request
     plan: Plan  # device
@@ -182,7 +181,6 @@ def own_settings(
     own = dict(packing=False, loss_type='nll')
     return {k: v for k, v in own.items() if spec[k] in (None, 'auto')}
 
-# %% ../../nbs/backends/04_unsloth.ipynb #c625b3db
 class UnslothSession(Session):
     "One request on Unsloth"
     def __init__(self, spec: TrainSpec, plan: Plan):

@@ -69,7 +69,7 @@ _HEAD_SIZES = _named(
     'attention_head_dim', HEAD)
 _SMALLEST = _named('qk_rope_head_dim rotary_dim laurel_rank d_rel', HEAD//2)
 
-# %% ../../nbs/bench/08_architectures.ipynb #57ee815f
+# %% ../../nbs/bench/08_architectures.ipynb #19549b44
 _TWO = _named(
     'num_experts_per_tok num_experts_per_token moe_topk moe_k top_k_experts zero_expert_num num_shared_experts '
     'n_shared_experts moe_num_shared_experts n_group topk_group n_groups mamba_n_groups num_hidden_layers n_layer '
@@ -84,7 +84,6 @@ _POSITIONS = _named(
 SMALL: dict[str, int] = (_WIDTHS | _INNER | _EXPERT | _COUNTS | _KEY_HEADS | _HEAD_SIZES | _SMALLEST | _TWO | _WINDOWS
                          | _POSITIONS)
 
-# %% ../../nbs/bench/08_architectures.ipynb #7ef8ffb5
 DEPTH = 'num_hidden_layers n_layer n_layers num_layers decoder_layers num_decoder_layers num_blocks'.split()
 
 # %% ../../nbs/bench/08_architectures.ipynb #8ea98baa
@@ -132,13 +131,12 @@ def one_of_each(
     if len(stay) == 1: stay *= 2
     return len(stay), {k: [v[i] for i in stay] for k, v in lists.items()}
 
-# %% ../../nbs/bench/08_architectures.ipynb #e96fcbf1
+# %% ../../nbs/bench/08_architectures.ipynb #4ae06e43
 def _values(config: PretrainedConfig) -> dict[str, Any]:
     "The values of a config; configs inside it as objects"
     inner = {k: getattr(config, k, None) for k in config.sub_configs}
     return config.to_dict() | {k: c for k, c in inner.items() if c is not None}
 
-# %% ../../nbs/bench/08_architectures.ipynb #b24b0686
 def _smaller(usual: Any, tokens: dict[str, int]) -> dict[str, Any]:
     "The settings of a config that get another value"
     values, small = _values(usual), {}
@@ -179,7 +177,7 @@ def noisy(
     for p in model.parameters(): p.add_(by*torch.randn(p.shape, generator=g).to(p))
     return model
 
-# %% ../../nbs/bench/08_architectures.ipynb #d253cb6e
+# %% ../../nbs/bench/08_architectures.ipynb #3ec745ce
 def _with_dropout(config: dict[str, Any], value: float) -> dict[str, Any]:
     "A config with this dropout at every place, and no jitter in routers"
     def changed(k: str, v: Any) -> Any:
@@ -188,7 +186,6 @@ def _with_dropout(config: dict[str, Any], value: float) -> dict[str, Any]:
         return value if 'drop' in k else 0. if 'jitter' in k else v
     return {k: changed(k, v) for k, v in config.items()}
 
-# %% ../../nbs/bench/08_architectures.ipynb #8c0e2720
 def set_dropout(
     folder: str,  # of a saved model
     value: float  # of dropout
@@ -197,20 +194,18 @@ def set_dropout(
     path = Path(folder)/'config.json'
     path.write_text(json.dumps(_with_dropout(json.loads(path.read_text()), value)))
 
-# %% ../../nbs/bench/08_architectures.ipynb #18a3fa5e
+# %% ../../nbs/bench/08_architectures.ipynb #be07c5b0
 def stock(
     folder: str  # of a saved model
 ) -> Any:
     "The saved model as transformers loads it"
     with quiet(): return AutoModelForCausalLM.from_pretrained(folder).eval()
 
-# %% ../../nbs/bench/08_architectures.ipynb #834d6a4d
 def _check_finite(model: Any) -> None:
     "A small model whose logits are not finite says nothing about a trainer"
     with torch.no_grad(): logits = model(input_ids=torch.arange(20)[None] + 3).logits
     assert torch.isfinite(logits).all(), 'logits are not finite'
 
-# %% ../../nbs/bench/08_architectures.ipynb #dc2d2ed6
 def save_small(
     name: str,  # the model type
     folder: str  # where to write
@@ -233,10 +228,9 @@ def save_small(
     _check_finite(model)
     return dropout
 
-# %% ../../nbs/bench/08_architectures.ipynb #f8188622
+# %% ../../nbs/bench/08_architectures.ipynb #f946864e
 ROUNDING = 2**10*2**-23
 
-# %% ../../nbs/bench/08_architectures.ipynb #a1ca830e
 def row_logps(
     model: Any,  # from stock
     ids: Sequence[int],  # one row
@@ -248,7 +242,7 @@ def row_logps(
     out = logps[:-1].gather(1, row[1:, None]).squeeze(1)
     return out if answer is None else out[len(out) - answer:]
 
-# %% ../../nbs/bench/08_architectures.ipynb #3ebda3b2
+# %% ../../nbs/bench/08_architectures.ipynb #68f21dbd
 def router_alone(
     model: Any,  # from stock
     rows: Sequence[Sequence[int]]  # token ids
@@ -261,7 +255,6 @@ def router_alone(
     loss = sys.modules[type(model).__module__].load_balancing_loss_func
     return loss(tuple(torch.cat(layer) for layer in zip(*each)), experts or each[0][0].shape[-1], k, None)
 
-# %% ../../nbs/bench/08_architectures.ipynb #b2bc5edb
 def grad_norm(
     model: torch.nn.Module  # after a backward pass
 ) -> float:
@@ -275,12 +268,12 @@ COMMON = dict(backend='trl', precision='fp32', max_steps=2, logging_steps=1, see
 
 def _relative(a: float, b: float) -> float: return abs(a - b)/max(abs(b), 1e-12)
 
-# %% ../../nbs/bench/08_architectures.ipynb #435af82e
+# %% ../../nbs/bench/08_architectures.ipynb #47b83aeb
 def execution_of_sft(
     trainer: Trainer  # of a loaded model
 ) -> dict[str, Any]:
     "How the rows of a trainer go through its model, with the reason where an optimisation is off"
-    model, execution = trainer.model, trainer.session.plan.execution
+    model, execution = trainer.model, trainer.trainer.execution
     def count(cls: type) -> int: return sum(isinstance(m, cls) for m in model.modules())
     router = router_loss_blocker(model) or 'balanced' if balance_coef(model) else None
     return dict(rows=_rows(execution), rows_why=None if execution.uses('rows') else execution.rows.reason,
@@ -289,25 +282,22 @@ def execution_of_sft(
                 sharing_why=prefix_sharing_blocker(model), norms=count(RecomputedNorm), mlps=count(RecomputedMLP),
                 router=router, weights=sum(p.numel() for p in model.parameters()))
 
-# %% ../../nbs/bench/08_architectures.ipynb #12445812
 def _rows(execution: ExecutionPlan) -> str:
     "The layout of the rows in words"
     if not execution.uses('rows'): return 'padded'
     return 'packed, row-wise attention' if execution.rowwise_attention else 'packed'
 
-# %% ../../nbs/bench/08_architectures.ipynb #90185b13
+# %% ../../nbs/bench/08_architectures.ipynb #421b5b06
 def _if_one_text(model: Any, rows: Sequence[tuple[list[int], Tensor]]) -> Tensor:
     "The loss that rows would have if they were one text"
     with torch.no_grad(): logps = row_logps(model, [i for ids, _ in rows for i in ids])
     weights = torch.cat([torch.cat([torch.zeros(1).double(), w]) for _, w in rows])[1:]
     return -(logps*weights).sum()/weights.sum()
 
-# %% ../../nbs/bench/08_architectures.ipynb #03bad7e5
 def _label_weights(labels: Sequence[int]) -> Tensor:
     "1 for each token but the first that has a label, else 0"
     return torch.tensor([float(l != -100) for l in labels[1:]], dtype=torch.double)
 
-# %% ../../nbs/bench/08_architectures.ipynb #bcf23d9b
 def run_sft(folder: str, out: str, method: str) -> dict[str, Any]:
     "Two steps of SFT, the first compared with the rows alone"
     data = [dict(prompt=p, completion=c) for p, c in TEXTS]
@@ -326,7 +316,7 @@ def run_sft(folder: str, out: str, method: str) -> dict[str, Any]:
     mixed = abs(float(_if_one_text(alone, rows) - want.detach()))/ROUNDING
     return found | dict(grad=_relative(first['grad_norm'], grad_norm(alone))/(4*ROUNDING), mixed=mixed, how=how)
 
-# %% ../../nbs/bench/08_architectures.ipynb #67afbe78
+# %% ../../nbs/bench/08_architectures.ipynb #d550f29f
 def _pairs_alone(model: Any, rows: Sequence[dict], beta: float = .1) -> tuple[dict[str, float], Tensor]:
     "Mean log-probability of chosen and rejected answers, and the loss, row by row"
     loss, sums = torch.zeros(()), dict(chosen=0., rejected=0.)
@@ -337,7 +327,6 @@ def _pairs_alone(model: Any, rows: Sequence[dict], beta: float = .1) -> tuple[di
         loss = loss - torch.nn.functional.logsigmoid(beta*(chosen - rejected))/len(rows)
     return sums, loss
 
-# %% ../../nbs/bench/08_architectures.ipynb #aaa30d96
 def run_dpo(folder: str, out: str) -> dict[str, Any]:
     "Two steps of DPO, the first compared with the rows alone"
     pairs = [dict(prompt=p, chosen=c, rejected=r) for (p, c), (_, r) in zip(TEXTS, TEXTS[1:] + TEXTS[:1])]
@@ -353,7 +342,7 @@ def run_dpo(folder: str, out: str) -> dict[str, Any]:
     if t.trainer.aux_loss_enabled: return found   # the gradient holds that of the router, over a padded batch
     return found | dict(grad=_relative(first['grad_norm'], grad_norm(alone))/(4*ROUNDING))
 
-# %% ../../nbs/bench/08_architectures.ipynb #b22eced3
+# %% ../../nbs/bench/08_architectures.ipynb #b538f1ed
 def shorter(
     completions: list[str],  # answers
     **kwargs: Any  # of the row
@@ -361,7 +350,6 @@ def shorter(
     "A reward that differs from answer to answer"
     return [i/len(completions) - len(c) for i, c in enumerate(completions)]
 
-# %% ../../nbs/bench/08_architectures.ipynb #3897c303
 def observed_logps(
     trainer: Any  # a trainer of a group algorithm
 ) -> list[tuple[AnswerBatch, Tensor]]:
@@ -376,7 +364,6 @@ def observed_logps(
     trainer.answer_logps = observed
     return seen
 
-# %% ../../nbs/bench/08_architectures.ipynb #f6ab0be4
 def _answers_off(model: Any, batch: AnswerBatch, logps: Tensor, pad: int) -> tuple[float, int]:
     "The largest difference of a log-probability from the rows alone, and how many rows were compared"
     off, rows, mask = 0., 0, batch.mask.bool()
@@ -402,7 +389,7 @@ def run_grpo(folder: str, out: str) -> dict[str, Any]:
     return dict(off=off/ROUNDING, loss=first['loss'], then=last['loss'], rows=rows, shared=shared,
                 written='batched' if isinstance(config, DecodeConfig) else config)
 
-# %% ../../nbs/bench/08_architectures.ipynb #2f6e8ea8
+# %% ../../nbs/bench/08_architectures.ipynb #adc8f2ab
 def run_predict(folder: str, out: str) -> dict[str, Any]:
     "Greedy answers compared with those of stock generate, a prompt at a time"
     t = create_sft_trainer(folder, [dict(prompt=p, completion=c) for p, c in TEXTS], output_dir=out, **COMMON)
@@ -416,11 +403,10 @@ def run_predict(folder: str, out: str) -> dict[str, Any]:
     differs = sum(a != generated(p) for a, (p, _) in zip(answers, TEXTS))
     return dict(off=float(differs > 0)*2, differs=differs)
 
-# %% ../../nbs/bench/08_architectures.ipynb #0a750da5
 RUNS: dict[str, Callable] = dict(sft=lambda f, o: run_sft(f, o, 'full'), lora=lambda f, o: run_sft(f, o, 'lora'),
                                  dpo=run_dpo, grpo=run_grpo, predict=run_predict)
 
-# %% ../../nbs/bench/08_architectures.ipynb #a27874b7
+# %% ../../nbs/bench/08_architectures.ipynb #c4b65cc6
 def one_run(
     run: str,  # a name in RUNS
     folder: str,  # of the small model
@@ -435,7 +421,6 @@ def one_run(
     shutil.rmtree(out, ignore_errors=True)
     return found | dict(seconds=round(time.perf_counter() - start, 2))
 
-# %% ../../nbs/bench/08_architectures.ipynb #d6650672
 def run_architecture(
     name: str,  # the model type
     home: str,  # a folder to write to
@@ -451,7 +436,6 @@ def run_architecture(
         found[run] = one_run(run, folder, f'{home}/{name}-{run}')
     return dict(runs=found)
 
-# %% ../../nbs/bench/08_architectures.ipynb #324fb68f
 def passed(
     run: dict[str, Any]  # its findings
 ) -> bool:
@@ -459,7 +443,7 @@ def passed(
     if 'off' not in run: return False
     return max(run['off'], run.get('grad', 0.)) <= 1 and math.isfinite(run.get('then', 0.))
 
-# %% ../../nbs/bench/08_architectures.ipynb #7614ed35
+# %% ../../nbs/bench/08_architectures.ipynb #66b62eec
 def _in_child(name: str, home: str, out: Path) -> None:
     "Run an architecture and write its findings; called in the forked process, which ends here"
     try:
@@ -471,7 +455,6 @@ def _in_child(name: str, home: str, out: Path) -> None:
         out.write_text(json.dumps(run_architecture(name, home)))
     finally: os._exit(0)
 
-# %% ../../nbs/bench/08_architectures.ipynb #7f7f3cf3
 def run_in_child(
     name: str,  # the model type
     home: str,  # a folder to write to, emptied afterwards
@@ -490,7 +473,7 @@ def run_in_child(
     for left in Path(home).iterdir(): shutil.rmtree(left, ignore_errors=True)
     return found
 
-# %% ../../nbs/bench/08_architectures.ipynb #978918b7
+# %% ../../nbs/bench/08_architectures.ipynb #df4cbd27
 def in_words(
     found: dict[str, Any]  # for one architecture
 ) -> str:
@@ -499,7 +482,6 @@ def in_words(
     def word(run: dict[str, Any]) -> str: return 'ok' if passed(run) else 'refused' if 'refused' in run else 'FAILED'
     return ' '.join(f'{k}:{word(r)}' for k, r in found['runs'].items())
 
-# %% ../../nbs/bench/08_architectures.ipynb #56c7d94a
 def installed_versions() -> dict[str, str]:
     "The versions that decide about the findings"
     return {p: version(p) for p in ('torch', 'transformers', 'trl', 'peft')}
@@ -551,17 +533,16 @@ def complete(
     sweep([n for n in names if n in again or n not in found], report=report, keep=keep)
     return read_sweep(path)
 
-# %% ../../nbs/bench/08_architectures.ipynb #7bdb1006
+# %% ../../nbs/bench/08_architectures.ipynb #bb17d0c8
 _VERDICTS = dict(sft='SFT', lora='LoRA', dpo='DPO', grpo='GRPO', predict='predict')
 
-# %% ../../nbs/bench/08_architectures.ipynb #8a5767b3
 def _verdict(run: dict[str, Any]) -> str:
     "The result of a run in a word or two"
     if passed(run): return 'ok'
     if 'refused' in run: return 'refused'
     return 'fails' if 'error' in run else f"off by {max(run['off'], run.get('grad', 0)):.2g}"
 
-# %% ../../nbs/bench/08_architectures.ipynb #0f9f9b75
+# %% ../../nbs/bench/08_architectures.ipynb #76c1a2ff
 def _notes(runs: dict[str, dict]) -> str:
     "Why an optimisation is off, and why a run was refused or failed"
     how, answers = runs.get('sft', {}).get('how') or {}, runs.get('grpo', {}).get('written')
@@ -572,7 +553,6 @@ def _notes(runs: dict[str, dict]) -> str:
     notes += [r.get('refused') or r.get('error') for r in runs.values()]
     return '; '.join(dict.fromkeys(n for n in notes if n))
 
-# %% ../../nbs/bench/08_architectures.ipynb #b56262a3
 def row_of(
     name: str,  # the model type
     found: dict[str, Any]  # from run_architecture
@@ -588,7 +568,6 @@ def row_of(
         answers='batched' if grpo.get('written') == 'batched' else 'by generate',
         recomputed=f"{how.get('norms', 0)} norms, {how.get('mlps', 0)} MLPs", notes=_notes(runs))
 
-# %% ../../nbs/bench/08_architectures.ipynb #7784c8b1
 def as_table(
     rows: Sequence[dict[str, str]]  # from row_of
 ) -> str:

@@ -19,12 +19,11 @@ from ..backends.isolation import BackendProcess
 # %% auto #0
 __all__ = ['TOLERANCE', 'HEAD', 'gap', 'Parity', 'parity_table', 'trainer_on', 'adapter_distance', 'compare_backends']
 
-# %% ../../nbs/bench/07_parity.ipynb #7db4cf8d
+# %% ../../nbs/bench/07_parity.ipynb #7924fd32
 TOLERANCE: dict[tuple[str, str], tuple[float, float]] = {  # device, precision: of the losses, of the gradient norms
     ('cpu', 'fp32'): (1e-4, 1e-3), ('cpu', 'bf16'): (2e-2, 5e-2), ('cuda', 'fp32'): (5e-3, 2e-2),
     ('cuda', 'bf16'): (3e-2, 1e-1), ('cuda', 'fp16'): (3e-2, 1e-1)}
 
-# %% ../../nbs/bench/07_parity.ipynb #48fefab0
 def gap(
     a: Sequence[float],  # a curve
     b: Sequence[float]  # another
@@ -113,7 +112,7 @@ def adapter_distance(
                        why=', '.join(sorted(set(x) ^ set(y))[:3]))
     return max((x[k].double() - y[k].double()).abs().max().item() for k in x)
 
-# %% ../../nbs/bench/07_parity.ipynb #0428a85b
+# %% ../../nbs/bench/07_parity.ipynb #0634b49a
 def _same_start(settings: Mapping[str, Any], home: Path,
                 child: BackendProcess | None) -> tuple[Trainer, Trainer, float]:
     "The trainers of both backends, and the largest difference of their adapters before the first step"
@@ -127,7 +126,6 @@ def _same_start(settings: Mapping[str, Any], home: Path,
         distance = adapter_distance(start, other.save_model(str(home/'start3')))
     return one, other, distance
 
-# %% ../../nbs/bench/07_parity.ipynb #7ad03377
 def _same_rows(one: Trainer, other: Trainer) -> bool:
     "Whether both train the same columns of the same rows"
     a, b = one.train_dataset, other.train_dataset

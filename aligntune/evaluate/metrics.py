@@ -15,10 +15,9 @@ from ..core.errors import DataError, MissingPackageError, SpecError, did_you_mea
 __all__ = ['IGNORED', 'TEXT_METRICS', 'confusion', 'classification_metrics', 'entities', 'entity_metrics', 'exact_match_rate',
            'word_f1', 'bleu', 'rouge_l', 'text_metrics']
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #8f50d3cd
+# %% ../../nbs/evaluate/00_metrics.ipynb #43932a42
 IGNORED = -100
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #3892f2ea
 def confusion(
     predictions: Any,  # class numbers, of any shape
     labels: Any,  # the true ones; places with -100 don't count
@@ -33,12 +32,11 @@ def confusion(
     n = n or int(max(p.max(initial=0), y.max(initial=0))) + 1
     return np.bincount(y*n + p, minlength=n*n).reshape(n, n)
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #c77c8c10
+# %% ../../nbs/evaluate/00_metrics.ipynb #626834fc
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     "a/b, and 0 where b is 0"
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #5f4c9757
 def classification_metrics(
     predictions: Any,  # class numbers
     labels: Any,  # the true ones; places with -100 don't count
@@ -84,12 +82,11 @@ def entity_metrics(
     return dict(entity_precision=right/max(predicted, 1), entity_recall=right/max(true, 1),
                 entity_f1=2*right/max(predicted + true, 1))
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #ae27b03b
+# %% ../../nbs/evaluate/00_metrics.ipynb #f85c6720
 def exact_match_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
     "The share of answers that are equal to their reference, white space at the ends aside"
     return float(np.mean([p.strip() == r.strip() for p, r in zip(predictions, references, strict=True)]))
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #b73102a0
 def word_f1(predictions: Sequence[str], references: Sequence[str]) -> float:
     "The mean F1 of the words of answer and reference"
     def f1(p: str, r: str) -> float:
@@ -98,20 +95,18 @@ def word_f1(predictions: Sequence[str], references: Sequence[str]) -> float:
         return 2*shared/(len(a) + len(b)) if a or b else 1.
     return float(np.mean([f1(p, r) for p, r in zip(predictions, references, strict=True)]))
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #8d0b16b0
+# %% ../../nbs/evaluate/00_metrics.ipynb #b97c0e5d
 def _needs(package: str, pip: str) -> None:
     "Refuse a metric whose package is not installed"
     if find_spec(package) is None:
         raise MissingPackageError(f'this metric needs {pip}', where='metrics', fix=f'pip install {pip}')
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #dc7b3b0e
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
     "Corpus BLEU between 0 and 1, by sacrebleu"
     _needs('sacrebleu', 'sacrebleu')
     import sacrebleu
     return sacrebleu.corpus_bleu(list(predictions), [list(references)]).score/100
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #0aa3008f
 def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> float:
     "Mean ROUGE-L F1, by rouge-score"
     _needs('rouge_score', 'rouge-score')
@@ -119,10 +114,9 @@ def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> float:
     scorer = RougeScorer(['rougeL'])
     return float(np.mean([scorer.score(r, p)['rougeL'].fmeasure for p, r in zip(predictions, references, strict=True)]))
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #631126b4
+# %% ../../nbs/evaluate/00_metrics.ipynb #40050c5a
 TEXT_METRICS = dict(exact_match=exact_match_rate, word_f1=word_f1, bleu=bleu, rouge_l=rouge_l)
 
-# %% ../../nbs/evaluate/00_metrics.ipynb #282b36fa
 def text_metrics(
     predictions: Sequence[str],  # answers
     references: Sequence[str],  # what they should be

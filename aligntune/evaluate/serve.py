@@ -35,7 +35,7 @@ class ChatFormat:
     folded: bool = False  # the system's content goes inside the first user turn
     default: str = ''  # the system prompt that the template adds where there is none
 
-# %% ../../nbs/evaluate/03_serve.ipynb #206fef26
+# %% ../../nbs/evaluate/03_serve.ipynb #8a97ecaa
 def render_chat(
     tokenizer: PreTrainedTokenizerBase,  # with a chat template
     messages: Sequence[dict],  # role and content
@@ -46,21 +46,19 @@ def render_chat(
     except TemplateError: return None
     return text
 
-# %% ../../nbs/evaluate/03_serve.ipynb #a52e70f6
 def turns(
     *texts: str  # such as user:Hello
 ) -> list[dict[str, str]]:
     "Messages from short texts"
     return [dict(role=role, content=text) for role, _, text in (t.partition(':') for t in texts)]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #873e41f5
+# %% ../../nbs/evaluate/03_serve.ipynb #1f919da9
 def _not_refused(text: str | None) -> str:
     "A rendered conversation, or an error"
     if text is None:
         raise UnsupportedError('the chat template refuses a plain conversation', where='to=ollama', fix='to=merged')
     return text
 
-# %% ../../nbs/evaluate/03_serve.ipynb #4ae45f9a
 def _split(text: str, *marks: str) -> list[str]:
     "The pieces of a text between marks that stand in it once and in this order"
     out, at = [], 0
@@ -73,7 +71,6 @@ def _split(text: str, *marks: str) -> list[str]:
         at = there + len(m)
     return [*out, text[at:]]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #87887671
 def _shared(a: str, b: str, end: bool = False) -> str:
     "The longest start (or end) that two texts share"
     if end: return os.path.commonprefix([a[::-1], b[::-1]])[::-1]
@@ -147,7 +144,7 @@ def go_template(
     turn = user + role('else if', 'assistant', f.assistant) + system
     return f'{head}{{{{ range .Messages }}}}{turn}{{{{ end }}}}{{{{ end }}}}{f.ask}'
 
-# %% ../../nbs/evaluate/03_serve.ipynb #3c4fe5f8
+# %% ../../nbs/evaluate/03_serve.ipynb #5ff4ae6c
 Node = tuple[str, Any]   # kind: text, range, if or action; what belongs to it
 
 def _parse_block(parts: list[str], i: int) -> tuple[list[Node], int]:
@@ -168,7 +165,6 @@ def _parse_block(parts: list[str], i: int) -> tuple[list[Node], int]:
         else: raise ModelError(f'an action that this reader does not know: {action}', where='TEMPLATE')
         i = end + 1
 
-# %% ../../nbs/evaluate/03_serve.ipynb #8e55d621
 def _parse_branches(parts: list[str], i: int) -> tuple[list[tuple[str, list[Node]]], int]:
     "The conditions and nodes of an if with its else-ifs, and the place of its end"
     branches = []
@@ -293,10 +289,9 @@ def converter() -> list[str]:
                 'llama.cpp/requirements/requirements-convert_hf_to_gguf.txt && export LLAMA_CPP=$PWD/llama.cpp')
     return [sys.executable, str(found)] if found.suffix == '.py' else [str(found)]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #085d1ac6
+# %% ../../nbs/evaluate/03_serve.ipynb #cff535b6
 _NUMBERS = {0: '<B', 1: '<b', 2: '<H', 3: '<h', 4: '<I', 5: '<i', 6: '<f', 7: '<?', 10: '<Q', 11: '<q', 12: '<d'}
 
-# %% ../../nbs/evaluate/03_serve.ipynb #f5c3b997
 class Tensor(NamedTuple):
     "A tensor in a GGUF file"
     shape: tuple[int, ...]
@@ -318,10 +313,9 @@ def read_gguf(
         start = math.ceil(f.tell()/block)*block
     return facts, {name: t._replace(offset=start + t.offset) for name, t in tensors.items()}
 
-# %% ../../nbs/evaluate/03_serve.ipynb #56318be9
+# %% ../../nbs/evaluate/03_serve.ipynb #04910c06
 def _text(f: BinaryIO) -> str: return f.read(struct.unpack('<Q', f.read(8))[0]).decode('utf-8', 'replace')
 
-# %% ../../nbs/evaluate/03_serve.ipynb #93f0a770
 def _value(f: BinaryIO, kind: int) -> Any:
     "A value of the metadata"
     if kind == 8: return _text(f)
@@ -330,17 +324,15 @@ def _value(f: BinaryIO, kind: int) -> Any:
         return [_value(f, inner) for _ in range(n)]
     return struct.unpack(_NUMBERS[kind], f.read(struct.calcsize(_NUMBERS[kind])))[0]
 
-# %% ../../nbs/evaluate/03_serve.ipynb #93dd56d5
 def _tensor(f: BinaryIO) -> Tensor:
     "Shape, number format and offset of one tensor"
     n = struct.unpack('<I', f.read(4))[0]
     shape = struct.unpack(f'<{n}Q', f.read(8*n))
     return Tensor(shape, *struct.unpack('<IQ', f.read(12)))
 
-# %% ../../nbs/evaluate/03_serve.ipynb #5744d879
+# %% ../../nbs/evaluate/03_serve.ipynb #a5c6c1bb
 TOLERANCES = {0: 0., 1: 2**-10, 30: 2**-7, 8: .01}   # f32, f16, bf16, q8_0: relative to the largest number of a row
 
-# %% ../../nbs/evaluate/03_serve.ipynb #b7cece74
 def read_rows(
     path: str | Path,  # of a GGUF file
     tensor: Tensor,  # of two dimensions
@@ -356,7 +348,6 @@ def read_rows(
         raw = f.read(size)
     return _decoded(raw, tensor.format).reshape(rows, tensor.shape[0])
 
-# %% ../../nbs/evaluate/03_serve.ipynb #99cb1122
 def _decoded(raw: bytes, number_format: int) -> np.ndarray:
     "Numbers as float32: from f32, f16, bf16, or q8_0, which has one scale for 32 integers"
     if number_format == 0: return np.frombuffer(raw, '<f4')
@@ -377,7 +368,7 @@ def _embedding(folder: Path) -> np.ndarray:
             if name: return f.get_tensor(name).float().numpy()
     raise ModelError('the model has no embedding that is known here', where=str(folder))
 
-# %% ../../nbs/evaluate/03_serve.ipynb #88729197
+# %% ../../nbs/evaluate/03_serve.ipynb #b76674dc
 def _gguf_fault(path: str | Path, folder: Path, blocks: int | None, tensors: Mapping[str, Tensor]) -> str:
     "What a GGUF file has that the model has not; empty where they agree"
     from transformers import AutoConfig
@@ -391,7 +382,6 @@ def _gguf_fault(path: str | Path, folder: Path, blocks: int | None, tensors: Map
     if gap <= TOLERANCES[tensor.format]: return ''
     return f'the embedding differs by {gap:.2g} of its largest number'
 
-# %% ../../nbs/evaluate/03_serve.ipynb #86fc6f78
 def check_gguf(
     path: str | Path,  # of a GGUF file
     folder: str | Path  # of the model from which it was made
@@ -404,7 +394,7 @@ def check_gguf(
                          fix='a newer llama.cpp')
     return facts
 
-# %% ../../nbs/evaluate/03_serve.ipynb #2fa7eb8c
+# %% ../../nbs/evaluate/03_serve.ipynb #ab3eaea1
 def to_gguf(
     folder: str | Path,  # a whole model
     path: str | Path,  # file to write
@@ -419,7 +409,6 @@ def to_gguf(
     try: return _converted(folder, part, Path(path), quant)
     finally: shutil.rmtree(part.parent, ignore_errors=True)
 
-# %% ../../nbs/evaluate/03_serve.ipynb #434bee23
 def _converted(folder: str | Path, part: Path, path: Path, quant: str) -> Path:
     "The file at `path`, written to `part` first"
     command = [*converter(), str(folder), '--outfile', str(part), '--outtype', quant]
@@ -464,7 +453,7 @@ def check_vllm(
     if AutoTokenizer.from_pretrained(folder).chat_template is None and not any(folder.glob('*.safetensors')):
         raise ModelError('the model is not whole', where=str(folder))
 
-# %% ../../nbs/evaluate/03_serve.ipynb #9a3114ad
+# %% ../../nbs/evaluate/03_serve.ipynb #6d2672ff
 @dataclass(frozen=True)
 class Exported:
     "The files of an export, and how they are used"
@@ -472,7 +461,6 @@ class Exported:
     commands: list[str] = field(default_factory=list)  # that serve it
     notes: list[str] = field(default_factory=list)  # worth knowing
 
-# %% ../../nbs/evaluate/03_serve.ipynb #e8ea6ef0
 def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
     "The command that serves a folder, checked, and notes"
     if kind != 'causal': return [], [f"load it with transformers' Auto classes ({kind})"]
@@ -480,7 +468,6 @@ def _served(path: str, kind: str) -> tuple[list[str], list[str]]:
     check_vllm(command)
     return [command], []
 
-# %% ../../nbs/evaluate/03_serve.ipynb #5914fe21
 def _adapter_for_vllm(trainer: Trainer, folder: str) -> Exported:
     "An adapter as vLLM loads it, beside its base"
     config = trainer.model.peft_config['default']
@@ -491,7 +478,7 @@ def _adapter_for_vllm(trainer: Trainer, folder: str) -> Exported:
     check_vllm(command)
     return Exported(path, [command], ['the adapter stays apart; to=merged puts it into the weights'])
 
-# %% ../../nbs/evaluate/03_serve.ipynb #ff2ebc08
+# %% ../../nbs/evaluate/03_serve.ipynb #518dc01c
 def _to_gguf(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Exported:
     "A GGUF file"
     folder.mkdir(parents=True, exist_ok=True)
@@ -499,7 +486,6 @@ def _to_gguf(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Ex
         file = to_gguf(trainer.save_model(whole, merged=True), folder/'model.gguf', quant)
     return Exported(str(file), [f'llama-cli -m {shlex.quote(str(file))}'])
 
-# %% ../../nbs/evaluate/03_serve.ipynb #bb8feb9e
 def _to_ollama(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Exported:
     "A GGUF file with a Modelfile beside it"
     tok, system, ends = trainer.tokenizer, trainer.spec['system_prompt'] or '', trainer.session.prepared.stop_ids
@@ -514,19 +500,17 @@ def _to_ollama(trainer: Trainer, folder: Path, quant: str, name: str | None) -> 
                     [f'{len(CONVERSATIONS)} conversations are the same, written by the template and by the Modelfile',
                      'tool calls and thoughts are not part of the Modelfile'])
 
-# %% ../../nbs/evaluate/03_serve.ipynb #f6dd50af
+# %% ../../nbs/evaluate/03_serve.ipynb #3d0d350c
 def _to_merged(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Exported:
     "A whole model"
     path = trainer.save_model(str(folder), merged=True)
     return Exported(path, *_served(path, trainer.session.kind))
 
-# %% ../../nbs/evaluate/03_serve.ipynb #133c3540
 def _to_vllm(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Exported:
     "An adapter beside its base, or a whole model"
     if hasattr(trainer.model, 'peft_config'): return _adapter_for_vllm(trainer, str(folder))
     return _to_merged(trainer, folder, quant, name)
 
-# %% ../../nbs/evaluate/03_serve.ipynb #95ba4525
 TARGETS = dict(merged=_to_merged, vllm=_to_vllm, gguf=_to_gguf, ollama=_to_ollama)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #ca32c2ac
