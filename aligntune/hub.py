@@ -210,10 +210,10 @@ def environment_variables(
             if v is None: os.environ.pop(k, None)
             else: os.environ[k] = v
 
-# %% ../nbs/hub.ipynb #53e15f95
+# %% ../nbs/hub.ipynb #23fe001c
 def translate(
     algorithm: str,  # sft, osft or lora_sft
-    given: Mapping[str, Any]  # parameters in Training Hub's words
+    given: Mapping[str, Any]  # parameters under Training Hub's names
 ) -> dict[str, Any]:
     "The keywords of a TrainSpec that the parameters mean"
     out: dict[str, Any] = {}

@@ -194,7 +194,7 @@ def set_dropout(
     path = Path(folder)/'config.json'
     path.write_text(json.dumps(_with_dropout(json.loads(path.read_text()), value)))
 
-# %% ../../nbs/bench/08_architectures.ipynb #be07c5b0
+# %% ../../nbs/bench/08_architectures.ipynb #6359ba07
 def stock(
     folder: str  # of a saved model
 ) -> Any:
@@ -202,7 +202,7 @@ def stock(
     with quiet(): return AutoModelForCausalLM.from_pretrained(folder).eval()
 
 def _check_finite(model: Any) -> None:
-    "A small model whose logits are not finite says nothing about a trainer"
+    "A small model whose logits are not finite cannot be compared"
     with torch.no_grad(): logits = model(input_ids=torch.arange(20)[None] + 3).logits
     assert torch.isfinite(logits).all(), 'logits are not finite'
 
@@ -268,7 +268,7 @@ COMMON = dict(backend='trl', precision='fp32', max_steps=2, logging_steps=1, see
 
 def _relative(a: float, b: float) -> float: return abs(a - b)/max(abs(b), 1e-12)
 
-# %% ../../nbs/bench/08_architectures.ipynb #47b83aeb
+# %% ../../nbs/bench/08_architectures.ipynb #0f7f1462
 def execution_of_sft(
     trainer: Trainer  # of a loaded model
 ) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def execution_of_sft(
                 router=router, weights=sum(p.numel() for p in model.parameters()))
 
 def _rows(execution: ExecutionPlan) -> str:
-    "The layout of the rows in words"
+    "The layout of the rows"
     if not execution.uses('rows'): return 'padded'
     return 'packed, row-wise attention' if execution.rowwise_attention else 'packed'
 
