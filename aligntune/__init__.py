@@ -74,13 +74,12 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #819e2408
+# %% ../nbs/00_package.ipynb #6e84c1ed
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
-    'training report': 'aligntune.show.report:report',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
 }

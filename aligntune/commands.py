@@ -49,7 +49,7 @@ class Answer:
 # %% ../nbs/commands.ipynb #04f1ee0e
 def plain(value: Any) -> Any:
     "A value as JSON has it"
-    return load('aligntune.run.manifest:plain')(value)
+    return load('aligntune.run.manifest:json_safe')(value)
 
 # %% ../nbs/commands.ipynb #1a5f9d83
 CONFIGS = ('.yaml', '.yml', '.json')   # endings of files; a recipe may have a dot in its name
@@ -164,8 +164,8 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     from aligntune.core.trainer import Result
     from aligntune.core.secrets import environment_of, variables
     from aligntune.core.spec import FIELDS
-    from aligntune.run.manifest import given
-    asked = given(spec)
+    from aligntune.run.manifest import explicit_settings
+    asked = explicit_settings(spec)
     if asked is None:
         raise SpecError('the request cannot be sent to several processes', where='--nproc',
                         why='it holds objects in memory', fix='name files')
@@ -197,7 +197,7 @@ def train(call: Call) -> Answer:
 def resume(call: Call) -> Answer:
     "Go on with an interrupted run"
     folder, place = _folder(call), _place(call)
-    if place is None: return trained(load('aligntune.run.run:resume')(folder, **call.settings))
+    if place is None: return trained(load('aligntune.run.run:resume_run')(folder, **call.settings))
     spec, made = _asked_again(folder, dict(call.settings) | dict(output_dir=folder))
     return trained(_in_processes(spec, made, place, resume=True))
 
@@ -211,12 +211,13 @@ def _asked_again(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _manifest(folder: str) -> Any:
     "The manifest of a run whose request can be read back"
-    return load('aligntune.run.run:asked_in')(folder)
+    return load('aligntune.run.run:resumable_manifest')(folder)
 
 # %% ../nbs/commands.ipynb #e61f06f7
 def replay(call: Call) -> Answer:
     "Run it again, and say whether the numbers agree"
-    text, code = load('aligntune.run.run:replay_command')(_folder(call), call.settings)
+    found = load('aligntune.run.run:replay_run')(_folder(call), **call.settings)
+    text, code = str(found), 0 if found.agree else 1
     return Answer(text, dict(text=text, agree=not code, exit_code=code), code)
 
 # %% ../nbs/commands.ipynb #76a299dd
@@ -350,7 +351,7 @@ def _calm() -> Iterator[None]:
 # %% ../nbs/commands.ipynb #d625fe3b
 def _weights(folder: str, m: Any) -> str:
     "Where the weights of a run lie: in its folder when it is finished, else in its newest whole checkpoint"
-    points = load('aligntune.run.checkpoint:whole')(Path(folder))
+    points = load('aligntune.run.checkpoint:whole_checkpoints')(Path(folder))
     if (m.finished or not points) and load('aligntune.run.run:holds_model')(folder): return folder
     if not points: raise RunError(f'{folder} holds no weights yet', where=folder, fix=f'aligntune resume {folder}')
     log.warning('the run is not finished: its newest checkpoint %s is taken', points[-1].name)
@@ -441,7 +442,7 @@ def predict(call: Call) -> Answer:
     data = [{**{k: v for k, v in r.items() if k != '_row'}, 'answer': a} for r, a in zip(rows, said)]
     if (n := _unsaid(said)): log.warning('%s of %s answers are empty: the model ended at once', n, len(said))
     if target:
-        load('aligntune.run.manifest:write_whole')(
+        load('aligntune.run.manifest:write_atomic')(
             Path(str(target)), ''.join(json.dumps(plain(d), ensure_ascii=False) + '\n' for d in data))
         return Answer(f'{len(data)} answers in {target}', dict(output=str(target), answers=len(data)), chatty=True)
     return Answer('\n'.join(str(a) for a in said), dict(answers=plain(data)))
@@ -589,7 +590,7 @@ def _own_card(name: str, to: str) -> None:
     text = re.sub('(?m)^# .*$', lambda _: f'# {Path(to).name}', there.read_text(encoding='utf-8'), count=1)
     if not Path(to, 'adapter_config.json').exists():
         text = text.replace('library_name: peft', 'library_name: transformers', 1)
-    load('aligntune.run.manifest:write_whole')(card, text)
+    load('aligntune.run.manifest:write_atomic')(card, text)
 
 # %% ../nbs/commands.ipynb #cfaa22c8
 def export(call: Call) -> Answer:

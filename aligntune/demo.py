@@ -215,4 +215,4 @@ def _clear(folder: Path) -> None:
     if other:
         raise RunError(f'{folder} holds something else', where='folder', why=', '.join(other[:3]), fix='another folder')
     # the folder itself may be a link to a larger disk
-    for p in folder.iterdir(): load('aligntune.run.manifest:clear')(p)
+    for p in folder.iterdir(): load('aligntune.run.manifest:delete_path')(p)

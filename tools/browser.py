@@ -33,12 +33,12 @@ from aligntune import create_sft_trainer
 trainer = create_sft_trainer(model_name='model', dataset_name='rows.jsonl', output_dir='long', max_steps=200_000, logging_steps=20, learning_rate=1e-3)
 trainer.train()''',
     after='''
-from aligntune.run.checkpoint import whole
-print('usable', [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
+from aligntune.run.checkpoint import whole_checkpoints
+print('usable', [p.name for p in whole_checkpoints('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''',
     on='''
 trainer.train(resume_from_checkpoint=True)''',
     again='''
-print('usable', [p.name for p in whole('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''')
+print('usable', [p.name for p in whole_checkpoints('long')][-1] == f'checkpoint-{trainer.trainer.state.global_step}', type(trainer.predict('What is 1+1?', max_new_tokens=2)).__name__)''')
 NAMES = list(CELLS)
 
 def chromium():

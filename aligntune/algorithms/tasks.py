@@ -219,13 +219,13 @@ def _formula(formula: Formula, model: Any, b: dict[str, torch.Tensor], temperatu
     old, ref = (b[k].double() if k in b else logp.detach() for k in ('old_per_token_logps', 'ref_per_token_logps'))
     return formula(logp, old, ref, b['advantages'].double(), b['completion_mask'].double())
 
-# %% ../../nbs/algorithms/02_tasks.ipynb #071cc958
+# %% ../../nbs/algorithms/02_tasks.ipynb #fc5a6337
 def loss_against(
     trainer: Any,  # with a compute_loss
     formula: Formula,  # of the paper
     b: dict[str, torch.Tensor]  # from random_rollout
 ) -> SimpleNamespace:
-    "Both losses, the relative distance of their gradients, and the share of ratios that are off by more than the clip range"
+    "Both losses, the relative distance of their gradients, and the share of ratios outside of the clip range"
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.steps_per_generation = 1
     mine, twin = trainer.compute_loss(trainer.model, dict(b)), double(trainer.model)

@@ -16,10 +16,12 @@ from ..core.errors import MissingPackageError
 from ..engine.models import inner_model
 
 # %% auto #0
-__all__ = ['SEEN', 'PRIVATE', 'PrivateName', 'source_of', 'fault_of', 'check_contracts', 'SilentTrainer', 'batch_metrics',
-           'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head', 'answer_fused_head', 'fused_output',
-           'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch', 'RolloutHooks',
-           'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'has_flash_attention', 'attention_of',
+__all__ = ['SEEN', 'PRIVATE', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts', 'SilentTrainer',
+           'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head', 'answer_fused_head',
+           'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch',
+           'RolloutHooks', 'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
+           'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
+           'halve_micro_batch', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
            'save_under_plain_names', 'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
@@ -423,6 +425,107 @@ class LoaderHooks(HFTrainer):
         return self._get_dataloader(self.train_dataset, 'Training', size, self.train_sampler, is_training=True)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any: return self.train_sampler(dataset)
+
+# %% ../../nbs/algorithms/00_trl.ipynb #cd8c6476
+PRIVATE += [
+    PrivateName('_save_checkpoint', _TRAINER, 'replaced or wrapped: how a checkpoint is written', 'model trial'),
+    PrivateName('_load_optimizer_and_scheduler', _TRAINER, 'replaced: states of optimizer and schedule', 'checkpoint'),
+    PrivateName('_load_best_model', _TRAINER, 'replaced: load_best_model_at_end'),
+    PrivateName('_train_batch_size', _TRAINER, 'set: rows of a micro-step, when memory runs out'),
+    PrivateName('_get_grad_norm', _TRAINER, 'wrapped: the norm of the gradient before each step', 'grad_norm'),
+    *(PrivateName(n, _TRAINER, 'saved and restored: the sums behind the logged loss')
+      for n in ('_tr_loss', '_total_loss_scalar', '_globalstep_last_logged'))]
+
+# %% ../../nbs/algorithms/00_trl.ipynb #64cc515c
+def _overrides(trainer: HFTrainer, name: str) -> bool:
+    "Does the class of `trainer` replace this method of transformers' Trainer?"
+    return getattr(type(trainer), name) is not getattr(HFTrainer, name)
+
+# %% ../../nbs/algorithms/00_trl.ipynb #f481b97b
+def writes_weights(trainer: HFTrainer) -> bool:
+    "Does this kind of trainer write the weights itself?"
+    return _overrides(trainer, '_save')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #aaeaea74
+def writes_random_state(trainer: HFTrainer) -> bool:
+    "Does this kind of trainer write the state of the random generators itself?"
+    return _overrides(trainer, '_save_rng_state')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #99b17b72
+def write_own_files(trainer: HFTrainer, folder: str | Path) -> None:
+    "Let a trainer with overrides write its files; the first process alone writes weights"
+    if writes_weights(trainer) and trainer.args.should_save: trainer._save(str(folder))
+    if writes_random_state(trainer): trainer._save_rng_state(str(folder))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #66e5c795
+def take_over_checkpoints(
+    trainer: HFTrainer,  # changed in place
+    *,
+    save: Callable[[], None],  # write a checkpoint of the present step
+    load_weights: Callable[[str], None],  # from this folder
+    load_optimizer: Callable[[str], None],  # optimizer and schedule, from this folder
+    load_random: Callable[[str], None],  # random generators, from this folder
+    load_best: Callable[[], None]  # the weights of the best checkpoint
+) -> None:
+    "Save and load with these functions; overrides for weights and random numbers in the trainer's class are kept"
+    trainer._save_checkpoint = lambda model, trial=None: save()
+    trainer._load_optimizer_and_scheduler, trainer._load_best_model = load_optimizer, load_best
+    if not _overrides(trainer, '_load_from_checkpoint'):
+        trainer._load_from_checkpoint = lambda folder, model=None: load_weights(folder)
+    if not _overrides(trainer, '_load_rng_state'): trainer._load_rng_state = load_random
+
+# %% ../../nbs/algorithms/00_trl.ipynb #1ef4b175
+def load_checkpoint_weights(trainer: HFTrainer, folder: str | Path) -> None:
+    "Load the weights of a checkpoint the way a resume of `trainer` does"
+    trainer._load_from_checkpoint(str(folder))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #7870bb5c
+def wrap_save(
+    trainer: HFTrainer,  # changed in place
+    around: Callable[[Callable[[], None]], None]  # called with the library's own save
+) -> None:
+    "Have `around` called wherever the trainer saves"
+    library_save = trainer._save_checkpoint
+    trainer._save_checkpoint = lambda model, trial=None: around(lambda: library_save(model, trial))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #b44ca2fa
+RESUMED_ATTRIBUTES = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time',
+                      'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss',
+                      '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #551ec288
+def halve_micro_batch(trainer: HFTrainer) -> None:
+    "Half the rows in a micro-step, twice the micro-steps in a step"
+    args = trainer.args
+    args.per_device_train_batch_size //= 2
+    args.gradient_accumulation_steps *= 2
+    trainer._train_batch_size = args.train_batch_size
+
+# %% ../../nbs/algorithms/00_trl.ipynb #78ade88d
+def observe_steps(
+    trainer: HFTrainer,  # changed in place
+    batch: Callable[[Any], None],  # called with the inputs of each micro-step
+    loss: Callable[[Any], None],  # called with its loss, detached
+    norm: Callable[[Any], None]  # called with the gradient's norm, before each optimizer step
+) -> None:
+    "Have what passes through a trainer's steps noted"
+    training_step, grad_norm = trainer.training_step, trainer._get_grad_norm
+    def observed_step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        batch(inputs)
+        value = training_step(model, inputs, *args, **kwargs)
+        loss(value.detach())
+        return value
+    def observed_norm(*args: Any, **kwargs: Any) -> Any:
+        value = grad_norm(*args, **kwargs)
+        norm(value)
+        return value
+    trainer.training_step, trainer._get_grad_norm = observed_step, observed_norm
+
+# %% ../../nbs/algorithms/00_trl.ipynb #b6409419
+def step_metrics(trainer: HFTrainer) -> dict[str, list[float]] | None:
+    "The training metrics that a TRL trainer has collected since its last log entry; None where it collects none"
+    collected = getattr(trainer, '_metrics', None)
+    return collected.get('train', {}) if isinstance(collected, dict) else None
 
 # %% ../../nbs/algorithms/00_trl.ipynb #4c83fba6
 PRIVATE += [

@@ -368,14 +368,14 @@ class CopiedSession:
         self.child.services.callbacks, self.child.services.functions = self.callbacks, self.functions
         return self.child.call(self.number, method, *args, **kwargs)
 
-# %% ../../nbs/backends/02_isolation.ipynb #99cf5fb4
+# %% ../../nbs/backends/02_isolation.ipynb #26c58c1d
 def _panels(session: Session) -> list[Any]:
     "The callbacks that draw progress here; none where the child writes lines"
-    from aligntune.run.progress import Live, Progress, place_for
-    place, estimate = place_for(session.spec['progress']), getattr(session.plan, 'estimate', None)
-    if not isinstance(place, Live): return []
+    from aligntune.run.progress import LiveView, make_progress, view_for
+    view, estimate = view_for(session.spec['progress']), getattr(session.plan, 'estimate', None)
+    if not isinstance(view, LiveView): return []
     capacity = getattr(session.plan, 'memory', None)
-    return [Progress(None, place, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
+    return [make_progress(None, view, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
 
 # %% ../../nbs/backends/02_isolation.ipynb #69a3096a
 class Isolated(CopiedSession):

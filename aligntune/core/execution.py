@@ -18,11 +18,11 @@ logger = logging.getLogger('aligntune')
 __all__ = ['logger', 'AS_REQUESTED', 'OPTIONS', 'TITLES', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS',
            'STATEFUL_FAMILIES', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
            'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'SHARDED', 'DECODE_SETTINGS', 'IGNORED_SETTINGS',
-           'COMPRESSED_CACHE', 'SWITCHES_OF', 'because', 'Choice', 'ExecutionPlan', 'Situation', 'weights_are_sharded',
-           'refuse', 'switched', 'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts',
-           'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'config_chunking_blocker', 'choose_head',
-           'choose_recomputing', 'generation_blocker', 'choose_generation', 'make_execution', 'with_checkpointing',
-           'replaced', 'confirmed']
+           'COMPRESSED_CACHE', 'SWITCHES_OF', 'because', 'Chosen', 'ExecutionPlan', 'Situation', 'computed_elsewhere',
+           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
+           'layout_blocker', 'balances_experts', 'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing',
+           'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'choose_generation',
+           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/09_execution.ipynb #e45cce48
 def because(
@@ -32,12 +32,12 @@ def because(
     "A decision with its reason: `cpu: no GPU that torch can drive`, or `cpu, as requested`"
     return f"{what}{',' if reason.startswith('as requested') else ':'} {reason}" if reason else str(what)
 
-# %% ../../nbs/core/09_execution.ipynb #ee438b5c
+# %% ../../nbs/core/09_execution.ipynb #a415ba86
 AS_REQUESTED = 'as requested'
 
 @dataclass(frozen=True)
-class Choice:
-    "A decision and its reason; the truth of a choice is that of its value"
+class Chosen:
+    "A decision and its reason; it is true where its value is"
     value: Any
     reason: str = ''
 
@@ -57,19 +57,19 @@ OPTIONS: dict[str, tuple[Any, Any]] = dict(
     prefix_sharing=(True, False), lm_head=('chunked', 'full'), recompute_norms=(True, False),
     generation=('decode', 'transformers'), checkpointing=(True, False), return_freed_memory=(True, False))
 
-# %% ../../nbs/core/09_execution.ipynb #8e8d31a4
+# %% ../../nbs/core/09_execution.ipynb #f2a579e7
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
-    attention: Choice  # kernel: sdpa, eager, flash_attention_2, or another that was requested
-    rows: Choice  # packed into one sequence, or padded to the longest
-    rowwise_attention: Choice  # is attention computed row by row in a packed sequence
-    prefix_sharing: Choice  # is a prompt computed once for all its answers
-    lm_head: Choice  # logits computed in chunks (chunked), all at once (full), or by TRL, Unsloth or Liger (backend)
-    recompute_norms: Choice  # are norms and gated MLPs recomputed in the backward pass
-    generation: Choice  # who generates answers: decode (ours), transformers or vllm; empty where none are
-    checkpointing: Choice = Choice(False)  # are activations recomputed in the backward pass
-    return_freed_memory: Choice = Choice(False)  # does freed memory go back to the system at once
+    attention: Chosen  # kernel: sdpa, eager, flash_attention_2, or another that was requested
+    rows: Chosen  # packed into one sequence, or padded to the longest
+    rowwise_attention: Chosen  # is attention computed row by row in a packed sequence
+    prefix_sharing: Chosen  # is a prompt computed once for all its answers
+    lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL, Unsloth or Liger (backend)
+    recompute_norms: Chosen  # are norms and gated MLPs recomputed in the backward pass
+    generation: Chosen  # who generates answers: decode (ours), transformers or vllm; empty where none are
+    checkpointing: Chosen = Chosen(False)  # are activations recomputed in the backward pass
+    return_freed_memory: Chosen = Chosen(False)  # does freed memory go back to the system at once
     sharded: bool = False  # are weights sharded over processes
 
     @property
@@ -99,7 +99,7 @@ TITLES = dict(attention='attention', rows='rows', rowwise_attention='row by row'
               lm_head='output layer', recompute_norms='recomputed norms', generation='generation',
               return_freed_memory='return memory')
 
-# %% ../../nbs/core/09_execution.ipynb #d60a42a9
+# %% ../../nbs/core/09_execution.ipynb #7cf0fa46
 @dataclass(frozen=True)
 class Situation:
     "What the decisions depend on"
@@ -139,9 +139,12 @@ class Situation:
         "Were Liger's kernels requested?"
         return bool(self.spec.extra.get('use_liger_kernel'))
 
-    def elsewhere(self) -> str | None:
-        "Who else computes the batches: a backend with kernels or a program of its own; None where we do"
-        return f'{self.backend.title} computes the batch' if self.backend.own_kernels or self.backend.launches else None
+# %% ../../nbs/core/09_execution.ipynb #deb57391
+def computed_elsewhere(
+    s: Situation  # the training
+) -> str | None:
+    "The backend that computes batches with its own kernels or program; None where we compute them"
+    return f'{s.backend.title} computes the batch' if s.backend.own_kernels or s.backend.launches else None
 
 # %% ../../nbs/core/09_execution.ipynb #e5e09cef
 def weights_are_sharded(
@@ -151,10 +154,10 @@ def weights_are_sharded(
     return any(spec.extra.get(name) or os.environ.get(f'ACCELERATE_USE_{name.upper()}') == 'true'
                for name in ('fsdp', 'deepspeed'))
 
-# %% ../../nbs/core/09_execution.ipynb #5ac74c4d
+# %% ../../nbs/core/09_execution.ipynb #d8f60c70
 REFUSALS = dict(packing='rows cannot be packed exactly for this model')
 
-def refuse(
+def switch_error(
     name: str,  # of the switch
     why: str  # what stands against it
 ) -> UnsupportedError:
@@ -162,18 +165,18 @@ def refuse(
     return UnsupportedError(REFUSALS.get(name, f'{name} is not possible for this training'), where=f'argument {name}',
                             why=why, fix=f"{name}='auto'")
 
-# %% ../../nbs/core/09_execution.ipynb #8b7e4f57
+# %% ../../nbs/core/09_execution.ipynb #5db7d4cc
 def switched(
     spec: TrainSpec,  # the request
     name: str,  # of the switch
     blocker: str | None  # what stands against the optimisation
-) -> Choice:
+) -> Chosen:
     "Whether an optimisation is used, by its switch and by what stands against it"
     asked = spec[name]
-    if asked is False: return Choice(False, AS_REQUESTED)
-    if not blocker: return Choice(True, AS_REQUESTED if asked is True else '')
-    if asked is True: raise refuse(name, blocker)
-    return Choice(False, blocker)
+    if asked is False: return Chosen(False, AS_REQUESTED)
+    if not blocker: return Chosen(True, AS_REQUESTED if asked is True else '')
+    if asked is True: raise switch_error(name, blocker)
+    return Chosen(False, blocker)
 
 # %% ../../nbs/core/09_execution.ipynb #0d9e68b4
 EAGER_FAMILIES = tuple('''bigbird_pegasus bloom codegen deepseek_v4 git gpt_neo gpt_neox_japanese gpt_oss gptj
@@ -249,41 +252,42 @@ def _flash_blocker(s: Situation) -> str | None:
     if s.precision == 'fp32': return 'FlashAttention has no fp32'
     return None if s.flash else 'FlashAttention 2 is not installed, or the model has none'
 
-# %% ../../nbs/core/09_execution.ipynb #d1f597f4
+# %% ../../nbs/core/09_execution.ipynb #c1a233f8
 def choose_kernel(
     s: Situation  # the training
-) -> Choice:
+) -> Chosen:
     "The attention kernel"
     asked = s.spec['attn_implementation']
-    if asked != 'auto': return Choice(asked, AS_REQUESTED)
-    if why := _flash_blocker(s): return Choice('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
-    return Choice('flash_attention_2', 'installed, and the computation is in half precision')
+    if asked != 'auto': return Chosen(asked, AS_REQUESTED)
+    if why := _flash_blocker(s): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
+    return Chosen('flash_attention_2', 'installed, and the computation is in half precision')
 
-# %% ../../nbs/core/09_execution.ipynb #0b2746e2
+# %% ../../nbs/core/09_execution.ipynb #236d53c8
 def choose_rows(
     s: Situation,  # the training
-    attention: Choice,  # kernel
-    sharing: Choice  # are prompts computed once
-) -> Choice:
+    attention: Chosen,  # kernel
+    sharing: Chosen  # are prompts computed once
+) -> Chosen:
     "Packed rows, or padded ones"
     packed, padded = OPTIONS['rows']
-    if s.learns_pairs or s.learns_answers: return Choice(packed if sharing else padded, sharing.reason)
-    if not s.learns_text: return Choice(padded)
+    if s.learns_pairs or s.learns_answers: return Chosen(packed if sharing else padded, sharing.reason)
+    if not s.learns_text: return Chosen(padded)
     known = f'rows of {s.family} see each other' if s.family in MIXES_ROWS and s.spec['packing'] == 'auto' else None
     chosen = switched(s.spec, 'packing', config_packing_blocker(s.config, attention.value) or known)
-    return Choice(packed if chosen else padded, chosen.reason)
+    return Chosen(packed if chosen else padded, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #5f77dbca
+# %% ../../nbs/core/09_execution.ipynb #f1d15fd8
 def choose_rowwise(
     s: Situation,  # the training
-    attention: Choice,  # kernel
-    rows: Choice  # packed or padded
-) -> Choice:
+    attention: Chosen,  # kernel
+    rows: Chosen  # packed or padded
+) -> Chosen:
     "Whether attention is computed row by row in a packed sequence"
-    if not s.learns_text: return Choice(False)
+    if not s.learns_text: return Chosen(False)
     if rows.value == 'padded': return switched(s.spec, 'rowwise_attention', 'rows are padded')
     compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
-    return switched(s.spec, 'rowwise_attention', s.elsewhere() or compiled or layout_blocker(s.config, attention.value))
+    blocker = computed_elsewhere(s) or compiled or layout_blocker(s.config, attention.value)
+    return switched(s.spec, 'rowwise_attention', blocker)
 
 # %% ../../nbs/core/09_execution.ipynb #b76cb798
 SHARDED = 'weights are sharded over processes'
@@ -301,61 +305,62 @@ def _group_blocker(s: Situation) -> str | None:
     if s.liger: return 'Liger computes the loss'
     return SHARDED if weights_are_sharded(s.spec) else None
 
-# %% ../../nbs/core/09_execution.ipynb #7cd77254
+# %% ../../nbs/core/09_execution.ipynb #a667addb
 def choose_sharing(
     s: Situation,  # the training
-    attention: Choice  # kernel
-) -> Choice:
+    attention: Chosen  # kernel
+) -> Chosen:
     "Whether a prompt is computed once for all its answers"
-    if not (s.learns_pairs or s.learns_answers): return Choice(False)
+    if not (s.learns_pairs or s.learns_answers): return Chosen(False)
     own = _pairs_blocker(s) if s.learns_pairs else _group_blocker(s) if s.algorithm.compares_groups else None
-    chosen = switched(s.spec, 'prefix_sharing', s.elsewhere() or own or layout_blocker(s.config, attention.value))
+    blocker = computed_elsewhere(s) or own or layout_blocker(s.config, attention.value)
+    chosen = switched(s.spec, 'prefix_sharing', blocker)
     if chosen and s.algorithm.compares_groups and balances_experts(s):
-        return Choice(True, 'except in passes that balance the experts')
+        return Chosen(True, 'except in passes that balance the experts')
     return chosen
 
-# %% ../../nbs/core/09_execution.ipynb #f63691ab
+# %% ../../nbs/core/09_execution.ipynb #d7b67d01
 def config_chunking_blocker(
     s: Situation  # the training
 ) -> str | None:
     "Why log-probabilities are taken of all logits at once; None where they come in chunks"
-    if why := s.elsewhere(): return why
+    if why := computed_elsewhere(s): return why
     if s.spec['torch_compile']: return 'a compiled model is called as a whole'
     return SHARDED if weights_are_sharded(s.spec) else None
 
-# %% ../../nbs/core/09_execution.ipynb #b27d98e7
-def _text_head(s: Situation) -> Choice:
+# %% ../../nbs/core/09_execution.ipynb #350c35f3
+def _text_head(s: Situation) -> Chosen:
     "The output layer in supervised fine-tuning; where not even TRL takes chunks, all logits are computed"
     chunked, full = OPTIONS['lm_head']
-    if why := s.elsewhere(): return Choice('backend', why)
-    if s.spec['loss_type'] not in (None, 'chunked_nll'): return Choice(full, f"the loss is {s.spec['loss_type']}")
-    if s.spec['label_smoothing']: return Choice(full, 'label_smoothing needs the whole distribution')
-    if weights_are_sharded(s.spec): return Choice('backend', f"{SHARDED}: TRL's own chunked loss is taken")
+    if why := computed_elsewhere(s): return Chosen('backend', why)
+    if s.spec['loss_type'] not in (None, 'chunked_nll'): return Chosen(full, f"the loss is {s.spec['loss_type']}")
+    if s.spec['label_smoothing']: return Chosen(full, 'label_smoothing needs the whole distribution')
+    if weights_are_sharded(s.spec): return Chosen('backend', f"{SHARDED}: TRL's own chunked loss is taken")
     chosen = switched(s.spec, 'chunked_head', None)
-    return Choice(chunked if chosen else full, chosen.reason)
+    return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #6d978f4a
+# %% ../../nbs/core/09_execution.ipynb #2cad7a3e
 def choose_head(
     s: Situation,  # the training
-    sharing: Choice  # are prompts computed once
-) -> Choice:
+    sharing: Chosen  # are prompts computed once
+) -> Chosen:
     "How the loss takes the logits"
     chunked, full = OPTIONS['lm_head']
     if s.learns_text: return _text_head(s)
-    if not (s.learns_pairs or s.learns_answers): return Choice(full)
-    blocker = config_chunking_blocker(s)
-    if not blocker and not sharing and (s.learns_pairs or s.algorithm.compares_groups):
-        if s.liger: return Choice('backend', 'Liger computes the loss')
+    if not (s.learns_pairs or s.learns_answers): return Chosen(full)
+    blocker, needs_sharing = config_chunking_blocker(s), s.learns_pairs or s.algorithm.compares_groups
+    if not blocker and needs_sharing and not sharing:
+        if s.liger: return Chosen('backend', 'Liger computes the loss')
         blocker = sharing.reason
     chosen = switched(s.spec, 'chunked_head', blocker)
-    return Choice(chunked if chosen else full, chosen.reason)
+    return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #7b3e02f4
+# %% ../../nbs/core/09_execution.ipynb #fed9b43b
 def choose_recomputing(
     s: Situation  # the training
-) -> Choice:
+) -> Chosen:
     "Whether norms and gated MLPs are recomputed in the backward pass"
-    why = s.elsewhere()
+    why = computed_elsewhere(s)
     if s.kind in ('seq2seq', 'encoder-decoder'): why = 'encoder-decoder models are left as they are'
     if s.spec['torch_compile']: why = 'the compiler fuses them itself'
     if s.liger: why = 'Liger replaces them'
@@ -378,8 +383,8 @@ def generation_blocker(
              if k not in (*DECODE_SETTINGS, *IGNORED_SETTINGS) and v not in (None, 0, 1)]
     return f'generation is set to {", ".join(other)}' if other else None
 
-# %% ../../nbs/core/09_execution.ipynb #06bc007a
-def _decode_blocker(s: Situation, attention: Choice) -> str | None:
+# %% ../../nbs/core/09_execution.ipynb #2479caf5
+def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our decoder does not generate"
     continuous = ('use_transformers_paged', 'use_transformers_continuous_batching')
     if s.algorithm.compares_groups:
@@ -387,21 +392,21 @@ def _decode_blocker(s: Situation, attention: Choice) -> str | None:
         if weights_are_sharded(s.spec): return SHARDED
     settings = dict(s.spec.extra.get('generation_kwargs') or {})
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
-    why = s.elsewhere() or layout_blocker(s.config, attention.value) or generation_blocker(settings)
+    why = computed_elsewhere(s) or layout_blocker(s.config, attention.value) or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
-# %% ../../nbs/core/09_execution.ipynb #251f938c
+# %% ../../nbs/core/09_execution.ipynb #8f21737c
 def choose_generation(
     s: Situation,  # the training
-    attention: Choice  # kernel
-) -> Choice:
+    attention: Chosen  # kernel
+) -> Chosen:
     "Who generates the answers"
     ours, theirs = OPTIONS['generation']
-    if not s.learns_answers: return Choice('')
-    if s.spec.extra.get('use_vllm'): return Choice('vllm', AS_REQUESTED)
+    if not s.learns_answers: return Chosen('')
+    if s.spec.extra.get('use_vllm'): return Chosen('vllm', AS_REQUESTED)
     chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
-    return Choice(ours if chosen else theirs, chosen.reason)
+    return Chosen(ours if chosen else theirs, chosen.reason)
 
 # %% ../../nbs/core/09_execution.ipynb #957ceea8
 def make_execution(
@@ -422,7 +427,7 @@ def make_execution(
     asked = spec['gradient_checkpointing']
     return with_checkpointing(plan, spec, device, asked is True, '' if asked == 'auto' else AS_REQUESTED)
 
-# %% ../../nbs/core/09_execution.ipynb #77488aac
+# %% ../../nbs/core/09_execution.ipynb #6b3b790f
 def with_checkpointing(
     plan: ExecutionPlan,
     spec: TrainSpec,  # the request
@@ -432,10 +437,10 @@ def with_checkpointing(
 ) -> ExecutionPlan:
     "The plan with the choice of gradient checkpointing, and what follows from it"
     freed = switched(spec, 'return_freed_memory', None if checkpointing else 'time counts more than memory')
-    if device != 'cpu' and not freed.requested: freed = Choice(False, f'memory of {device} is managed by its allocator')
-    return dataclasses.replace(plan, checkpointing=Choice(checkpointing, reason), return_freed_memory=freed)
+    if device != 'cpu' and not freed.requested: freed = Chosen(False, f'memory of {device} is managed by its allocator')
+    return dataclasses.replace(plan, checkpointing=Chosen(checkpointing, reason), return_freed_memory=freed)
 
-# %% ../../nbs/core/09_execution.ipynb #a02e61d3
+# %% ../../nbs/core/09_execution.ipynb #7252ff93
 SWITCHES_OF = dict(rows='packing', lm_head='chunked_head', generation='own_decoding', attention='attn_implementation',
                    checkpointing='gradient_checkpointing')  # fields whose switch has another name
 
@@ -446,8 +451,8 @@ def replaced(
     reason: str  # why
 ) -> ExecutionPlan:
     "The plan with another decision, which is logged; an error where the user has requested what was planned"
-    if getattr(plan, field).requested: raise refuse(SWITCHES_OF.get(field, field), reason)
-    change: dict[str, Any] = {field: Choice(value, reason)}
+    if getattr(plan, field).requested: raise switch_error(SWITCHES_OF.get(field, field), reason)
+    change: dict[str, Any] = {field: Chosen(value, reason)}
     logger.info('%s: %s', TITLES.get(field, field), change[field])
     return dataclasses.replace(plan, **change)
 

@@ -59,12 +59,12 @@ ALGORITHM_FACTS['sft'] = AlgorithmFacts(
     further='loss_type num_labels label_smoothing', settings=dict(learning_rate=Setting(2e-5, 'TRL SFTConfig')),
     adapter=dict(learning_rate=Setting(2e-4, 'QLoRA (arXiv 2305.14314), table 9')))
 
-# %% ../../nbs/core/02_facts.ipynb #e4f5a406
+# %% ../../nbs/core/02_facts.ipynb #68aabec3
 _DPO = 'DPO (arXiv 2305.18290)'
 
 ALGORITHM_FACTS['dpo'] = AlgorithmFacts(
     'DPO', 'pair', 'directpreferenceoptimization', config='dpo', reference='always',
-    further='precompute_ref_log_probs max_prompt_length',
+    further='precompute_ref_log_probs',
     settings=dict(
         loss_type=Setting('sigmoid', f'{_DPO}, eq. 7'), beta=Setting(0.1, f'{_DPO}, appendix B'),
         label_smoothing=Setting(0.0, f'{_DPO}, eq. 7: the labels are taken at their word'),

@@ -25,7 +25,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
            'check_output', 'data_source', 'make_plan', 'show_log']
 
-# %% ../../nbs/core/11_plan.ipynb #fef37509
+# %% ../../nbs/core/11_plan.ipynb #f0364216
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -56,8 +56,7 @@ class Plan:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
 
-    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None,
-                  lengths: list[int] | list[Pair] | None = None) -> Plan:
+    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
         steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
         return _with_memory(dataclasses.replace(self, steps=steps, data=report), spec, lengths)
@@ -65,7 +64,6 @@ class Plan:
     def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
-
     def __str__(self) -> str: return self.explain()
     def _repr_html_(self) -> str: return plugin('plan card')(self)._repr_html_()
 

@@ -16,13 +16,13 @@ from .facts import ALGORITHM_FACTS, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'PREFERENCE', 'SUPERVISED', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS', 'ALIASES',
-           'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries', 'NAMED_FILES',
-           'opt', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings', 'ReferenceSettings',
-           'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check',
-           'in_range', 'config_fields', 'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for',
-           'filled', 'config_entries', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive',
-           'check_combination', 'check_installed']
+__all__ = ['GROUPED', 'POLICY', 'PREFERENCE', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
+           'NAMED_FILES', 'opt', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
+           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'OptimSpec', 'guards_on',
+           'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
+           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'read_value', 'SpecValues',
+           'TrainSpec', 'applies', 'derive', 'check_combination', 'check_installed']
 
 # %% ../../nbs/core/04_spec.ipynb #5e768e14
 def opt(
@@ -39,7 +39,7 @@ def opt(
     return dataclasses.field(default=default, metadata=dict(doc=doc, lo=lo, hi=hi, above=above, choices=choices,
                                                             aliases=tuple(aliases.split()), only=only))
 
-# %% ../../nbs/core/04_spec.ipynb #131b4c2a
+# %% ../../nbs/core/04_spec.ipynb #af33a50e
 def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
     "The algorithms for whose facts `test` holds; short names for others left out"
     return tuple(a for a, facts in ALGORITHM_FACTS.items() if test(facts) and not facts.stands_for)
@@ -48,6 +48,7 @@ GROUPED = _algorithms(lambda facts: facts.compares_groups)  # several answers to
 POLICY = _algorithms(lambda facts: facts.writes_answers)  # the model answers, a reward judges
 PREFERENCE = _algorithms(lambda facts: facts.data == 'pair')
 SUPERVISED = _algorithms(lambda facts: facts.data == 'text')
+ANSWERS = _algorithms(lambda facts: facts.data != 'text' and not facts.scores)  # the loss is on answers to a prompt
 REFERENCE = _algorithms(lambda facts: bool(facts.reference))  # a reference model may be needed
 ADAPTERS = ('lora', 'qlora', 'dora')
 
@@ -104,7 +105,7 @@ class SourceSettings:
                                   aliases='dataset_format dataset_type')
     on_bad: str = opt('error', 'a row that cannot be read or makes no sense', choices=('error', 'drop'))
 
-# %% ../../nbs/core/04_spec.ipynb #3c8abc86
+# %% ../../nbs/core/04_spec.ipynb #75260961
 @dataclass(frozen=True)
 class DataSpec(SourceSettings):
     "Which rows, and how they become trained tokens"
@@ -121,7 +122,7 @@ class DataSpec(SourceSettings):
     max_seq_length: int | None = opt(None, 'longest row in tokens; the context of the model when not given', lo=2,
                                      hi=1e8, aliases='max_length max_seq_len max_sequence_length cutoff_len')
     max_prompt_length: int | None = opt(None, 'longest prompt in tokens', lo=1, hi=1e8, aliases='max_prompt_len',
-                                        only=POLICY)
+                                        only=ANSWERS)
     packing: bool | str = opt('auto', 'put several rows in one sequence, exactly', choices=('auto', True, False),
                               aliases='sample_packing padding_free', only=SUPERVISED)
     num_proc: int | None = opt(None, 'processes that prepare the data', lo=1, hi=1024,
@@ -228,10 +229,10 @@ class PeftSpec:
     adapter: str | None = opt(None, 'existing adapter to go on training', aliases='adapter_path adapter_name_or_path',
                               only=ADAPTERS)
 
-# %% ../../nbs/core/04_spec.ipynb #2da8095c
+# %% ../../nbs/core/04_spec.ipynb #18a789c1
 @dataclass(frozen=True)
-class OptimSpec:
-    "How the weights move"
+class OptimizerSettings:
+    "The optimizer, its schedule and its batch"
     learning_rate: float | None = opt(None, 'step size at its peak', above=0, aliases='lr')
     batch_size: int = opt(4, 'rows (answers, for GRPO) per device and micro-step', lo=1, hi=1e6,
                           aliases='per_device_train_batch_size per_device_batch_size micro_batch_size train_batch_size')
@@ -255,6 +256,11 @@ class OptimSpec:
     adam_epsilon: float = opt(1e-8, 'guard against division by zero', above=0, hi=1, aliases='eps adam_eps')
     max_grad_norm: float = opt(1.0, 'longest gradient; 0 for no limit', lo=0,
                                aliases='gradient_clipping grad_clip clip_grad_norm')
+
+# %% ../../nbs/core/04_spec.ipynb #8ca9b990
+@dataclass(frozen=True)
+class OptimSpec(OptimizerSettings):
+    "How the weights move, and how a step is computed"
     precision: str = opt('auto', 'number format of the computation', choices=('auto', 'fp32', 'bf16', 'fp16'),
                          aliases='mixed_precision')
     gradient_checkpointing: bool | str = opt('auto', 'compute activations twice to save memory',
@@ -262,9 +268,9 @@ class OptimSpec:
     rowwise_attention: bool | str = opt('auto', 'compute attention row by row in packed sequences',
                                         choices=('auto', True, False), only=SUPERVISED)
     prefix_sharing: bool | str = opt('auto', 'compute each prompt once for all its answers',
-                                     choices=('auto', True, False), only=('dpo', *POLICY))
+                                     choices=('auto', True, False), only=ANSWERS)
     chunked_head: bool | str = opt('auto', 'compute the logits of the loss in chunks', choices=('auto', True, False),
-                                   only=(*SUPERVISED, 'dpo', *POLICY))
+                                   only=(*SUPERVISED, *ANSWERS))
     recompute_norms: bool | str = opt('auto', 'recompute norms and gated MLPs in the backward pass',
                                       choices=('auto', True, False))
     own_decoding: bool | str = opt('auto', 'generate answers with our decoder, not by transformers',

@@ -58,7 +58,7 @@ class TokenSampler:
         below = torch.minimum(u[:, None]*total, total.nextafter(total.new_zeros(())))
         return torch.searchsorted(cumulative, below, right=True).squeeze(1)
 
-# %% ../../nbs/engine/06_decode.ipynb #6100bde5
+# %% ../../nbs/engine/06_decode.ipynb #324541f2
 class GrowingKVCache(CacheLayerMixin):
     "Keys and values of one layer, with free space for more tokens"
     step, length = 32, 0   # free columns of a new block; columns in use
@@ -82,12 +82,8 @@ class GrowingKVCache(CacheLayerMixin):
         size: int  # columns afterwards
     ) -> None:
         "Copy what stays into a block of another size"
-        def resized(old: Tensor) -> Tensor:
-            kept = old[rows, :, first:self.length]
-            new = old.new_zeros(len(kept) + more, old.shape[1], size, old.shape[3])
-            new[:len(kept), :, :kept.shape[2]] = kept
-            return new
-        self.keys, self.values = resized(self.keys), resized(self.values)
+        kept = (old[rows, :, first:self.length] for old in (self.keys, self.values))
+        self.keys, self.values = (_copied(old, more, size) for old in kept)
         self.length -= first
 
     def get_seq_length(self) -> int:
@@ -101,6 +97,13 @@ class GrowingKVCache(CacheLayerMixin):
     def get_max_length(self) -> int:
         "No bound"
         return -1
+
+# %% ../../nbs/engine/06_decode.ipynb #bf230d1d
+def _copied(kept: Tensor, more: int, size: int) -> Tensor:
+    "A larger block that begins with `kept`"
+    new = kept.new_zeros(len(kept) + more, kept.shape[1], size, kept.shape[3])
+    new[:len(kept), :, :kept.shape[2]] = kept
+    return new
 
 # %% ../../nbs/engine/06_decode.ipynb #39040550
 class PromptKV(NamedTuple):

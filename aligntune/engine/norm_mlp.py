@@ -115,13 +115,13 @@ def _is_plain(m: Any, *parameters: str) -> bool:
     if [*m._parameters] != [*parameters] or m._buffers: return False
     return 'forward' not in m.__dict__ and len(signature(type(m).forward).parameters) == 2
 
-# %% ../../nbs/engine/05_norm_mlp.ipynb #1cd96ad6
+# %% ../../nbs/engine/05_norm_mlp.ipynb #713d6892
 def _is_rms_norm(m: Any) -> bool:
     "Does a module look like an RMSNorm that is not switched yet?"
     if not type(m).__name__.endswith('RMSNorm') or isinstance(m, RecomputedNorm): return False
     if not _is_plain(m, 'weight') or m._modules or not isinstance(_eps(m), float): return False
-    w = m.weight
-    return w is not None and w.dim() == 1 and bool(w.numel()) and not w.is_meta
+    if m.weight is None or m.weight.is_meta: return False
+    return m.weight.dim() == 1 and len(m.weight) > 0
 
 # %% ../../nbs/engine/05_norm_mlp.ipynb #b659729a
 @torch.no_grad()

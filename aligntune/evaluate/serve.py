@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 from jinja2 import TemplateError
 from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, UnsupportedError, did_you_mean
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from aligntune.core.trainer import Trainer
@@ -493,7 +493,7 @@ def _to_ollama(trainer: Trainer, folder: Path, quant: str, name: str | None) -> 
     _to_gguf(trainer, folder, quant, name)
     stops = [tok.convert_ids_to_tokens(i) for i in ends]
     context = min(tok.model_max_length, 8192) if tok.model_max_length < 1e7 else None
-    write_whole(folder/'Modelfile', modelfile(tok, './model.gguf', system, stops, context))
+    write_atomic(folder/'Modelfile', modelfile(tok, './model.gguf', system, stops, context))
     check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, system)
     at, name = shlex.quote(str(folder)), name or folder.name
     return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'],

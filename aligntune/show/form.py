@@ -17,7 +17,7 @@ from ..core.errors import AligntuneError, SpecError, did_you_mean
 from ..core.plan import Plan, make_plan
 from ..core.spec import FIELDS, POLICY, TrainSpec, applies
 from ..rewards.registry import list_rewards
-from ..run.progress import Progress
+from ..run.progress import make_progress
 from ..run.signals import ask_to_stop, in_notebook
 from .matrix import MODELS, ROWS, STYLE, call
 from .panel import TrainingPanel, head
@@ -293,7 +293,7 @@ def follow(
     session, plan = trainer.session, trainer.plan
     if not isinstance(getattr(session, 'callbacks', None), list): return
     estimate = getattr(plan.estimate, 'peak' if plan.device == 'cuda' else 'total', None)
-    session.callbacks.append(Progress(None, FormPanel(box), estimate=estimate, device=plan.device, remote=True))
+    session.callbacks.append(make_progress(None, FormPanel(box), estimate=estimate, device=plan.device, remote=True))
 
 # %% ../../nbs/show/05_form.ipynb #e518e76f
 def _button(description: str, tooltip: str, click: Callable[[], Any], tint: str = '') -> W.Button:

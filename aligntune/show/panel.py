@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 from ..run.manifest import Manifest, read_metrics
-from ..run.progress import Live, Where, clock, short
+from ..run.progress import LiveView, ProgressState, clock, short
 from ..run.signals import ask_to_stop, in_notebook
 from .figures import Picture, RunLog, charts_of, draw, grid
 
@@ -51,7 +51,7 @@ def bar(share: float, color: str) -> str:
 
 # %% ../../nbs/show/04_panel.ipynb #3bd95415
 def head(
-    w: Where,  # where the run is
+    w: ProgressState,  # where the run is
     state: str = ''  # stopping, stopped, done or ended; empty while it runs
 ) -> str:
     "Bar and numbers as HTML"
@@ -131,15 +131,15 @@ def hears_while_busy() -> bool:
     return bool(getattr(kernel, '_supports_kernel_subshells', False))
 
 # %% ../../nbs/show/04_panel.ipynb #e528feb3
-class Frame(Live):
+class Frame(LiveView):
     "What a training has told, as HTML"
     def __init__(self) -> None:
-        self.where, self.folder, self.state = Where(), '', ''
+        self.where, self.folder, self.state = ProgressState(), '', ''
         self.entries: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.curves = Curves()
 
-    def begin(self, where: Where, folder: str) -> None:
+    def begin(self, where: ProgressState, folder: str) -> None:
         "Begin anew; a resumed run shows its first part too"
         self.where, self.folder, self.state, self.rows = where, folder, '', []
         self.entries = [e for e in read_metrics(folder) if e.get('step', 0) <= where.step and 'train_runtime' not in e]
@@ -210,7 +210,7 @@ class TrainingPanel(Placed):
         super().__init__()
         self.live = in_notebook() if live is None else live
 
-    def begin(self, where: Where, folder: str) -> None:
+    def begin(self, where: ProgressState, folder: str) -> None:
         "Show the empty panel; a resumed run shows its first part too"
         super().begin(where, folder)
         # the first drawing loads fonts; not on the training's time
@@ -218,7 +218,7 @@ class TrainingPanel(Placed):
         if self.live: self._open()
         self.lines, self.figures = Budget(LINES, .001), Budget(FIGURES, .03)
 
-    def __call__(self, where: Where, entry: bool) -> None:
+    def __call__(self, where: ProgressState, entry: bool) -> None:
         self.where = where
         if self.live and self.lines.allows:
             with self.lines: self._update('head', head(where, self.state))

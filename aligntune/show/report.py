@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.estimate import human
 from ..data.report import DataReport
-from ..run.manifest import write_whole
+from ..run.manifest import write_atomic
 from ..run.progress import clock, read_answers, short
 from .figures import RunLog, charts_of, draw, grid, read_run
 from .plan_card import memory_bar, plan_rows
@@ -238,5 +238,5 @@ def report(
             f'{time.strftime("%Y-%m-%d %H:%M")}</span></p>') + (f'<p class="error">{escape(error)}</p>'
                                                                 if error else '')
     to.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(to, page(f'aligntune: {r.label}', line, facts_of(r), parts_of(r, samples)))
+    write_atomic(to, page(f'aligntune: {r.label}', line, facts_of(r), parts_of(r, samples)))
     return to
