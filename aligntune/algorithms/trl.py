@@ -61,13 +61,14 @@ def source_of(
     file = Path(spec.origin or '').parent.joinpath(*rest).with_suffix('.py') if spec else Path()
     return file.read_text() if file.is_file() else ''
 
-# %% ../../nbs/algorithms/00_trl.ipynb #5c2bbd5f
+# %% ../../nbs/algorithms/00_trl.ipynb #669c5d7c
 def fault_of(
     p: PrivateName  # a row of the table
 ) -> str | None:
     "What the installed version lacks of a name; None where nothing is missing"
     text, name = source_of(p.where), re.escape(p.name)
-    if not re.search(rf'^\s*(?:def|class) {name}\b|\b(?:self|model)\.{name}\b', text, re.M): return f'{p.where} has no {p.name}'
+    there = re.search(rf'^\s*(?:def|class) {name}\b|\b(?:self|model)\.{name}\b', text, re.M)
+    if not there: return f'{p.where} has no {p.name}'
     signature = re.search(rf'def {name}\(((?:[^()]|\([^()]*\))*)\)', text)
     given = signature[1] if signature else ''
     gone = [x for x in p.parameters.split() if '*args' not in given and not re.search(rf'\b{x}\b', given)]
