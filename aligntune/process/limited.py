@@ -64,7 +64,7 @@ def _value(answer: dict | str, seconds: float) -> Any:
     late = answer == signal.SIGPROF.name
     return Lost(f'took longer than {seconds:g} s of computing' if late else f'the process ended with {answer}')
 
-# %% ../../nbs/process/02_limited.ipynb #531f996c
+# %% ../../nbs/process/02_limited.ipynb #b48c349c
 class LimitedFunction:
     "A function, called row by row in a process with limits"
     def __init__(self,
@@ -91,12 +91,12 @@ class LimitedFunction:
         "The answer for one row; or how the child ended without one"
         child = self._start()
         try: return child.ask(row)
-        except EOFError: how = _ending(child, self.path)
+        except EOFError: child.process.wait()
         except BaseException:
             self.close()
             raise
         self.close()
-        return how
+        return _ending(child, self.path)
 
     def map(self, rows: Iterable[tuple | list]) -> Iterator[Any]:
         "The value of each row, or Lost"
