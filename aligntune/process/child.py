@@ -15,16 +15,9 @@ from .connection import Connection
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'parent_connection', 'import_function', 'ChildProcess', 'signals_to']
+__all__ = ['logger', 'import_function', 'run_child', 'ChildProcess', 'signals_to']
 
-# %% ../../nbs/process/01_child.ipynb #95bf02a6
-def parent_connection() -> Connection:
-    "In a child: the connection to its parent; what is printed from now on goes to standard error"
-    connection = Connection(os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'wb'))
-    os.dup2(2, 1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    return connection
-
+# %% ../../nbs/process/01_child.ipynb #718855e3
 def import_function(
     path: str  # package.module:name
 ) -> Callable:
@@ -32,14 +25,21 @@ def import_function(
     module, _, name = path.partition(':')
     return getattr(import_module(module), name)
 
-# %% ../../nbs/process/01_child.ipynb #56f10bda
-_START = ('import json, sys; path, arguments, found = json.loads(sys.argv[1]); sys.path[:] = found or sys.path; '
-          'from aligntune.process.child import import_function; import_function(path)(*arguments)')
+def run_child() -> None:
+    "The main function of every child: call the function that the parent names"
+    connection = Connection(os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'wb'))
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    path, arguments = connection.receive_json()
+    import_function(path)(connection, *arguments)
 
-def _command(python: str, path: str, arguments: tuple) -> list[str]:
+# %% ../../nbs/process/01_child.ipynb #3a40613a
+_START = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]) or sys.path; '
+          'from aligntune.process.child import run_child; run_child()')
+
+def _command(python: str) -> list[str]:
     "What starts a child"
-    found = [p or os.getcwd() for p in sys.path] if python == sys.executable else []
-    return [python, '-c', _START, json.dumps([path, arguments, found])]
+    return [python, '-c', _START, json.dumps([p or os.getcwd() for p in sys.path] if python == sys.executable else [])]
 
 # %% ../../nbs/process/01_child.ipynb #a534acd8
 def _keep_output(stream: IO[bytes], kept: deque[str], name: str) -> None:
@@ -77,25 +77,26 @@ def _reader_of(process: subprocess.Popen, kept: deque[str], name: str) -> thread
         raise
     return thread
 
-# %% ../../nbs/process/01_child.ipynb #25800cfb
+# %% ../../nbs/process/01_child.ipynb #40ad04cb
 class ChildProcess:
     "A Python process that runs one function, from its start to its end"
     def __init__(self,
-        path: str,  # the function, as package.module:name
-        *arguments: Any,  # its arguments: plain values
+        path: str,  # the function, as package.module:name; it gets the connection to this process
+        *arguments: Any,  # its further arguments, which JSON can hold
         name: str = 'child',  # for the log
         env: Mapping[str, str] | None = None,  # its environment; that of this process where None
         python: str = sys.executable,  # another interpreter has packages of its own
         patience: float = 0.  # seconds that it may take to end by itself; 0 kills it
     ):
         self.process = subprocess.Popen(
-            _command(python, path, arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            _command(python), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=None if env is None else dict(env), start_new_session=True)
         assert self.process.stdin and self.process.stdout
         self.owner, self.output = os.getpid(), deque[str](maxlen=30)
         self.connection = Connection(self.process.stdout, self.process.stdin)
         self.stop = weakref.finalize(self, _stop, self.process, self.connection, self.owner, patience)
         self._reader = _reader_of(self.process, self.output, name)
+        self._send([path, arguments])
 
     @property
     def running(self) -> bool:
@@ -104,9 +105,12 @@ class ChildProcess:
 
     def ask(self, value: Any) -> Any:
         "Send a JSON value and wait for the answer; EOFError when the child has ended"
-        try: self.connection.send_json(value)
-        except BrokenPipeError: pass   # it has ended, or is about to: no answer will come
+        self._send(value)
         return self.connection.receive_json()
+
+    def _send(self, value: Any) -> None:
+        try: self.connection.send_json(value)
+        except BrokenPipeError: return   # it has ended, or is about to: no answer will come
 
     def ending(self) -> str:
         "How it ended: the name of a signal, or its exit code"

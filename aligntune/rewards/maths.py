@@ -103,7 +103,7 @@ def _same(wanted: Any, got: Any) -> bool:
         if a.is_Rational and b.is_Rational: return bool(a == b)
     return verify(a, b, allow_set_relation_comp=True, timeout_seconds=None)
 
-# %% ../../nbs/rewards/02_maths.ipynb #738a7ad1
+# %% ../../nbs/rewards/02_maths.ipynb #56c3a7fd
 def _equal(answer: str, references: list[str]) -> bool:
     "Whether an answer equals a reference"
     from math_verify import parse
@@ -111,7 +111,7 @@ def _equal(answer: str, references: list[str]) -> bool:
     got = parse(answer, parsing_timeout=None)
     return any(_same(w, g) for r in references for w in parse(r, parsing_timeout=None) for g in got)
 
-_equal.ready = lambda: _equal(r'\boxed{\frac12}', [r'\boxed{\sqrt4}'])  # type: ignore[attr-defined]
+vars(_equal).update(ready=lambda: _equal(r'\boxed{\frac12}', [r'\boxed{\sqrt4}']))
 
 # %% ../../nbs/rewards/02_maths.ipynb #4d16c18f
 def _by_words(text: str, references: list[str]) -> float | list[str]:
