@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ['logger', 'HEAD_PREDICTIONS', 'read_model_files', 'RowReader', 'class_names', 'check_request', 'plan_for_rows',
            'is_conversation', 'as_inputs', 'prompt_text', 'generated_texts', 'reward_scores', 'class_labels',
            'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32', 'build_trainer', 'load_session',
-           'result_of', 'train_session', 'evaluate_session', 'save_session', 'upload_session',
-           'load_checkpoint_weights', 'Session', 'TRLBackend']
+           'result_of', 'train_session', 'evaluate_session', 'save_session', 'upload_session', 'restore_weights',
+           'Session', 'TRLBackend']
 
 # %% ../../nbs/backends/03_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
@@ -405,8 +405,8 @@ def upload_session(
                            'merged=True uploads a whole model', name, base)
         return upload(folder, name, token, commit_message=commit_message, **kwargs)
 
-# %% ../../nbs/backends/03_trl.ipynb #99e21d17
-def load_checkpoint_weights(
+# %% ../../nbs/backends/03_trl.ipynb #9ec0b359
+def restore_weights(
     session: Session,
     path: str  # a checkpoint, or a saved model or adapter
 ) -> None:
@@ -422,7 +422,7 @@ def load_checkpoint_weights(
         session.source, session.model, session.trainer = before
         raise
 
-# %% ../../nbs/backends/03_trl.ipynb #0132be14
+# %% ../../nbs/backends/03_trl.ipynb #f8ccbb26
 class Session:
     "One request on TRL: read and checked at once, loaded on demand"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -445,7 +445,7 @@ class Session:
         self.callbacks: list = []
 
     load, train, evaluate, predict = load_session, train_session, evaluate_session, predict_inputs
-    save_model, push_to_hub, load_checkpoint = save_session, upload_session, load_checkpoint_weights
+    save_model, push_to_hub, load_checkpoint = save_session, upload_session, restore_weights
 
     @property
     def report(self) -> DataReport:
