@@ -30,7 +30,7 @@ from ..engine.probes import execution_of
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'SMOOTHED', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'PackedPairs',
            'packed_pairs', 'pair_logps', 'pair_execution', 'reference_key', 'StoredReference', 'drop_uncomputed',
-           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'make_trainer']
+           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'check_policy', 'make_trainer']
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #5ba7dcfe
 logger = logging.getLogger('aligntune')
@@ -159,14 +159,14 @@ def reference_key(
     return Hasher.hash((weights, type(inner).__name__, json.dumps(config, sort_keys=True, default=str), args.bf16,
                         args.fp16, transformers.__version__))
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #73bf7f43
+# %% ../../nbs/algorithms/05_dpo.ipynb #6179fe5e
 class StoredReference:
     "A reference model that waits on the CPU until it is needed"
     def __init__(self, model: Any):
         self.model = model.cpu()
 
     @contextlib.contextmanager
-    def loaded(self, trainer: Any, needed: bool) -> Iterator[None]:
+    def loaded(self, trainer: DPOPairTrainer, needed: bool) -> Iterator[None]:
         "The trainer has the reference meanwhile, if it needs it"
         if needed: trainer.ref_model = self.model.to(trainer.args.device)
         try: yield
@@ -176,8 +176,8 @@ class StoredReference:
 _TOKEN_MEANS = {'mean_token_accuracy': 'chosen', 'logits/chosen': 'chosen', 'logits/rejected': 'rejected',
                 'entropy': 'answers'}
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #a03a3354
-def drop_uncomputed(trainer: Any, scored: int) -> None:
+# %% ../../nbs/algorithms/05_dpo.ipynb #a28e95f5
+def drop_uncomputed(trainer: PairLogps, scored: int) -> None:
     "Leave out what shared prompts do not compute; `scored` batches were computed before this one"
     assert trainer.scored > scored, 'TRL did not ask for log-probabilities where prompts are shared'
     for name in _TOKEN_MEANS: batch_metrics(trainer).pop(name, None)
@@ -282,13 +282,18 @@ def pair_args(
     return training_args(spec, session.plan, DPOConfig, session.eval_dataset is not None,
                          **{k: v for k, v in own.items() if k not in spec.extra})
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #e7504fee
-def make_trainer(session: SessionLike) -> DPOPairTrainer:
-    "The DPO trainer of a session"
+# %% ../../nbs/algorithms/05_dpo.ipynb #f99c648c
+def check_policy(session: SessionLike, **padding: bool) -> None:
+    "Refuse a model whose log-probabilities depend on padding or on chance; name settings without effect"
+    check_padding(session.model, **padding)
+    check_steady(session.model)
     if session.spec['lora_dropout']:
         logger.warning('lora_dropout is switched off: a ratio of policies cannot be taken under dropout')
-    check_padding(session.model)
-    check_steady(session.model)
+
+# %% ../../nbs/algorithms/05_dpo.ipynb #16dcbdb5
+def make_trainer(session: SessionLike) -> DPOPairTrainer:
+    "The DPO trainer of a session"
+    check_policy(session)
     execution = log_execution(pair_execution(session))
     return DPOPairTrainer(session.model, getattr(session, 'reference', None),
                           pair_args(session, full=not hasattr(session.model, 'peft_config')), execution=execution,

@@ -24,7 +24,7 @@ from ..core.errors import ModelError, SpecError, UnsupportedError, did_you_mean
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'Side', 'frozen_rank', 'is_inside', 'split', 'change', 'leak', 'is_matrix', 'is_packed', 'weight_of',
+__all__ = ['logger', 'Side', 'frozen_rank', 'is_inside', 'split', 'change', 'leak', 'is_matrix', 'is_quantised', 'weight_of',
            'Subspace', 'OSFTLayer', 'OSFTConfig', 'OSFTModel', 'rest_of', 'matrices', 'adapter', 'wrap', 'make_trainer']
 
 # %% ../../nbs/algorithms/12_osft.ipynb #b098dbaf
@@ -107,22 +107,22 @@ def is_matrix(module: nn.Module) -> bool:
     "A plain linear layer, in either spelling"
     return isinstance(module, (nn.Linear, Conv1D))
 
-# %% ../../nbs/algorithms/12_osft.ipynb #1195f589
-def is_packed(module: nn.Module) -> bool:
+# %% ../../nbs/algorithms/12_osft.ipynb #8f488224
+def is_quantised(module: Any) -> bool:
     "Is the weight held in 4 or 8 bits?"
-    return not module.weight.dtype.is_floating_point  # type: ignore[union-attr]
+    return not module.weight.dtype.is_floating_point
 
-# %% ../../nbs/algorithms/12_osft.ipynb #b0c35cc5
+# %% ../../nbs/algorithms/12_osft.ipynb #93852a5d
 @torch.no_grad()
-def weight_of(module: nn.Module) -> torch.Tensor:
+def weight_of(module: Any) -> torch.Tensor:
     "The weight of a layer as outputs x inputs, unpacked where it is quantised"
-    if is_packed(module):
+    if is_quantised(module):
         if getattr(getattr(module.weight, 'quant_state', None), 'packing_format_for_cpu', False):
             raise ModelError('a 4-bit weight cannot be unpacked any more',
                              where=type(module).__name__, why='its first use on a CPU laid it out for a kernel',
                              fix='add the adapter to a freshly loaded model')
         return dequantize_module_weight(module)
-    return module.weight.T if isinstance(module, Conv1D) else module.weight  # type: ignore[return-value, union-attr]
+    return module.weight.T if isinstance(module, Conv1D) else module.weight
 
 # %% ../../nbs/algorithms/12_osft.ipynb #b87435f9
 class Subspace(nn.Module, BaseTunerLayer):
@@ -164,7 +164,7 @@ class Subspace(nn.Module, BaseTunerLayer):
         out, inp = self.sides(name)
         return change(out, self.osft_D[name].detach(), inp)
 
-# %% ../../nbs/algorithms/12_osft.ipynb #4b18ffcf
+# %% ../../nbs/algorithms/12_osft.ipynb #8c51ea8d
 class OSFTLayer(Subspace):
     "A layer whose change stays orthogonal to its frozen directions"
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -194,7 +194,7 @@ class OSFTLayer(Subspace):
 
     def _add(self, name: str, sign: int) -> None:
         base = self.get_base_layer()
-        if is_packed(base):
+        if is_quantised(base):
             raise ModelError('a change cannot be put into a quantised weight',
                              where='merge', why='4 and 8 bits would round it away',
                              fix='merge into the unpacked base: save_model(merged=True)')
@@ -242,16 +242,17 @@ class OSFTModel(BaseTuner):
         more = {n: state_dict[n] for n, _ in rest_of(model) if n in state_dict} if config.train_rest else {}
         return more | super()._get_adapter_state_dict(model, config, adapter_name, state_dict, unwanted_adapter_names)
 
-# %% ../../nbs/algorithms/12_osft.ipynb #29825e5d
+# %% ../../nbs/algorithms/12_osft.ipynb #72a42f46
 def rest_of(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     "The weights outside of the split matrices, tied ones once"
-    ours = {id(p) for m in model.modules() if isinstance(m, OSFTLayer)  # type: ignore[misc]
-            for p in (m.get_base_layer().weight, *m.osft_D.values())}
+    layers: list[Any] = [m for m in model.modules() if isinstance(m, OSFTLayer)]
+    ours = {id(p) for m in layers for p in (m.get_base_layer().weight, *m.osft_D.values())}
     return ((n, p) for n, p in model.named_parameters() if id(p) not in ours and p.dtype.is_floating_point)
 
-# %% ../../nbs/algorithms/12_osft.ipynb #4261f2b8
-PEFT_TYPE_TO_CONFIG_MAPPING['OSFT'], PEFT_TYPE_TO_TUNER_MAPPING['OSFT'], PEFT_TYPE_TO_PREFIX_MAPPING['OSFT'] = (
-    OSFTConfig, OSFTModel, 'osft_')  # type: ignore[index]
+# %% ../../nbs/algorithms/12_osft.ipynb #ebc644e8
+_TABLES: Any = ((PEFT_TYPE_TO_CONFIG_MAPPING, OSFTConfig), (PEFT_TYPE_TO_TUNER_MAPPING, OSFTModel),
+                (PEFT_TYPE_TO_PREFIX_MAPPING, OSFTModel.prefix))
+for _table, _entry in _TABLES: _table['OSFT'] = _entry
 
 # %% ../../nbs/algorithms/12_osft.ipynb #4eccea18
 _ROUTERS = ('gate', 'router')

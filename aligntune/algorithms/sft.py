@@ -228,9 +228,9 @@ class TokenBudget(HFTrainer):
                 total += super().training_step(model, part, num_items_in_batch)
         return total
 
-# %% ../../nbs/algorithms/04_sft.ipynb #2ea43be2
+# %% ../../nbs/algorithms/04_sft.ipynb #e9c40306
 def budgeted_loader(
-    trainer: Any,  # args, train_dataset, data_collator
+    trainer: TokenBudget,  # args, train_dataset, data_collator
     budget: int  # tokens of a batch
 ) -> DataLoader:
     "Batches of at most so many tokens"
@@ -241,9 +241,9 @@ def budgeted_loader(
                                  isinstance(trainer.data_collator, PaddedBatches))
     return DataLoader(rows, batch_sampler=sampler, collate_fn=trainer.data_collator)
 
-# %% ../../nbs/algorithms/04_sft.ipynb #446fc248
+# %% ../../nbs/algorithms/04_sft.ipynb #cb41593b
 @contextlib.contextmanager
-def plain_loss(trainer: Any) -> Iterator[None]:
+def plain_loss(trainer: CausalTrainer) -> Iterator[None]:
     "TRL's loss without the router's and without smoothing, for a while"
     config = inner_model(trainer.model).config.get_text_config()
     before = trainer.aux_loss_enabled, trainer.label_smoother, getattr(config, 'output_router_logits', None)
@@ -309,8 +309,8 @@ def backend_loss(
     trainer.count(float(found[0] if return_outputs else found)*size, accuracy*size, size)
     return found
 
-# %% ../../nbs/algorithms/04_sft.ipynb #da9acac7
-def check_budget(trainer: Any) -> None:
+# %% ../../nbs/algorithms/04_sft.ipynb #cebd0c2a
+def check_budget(trainer: CausalTrainer) -> None:
     "Refuse a budget of tokens that a row exceeds, or that processes would spend differently"
     longest = max(map(len, trainer.train_dataset['input_ids'])) if trainer.whole_steps else 0
     if longest > (trainer.budget or longest):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['inner_model', 'own_copy', 'no_dropout', 'eval_mode', 'probe_ids', 'tolerance']
+__all__ = ['inner_model', 'own_copy', 'no_dropout', 'eval_mode', 'probe_rows', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
@@ -48,14 +48,22 @@ def eval_mode(model: Any) -> Iterator[None]:
     try: yield
     finally: model.train(was)
 
-# %% ../../nbs/engine/00_models.ipynb #97a0942d
-def probe_ids(
+# %% ../../nbs/engine/00_models.ipynb #f09d496a
+def probe_rows(
     model: Any,  # a language model
-    length: int  # how many
-) -> Tensor:
-    "A row of token ids that every vocabulary has, on the model's device"
+    *rows: tuple[int, int]  # of each row its first token, and how many
+) -> list[list[int]]:
+    "Rows of token ids that the vocabulary has"
     words = min(inner_model(model).config.get_text_config().vocab_size, 1000)
-    return (torch.arange(length, device=model.device)[None]*7 + 3) % words
+    return [[(7*i + first) % words for i in range(size)] for first, size in rows]
+
+# %% ../../nbs/engine/00_models.ipynb #aa1fe783
+def relative_gap(
+    a: Tensor,  # right values
+    b: Tensor  # values to compare
+) -> float:
+    "The largest difference, relative to the largest right value"
+    return ((a - b).abs().max()/a.abs().max().clamp(min=1e-6)).item()
 
 # %% ../../nbs/engine/00_models.ipynb #8ab654ff
 def tolerance(
