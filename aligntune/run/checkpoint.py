@@ -262,10 +262,10 @@ def size_of(value: Any) -> int:
     sizes = {t.untyped_storage().data_ptr() or id(t): t.numel()*t.element_size() for t in nested_tensors(value)}
     return sum(sizes.values())
 
-# %% ../../nbs/run/01_checkpoint.ipynb #a8d268b2
+# %% ../../nbs/run/01_checkpoint.ipynb #1b1e4892
 def random_state() -> dict[str, Any]:
     "The state of every random number generator of this process"
-    kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]
+    kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]   # a tuple, as legacy is set
     out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest),
                cpu=torch.random.get_rng_state())
     if torch.cuda.is_available():
