@@ -95,7 +95,7 @@ def serve_program(code: str, line: JSONLines) -> None:
         except BaseException as e: reply = json.dumps(_error_of(e))
         line.send_bytes(reply.encode())
 
-# %% ../../nbs/sandbox/00_jail.ipynb #d0374aa3
+# %% ../../nbs/sandbox/00_jail.ipynb #024a2c80
 class Unjudgeable(Exception):
     "The program itself would decide the test"
 
@@ -117,7 +117,7 @@ class Remote:
     def __bool__(self): raise Unjudgeable('the program returned an object that is not plain data')
     def __eq__(self, other): raise Unjudgeable('the program returned an object that is not plain data')
     def __hash__(self): raise Unjudgeable('the program returned an object that is not plain data')
-    __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __eq__  # type: ignore[assignment]  # object has other signatures
+    __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __eq__  # type: ignore[assignment]  # object's differ
 
 # %% ../../nbs/sandbox/00_jail.ipynb #e08191ad
 class ProgramEnded(BaseException):
