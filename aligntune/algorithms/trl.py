@@ -108,17 +108,17 @@ class SilentTrainer(HFTrainer):
     def _send_telemetry(self) -> None: "Nothing is sent anywhere unless asked"
     def create_model_card(self, *args: Any, **kwargs: Any) -> None: "save_model writes the card, with our facts"
 
-# %% ../../nbs/algorithms/00_trl.ipynb #1b587fd3
+# %% ../../nbs/algorithms/00_trl.ipynb #6cd14d57
 def batch_metrics(
-    trainer: Any,  # one of TRL's
+    trainer: HFTrainer,  # one of TRL's
     mode: str | None = None  # train or eval; None: as the model is now
 ) -> dict[str, list[float]]:
     "The measures that TRL has kept since the last log entry, a value for each batch"
     return trainer._metrics[mode or ('train' if trainer.model.training else 'eval')]
 
-# %% ../../nbs/algorithms/00_trl.ipynb #1d0723c2
+# %% ../../nbs/algorithms/00_trl.ipynb #8fc26eeb
 def prepared_inputs(
-    trainer: Any,  # any Trainer
+    trainer: HFTrainer,
     inputs: Any  # a batch
 ) -> Any:
     "A batch on the trainer's device"
@@ -368,9 +368,9 @@ class ScoringHooks(HFTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> Any: return self.prepare_batch(generation_batch)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #66e2b515
+# %% ../../nbs/algorithms/00_trl.ipynb #dad2f939
 def rollout_logs(
-    trainer: Any  # a GRPOTrainer; any other has none
+    trainer: HFTrainer  # a GRPOTrainer; any other has none
 ) -> dict[str, Any]:
     "Prompts, answers and rewards of the last rollout"
     return getattr(trainer, '_logs', None) or {}
@@ -528,11 +528,11 @@ def step_metrics(trainer: HFTrainer) -> dict[str, list[float]] | None:
     collected = getattr(trainer, '_metrics', None)
     return collected.get('train', {}) if isinstance(collected, dict) else None
 
-# %% ../../nbs/algorithms/00_trl.ipynb #4c83fba6
+# %% ../../nbs/algorithms/00_trl.ipynb #9d502ffe
 PRIVATE += [
     PrivateName('_supports_flash_attn', 'transformers.modeling_utils', 'read: whether a class has FlashAttention 2'),
     PrivateName('_attn_implementation', 'transformers.configuration_utils', 'read: the kernel that was chosen'),
-    PrivateName('_weight_conversions', 'transformers.core_model_loading', 'reset: the names under which weights are saved'),
+    PrivateName('_weight_conversions', 'transformers.core_model_loading', 'reset: names under which weights are saved'),
     PrivateName('_finalize_model_loading', 'transformers.modeling_utils', 'observed: weights that were missing')]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #778b05df
