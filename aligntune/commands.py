@@ -420,15 +420,15 @@ OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'm
 # %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
-    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_model_config
+    from aligntune.backends.loading import find_model, kind_to_load, load_config, load_tokenizer
     facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
     base |= {k: facts[k] for k in OF_RUN if facts.get(k) is not None}
     asked = base | dict(settings)
     source = find_model(name, asked.get('adapter'), asked.get('tokenizer_name'), asked.get('revision'))
-    config = read_model_config(source, trust_remote_code=asked.get('trust_remote_code', False))
-    kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
+    config = load_config(source, trust_remote_code=asked.get('trust_remote_code', False))
+    kind = kind_to_load(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
                       else 'sft')
     if kind in ('text_classification', 'token_classification'):
         return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))

@@ -10,7 +10,7 @@ OWNERS = dict(load=('torch', 'np', 'numpy', 'yaml'), load_all=('yaml',))   # who
 SAFE = {'torch.load': ('weights_only', True), 'np.load': ('allow_pickle', False), 'numpy.load': ('allow_pickle', False)}
 UNSAFE = (('weights_only', False), ('allow_pickle', True))
 ALLOWED = {   # (module, what): why nobody else can write what is read there
-    ('aligntune.backends.isolation', 'dill'): 'a pipe between a process and the child that it started itself',
+    ('aligntune.process.objects', 'dill'): 'a pipe between a process and the child that it started itself',
     ('aligntune.backends.worker', 'pickle'): 'an Unpickler that looks up a list of names and no other',
     ('aligntune.run.checkpoint', 'pickle'): 'the name of the error that torch.load(weights_only=True) raises',
     ('aligntune.run.checkpoint', 'all_gather_object'): 'between the processes of one training',

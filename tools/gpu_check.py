@@ -110,7 +110,7 @@ def machine():
 
 def markdown(result):
     "The result as a page"
-    from aligntune.bench.parity import table
+    from aligntune.bench.parity import parity_table as table
     m, lines = result['machine'], []
     lines += [f"# GPU check, {m['date']}" + (', dry: tiny models, on a CPU' if result['tiny'] else ''), '',
               f"{m['gpu'] or 'no GPU: ' + m['cpu']}; driver {m['driver']}, CUDA {m['cuda']}, Python {m['python']}.", '',
@@ -130,7 +130,7 @@ def markdown(result):
 
 def cases(a, models):
     "(name, backend, work) of everything, the most telling first"
-    from aligntune.bench.parity import compare
+    from aligntune.bench.parity import compare_backends as compare
     small, large = models['0.5B'], models['1B']
     both = ('trl', 'unsloth')
     for algorithm in ALGORITHMS:
@@ -168,12 +168,12 @@ def main():
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
         a.steps, a.parity, a.words, a.answer = 2, 3, 12, 8
     a.precision = 'fp32' if a.tiny else 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
-    from aligntune.backends.isolation import Child
+    from aligntune.backends.isolation import BackendProcess
     from aligntune.bench.parity import Parity
     start, result = time.time(), dict(tiny=a.tiny, machine=machine(), trainings=[], parity=[], faults=[], not_run=[])
     with tempfile.TemporaryDirectory() as home:
         models = {n: make_model(Path(home, n), TINY if a.tiny else s) for n, s in SHAPES.items()}
-        children = {b: Child(b) for b in ('trl', 'unsloth')}
+        children = {b: BackendProcess(b) for b in ('trl', 'unsloth')}
         for name, backend, work in cases(a, models):
             if time.time() - start > a.minutes*60: result['not_run'].append(f'{name} ({backend})'); continue
             try: got = work(home, children)

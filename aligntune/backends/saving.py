@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aligntune.data.report import DataReport
 
 # %% auto #0
-__all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'probe_logprobs', 'is_packed', 'save_folder',
+__all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'probe_logprobs', 'is_quantized', 'save_folder',
            'merged_model', 'save_merged', 'model_card']
 
 # %% ../../nbs/backends/02_saving.ipynb #e1fe5fbf
@@ -68,11 +68,10 @@ def remove_stale_weights(
     old = {f.name for f in folder.glob('*.safetensors*')} | {'adapter_config.json', 'config.json'}
     for name in old - new: (folder/name).unlink(missing_ok=True)
 
-# %% ../../nbs/backends/02_saving.ipynb #69d12f01
+# %% ../../nbs/backends/02_saving.ipynb #6c76fcf9
 # for differences of log-probabilities; measured ones are about a tenth of these
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: .3, torch.float16: .1}
 
-# %% ../../nbs/backends/02_saving.ipynb #ef84a4ce
 @torch.no_grad()
 def probe_logprobs(
     model: Any,  # any model of transformers or peft
@@ -88,14 +87,13 @@ def probe_logprobs(
     model.train(was)
     return out if out.shape[-1] == 1 else out.log_softmax(-1)
 
-# %% ../../nbs/backends/02_saving.ipynb #03553080
-def is_packed(
+# %% ../../nbs/backends/02_saving.ipynb #2e6bfbff
+def is_quantized(
     model: Any  # any model of transformers
 ) -> bool:
     "Whether bitsandbytes holds its weights in 4 or 8 bits"
     return bool(getattr(model, 'is_loaded_in_4bit', False) or getattr(model, 'is_loaded_in_8bit', False))
 
-# %% ../../nbs/backends/02_saving.ipynb #40976c18
 def save_folder(
     model: Any,  # a model, with an adapter or without
     tokenizer: Any,  # written beside it
@@ -107,7 +105,7 @@ def save_folder(
         model.save_pretrained(folder, **options)
         tokenizer.save_pretrained(folder)
 
-# %% ../../nbs/backends/02_saving.ipynb #a2849016
+# %% ../../nbs/backends/02_saving.ipynb #dd9995ee
 def merged_model(
     model: Any,  # a model with an adapter
     base: Any  # its base model, read again
@@ -115,10 +113,10 @@ def merged_model(
     "The base with the adapter of `model` added to its weights"
     with tempfile.TemporaryDirectory() as folder, quiet():
         model.save_pretrained(folder)
-        if is_packed(base): base = base.dequantize()
+        if is_quantized(base): base = base.dequantize()
         return read_adapter(base, folder, trainable=False).merge_and_unload(safe_merge=True)
 
-# %% ../../nbs/backends/02_saving.ipynb #72a2eb13
+# %% ../../nbs/backends/02_saving.ipynb #d1eeb868
 def save_merged(
     model: Any,  # a model with an adapter
     tokenizer: Any,  # its tokenizer, written beside it
@@ -128,7 +126,7 @@ def save_merged(
     "Write `model` with its adapter in the weights; gives the largest difference of their log-probabilities"
     before = probe_logprobs(model)
     merged = merged_model(model, read(None))
-    allowed = TOLERANCE[torch.bfloat16 if is_packed(model) else merged.dtype]
+    allowed = TOLERANCE[torch.bfloat16 if is_quantized(model) else merged.dtype]
     dtype = str(merged.dtype).removeprefix('torch.')
     with staged(path) as folder:
         save_folder(merged, tokenizer, folder)
@@ -144,13 +142,12 @@ def save_merged(
                 path, gap)
     return gap
 
-# %% ../../nbs/backends/02_saving.ipynb #87113e39
+# %% ../../nbs/backends/02_saving.ipynb #85069350
 PACKAGES = ('aligntune', 'torch', 'transformers', 'trl', 'peft', 'datasets')
 _PRIVATE = ('model_name', 'tokenizer_name', 'dataset_name', 'eval_dataset', 'output_dir', 'run_name', 'adapter',
             'cache_dir', 'chat_template', 'system_prompt', 'reward_model_name', 'ref_model_name', 'report_to',
             'progress', 'guards', 'processing_fn', 'reward_functions')
 
-# %% ../../nbs/backends/02_saving.ipynb #c0f5c6ba
 def _versions() -> dict[str, str]:
     "Installed versions of the packages that take part"
     out = {}
@@ -158,7 +155,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError): out[p] = version(p)
     return out
 
-# %% ../../nbs/backends/02_saving.ipynb #57662d99
 def _public_settings(spec: TrainSpec) -> dict[str, str]:
     "The settings that have a value and may be published"
     def public(name: str, value: Any) -> bool:
@@ -166,14 +162,13 @@ def _public_settings(spec: TrainSpec) -> dict[str, str]:
         return not (isinstance(value, (dict, list, Variable)) or callable(value))
     return {k: f'`{v}`' for k, v, origin in spec.rows() if public(k, v)}
 
-# %% ../../nbs/backends/02_saving.ipynb #299d4603
+# %% ../../nbs/backends/02_saving.ipynb #8e26a396
 def _hub_name(name: Any) -> str | None:
     "The name if it is one of the Hub"
     if not isinstance(name, str) or name.count('/') != 1: return None
     is_path = name.startswith(('.', '/', '~')) or Path(name).exists()
     return None if is_path else name
 
-# %% ../../nbs/backends/02_saving.ipynb #dab9c086
 def _training_facts(spec: TrainSpec, plan: Plan) -> dict[str, str]:
     "Algorithm, base, data, method, precision and device"
     model, data = spec['model_name'], spec['dataset_name']
@@ -181,7 +176,6 @@ def _training_facts(spec: TrainSpec, plan: Plan) -> dict[str, str]:
                 data=_hub_name(data) or ('a local file' if isinstance(data, str) else 'rows in memory'),
                 weights=spec['method'], precision=plan.precision, device=plan.device)
 
-# %% ../../nbs/backends/02_saving.ipynb #be81af85
 def _front_matter(spec: TrainSpec) -> str:
     "The card's head in YAML, which the Hub reads"
     head: dict[str, Any] = dict(library_name='transformers' if spec['method'] == 'full' else 'peft',
@@ -189,13 +183,12 @@ def _front_matter(spec: TrainSpec) -> str:
     names = dict(base_model=_hub_name(spec['model_name']), datasets=_hub_name(spec['dataset_name']))
     return yaml.safe_dump(head | {k: [v] for k, v in names.items() if v}, sort_keys=False).strip()
 
-# %% ../../nbs/backends/02_saving.ipynb #f97e0c93
+# %% ../../nbs/backends/02_saving.ipynb #241e2d70
 def _section(title: str, head: tuple[str, str], rows: Mapping[str, Any]) -> str:
     "A heading with a table of two columns"
     lines = [f'| {head[0]} | {head[1]} |', '|---|---|', *(f'| {k} | {v} |' for k, v in rows.items())]
     return '\n'.join([f'## {title}', '', *lines, ''])
 
-# %% ../../nbs/backends/02_saving.ipynb #d4b50ab6
 def model_card(
     spec: TrainSpec,  # the request
     plan: Plan,  # what was decided

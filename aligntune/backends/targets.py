@@ -41,7 +41,7 @@ def is_linear(
     except (RuntimeError, IndexError, TypeError, ValueError): return False
     return isinstance(out, torch.Tensor) and out.shape == (1, m.out_features)
 
-# %% ../../nbs/backends/00_targets.ipynb #8edbeb90
+# %% ../../nbs/backends/00_targets.ipynb #e734ca9b
 HEADS = ('score', 'classifier', 'classification_head', 'qa_outputs')
 ROUTERS = ('router', 'gate', 'shared_expert_gate')
 PARTS = {**dict.fromkeys(ROUTERS, 'routers stay as they are'), 'indexer': 'a selection of tokens has no gradient'}
@@ -49,21 +49,19 @@ TOWERS = ('vision', 'visual', 'image', 'audio', 'speech')
 
 def _in_block(path: list[str]) -> bool: return any(p.isdigit() for p in path)
 
-# %% ../../nbs/backends/00_targets.ipynb #df0cab71
 def in_tower(
     name: str  # of a module or a parameter
 ) -> bool:
     "Whether the module belongs to an image or audio encoder"
     return any(t in part for part in name.split('.') for t in TOWERS)
 
-# %% ../../nbs/backends/00_targets.ipynb #1c62dffd
+# %% ../../nbs/backends/00_targets.ipynb #e504653b
 @cache
 def _source_code(cls: type) -> str:
     "The source of a class; empty where there is none"
     try: return inspect.getsource(cls)
     except (OSError, TypeError): return ''
 
-# %% ../../nbs/backends/00_targets.ipynb #328c7dc3
 def uses_weight_directly(
     owner: nn.Module,  # the module that holds a layer
     layer: str  # the layer's name in it
@@ -109,13 +107,12 @@ def lora_targets(
     "The last names of all linear layers inside the model's blocks that get an adapter"
     return sorted({last_name(n) for n, why in linear_layers(model).items() if not why})
 
-# %% ../../nbs/backends/00_targets.ipynb #1f29d420
+# %% ../../nbs/backends/00_targets.ipynb #75238723
 def _number(config: PretrainedConfig, what: str) -> int:
     "A number of the config under any of its names in KEYS; 0 where it has none"
     found = (getattr(config.get_text_config(), k, None) for k in KEYS[what].split())
     return next((n for n in found if isinstance(n, int) and n > 0), 0)
 
-# %% ../../nbs/backends/00_targets.ipynb #6f795e64
 def expert_parameters(
     model: Any  # any model of transformers, with or without an adapter
 ) -> dict[str, nn.Parameter]:
@@ -184,7 +181,7 @@ def _layers(model: nn.Module, modules: Any) -> set[str]:
                     fix=f"a list of last names, such as {lora_targets(model)}, "
                         f"or a pattern such as '.*{lora_targets(model)[-1]}'")
 
-# %% ../../nbs/backends/00_targets.ipynb #3a1a54e0
+# %% ../../nbs/backends/00_targets.ipynb #22e1bd5a
 def _check_names(model: nn.Module, names: list[str], experts: list[str]) -> None:
     "Refuse names that neither a layer nor the experts have"
     for t in names:
@@ -192,7 +189,6 @@ def _check_names(model: nn.Module, names: list[str], experts: list[str]) -> None
         raise SpecError(f'no layer of the model is called {t}', where='target_modules',
                         fix=f"did you mean {', '.join(nearest(t, lora_targets(model)))}?")
 
-# %% ../../nbs/backends/00_targets.ipynb #34454037
 def _check_parameters(model: nn.Module, names: list[str], experts: list[str]) -> None:
     "Refuse names that no parameter has"
     held = [n for n, _ in model.named_parameters()]
@@ -220,7 +216,7 @@ def _as_parameters(spec: TrainSpec, model: Any, wanted: set[str]) -> tuple[set[s
     fit = {n for n in meant if model.get_submodule(n).weight.is_floating_point() and not unfit(spec)}
     return fit, meant - fit
 
-# %% ../../nbs/backends/00_targets.ipynb #3b6bda92
+# %% ../../nbs/backends/00_targets.ipynb #90f4f0f3
 def _about_frozen(model: nn.Module, modules: Any) -> Iterator[str]:
     "A line for each reason why layers have no adapter that were not named"
     if modules not in (None, 'all-linear'): return
@@ -230,7 +226,6 @@ def _about_frozen(model: nn.Module, modules: Any) -> Iterator[str]:
         layers.setdefault(reason, set()).add(last_name(n) if in_tower(n) else below_block(n))
     for reason, names in layers.items(): yield f"no adapter on {', '.join(sorted(names))}: {reason}"
 
-# %% ../../nbs/backends/00_targets.ipynb #9b0b84e0
 def _about_experts(spec: TrainSpec, model: Any, chosen: Experts, rank: int) -> Iterator[str]:
     "A line about the experts of a mixture"
     weights, n = sum(w.numel() for w in expert_parameters(model).values()), _number(model.config, 'experts_per_token')
@@ -241,7 +236,6 @@ def _about_experts(spec: TrainSpec, model: Any, chosen: Experts, rank: int) -> I
                'routers stay as they are')
     elif not chosen.conflict: yield f'the experts stay frozen, {weights:,} weights: {chosen.why}'
 
-# %% ../../nbs/backends/00_targets.ipynb #b890d04f
 def _about_conflicts(chosen: Experts, impossible: set[str]) -> Iterator[str]:
     "What was requested and is not possible"
     if chosen.conflict: yield f'the experts stay frozen with {chosen.why}'
@@ -259,12 +253,11 @@ def _nothing(model: Any, modules: Any) -> Exception:
     return UnsupportedError('no layer of this model can carry an adapter', where=f'model {model.config.model_type}',
                             why='LoRA needs linear layers, or experts, inside numbered blocks', fix="method='full'")
 
-# %% ../../nbs/backends/00_targets.ipynb #aba60d36
+# %% ../../nbs/backends/00_targets.ipynb #90f2bce7
 def _expert_ranks(names: Iterable[str], experts: list[str], rank: int) -> dict[str, int]:
     "The rank of each of these parameters that belongs to experts"
     return {p: rank for p in names if any(e == p or e.endswith('.' + p) for e in experts)}
 
-# %% ../../nbs/backends/00_targets.ipynb #be6e79a0
 def adapter_targets(
     spec: TrainSpec,  # method, target_modules, target_parameters ...
     model: Any  # the model that will carry the adapter

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
-from .measure import Entry, Meter, in_child, machine, peak_memory
+from .measure import Entry, Meter, result_of_entry, machine, peak_memory
 from .workloads import make_model, write_rows
 from ..core.errors import RunError
 from ..core.status import hardware
@@ -161,7 +161,7 @@ def by_preparation(
     found = {}
     for name, call in (('aligntune', 'prepare_ours'), ('TRL', 'prepare_plain')):
         with tempfile.TemporaryDirectory() as home:
-            found[name] = in_child(Entry(name, f'aligntune.bench.start:{call}', dict(folder=home, rows=rows),
+            found[name] = result_of_entry(Entry(name, f'aligntune.bench.start:{call}', dict(folder=home, rows=rows),
                                          env=_caches(Path(home))))
     return found
 
