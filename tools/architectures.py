@@ -9,7 +9,7 @@ from aligntune.bench.architectures import complete, passed   # noqa: E402   afte
 
 if __name__ == '__main__':
     found = complete(root/'nbs/bench/architectures.json', sys.argv[1:],
-                     lambda=report=lambda line: print(line, flush=True))['architectures']
+                     report=lambda line: print(line, flush=True))['architectures']
     failed = sorted({n for n, a in found.items() for r in a.get('runs', {}).values()
                      if not passed(r) and 'refused' not in r})
     print(f'{len(found)} architectures, failed: {", ".join(failed) or "none"}')
