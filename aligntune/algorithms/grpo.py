@@ -382,7 +382,7 @@ def prompt_encoder(session: Any) -> tuple[Callable | None, list[int] | None]:
     prepared = getattr(session, 'prepared', None)
     if prepared is None: return None, None
     tokens = prepared.tokens
-    return lambda rows: [list(ids) for ids, _ in tokens.encoder.encode([tokens.asked(r) for r in rows])], list(
+    return lambda rows: [list(ids) for ids, _ in tokens.encoder.encode([tokens.prompt(r) for r in rows])], list(
         prepared.stop_ids
     )
 

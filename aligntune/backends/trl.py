@@ -17,7 +17,8 @@ from ..core.registry import MAKERS, load
 from ..core.spec import POLICY
 from ..core.trainer import Result, SessionBackend
 from ..data.prepare import Prepared, prepare
-from ..data.tokens import SETTINGS, Text, align_tags, check_settings
+from ..data.templates import TEMPLATE_SETTINGS, check_template_settings
+from ..data.tokens import Text, align_tags
 from ..engine.generation import generate_texts, stop_token_ids, scores
 from ..algorithms.common import check_arguments
 from ..core.noise import quiet
@@ -133,15 +134,15 @@ class Asking(Reading):
 
     def _answers(self, some: list, batch: int, generation: dict) -> list[str]:
         "Texts"
-        told = generation.pop(SETTINGS, None)
+        told = generation.pop(TEMPLATE_SETTINGS, None)
         if told and not all(is_conversation(x) or self.speaks_chat for x in some):
             raise SpecError(
-                f'{SETTINGS} has no effect',
+                f'{TEMPLATE_SETTINGS} has no effect',
                 where='predict',
                 why='the model is asked by plain text',
                 fix='ask with messages',
             )
-        if told: check_settings(self.tokenizer, told)
+        if told: check_template_settings(self.tokenizer, told)
         prompts = [ids for ids, _ in self.prepared.tokens.encoder.encode([self._question(x, told) for x in some])]
         return generate_texts(self.model, self.tokenizer, prompts, self.prepared.stop_ids, batch, self.plan.precision,
                               **generation)
@@ -151,7 +152,7 @@ class Asking(Reading):
         tokens = self.prepared.tokens
         if self.kind == 'seq2seq': return tokens.seq2seq(dict(prompt=x, completion='?'))[0]
         if isinstance(x, str) and self.speaks_chat: x = [dict(role='user', content=x)]
-        return tokens.asked({'prompt': x, SETTINGS: told})
+        return tokens.prompt({'prompt': x, TEMPLATE_SETTINGS: told})
 
     @property
     def speaks_chat(self) -> bool:
@@ -174,7 +175,8 @@ class Judging(Asking):
         encoder = self.prepared.tokens.encoder
         if self.kind == 'token_classification': return self._tagged(some, batch)
         end = self.kind == 'reward'   # its training texts end with an end token
-        texts = [Text(x, frame=True, end=end) if isinstance(x, str) else self.prepared.tokens.chat(x) for x in some]
+        texts = [Text(x, add_special_tokens=True, add_eos=end) if isinstance(x, str) else self.prepared.tokens.chat(x)
+                 for x in some]
         out = scores(self.model, self.tokenizer, [ids for ids, _ in encoder.encode(texts)], batch, self.plan.precision)
         if self.kind == 'reward': return [o.item() for o in out]
         names: Any = self.label_names

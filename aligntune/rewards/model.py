@@ -130,7 +130,7 @@ class RewardModel:
     def encode(self, prompts: Sequence, completions: Sequence) -> list[list[int]]:
         "Token ids of each prompt with its completion, as in this model's training"
         texts = [self.tokens.answered(p, c) for p, c in zip(prompts, completions, strict=True)]
-        if self.tokenizer.eos_token_id is None: texts = [replace(t, end=False) for t in texts]
+        if self.tokenizer.eos_token_id is None: texts = [replace(t, add_eos=False) for t in texts]
         ids = [i for i, _ in self.tokens.encoder.encode(texts)]
         long = sum(len(i) > self.context for i in ids)
         if long:
