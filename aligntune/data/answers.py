@@ -17,8 +17,8 @@ from .templates import PROBES, ChatTemplate, ControlTokens, message, read_marks
 # %% auto #0
 __all__ = ['REASONING_FIELDS', 'Rewrite', 'CALL_STYLES', 'TurnMarkers', 'ProbeTexts', 'probe_texts', 'shared_closing',
            'TemplateProbe', 'is_plain', 'scan', 'MaskedChat', 'align_masked', 'WordSpan', 'word_spans', 'MaskedText',
-           'AnswerSpan', 'AnswerStart', 'AnswerEnd', 'MaskedCache', 'MaskedSearch', 'MessageStyle', 'AnswerFinder',
-           'impossible', 'MarkedAnswers', 'end_tokens']
+           'AnswerSpan', 'AnswerStart', 'AnswerEnd', 'MaskedCache', 'MaskedSearch', 'move_thoughts', 'MessageStyle',
+           'AnswerFinder', 'impossible', 'MarkedAnswers', 'end_tokens']
 
 # %% ../../nbs/data/07_answers.ipynb #65f606c7
 class TurnMarkers(NamedTuple):
@@ -28,7 +28,7 @@ class TurnMarkers(NamedTuple):
     prefill: str = ''  # what a generation prompt writes after the opening, such as <think>
     question_tokens: frozenset[str] = frozenset()  # control tokens that stand before a question and not after it
 
-# %% ../../nbs/data/07_answers.ipynb #eaf27283
+# %% ../../nbs/data/07_answers.ipynb #1425ac50
 class ProbeTexts(NamedTuple):
     "The renderings of the probe chats"
     prompt: str  # a question with the generation prompt
@@ -36,7 +36,6 @@ class ProbeTexts(NamedTuple):
     answered: str  # with its answer
     followed: str  # and a second question
 
-# %% ../../nbs/data/07_answers.ipynb #5b7b2032
 def probe_texts(
     template: ChatTemplate  # that renders the probes
 ) -> ProbeTexts | None:
@@ -131,7 +130,7 @@ def is_plain(
         return words and m['role'] in ('system', 'user', 'assistant')
     return all(map(plain, messages))
 
-# %% ../../nbs/data/07_answers.ipynb #2ac4b267
+# %% ../../nbs/data/07_answers.ipynb #a29d76b6
 def scan(
     text: str,  # a rendered conversation
     markers: TurnMarkers,
@@ -148,7 +147,6 @@ def scan(
     if spans and to_end: spans[-1] = (spans[-1][0], len(text))
     return spans
 
-# %% ../../nbs/data/07_answers.ipynb #642d57fe
 def _in_order(spans: list[tuple[int, int]]) -> bool: return all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
 
 # %% ../../nbs/data/07_answers.ipynb #173a08fe
@@ -222,14 +220,13 @@ def align_masked(
         at += len(written)
     return [*out, len(text)] if at == len(text) else None
 
-# %% ../../nbs/data/07_answers.ipynb #1e9906c2
+# %% ../../nbs/data/07_answers.ipynb #e7956da3
 class WordSpan(NamedTuple):
     "Words of one message that stand together in a rendered masked conversation"
     owner: int  # the number of the message
     start: int
     end: int
 
-# %% ../../nbs/data/07_answers.ipynb #cd9ff157
 def word_spans(
     text: str,  # a rendered masked conversation
     owners: Sequence[int]  # of each mask
@@ -244,7 +241,7 @@ def word_spans(
         else: out.append(WordSpan(owner, m.start(), m.end()))
     return out
 
-# %% ../../nbs/data/07_answers.ipynb #4305757c
+# %% ../../nbs/data/07_answers.ipynb #14f8ef05
 class MaskedText(NamedTuple):
     "A masked conversation as the template writes it"
     chat: MaskedChat
@@ -252,7 +249,6 @@ class MaskedText(NamedTuple):
     text: str
     spans: list[WordSpan]
 
-# %% ../../nbs/data/07_answers.ipynb #c58c3956
 class AnswerSpan(NamedTuple):
     "A part of an answer in a text; an answer has two where others speak in it"
     message: int  # its number in the conversation
@@ -363,7 +359,7 @@ class MaskedSearch:
             if at: return [AnswerSpan(i, at[a], at[b]) for i, a, b in answers if at[b] > at[a]]
         return None
 
-# %% ../../nbs/data/07_answers.ipynb #697982f3
+# %% ../../nbs/data/07_answers.ipynb #aa778a13
 Rewrite = Callable[[list[dict]], list[dict]]
 
 def _in_calling_turns(messages: list[dict], change: Callable[[dict], dict]) -> list[dict]:
@@ -374,7 +370,6 @@ def _empty_content(value: str | None) -> Rewrite:
     "Turns that only call a tool, with `value` for a content"
     return lambda messages: _in_calling_turns(messages, lambda m: m if m.get('content') else m | dict(content=value))
 
-# %% ../../nbs/data/07_answers.ipynb #b2ec1479
 def _arguments_as_text(messages: list[dict]) -> list[dict]:
     "Calls whose arguments are JSON text"
     def call(c: dict) -> dict:
@@ -406,7 +401,19 @@ CALL_STYLES: dict[str, Rewrite] = {  # of writing a turn that calls a tool
     'content None and arguments as JSON text': lambda messages: _arguments_as_text(_empty_content(None)(messages)),
     'identifiers of nine characters': lambda messages: _numbered_calls(_empty_content('')(messages))}
 
-# %% ../../nbs/data/07_answers.ipynb #1379cf55
+# %% ../../nbs/data/07_answers.ipynb #691d6998
+def move_thoughts(
+    m: dict,  # an answer with thoughts in one of REASONING_FIELDS
+    wanted: str | None  # the field for them; content means between tags
+) -> dict:
+    "The answer with its thoughts in the field `wanted`; as it is where they stand there, or between tags, already"
+    field = next(k for k in REASONING_FIELDS if m.get(k))
+    if wanted in (None, field) or '</think>' in (m.get('content') or ''): return m
+    out = {k: v for k, v in m.items() if k not in REASONING_FIELDS}
+    if wanted and wanted != 'content': return out | {wanted: m[field]}
+    return out | dict(content=f"<think>\n{m[field]}\n</think>\n\n{m.get('content') or ''}")
+
+# %% ../../nbs/data/07_answers.ipynb #1bee11bb
 class MessageStyle:
     "Rewrites messages the way a chat template wants them"
     def __init__(self, template: ChatTemplate, probe: TemplateProbe):
@@ -443,14 +450,12 @@ class MessageStyle:
 
     def _with_thoughts(self, m: dict) -> dict:
         "An answer whose thoughts stand where the template looks for them"
-        field, wanted = next(k for k in REASONING_FIELDS if m.get(k)), self.probe.reasoning_field
-        if wanted in (None, field) or '</think>' in (m.get('content') or ''): return m
-        out = {k: v for k, v in m.items() if k not in REASONING_FIELDS}
-        self.template.log_once(f'thoughts are written as {wanted}, as it wants them')
-        if wanted != 'content': return out | {wanted: m[field]}
-        return out | dict(content=f"<think>\n{m[field]}\n</think>\n\n{m.get('content') or ''}")
+        field = self.probe.reasoning_field
+        out = move_thoughts(m, field)
+        if out is not m: self.template.log_once(f'thoughts are written as {field}, as it wants them')
+        return out
 
-# %% ../../nbs/data/07_answers.ipynb #675f4554
+# %% ../../nbs/data/07_answers.ipynb #83f922c0
 class AnswerFinder:
     "Renders conversations and finds the assistant's turns in the text"
     def __init__(self, tokenizer: PreTrainedTokenizerBase, named: str = 'default', **kwargs: Any):
@@ -462,10 +467,7 @@ class AnswerFinder:
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[AnswerSpan]]:
         "The rendered conversation, and the spans of its answers"
         answers = [i for i, m in enumerate(messages) if m['role'] == 'assistant']
-        if answers and self.probe.drops_text:
-            raise DataError('the chat template leaves out contents that are plain text',
-                            why='not one word of an answer is in its rendering',
-                            fix='pass a chat_template that writes plain text')
+        if answers and self.probe.drops_text: raise _drops_text()
         marked = list[tuple[int, int]]()
         text = self.template.render(messages, tools, marks=self.template.marked)
         if self.template.marked: text, marked = read_marks(text)
@@ -493,7 +495,12 @@ class AnswerFinder:
         "The control tokens that end an answer, and do not stand inside one as well"
         return end_tokens(self)
 
-# %% ../../nbs/data/07_answers.ipynb #314a3aa1
+# %% ../../nbs/data/07_answers.ipynb #7deaeaf3
+def _drops_text() -> DataError:
+    return DataError('the chat template leaves out contents that are plain text',
+                     why='not one word of an answer is in its rendering',
+                     fix='pass a chat_template that writes plain text')
+
 def impossible(
     messages: list[dict],  # the conversation
     why: str  # what the searches found

@@ -12,7 +12,7 @@ from ..core.errors import SpecError, did_you_mean
 # %% auto #0
 __all__ = ['MODELS', 'OpenModel', 'config_of', 'scaled_down_config']
 
-# %% ../../nbs/data/13_models.ipynb #2c55dbef
+# %% ../../nbs/data/13_models.ipynb #12cf557f
 class OpenModel(NamedTuple):
     "A published model"
     name: str
@@ -25,7 +25,6 @@ class OpenModel(NamedTuple):
     system: str | None = None  # a system turn is written (own), has a default, goes into the question, or is refused
     template: str | None = None  # stem of the file among TRL's chat templates
 
-# %% ../../nbs/data/13_models.ipynb #4230885f
 def _size(hidden: int, layers: int, heads: int, kv: int, mlp: int, vocab: int, context: int,
           tied: bool = False, **more: Any) -> dict[str, Any]:
     "The usual names of a config"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'summary', 'DataReport', 'token_pieces', 'Piece',
+__all__ = ['Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'split_counts', 'DataReport', 'token_pieces', 'Piece',
            'row_pieces', 'shortened', 'PreviewRow', 'Preview']
 
 # %% ../../nbs/data/10_report.ipynb #dc49ccd6
@@ -61,7 +61,7 @@ class RowRecord(NamedTuple):
     tools_missing: bool = False  # the template left out its tools
     total: int | None = None  # tokens that are kept, of a pair those of both sides
 
-# %% ../../nbs/data/10_report.ipynb #aefcd1e0
+# %% ../../nbs/data/10_report.ipynb #89af1037
 class Tally:
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self,
@@ -98,13 +98,11 @@ class Tally:
         if r.key in self.seen: self.noted['repeated'].add(r.row)
         elif len(self.seen) < self.remember: self.seen.add(r.key)
 
-# %% ../../nbs/data/10_report.ipynb #df9b6c0e
 _NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
 
-# %% ../../nbs/data/10_report.ipynb #d5a731a3
+# %% ../../nbs/data/10_report.ipynb #945664b1
 def _noted(x: Any) -> Noted: return x if isinstance(x, Noted) else Noted(**x)
 
-# %% ../../nbs/data/10_report.ipynb #f3740746
 @dataclass
 class SplitCounts:
     "What became of the rows of one split"
@@ -136,14 +134,13 @@ class SplitCounts:
         "A few lines: what, and how much of it"
         return [*_row_lines(self, name), *_token_lines(self), *_note_lines(self)]
 
-# %% ../../nbs/data/10_report.ipynb #8a9a4801
+# %% ../../nbs/data/10_report.ipynb #66a41bf3
 def _row_lines(c: SplitCounts, name: str) -> list[tuple[str, str]]:
     "Rows that were read, used and dropped"
     plural, none = 's'*(c.read != 1), '' if c.dropped else ', none dropped'
     return [(name, f'{c.read:,} row{plural} read, {c.used:,} used{none}'),
             *(('  dropped', f'{why}: {n}') for why, n in c.dropped.items())]
 
-# %% ../../nbs/data/10_report.ipynb #f34c792a
 def _token_lines(c: SplitCounts) -> list[tuple[str, str]]:
     "Tokens, trained tokens and labels"
     out = []
@@ -169,8 +166,8 @@ def _note_lines(c: SplitCounts) -> list[tuple[str, str]]:
     labels = ', '.join(f'{k} {v:,} ({v/total:.0%})' for k, v in c.labels.items())
     return [*out, *([('  labels', labels)] if labels else [])]
 
-# %% ../../nbs/data/10_report.ipynb #1ed7b5cc
-def summary(
+# %% ../../nbs/data/10_report.ipynb #855e6474
+def split_counts(
     tally: Tally  # of one split
 ) -> SplitCounts:
     "The counts of a tally, as plain data"
@@ -182,7 +179,7 @@ def summary(
                        tokens=tally.tokens, trained=tally.trained, lengths=lengths, cut_tokens=tally.cut_tokens,
                        labels=labels, **noted)
 
-# %% ../../nbs/data/10_report.ipynb #130732a0
+# %% ../../nbs/data/10_report.ipynb #6329e4f0
 @dataclass
 class DataReport:
     "What is trained on, in a few lines; plain data, so that a manifest can keep it"
@@ -222,8 +219,7 @@ class DataReport:
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> DataReport:
         "The report that `to_dict` wrote"
-        train, held = _counts(d['train']), _counts(d['eval']) if d.get('eval') else None
-        return cls(**{**d, 'train': train, 'eval': held})
+        return cls(**{**d, 'train': _counts(d['train']), 'eval': _counts(d['eval']) if d.get('eval') else None})
 
 # %% ../../nbs/data/10_report.ipynb #81532829
 _RENAMED = dict(lost='thoughts_missing', untold='tools_missing')
@@ -259,7 +255,7 @@ def token_pieces(
         anchor, start = start, end
     return out
 
-# %% ../../nbs/data/10_report.ipynb #d4641d4c
+# %% ../../nbs/data/10_report.ipynb #ae81adc9
 @dataclass(frozen=True)
 class Piece:
     "A few characters that are trained, masked or cut together"
@@ -268,7 +264,6 @@ class Piece:
     special: bool = False
     ids: tuple[int, ...] = ()  # of its tokens
 
-# %% ../../nbs/data/10_report.ipynb #077616dc
 def row_pieces(
     tokenizer: Any,
     ids: Sequence[int],  # the whole row, before any cut
@@ -283,7 +278,7 @@ def row_pieces(
     return tuple(Piece(text, state[a], ids[a] in special, tuple(ids[a:b]))
                  for a, b, text in token_pieces(tokenizer, ids))
 
-# %% ../../nbs/data/10_report.ipynb #c19ccbe4
+# %% ../../nbs/data/10_report.ipynb #2a31065a
 def _by_state(row: Iterable[Piece]) -> list[tuple[str, list[Piece]]]:
     "Neighbouring pieces of one state, together"
     out: list[tuple[str, list[Piece]]] = []
@@ -292,7 +287,6 @@ def _by_state(row: Iterable[Piece]) -> list[tuple[str, list[Piece]]]:
         else: out.append((p.state, [p]))
     return out
 
-# %% ../../nbs/data/10_report.ipynb #2bfc41d2
 def shortened(
     row: Sequence[Piece],  # the pieces of a row
     most: int = 400  # pieces of one state that are shown in one stretch
@@ -306,7 +300,7 @@ def shortened(
         out += stretch if len(stretch) <= most else [*first, gap, *last]
     return out
 
-# %% ../../nbs/data/10_report.ipynb #a8060271
+# %% ../../nbs/data/10_report.ipynb #05b09813
 @dataclass(frozen=True)
 class PreviewRow:
     "One row, token by token"
@@ -314,13 +308,11 @@ class PreviewRow:
     pieces: tuple[Piece, ...]
     note: str = ''
 
-# %% ../../nbs/data/10_report.ipynb #c0f0f93b
 _HIDDEN = {'\u200b': '␣', '\u200e': '<LRM>', '\u200f': '<RLM>', '\u202a': '<LRE>', '\u202b': '<RLE>', '\u202c': '<PDF>',
            '\u202d': '<LRO>', '\u202e': '<RLO>', '\x00': '␀', '\x1b': '␛', '\r': '␍'}
 
 def _visible(text: str) -> str: return ''.join(_HIDDEN.get(c, c) for c in text)
 
-# %% ../../nbs/data/10_report.ipynb #f4c7799c
 def _painted(rows: Sequence[PreviewRow], title: Callable, show: Callable) -> str:
     "All rows, each under its `title(row)`, with `show(state, pieces)` for what stands together"
     body = lambda r: ''.join(show(state, ps) for state, ps in _by_state(r.pieces)).rstrip('\n')
@@ -351,7 +343,7 @@ def _ansi_preview(rows: Sequence[PreviewRow]) -> str:
     title = lambda r: f'\x1b[1m{r.title}\x1b[0m {r.note}'
     return _painted(rows, title, lambda state, ps: ''.join(map(one, ps))) + '\n\n' + legend
 
-# %% ../../nbs/data/10_report.ipynb #eb15625d
+# %% ../../nbs/data/10_report.ipynb #169ecec7
 _CSS = dict(trained='background:#b7ebc0;color:#10381a;box-shadow:inset -1px 0 #10381a33', masked='opacity:.65',
             cut='opacity:.75;text-decoration:line-through #d1495b 2px')
 _FRAME = ';font-weight:600;border:1px solid currentColor;border-radius:3px;padding:0 2px'
@@ -363,7 +355,6 @@ def _html_piece(p: Piece) -> str:
     style = _CSS[p.state] + _FRAME*p.special
     return f'<span class="{p.state}" title="{p.state}{ids}" style="{style}">{text}</span>'
 
-# %% ../../nbs/data/10_report.ipynb #89e0b5f7
 def _html_preview(rows: Sequence[PreviewRow]) -> str:
     "Rows as HTML"
     def one(r: PreviewRow) -> str:

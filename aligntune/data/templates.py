@@ -201,7 +201,7 @@ class TemplateProgram:
         raise ModelError('the chat template asks for too much', where='chat_template', why=self.excess,
                          fix='a template that writes a conversation, and no more')
 
-# %% ../../nbs/data/06_templates.ipynb #99b5f878
+# %% ../../nbs/data/06_templates.ipynb #755f5137
 PROBES = '\ue001', '\ue002', '\ue003'   # a question, an answer, another question
 
 def message(
@@ -211,7 +211,6 @@ def message(
     "A message of plain text"
     return dict(role=role, content=content)
 
-# %% ../../nbs/data/06_templates.ipynb #bef2df77
 #: what a template raises over rows it was not made for
 TEMPLATE_ERRORS = (TemplateError, TypeError, KeyError, AttributeError, IndexError, ValueError)
 
@@ -220,7 +219,15 @@ def _in_parts(messages: list[dict]) -> list[dict]:
     part = lambda text: dict(content=[dict(type='text', text=text)])
     return [m | part(m['content']) if isinstance(m.get('content'), str) else m for m in messages]
 
-# %% ../../nbs/data/06_templates.ipynb #e713b057
+def _wants_parts(program: TemplateProgram) -> bool:
+    "Whether a template writes words only where they stand in a list of parts"
+    def shown(messages: list[dict]) -> bool:
+        try: return all(m in program.run(messages) for m in PROBES[:2])
+        except TEMPLATE_ERRORS: return False
+    chat = [message('user', PROBES[0]), message('assistant', PROBES[1])]
+    return not shown(chat) and shown(_in_parts(chat))
+
+# %% ../../nbs/data/06_templates.ipynb #b2e0bd0c
 class ChatTemplate:
     "A tokenizer's chat template, which renders conversations"
     def __init__(self, tokenizer: PreTrainedTokenizerBase, named: str = 'default', **kwargs: Any):
@@ -229,18 +236,14 @@ class ChatTemplate:
         self.marked = bool(re.search(r'\{%[-+]?\s*generation\s*[-+]?%\}', self.source))
         self._with_marks = show_marks(self.source) if self.marked else self.source
         self._logged = set[str]()
-        self._probe = [message('user', PROBES[0]), message('assistant', PROBES[1])]
-        try: self.program.run(self._probe)
+        try: self.program.run([message('user', PROBES[0]), message('assistant', PROBES[1])])
         except TEMPLATE_ERRORS:
             if self.program.excess: raise
 
     @cached_property
     def wants_parts(self) -> bool:
         "Whether the template writes words only where they stand in a list of parts, as those of vision models do"
-        def shown(messages: list[dict]) -> bool:
-            try: return all(m in self.program.run(messages) for m in PROBES[:2])
-            except TEMPLATE_ERRORS: return False
-        return not shown(self._probe) and shown(_in_parts(self._probe))
+        return _wants_parts(self.program)
 
     def raw(self, messages: list[dict], tools: list | None = None, generation_prompt: bool = False,
             marks: bool = False) -> str:

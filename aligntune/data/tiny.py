@@ -128,20 +128,18 @@ def _sentencepiece(vocab_size: int) -> Tokenizer:
                                                          show_progress=False))
     return tok
 
-# %% ../../nbs/data/12_tiny.ipynb #83c425c3
+# %% ../../nbs/data/12_tiny.ipynb #f4b610a2
 def _added(kind: str, bos: str | None, eos: str) -> list[str] | None:
     "What the tokenizer itself writes around a text: `$A` is the text"
     if kind == 'bert': return [bos or '', '$A', eos]
     if kind == 't5': return ['$A', eos]
     return [bos, '$A'] if bos else None
 
-# %% ../../nbs/data/12_tiny.ipynb #ef542199
 _TAGS = '<think>', '</think>', '<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>'
 
 def _added_tokens(names: Iterable[str], special: bool) -> list[AddedToken]:
     return [AddedToken(name, special=special, normalized=False) for name in dict.fromkeys(names)]
 
-# %% ../../nbs/data/12_tiny.ipynb #b90ed805
 def _tokens(kind: str, level: str, vocab_size: int, names: list[str]) -> Tokenizer:
     "The tokenizer of a style: its vocabulary and its added tokens"
     tok = _sentencepiece(vocab_size) if level == 'sp' else _byte_level(vocab_size if level == 'bpe' else 256)

@@ -36,7 +36,7 @@ def control_tokens(
     added = tokenizer.added_tokens_decoder.values()
     return sorted({t.content for t in added if (t.special or t.content in frame) and not _THOUGHT.search(t.content)})
 
-# %% ../../nbs/data/08_tokens.ipynb #48b818e4
+# %% ../../nbs/data/08_tokens.ipynb #bfd3b4b3
 def _respell(data: dict, names: dict[str, str]) -> dict:
     "A tokenizer's JSON, its control tokens under other names but with the same ids"
     for t in data['added_tokens']: t['content'] = names.get(t['content'], t['content'])
@@ -46,12 +46,11 @@ def _respell(data: dict, names: dict[str, str]) -> dict:
     if model.get('unk_token') in names: model['unk_token'] = names[model['unk_token']]
     return data
 
-# %% ../../nbs/data/08_tokens.ipynb #687b124a
 def _any_of(names: Iterable[str]) -> re.Pattern:
     "A pattern that finds any of `names`, the longest first"
     return re.compile('|'.join(map(re.escape, sorted(names, key=len, reverse=True))) or r'(?!)')
 
-# %% ../../nbs/data/08_tokens.ipynb #648fc462
+# %% ../../nbs/data/08_tokens.ipynb #e95de884
 class Escaper:
     "Two spellings of the control tokens: their own, and a private one"
     def __init__(self, tokenizer: PreTrainedTokenizerBase, control: Iterable[str]):
@@ -79,7 +78,8 @@ class Escaper:
         "The tokenizer that knows its control tokens only under their private names"
         backend = self.tokenizer.backend_tokenizer  # type: ignore[attr-defined]   # fast tokenizers have one
         out = Tokenizer.from_str(json.dumps(_respell(json.loads(backend.to_str()), self.private)))
-        out.no_padding(); out.no_truncation()
+        out.no_padding()
+        out.no_truncation()
         same = all(out.token_to_id(p) == backend.token_to_id(t) for t, p in self.private.items())
         assert same, 'the private tokenizer has other ids'
         return out
@@ -116,7 +116,7 @@ def _for_private_tokenizer(t: Text, escaper: Escaper) -> Text:
         at += len(pieces.get(c, ''))
     return replace(t, text=''.join(pieces.values()), spans=tuple((new[a], new[b]) for a, b in t.spans), escaped=True)
 
-# %% ../../nbs/data/08_tokens.ipynb #902b2a70
+# %% ../../nbs/data/08_tokens.ipynb #cc34ad97
 def _token_at(enc: Any, char: int, stop: int) -> int:
     "The first token at or after character `char`, or the number of tokens"
     # a few steps at most: characters that a token's offsets leave out, such as a trimmed space
@@ -124,15 +124,16 @@ def _token_at(enc: Any, char: int, stop: int) -> int:
         if (t := enc.char_to_token(c)) is not None: return t
     return len(enc.ids)
 
-# %% ../../nbs/data/08_tokens.ipynb #15a1b02e
 def _token_ranges(enc: Any, spans: Sequence[tuple[int, int]], n: int) -> list[tuple[int, int]]:
     "The token ranges of character spans in an encoded text of `n` characters"
     out, tokens = [], len(enc.ids)
+    def begins_before(token: int, char: int) -> bool:
+        chars = enc.token_to_chars(token) if token < tokens else None
+        return chars is not None and chars[0] < char
     for a, b in spans:
         if a >= b: continue
         start, end = _token_at(enc, a, n), _token_at(enc, b, n) if b < n else tokens
-        # a token across the end is trained
-        while end < tokens and b < n and (c := enc.token_to_chars(end)) is not None and c[0] < b: end += 1
+        while begins_before(end, b): end += 1   # a token across the end is trained
         if start < end: out.append((start, end))
     return out
 
@@ -152,7 +153,7 @@ class EncodedText(NamedTuple):
     ids: list[int]
     trained: list[tuple[int, int]]  # ranges of trained tokens
 
-# %% ../../nbs/data/08_tokens.ipynb #28111e3b
+# %% ../../nbs/data/08_tokens.ipynb #9385e9c7
 class Encoder:
     "A fast tokenizer that turns texts with trained characters into ids with trained tokens"
     def __init__(self, tokenizer: PreTrainedTokenizerBase, escaper: Escaper | None = None):
@@ -177,7 +178,8 @@ class Encoder:
     def backend(self) -> Tokenizer:
         "The Rust tokenizer, without padding and truncation"
         backend = self.tokenizer.backend_tokenizer  # type: ignore[attr-defined]   # fast tokenizers have one
-        backend.no_padding(); backend.no_truncation()
+        backend.no_padding()
+        backend.no_truncation()
         return backend
 
     def _finished(self, t: Text, enc: Any) -> EncodedText:
@@ -264,7 +266,7 @@ def trained_spans(
     return _joined((s.start, s.end) for s in spans
                    if s.message >= first and (train_on != 'last' or s.message == last))
 
-# %% ../../nbs/data/08_tokens.ipynb #85d009a3
+# %% ../../nbs/data/08_tokens.ipynb #9c53892b
 def _training_text(finder: AnswerFinder, messages: list[dict], tools: list | None, train_on: str, first: int) -> Text:
     "A conversation with its trained spans"
     if train_on == 'all':
@@ -276,7 +278,6 @@ def _training_text(finder: AnswerFinder, messages: list[dict], tools: list | Non
     open_end = messages[-1]['role'] == 'assistant' and not finder.control.ends(text)
     return Text(text, tuple(spans), add_eos=open_end)
 
-# %% ../../nbs/data/08_tokens.ipynb #b2989243
 def _prompt_text(finder: AnswerFinder, messages: list[dict], tools: list | None) -> Text:
     "A conversation that the model is to continue"
     if messages[-1]['role'] == 'assistant': return Text(_unfinished(finder, messages, tools))
