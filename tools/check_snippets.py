@@ -16,7 +16,7 @@ def world(folder):
     """Tiny models and data sets under the names that the blocks use. Random weights of one layer with a few hundred tokens, so
     nothing is said of what is learned; a model called bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
     from aligntune.data.tiny import _no_bars, save_tiny, tiny_model, tiny_tokenizer
-    from aligntune.data.zoo import chat, numbered, save_zoo
+    from aligntune.data.zoo import messages, numbered, save_zoo
     small = dict(hidden=32, layers=1, context=1024)
     with contextlib.chdir(folder):
         tokenizer = tiny_tokenizer('base', context=1024)
@@ -27,7 +27,7 @@ def world(folder):
         for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'): save_tiny(name, 'llama', **small)
         save_tiny('your-reward-model', 'llama', task='classify', num_labels=1, **small)
         assert [*save_zoo('.', 'tatsu-lab/alpaca', 'Anthropic/hh-rlhf', n=ROWS)]
-        rows = [numbered(dict(messages=chat()), i) for i in range(ROWS)]
+        rows = [numbered(dict(messages=messages()), i) for i in range(ROWS)]
         Path('data.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows))
 
 def weights(folder):

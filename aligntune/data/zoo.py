@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 # %% auto #0
-__all__ = ['Q', 'A', 'B', 'CTX', 'SYS', 'COT', 'BOX', 'ZOO', 'Schema', 'numbered', 'chat', 'share', 'dialog', 'rows_of',
-           'save_zoo']
+__all__ = ['Q', 'A', 'B', 'CTX', 'SYS', 'COT', 'BOX', 'ZOO', 'Schema', 'numbered', 'messages', 'sharegpt', 'transcript',
+           'rows_of', 'save_zoo']
 
 # %% ../../nbs/data/05_zoo.ipynb #16f898cb
 from ..core.errors import SpecError, did_you_mean
 
-# %% ../../nbs/data/05_zoo.ipynb #a1cb13b5
+# %% ../../nbs/data/05_zoo.ipynb #f302d9a8
 @dataclass(frozen=True)
 class Schema:
     "A data set: a few rows with its true columns, its splits, and what must be read for each task"
@@ -25,51 +25,46 @@ class Schema:
     splits: tuple[str, ...] = ('train',)
     config: str | None = None   # one of its configurations, where there are several
     reads: dict[str, Any] = field(default_factory=dict)   # task -> pieces of the canonical row
-    asks: dict[str, str] = field(default_factory=dict)   # task -> a piece of the question that is asked back
+    asks: dict[str, str] = field(default_factory=dict)   # task -> a piece of the error that asks the user to choose
 
     @property
     def columns(self) -> list[str]:
         "The names of the columns"
         return list(self.rows[0])
 
-# %% ../../nbs/data/05_zoo.ipynb #e2a0c9fe
-_MARK = '§'
-
+# %% ../../nbs/data/05_zoo.ipynb #aa7b9b5c
 def numbered(value: Any, i: int) -> Any:
-    "A value with the row's number in place of the mark"
-    if isinstance(value, str): return value.replace(_MARK, str(i))
+    "A value with the row's number in place of §"
+    if isinstance(value, str): return value.replace('§', str(i))
     if isinstance(value, dict): return {k: numbered(v, i) for k, v in value.items()}
     return [numbered(v, i) for v in value] if isinstance(value, list) else value
 
-# %% ../../nbs/data/05_zoo.ipynb #58a3c5ca
-# a question, a good and a bad answer; what else a row may give
+# %% ../../nbs/data/05_zoo.ipynb #e0eae89b
 Q, A, B = 'Which bird sings on hill §?', 'The lark sings on hill §.', 'I will not say what sings on hill §.'
 CTX, SYS = 'Larks live on hill §, and nowhere else.', 'You answer in one sentence.'
 COT = 'Only larks live on hill §, so it is a lark.'
 BOX = COT + ' \\boxed{7}'
 
-def chat(ask: str = Q, answer: str | None = A, system: str | None = None) -> list[dict]:
+def messages(ask: str = Q, answer: str | None = A, system: str | None = None) -> list[dict]:
     "A conversation as OpenAI writes it"
     turns = [('system', system), ('user', ask), ('assistant', answer)]
     return [dict(role=r, content=c) for r, c in turns if c is not None]
 
-# %% ../../nbs/data/05_zoo.ipynb #3a00ad31
-def share(ask: str = Q, answer: str = A, system: str | None = None, names: str = 'human gpt',
-    **more: Any) -> list[dict]:
+def sharegpt(ask: str = Q, answer: str = A, system: str | None = None, names: str = 'human gpt',
+                  **more: Any) -> list[dict]:
     "A conversation as ShareGPT writes it"
     turns = [('system', system), *zip(names.split(), (ask, answer))]
     return [{'from': r, 'value': c, **more} for r, c in turns if c is not None]
 
-# %% ../../nbs/data/05_zoo.ipynb #e02ece49
-def dialog(answer: str) -> str:
+def transcript(answer: str) -> str:
     "A conversation as one text, as in HH-RLHF"
     return f'\n\nHuman: Is it warm?\n\nAssistant: It is.\n\nHuman: {Q}\n\nAssistant: {answer}'
 
-# %% ../../nbs/data/05_zoo.ipynb #6a238ee5
+# %% ../../nbs/data/05_zoo.ipynb #a7bb89c4
 ZOO: dict[str, Schema] = {}
 
 def _add(name: str, *rows: dict, splits: str = 'train', config: str | None = None, asks: dict | None = None,
-    **reads: Any) -> None:
+         **reads: Any) -> None:
     ZOO[name] = Schema(rows, tuple(splits.split()), config, reads, asks or {})
 
 # %% ../../nbs/data/05_zoo.ipynb #36cc748e
@@ -115,38 +110,39 @@ _add('roneneldan/TinyStories', dict(text=f'Once. {CTX}'), splits='train validati
 _add('HuggingFaceFW/fineweb', dict(text=CTX, id='u', dump='d', url='u', date='d', file_path='f', language='en',
      language_score=.9, token_count=5), sft=('', CTX))
 
-# %% ../../nbs/data/05_zoo.ipynb #fd57a725
-_add('HuggingFaceH4/ultrachat_200k', dict(prompt=Q, prompt_id='f0', messages=chat() + chat('And below?', 'Stones.')),
+# %% ../../nbs/data/05_zoo.ipynb #e286ddeb
+_add('HuggingFaceH4/ultrachat_200k',
+     dict(prompt=Q, prompt_id='f0', messages=messages() + messages('And below?', 'Stones.')),
      splits='train_sft test_sft train_gen test_gen', sft=(Q, A), rl=(Q, ''))
-_add('HuggingFaceH4/no_robots', dict(prompt=Q, prompt_id='7', messages=chat(), category='Brainstorm'),
+_add('HuggingFaceH4/no_robots', dict(prompt=Q, prompt_id='7', messages=messages(), category='Brainstorm'),
      splits='train test', sft=(Q, A), rl=(Q, ''))
-_add('HuggingFaceTB/smoltalk', dict(messages=chat(system=SYS), source='smol-magpie'), splits='train test', config='all',
-     sft=(Q, A))
+_add('HuggingFaceTB/smoltalk', dict(messages=messages(system=SYS), source='smol-magpie'), splits='train test',
+     config='all', sft=(Q, A))
 _add('HuggingFaceTB/everyday-conversations-llama3.1-2k',
      dict(topic='t', subtopic='s', subsubtopic='ss', full_topic='t/s', completion='User: x', token_length=5,
-     messages=chat()), splits='train_sft test_sft', sft=(Q, A))
+     messages=messages()), splits='train_sft test_sft', sft=(Q, A))
 _add('HuggingFaceH4/Multilingual-Thinking', dict(reasoning_language='French', developer=SYS, user=Q, analysis=COT,
-     final=A, messages=[m | dict(thinking=None) for m in chat()]), sft=(Q, A))
+     final=A, messages=[m | dict(thinking=None) for m in messages()]), sft=(Q, A))
 
-# %% ../../nbs/data/05_zoo.ipynb #9559b42b
-_add('trl-lib/Capybara', dict(source='Airoboros', messages=chat(), num_turns=1), splits='train test', sft=(Q, A),
+# %% ../../nbs/data/05_zoo.ipynb #63fe0bbf
+_add('trl-lib/Capybara', dict(source='Airoboros', messages=messages(), num_turns=1), splits='train test', sft=(Q, A),
      rl=(Q, A))
 _add('LDJnr/Capybara', dict(source='Airoboros', conversation=[dict(input=Q, output=A), dict(input='And below?',
      output='Stones.')]), sft=(Q, A), rl=('And below?', 'Stones.'))
-_add('allenai/tulu-3-sft-mixture', dict(id='t_1', messages=chat(), source='ai2-adapt-dev/x'), sft=(Q, A))
-_add('lmsys/lmsys-chat-1m', dict(conversation_id='c', model='m', conversation=chat(), turn=1, language='English',
+_add('allenai/tulu-3-sft-mixture', dict(id='t_1', messages=messages(), source='ai2-adapt-dev/x'), sft=(Q, A))
+_add('lmsys/lmsys-chat-1m', dict(conversation_id='c', model='m', conversation=messages(), turn=1, language='English',
      openai_moderation=[dict(flagged=False)], redacted=False), sft=(Q, A))
-_add('Open-Orca/SlimOrca', dict(conversations=share(system=SYS, weight=None)), sft=(Q, A))
+_add('Open-Orca/SlimOrca', dict(conversations=sharegpt(system=SYS, weight=None)), sft=(Q, A))
 _add('teknium/OpenHermes-2.5', dict(custom_instruction=None, topic=None, model=None, category='orca',
-     conversations=share(weight=None), language=None, id=None, system_prompt=None, source='x'), sft=(Q, A))
-_add('mlabonne/FineTome-100k', dict(conversations=share(), source='infini', score=5.2), sft=(Q, A))
+     conversations=sharegpt(weight=None), language=None, id=None, system_prompt=None, source='x'), sft=(Q, A))
+_add('mlabonne/FineTome-100k', dict(conversations=sharegpt(), source='infini', score=5.2), sft=(Q, A))
 
-# %% ../../nbs/data/05_zoo.ipynb #93082746
+# %% ../../nbs/data/05_zoo.ipynb #6b9f33da
 _add('Magpie-Align/Magpie-Pro-300K-Filtered', dict(conversation_id='c', instruction=Q, response=A,
-     conversations=share(), gen_input_configs='{}', intent='i', difficulty='easy'), sft=(Q, A))
-_add('nvidia/Daring-Anteater', dict(system=SYS, mask='User', dataset='d', conversations=share(names='User Assistant',
+     conversations=sharegpt(), gen_input_configs='{}', intent='i', difficulty='easy'), sft=(Q, A))
+_add('nvidia/Daring-Anteater', dict(system=SYS, mask='User', dataset='d', conversations=sharegpt(names='User Assistant',
      label=None)), sft=(Q, A))
-_add('openchat/openchat_sharegpt4_dataset', dict(id='x', items=share()), sft=(Q, A))
+_add('openchat/openchat_sharegpt4_dataset', dict(id='x', items=sharegpt()), sft=(Q, A))
 _add('openbmb/UltraChat', dict(id='0', data=[Q, A, 'And below?', 'Stones.']), sft=(Q, A))
 _add('allenai/soda', dict(head='h', narrative='n n', dialogue=[Q, A], speakers=['Ann', 'Bob']),
      splits='train validation test', sft=(Q, A))
@@ -160,59 +156,57 @@ _add('OpenAssistant/oasst1', dict(message_id='m§', parent_id=None, text=Q, role
      dict(message_id='n§', parent_id='m', text=A, role='assistant', lang='en'),
      splits='train validation', asks=dict(sft='each row is one turn', rl='each row is one turn'))
 
-# %% ../../nbs/data/05_zoo.ipynb #8508052e
+# %% ../../nbs/data/05_zoo.ipynb #0ebc17d7
 _TOOLS = '[{"name": "look", "description": "looks", "parameters": {"hill": {"type": "int", "description": "which"}}}]'
 _CALL = '<tool_call>\n{"name": "look", "arguments": {"hill": §}}\n</tool_call>'
 
-# %% ../../nbs/data/05_zoo.ipynb #bcfb1a47
 _add('FreedomIntelligence/medical-o1-reasoning-SFT', dict(Question=Q, Complex_CoT=COT, Response=A), config='en',
      sft=(Q, COT), rl=(Q, A))
-_add('open-thoughts/OpenThoughts-114k', dict(system=SYS, conversations=share(names='user assistant',
+_add('open-thoughts/OpenThoughts-114k', dict(system=SYS, conversations=sharegpt(names='user assistant',
      answer=f'<|begin_of_thought|>{COT}<|end_of_thought|>')), sft=(Q, COT))
-_add('open-r1/Mixture-of-Thoughts', dict(messages=chat(answer=f'<think>\n{COT}\n</think>\n{A}'), num_tokens=9,
+_add('open-r1/Mixture-of-Thoughts', dict(messages=messages(answer=f'<think>\n{COT}\n</think>\n{A}'), num_tokens=9,
      source='s'), config='all', sft=(Q, COT))
-_add('nvidia/Llama-Nemotron-Post-Training-Dataset', dict(input=chat(answer=None), output=A, category='math',
+_add('nvidia/Llama-Nemotron-Post-Training-Dataset', dict(input=messages(answer=None), output=A, category='math',
      license='cc', reasoning='on', generator='g', used_in_training='yes', version='v1', system_prompt=SYS),
      splits='code math science chat safety', config='SFT', sft=(Q, A))
 _add('Congliu/Chinese-DeepSeek-R1-Distill-data-110k', dict(input=Q, reasoning_content=COT, content=A, repo_name='r',
      score=9), sft=(Q, COT))
 
-# %% ../../nbs/data/05_zoo.ipynb #431d9b48
+# %% ../../nbs/data/05_zoo.ipynb #c67eeab7
 _add('GAIR/LIMO', dict(question=Q, solution=BOX, answer='7'), asks=dict(sft="{'solution': 'response'}"), rl=(Q, '7'))
-_add('Salesforce/xlam-function-calling-60k', dict(query=Q, id=0, answers='[{"name": "look", "arguments": {"hill": §}}]',
-     tools=_TOOLS), sft=(Q, 'look'), asks=dict(rl='which rollouts do not show'))
-_add('NousResearch/hermes-function-calling-v1', dict(id='h', conversations=share(answer=_CALL,
+_add('Salesforce/xlam-function-calling-60k',
+     dict(query=Q, id=0, answers='[{"name": "look", "arguments": {"hill": §}}]', tools=_TOOLS), sft=(Q, 'look'),
+     asks=dict(rl='which rollouts do not show'))
+_add('NousResearch/hermes-function-calling-v1', dict(id='h', conversations=sharegpt(answer=_CALL,
      system='You call functions.'), tools='[{"type": "function", "function": {"name": "look", "parameters": {}}}]',
      category='x'),
      config='func_calling_singleturn', sft=(Q, 'tool_call'))
-_add('lilacai/glaive-function-calling-v2-sharegpt', dict(conversations=[*share(system=SYS)[:2],
+_add('lilacai/glaive-function-calling-v2-sharegpt', dict(conversations=[*sharegpt(system=SYS)[:2],
      {'from': 'function_call', 'value': '{"name": "look", "arguments": {"hill": §}}'},
      {'from': 'observation', 'value': '{"bird": "lark"}'}, {'from': 'gpt', 'value': A}], tools=_TOOLS), sft=(Q, 'look'))
 
-# %% ../../nbs/data/05_zoo.ipynb #56fb5d64
-_add('Team-ACE/ToolACE', dict(system=SYS, conversations=[*share(names='user assistant', answer='[look(hill=§)]'),
+_add('Team-ACE/ToolACE', dict(system=SYS, conversations=[*sharegpt(names='user assistant', answer='[look(hill=§)]'),
      {'from': 'tool', 'value': '[{}]'}, {'from': 'assistant', 'value': A}]), sft=(Q, A))
 _add('glaiveai/glaive-function-calling-v2', dict(system=f'SYSTEM: {SYS}',
      chat=f'USER: {Q}\n\n\nASSISTANT: {A}\n\n\nFUNCTION RESPONSE: {{}}\n\n\nASSISTANT: So it is.'), sft=(Q, A))
 
-# %% ../../nbs/data/05_zoo.ipynb #6e4d7edf
-_BOTH = dict(chosen=chat(), rejected=chat(answer=B))
+# %% ../../nbs/data/05_zoo.ipynb #7b05a72a
+_BOTH = dict(chosen=messages(), rejected=messages(answer=B))
 
-# %% ../../nbs/data/05_zoo.ipynb #c3b8f9b4
-_add('Anthropic/hh-rlhf', dict(chosen=dialog(A), rejected=dialog(B)), splits='train test', sft=(Q, A),
+_add('Anthropic/hh-rlhf', dict(chosen=transcript(A), rejected=transcript(B)), splits='train test', sft=(Q, A),
      preference=(Q, A, B), rl=(Q, ''))
 _add('Dahoas/full-hh-rlhf', dict(prompt=f'\n\nHuman: {Q}\n\nAssistant:', response=f' {A}', chosen=f' {A}',
      rejected=f' {B}'), splits='train test', sft=(Q, A), preference=(Q, A, B), rl=(Q, A))
-_add('HuggingFaceH4/ultrafeedback_binarized', dict(prompt=Q, prompt_id='a', **_BOTH, messages=chat(), score_chosen=8.5,
-     score_rejected=3.0),
-     splits='train_prefs train_sft test_prefs test_sft train_gen test_gen', sft=(Q, A), preference=(Q, A, B), rl=(Q,
-         ''))
+_add('HuggingFaceH4/ultrafeedback_binarized',
+     dict(prompt=Q, prompt_id='a', **_BOTH, messages=messages(), score_chosen=8.5, score_rejected=3.0),
+     splits='train_prefs train_sft test_prefs test_sft train_gen test_gen', sft=(Q, A), preference=(Q, A, B),
+     rl=(Q, ''))
 _add('trl-lib/ultrafeedback_binarized', dict(**_BOTH, score_chosen=8.5, score_rejected=3.0), splits='train test',
      sft=(Q, A), preference=(Q, A, B), rl=(Q, ''))
 
-# %% ../../nbs/data/05_zoo.ipynb #7dc1efea
+# %% ../../nbs/data/05_zoo.ipynb #9f18ae61
 _add('argilla/ultrafeedback-binarized-preferences-cleaned',
-     {'source': 's', 'prompt': Q, 'chosen': chat(), 'chosen-rating': 5.0, 'rejected': chat(answer=B),
+     {'source': 's', 'prompt': Q, 'chosen': messages(), 'chosen-rating': 5.0, 'rejected': messages(answer=B),
      'rejected-rating': 2.0}, preference=(Q, A, B))
 _add('argilla/ultrafeedback-binarized-preferences', dict(source='s', instruction=Q, chosen_response=A,
      rejected_response=B, chosen_avg_rating=5.0, rejected_avg_rating=2.0), preference=(Q, A, B))
@@ -223,24 +217,24 @@ _add('Intel/orca_dpo_pairs', dict(system=SYS, question=Q, chosen=A, rejected=B),
 _add('allenai/llama-3.1-tulu-3-8b-preference-mixture', dict(id='1', source='s', prompt=Q, **_BOTH),
      preference=(Q, A, B))
 
-# %% ../../nbs/data/05_zoo.ipynb #8c8f8834
+# %% ../../nbs/data/05_zoo.ipynb #adafb422
 _add('princeton-nlp/llama3-ultrafeedback', dict(prompt_id='p', prompt=Q, all_generated_responses=[A, B],
      all_rm_scores=[.9, .1], **_BOTH), splits='train test', preference=(Q, A, B))
 _add('lvwerra/stack-exchange-paired', dict(qid=1, question=Q, date='d', metadata=['m'], response_j=A, response_k=B),
      splits='train test', preference=(Q, A, B))
-_add('openbmb/UltraInteract_pair', dict(task='t', dataset='d', trajectory=share()[:1], chosen=A, rejected=B, id='i',
+_add('openbmb/UltraInteract_pair', dict(task='t', dataset='d', trajectory=sharegpt()[:1], chosen=A, rejected=B, id='i',
      parent_id='p'), preference=(Q, A, B))
 _add('PKU-Alignment/PKU-SafeRLHF', dict(prompt=Q, response_0=B, response_1=A, is_response_0_safe=True,
      is_response_1_safe=True, better_response_id=1, safer_response_id=0), splits='train test',
      preference=(Q, A, B), rl=(Q, ''))
 _add('lmsys/chatbot_arena_conversations', dict(question_id='q', model_a='m', model_b='n', winner='model_b',
-     conversation_a=chat(answer=B), conversation_b=chat(), turn=1, language='English'), preference=(Q, A, B))
+     conversation_a=messages(answer=B), conversation_b=messages(), turn=1, language='English'), preference=(Q, A, B))
 
-# %% ../../nbs/data/05_zoo.ipynb #5a403020
+# %% ../../nbs/data/05_zoo.ipynb #0a2f13ef
 _add('lmarena-ai/arena-human-preference-55k', dict(id=1, model_a='m', model_b='n', prompt=f'["{Q}"]',
      response_a=f'["{A}"]', response_b=f'["{B}"]', winner_model_a=1, winner_model_b=0, winner_tie=0),
      preference=(Q, A, B))
-_add('nvidia/HelpSteer3', dict(domain='general', language='english', context=chat(answer=None), response1=B,
+_add('nvidia/HelpSteer3', dict(domain='general', language='english', context=messages(answer=None), response1=B,
      response2=A, overall_preference=2, individual_preference=[dict(score=2)]), splits='train validation',
      preference=(Q, A, B))
 _add('stanfordnlp/SHP', dict(post_id='p', domain='d', history=Q, human_ref_A=A, human_ref_B=B, labels=1, score_A=9,
@@ -248,53 +242,52 @@ _add('stanfordnlp/SHP', dict(post_id='p', domain='d', history=Q, human_ref_A=A, 
 _add('openai/webgpt_comparisons', dict(question=dict(dataset='eli5', id='i', full_text=Q), answer_0=B, answer_1=A,
      score_0=-.3, score_1=.3), preference=(Q, A, B))
 
-# %% ../../nbs/data/05_zoo.ipynb #57894575
+# %% ../../nbs/data/05_zoo.ipynb #690103e9
 _add('berkeley-nest/Nectar', dict(prompt=f'\n\nHuman: {Q}\n\nAssistant: ', answers=[dict(answer=B, model='m', rank=3.0),
      dict(answer=A, model='n', rank=1.0), dict(answer='Hm.', model='o', rank=2.0)], turns=1),
      preference=(Q, A, B))
 _add('openbmb/UltraFeedback', dict(source='s', instruction=Q, models=['m'], completions=[dict(response=B,
      overall_score=2.0, model='m'), dict(response=A, overall_score=8.0, model='n')]), preference=(Q, A, B))
-_add('trl-lib/kto-mix-14k', dict(prompt=chat(answer=None), completion=chat()[1:], label=True),
-     dict(prompt=chat(answer=None), completion=chat(answer=B)[1:], label=False), splits='train test',
+_add('trl-lib/kto-mix-14k', dict(prompt=messages(answer=None), completion=messages()[1:], label=True),
+     dict(prompt=messages(answer=None), completion=messages(answer=B)[1:], label=False), splits='train test',
      asks=dict(sft='marks answers as good or bad', preference='they look like'))
 _add('nvidia/HelpSteer2', dict(prompt=Q, response=A, helpfulness=4, correctness=4, coherence=4, complexity=2,
      verbosity=2), splits='train validation', sft=(Q, A), rl=(Q, A))
 
-# %% ../../nbs/data/05_zoo.ipynb #df8b1f05
-_RULE = dict(ground_truth='7', style='rule-lighteval/MATH_v2')
-
-# %% ../../nbs/data/05_zoo.ipynb #f3528c47
+# %% ../../nbs/data/05_zoo.ipynb #cf93a6c5
 _add('openai/gsm8k', dict(question=Q, answer=f'{COT} <<3+4=7>>7\n#### 7'), splits='train test', config='main',
      sft=(Q, COT), rl=(Q, '7'))
 _add('meta-math/MetaMathQA', dict(type='MATH_AnsAug', query=Q, original_question='What?',
      response=f'{COT} The answer is: 7'), sft=(Q, COT), rl=(Q, '7'))
-_add('AI-MO/NuminaMath-CoT', dict(source='olympiads', problem=Q, solution=BOX, messages=chat(answer=BOX)),
+_add('AI-MO/NuminaMath-CoT', dict(source='olympiads', problem=Q, solution=BOX, messages=messages(answer=BOX)),
      splits='train test', sft=(Q, COT), rl=(Q, '7'))
 _add('open-r1/OpenR1-Math-220k', dict(problem=Q, solution=BOX, answer='7', problem_type='Algebra', source='olympiads',
      uuid='u', is_reasoning_complete=[True], generations=[f'<think>\n{COT}\n</think>\n7'],
-     correctness_llama=None, messages=chat(answer=f'<think>\n{COT}\n</think>\n7')), sft=(Q, COT), rl=(Q, '7'))
+     correctness_llama=None, messages=messages(answer=f'<think>\n{COT}\n</think>\n7')), sft=(Q, COT), rl=(Q, '7'))
 _add('nvidia/OpenMathInstruct-2', dict(problem=Q, generated_solution=BOX, expected_answer='7',
      problem_source='augmented_math'), sft=(Q, COT), rl=(Q, '7'))
 
-# %% ../../nbs/data/05_zoo.ipynb #6d66eedf
+# %% ../../nbs/data/05_zoo.ipynb #acc6140e
+_RULE = dict(ground_truth='7', style='rule-lighteval/MATH_v2')
+
 _add('zwhe99/DeepMath-103K', dict(question=Q, final_answer='7', difficulty=5.0, topic='t', r1_solution_1=COT,
      r1_solution_2=A), asks=dict(sft="{'r1_solution_1': 'answer'}"), rl=(Q, '7'))
-_add('trl-lib/DeepMath-103K', dict(prompt=chat(answer=None), solution='7'), splits='train test', rl=(Q, '7'))
+_add('trl-lib/DeepMath-103K', dict(prompt=messages(answer=None), solution='7'), splits='train test', rl=(Q, '7'))
 _add('HuggingFaceH4/MATH-500', dict(problem=Q, solution=BOX, answer='7', subject='s', level=1, unique_id='u'),
      splits='test', asks=dict(sft="{'solution': 'response'}"), rl=(Q, '7'))
 _add('Maxwell-Jia/AIME_2024', dict(ID='2024-I-1', Problem=Q, Solution=COT, Answer=7), sft=(Q, COT), rl=(Q, '7'))
-_add('BytedTsinghua-SIA/DAPO-Math-17k', dict(data_source='math_dapo', prompt=chat(answer=None), ability='MATH',
+_add('BytedTsinghua-SIA/DAPO-Math-17k', dict(data_source='math_dapo', prompt=messages(answer=None), ability='MATH',
      reward_model=_RULE, extra_info=dict(index='9')), rl=(Q, '7'))
 _add('open-r1/DAPO-Math-17k-Processed', dict(prompt=Q, solution='7', data_source='math_dapo',
-     source_prompt=chat(f'Solve. {Q}', None), ability='MATH', reward_model=_RULE, extra_info=dict(index='9')),
+     source_prompt=messages(f'Solve. {Q}', None), ability='MATH', reward_model=_RULE, extra_info=dict(index='9')),
      config='en', rl=(Q, '7'))
 
-# %% ../../nbs/data/05_zoo.ipynb #b31ec198
-_add('PRIME-RL/Eurus-2-RL-Data', dict(data_source='numina', prompt=chat(answer=None, system=SYS), ability='math',
+# %% ../../nbs/data/05_zoo.ipynb #7fb37b65
+_add('PRIME-RL/Eurus-2-RL-Data', dict(data_source='numina', prompt=messages(answer=None, system=SYS), ability='math',
      reward_model=_RULE, extra_info=dict(split='train', index=0)), splits='train validation', rl=(Q, '7'))
 _add('PrimeIntellect/verifiable-math-problems', dict(source='s', task_type='math', prompt=Q, gold_standard_solution=COT,
      verification_info='{"ground_truth": "7"}', metadata='{}'), rl=(Q, '7'))
-_add('allenai/RLVR-GSM', dict(messages=chat(answer=None), ground_truth='7', dataset='gsm8k'), rl=(Q, '7'))
+_add('allenai/RLVR-GSM', dict(messages=messages(answer=None), ground_truth='7', dataset='gsm8k'), rl=(Q, '7'))
 _add('google-research-datasets/mbpp', dict(task_id=1, text=Q, code='def f(): pass', test_list=['assert f() is None'],
      test_setup_code=''), splits='train test validation prompt', config='full', sft=(Q, 'def f'), rl=(Q, 'test_list'))
 _add('openai/openai_humaneval', dict(task_id='H/0', prompt='def f§():\n', canonical_solution='    pass\n', test='t',
@@ -351,15 +344,15 @@ _add('CogComp/trec', dict(text=Q, coarse_label=1, fine_label=2), splits='train t
 _add('tomaarsen/conll2003', dict(id=0, document_id=1, sentence_id=0, tokens=['Ann', 'saw', 'Rome'], pos_tags=[22, 38,
      22], chunk_tags=[11, 21, 11], ner_tags=[1, 0, 5]), splits='train validation test', token_classification='ner_tags')
 
-# %% ../../nbs/data/05_zoo.ipynb #96025de1
+# %% ../../nbs/data/05_zoo.ipynb #604fd4c4
 def rows_of(name: str, n: int = 12) -> list[dict]:
     "`n` different rows of a data set"
-    if name not in ZOO: raise SpecError(f'no data set {name!r} in the zoo', where='argument name',
-        fix=did_you_mean(name, ZOO))
+    if name not in ZOO:
+        raise SpecError(f'no data set {name!r} in the zoo', where='argument name', fix=did_you_mean(name, ZOO))
     rows = ZOO[name].rows
     return [numbered(rows[i % len(rows)], i) for i in range(n)]
 
-# %% ../../nbs/data/05_zoo.ipynb #c2d664d5
+# %% ../../nbs/data/05_zoo.ipynb #b54704b7
 def save_zoo(
     folder: str | Path,  # where they are written
     *names: str,  # which; all by default
@@ -370,6 +363,6 @@ def save_zoo(
         for split in ZOO[name].splits:
             path = Path(folder, name, ZOO[name].config or '', f'{split}.jsonl')
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows_of(name, n)),
-                encoding='utf-8')
+            lines = [json.dumps(r, ensure_ascii=False) + '\n' for r in rows_of(name, n)]
+            path.write_text(''.join(lines), encoding='utf-8')
         yield name
