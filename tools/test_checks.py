@@ -60,7 +60,7 @@ def small(tree):
         (shutil.copytree if (root/'nbs'/part).is_dir() else shutil.copy)(root/'nbs'/part, tree/'nbs'/part)
     make(tree/INDEX, FRONT)
     make(tree/'nbs/00_package.ipynb', INIT)
-    make(tree/'nbs/data/10_tiny.ipynb', TINY)
+    make(tree/'nbs/data/12_tiny.ipynb', TINY)
     make(tree/'nbs/data/05_zoo.ipynb', ZOO)
     ok = [python(tree, '-c', 'from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; '
                              'nbdev_export(); nbdev_clean()'),

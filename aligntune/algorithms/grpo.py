@@ -474,7 +474,7 @@ def tokens_of_answers(
     with trainer.encoder.rows_of(rows):
         return trainer.generate_tokens(*trainer.encode_prompts([r['prompt'] for r in rows]), 1)[0]
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #d31960f6
+# %% ../../nbs/algorithms/06_grpo.ipynb #6788e0d7
 def prompt_encoder(
     session: SessionLike  # with what the data layer prepared, if it did
 ) -> tuple[Callable | None, list[int] | None]:
@@ -482,7 +482,7 @@ def prompt_encoder(
     prepared = getattr(session, 'prepared', None)
     if prepared is None: return None, None
     tokens = prepared.tokens
-    def encode(rows): return [list(ids) for ids, _ in tokens.encoder.encode([tokens.asked(r) for r in rows])]
+    def encode(rows): return [list(ids) for ids, _ in tokens.encoder.encode([tokens.prompt(r) for r in rows])]
     return encode, list(prepared.stop_ids)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #0bf2af0e

@@ -18,7 +18,8 @@ from ..core.noise import quiet
 from ..core.registry import MAKERS, load
 from ..core.trainer import Result, SessionBackend
 from ..data.prepare import Prepared, prepare
-from ..data.tokens import SETTINGS, Text, align_tags, check_settings
+from ..data.templates import TEMPLATE_SETTINGS, check_template_settings
+from ..data.tokens import Text, align_tags
 from ..engine.generation import generate_texts, scores, stop_token_ids
 from ..engine.memory import return_freed_memory
 from ..rewards.combine import Rewards
@@ -154,16 +155,16 @@ def prompt_text(
     tokens = session.prepared.tokens
     if session.kind == 'seq2seq': return tokens.seq2seq(dict(prompt=x, completion='?'))[0]
     if isinstance(x, str) and session.speaks_chat: x = [dict(role='user', content=x)]
-    return tokens.asked({'prompt': x, SETTINGS: settings})
+    return tokens.prompt({'prompt': x, TEMPLATE_SETTINGS: settings})
 
 # %% ../../nbs/backends/03_trl.ipynb #964e12e4
 def generated_texts(session: Session, inputs: list, batch_size: int, options: dict[str, Any]) -> list[str]:
     "The texts that a model generates"
-    settings = options.pop(SETTINGS, None)
+    settings = options.pop(TEMPLATE_SETTINGS, None)
     if settings and not all(is_conversation(x) or session.speaks_chat for x in inputs):
-        raise SpecError(f'{SETTINGS} has no effect', where='predict', why='the prompts are plain text',
+        raise SpecError(f'{TEMPLATE_SETTINGS} has no effect', where='predict', why='the prompts are plain text',
                         fix='ask with messages')
-    if settings: check_settings(session.tokenizer, settings)
+    if settings: check_template_settings(session.tokenizer, settings)
     texts = [prompt_text(session, x, settings) for x in inputs]
     prompts = [ids for ids, _ in session.prepared.tokens.encoder.encode(texts)]
     return generate_texts(session.model, session.tokenizer, prompts, session.prepared.stop_ids, batch_size,
@@ -173,7 +174,7 @@ def generated_texts(session: Session, inputs: list, batch_size: int, options: di
 def _head_outputs(session: Session, inputs: list, batch_size: int) -> list[torch.Tensor]:
     "The outputs of the head for each text"
     tokens, end = session.prepared.tokens, session.kind == 'reward'   # texts of a reward model end with an end token
-    texts = [Text(x, frame=True, end=end) if isinstance(x, str) else tokens.chat(x) for x in inputs]
+    texts = [Text(x, add_special_tokens=True, add_eos=end) if isinstance(x, str) else tokens.chat(x) for x in inputs]
     ids = [ids for ids, _ in tokens.encoder.encode(texts)]
     return scores(session.model, session.tokenizer, ids, batch_size, session.plan.precision)
 

@@ -161,7 +161,7 @@ class RewardModel:
 def _encode(model: RewardModel, prompts: Sequence, completions: Sequence) -> list[list[int]]:
     "Token ids of each prompt with its completion, cut to the model's context"
     texts = [model.tokens.answered(p, c) for p, c in zip(prompts, completions, strict=True)]
-    if model.tokenizer.eos_token_id is None: texts = [replace(t, end=False) for t in texts]
+    if model.tokenizer.eos_token_id is None: texts = [replace(t, add_eos=False) for t in texts]
     ids = [i for i, _ in model.tokens.encoder.encode(texts)]
     long = sum(len(i) > model.context for i in ids)
     if long:
