@@ -24,10 +24,13 @@ def imported(path, module):
             yield from ((o.lineno, f'{base}.{a.name}' if base == 'aligntune' else base) for a in o.names)
 
 def strings(path):
-    "(line, dotted name) of every module that a string names"
-    for o in ast.walk(ast.parse(path.read_text())):
-        if isinstance(o, ast.Constant) and isinstance(o.value, str) and NAMED.fullmatch(o.value):
-            yield o.lineno, o.value
+    "(line, dotted name) of every module that a string names; what `python -m` starts is a program, and no import"
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    pairs = [p for o in nodes if isinstance(o, ast.List | ast.Tuple) for p in zip(o.elts, o.elts[1:])]
+    started = {id(b) for a, b in pairs if isinstance(a, ast.Constant) and a.value == '-m'}
+    for o in nodes:
+        named = isinstance(o, ast.Constant) and isinstance(o.value, str) and NAMED.fullmatch(o.value)
+        if named and id(o) not in started: yield o.lineno, o.value
 
 def upward(module, path):
     "Imports of a higher room, and of development tools"

@@ -442,9 +442,13 @@ class Launcher(Working):
         same = self.spec and self.fields.words() == self.training.words
         return bool(self.job and self.job.stopped and same)
 
-    def prepare(self) -> Any: return self.training.prepare(self.fields.words())
+    def prepare(self) -> Any:
+        "Make the trainer of this request"
+        return self.training.prepare(self.fields.words())
 
-    def run(self) -> Any: return self.training.run(self.fields.words(), self.stopped)
+    def run(self) -> Any:
+        "Train, or go on"
+        return self.training.run(self.fields.words(), self.stopped)
 
     def end(self) -> None:
         "Stop: finish the step, save"

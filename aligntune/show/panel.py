@@ -256,6 +256,5 @@ class TrainingPanel(Frame):
         done, stopped = self.where.step >= self.where.steps > 0, self.state == 'stopping'
         self.state = 'done' if done else 'stopped' if stopped else 'ended'
         if not self.live: return show(self)
-        self.places.update(head=head(self.where, self.state))
-        self.draw()
+        self.draw(head=head(self.where, self.state))
         self.places.close()
