@@ -17,7 +17,7 @@ READ = dict(
             .split(), transformers='trainer modeling_utils cache_utils'.split())
 BACKENDS = ('core.capability', 'core.registry')              # where a backend's name decides something
 ONCE = 'main make_trainer logger log SETTINGS'.split()            # the same in every module that has it
-WORDS = 'commands'   # a word of the command line has the name of what it calls
+WORDS = ('commands', 'hub')   # a word of the command line, or of Training Hub, has the name of what it calls
 
 def short(module): return module.removeprefix('aligntune.')
 
@@ -89,7 +89,7 @@ def twice(trees):
     "Public top-level names that several modules define"
     where = defaultdict(list)
     for m, t in trees.items():
-        if short(m) == WORDS: continue
+        if short(m) in WORDS: continue
         for o in t.body:
             if isinstance(o, ast.FunctionDef | ast.ClassDef): where[o.name].append(short(m))
     return {n: ms for n, ms in where.items() if len(ms) > 1 and not n.startswith('_') and n not in ONCE}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMAGES', 'tiny_trainer', 'padded', 'poison',
            'signal_self', 'kill_worker', 'clock_back', 'no_memory', 'user_error', 'create_stop_file', 'fault_callback',
            'kill_in_save', 'result_of_job', 'run_job', 'error_of', 'job_process', 'failing_reward', 'algorithm_request',
-           'run_algorithm', 'fork_job', 'serve_jobs', 'JobEnd', 'Server', 'end_of_job', 'Row', 'resumed', 'expect',
+           'run_algorithm', 'fork_job', 'serve_faults', 'JobEnd', 'Server', 'end_of_job', 'Row', 'resumed', 'expect',
            'kills_in_saves', 'wait_for_moment', 'after_kill', 'random_kills', 'flip', 'damages', 'start_after_damage',
            'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'inside', 'pair',
            'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two', 'count_rows',
@@ -235,7 +235,7 @@ def fork_job(job: dict[str, Any], env: dict[str, str]) -> int:
     finally: os._exit(code)
 
 # %% ../../nbs/bench/06_faults.ipynb #5fe4c9ca
-def serve_jobs() -> None:
+def serve_faults() -> None:
     "Fork children for each line on standard input; print their process ids, then their exit codes"
     out = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
@@ -273,7 +273,7 @@ class Server:
     def __enter__(self) -> Server:
         self.home, self.n = Path(tempfile.mkdtemp(prefix='faults-')), 0
         env = os.environ | dict(OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
-        command = [sys.executable, '-c', 'from aligntune.bench.faults import serve_jobs; serve_jobs()']
+        command = [sys.executable, '-c', 'from aligntune.bench.faults import serve_faults; serve_faults()']
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True, env=env)
         assert self.process.stdin and self.process.stdout

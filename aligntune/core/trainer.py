@@ -17,8 +17,8 @@ from .spec import FIELDS, TrainSpec, applies
 if TYPE_CHECKING: from aligntune.core.plan import Plan
 
 # %% auto #0
-__all__ = ['HUB_NAMES', 'Result', 'as_result', 'Session', 'SessionBackend', 'algorithm_params', 'CustomSession', 'SessionHandle',
-           'ModelHandle', 'Trainer']
+__all__ = ['HUB_NAMES', 'Result', 'as_result', 'TrainingSession', 'SessionBackend', 'algorithm_params', 'CustomSession',
+           'SessionHandle', 'ModelHandle', 'Trainer']
 
 # %% ../../nbs/core/12_trainer.ipynb #1521c9a7
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def as_result(
     return Result(**{**base, **fields}, metrics={**known.pop('metrics', {}), **known}, raw=value)
 
 # %% ../../nbs/core/12_trainer.ipynb #1775611f
-class Session(Protocol):
+class TrainingSession(Protocol):
     "One request on one backend: the data is read and checked, the weights load on demand"
     tokenizer: Any
     train_dataset: Any
@@ -109,7 +109,7 @@ class Session(Protocol):
 class SessionBackend(Backend):
     "A backend that opens sessions; training by a dict of parameters follows from that"
     @abstractmethod
-    def prepare(self, spec: TrainSpec, plan: Plan) -> Session:
+    def prepare(self, spec: TrainSpec, plan: Plan) -> TrainingSession:
         "Read config, tokenizer and data, refuse what is wrong, load no weights"
 
     def execute_training(self, algorithm_params: dict) -> Result:
@@ -161,7 +161,7 @@ class SessionHandle:
     ):
         self.spec, self.plan = spec, plan
         self.backend = backend or AlgorithmRegistry.get_backend(spec.algo.algorithm, plan.backend)()
-        self.session: Any = CustomSession(self.backend, spec, plan)   # a Session; backends add to it
+        self.session: Any = CustomSession(self.backend, spec, plan)   # a TrainingSession; backends add to it
         if isinstance(self.backend, SessionBackend): self.session = self.backend.prepare(spec, plan)
         self.plan = getattr(self.session, 'plan', plan)   # a session adds the number of rows
 

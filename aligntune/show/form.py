@@ -380,6 +380,8 @@ class Working(Planner):
 _CHECKED = 'All rows can be read; nothing is loaded yet.'
 _NEXT = "The form's .trainer can be asked now: .predict('...'), .evaluate(), .save_model('folder')"
 
+def _told(result: Any) -> str: return f'{result}\n{_NEXT}'
+
 # %% ../../nbs/show/05_form.ipynb #5a0c7d13
 def trainer_of(
     words: Mapping[str, Any]  # settings by name
@@ -392,24 +394,26 @@ class FormTraining:
     "The trainer of one request and the result of its training, followed by a panel"
     def __init__(self,
         panel: W.Box,  # where the panel appears
+        ask: Callable[[], dict[str, Any]],  # gives the settings that the form holds
         show_plan: Callable[[Plan], None]  # called with the plan once the rows are read
     ):
-        self.panel, self.show_plan = panel, show_plan
+        self.panel, self.ask, self.show_plan = panel, ask, show_plan
         self.trainer: Any = None
         self.result: Any = None
         self.words: dict[str, Any] = {}   # what the trainer was made from
 
-    def prepare(self, words: dict[str, Any]) -> Any:
-        "Make the trainer of a request; reads the rows"
+    def prepare(self) -> Any:
+        "Make the trainer of this request; reads the rows"
+        words = self.ask()
         self.trainer = trainer_of(words)
         self.words = words
         follow(self.trainer, self.panel)
         self.show_plan(self.trainer.plan)
         return self.trainer
 
-    def run(self, words: dict[str, Any], again: bool) -> Any:
+    def run(self, again: bool) -> Any:
         "Train, or go on from the newest checkpoint"
-        if not again: self.prepare(words)
+        if not again: self.prepare()
         self.result = self.trainer.train(resume_from_checkpoint=again)
         return self.result
 
@@ -418,9 +422,9 @@ class Launcher(Working):
     "A form that plans while it is filled in, writes the call, and trains"
     def __init__(self, **values: Any):
         self.panel = W.VBox()
-        self.training = FormTraining(self.panel, lambda plan: self.views.show_plan(plan))
-        self.buttons = Buttons(lambda: self.begin(self.prepare, lambda _: _CHECKED),
-                               lambda: self.begin(self.run, lambda result: f'{result}\n{_NEXT}'), self.end)
+        self.training = FormTraining(self.panel, lambda: self.fields.words(), lambda plan: self.views.show_plan(plan))
+        self.buttons = Buttons(lambda: self.begin(self.training.prepare, lambda _: _CHECKED),
+                               lambda: self.begin(lambda: self.training.run(self.stopped), _told), self.end)
         self.check, self.train, self.stop = self.buttons.children
         super().__init__(**values)
 
@@ -441,14 +445,6 @@ class Launcher(Working):
         "Was this very request stopped half-way?"
         same = self.spec and self.fields.words() == self.training.words
         return bool(self.job and self.job.stopped and same)
-
-    def prepare(self) -> Any:
-        "Make the trainer of this request"
-        return self.training.prepare(self.fields.words())
-
-    def run(self) -> Any:
-        "Train, or go on"
-        return self.training.run(self.fields.words(), self.stopped)
 
     def end(self) -> None:
         "Stop: finish the step, save"
