@@ -320,7 +320,7 @@ class SampledAnswers(NamedTuple):
         "The tokens of each answer"
         return [a[m.bool()].tolist() for a, m in zip(self.answer, self.mask)]
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #7192a0f0
+# %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:
     "Answers of a policy to prompts, and their rewards"
     def __init__(self,
@@ -328,9 +328,10 @@ class AnswerSampler:
         tokenizer: Any,
         rewards: Rewards,  # what judges the answers
         ends: Sequence[int],  # tokens that end an answer
-        encode: Callable | None = None  # from rows to ids; None: as the tokenizer does
+        encode: Callable | None = None,  # from rows to ids; None: as the tokenizer does
+        own: bool = True  # by our decoder, where it is exact
     ):
-        self.settings, self.tokenizer, self.rewards, self.ends = settings, tokenizer, rewards, ends
+        self.settings, self.tokenizer, self.rewards, self.ends, self.own = settings, tokenizer, rewards, ends, own
         self.encode = encode or (lambda rows: [prompt_ids(tokenizer, r['prompt']) for r in rows])
 
     def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
@@ -338,8 +339,8 @@ class AnswerSampler:
         s, fill, prompts = self.settings, self.tokenizer.pad_token_id, self.encode(rows)
         drawn = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k)
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
-        answers = generate(policy, prompts, self.ends, fill, max_new_tokens=s.max_completion_length,
-                           **drawn if sample else greedy)
+        answers = generate(policy, prompts, self.ends, fill, own=self.own,
+                           max_new_tokens=s.max_completion_length, **drawn if sample else greedy)
         def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(policy.device)
         def ones(rows): return [[1]*len(x) for x in rows]
         answer, mask = padded(answers, fill), padded(ones(answers), 0)
@@ -485,7 +486,7 @@ def token_losses(
     sums = torch.stack([(x.detach()*mask).sum() for x in measured])
     return (pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask, sums
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #5b067570
+# %% ../../nbs/algorithms/10_ppo.ipynb #bf17bd82
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
@@ -514,7 +515,8 @@ class PPOParts(OwnTrainer):
         self.stopped, self.position, self.trial = False, 0, None
         self.seen: list[dict[str, float]] = []
         stops = stop_token_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
-        self.sampler = AnswerSampler(settings, self.processing_class, rewards, stops, encode)
+        own = execution.uses('generation') or not execution.generation.requested
+        self.sampler = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own)
         other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
         self.reference = Reference(both, other)
         if guard is not None: self.add_callback(guard)
