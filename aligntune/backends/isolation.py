@@ -104,6 +104,7 @@ class CallbackRelay:
               **others: Any) -> None:
         "Send one event; the models and loaders among `others` stay here"
         plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str, bool, type(None)))}
+        plain['world_size'] = args.world_size   # a property, not among its attributes
         found = {k: v for k, v in dict(logs=logs, metrics=metrics).items() if v is not None}
         vars(control).update(self.ask(EVENT, event, plain, state, control, found))
 

@@ -393,7 +393,8 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
         if weights_are_sharded(s.spec): return SHARDED
     settings = dict(s.spec.extra.get('generation_kwargs') or {})
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
-    why = computed_elsewhere(s) or layout_blocker(s.config, attention.value) or generation_blocker(settings)
+    launched = f'{s.backend.title} generates nothing' if s.backend.launches else None
+    why = launched or layout_blocker(s.config, attention.value) or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
