@@ -31,7 +31,7 @@ from ..engine.models import inner_model
 from ..engine.probes import execution_of
 
 # %% auto #0
-__all__ = ['logger', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'chunked_loss',
+__all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'chunked_loss',
            'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps', 'causal_args', 'TokenBudget',
            'budgeted_loader', 'plain_loss', 'CausalTrainer', 'backend_loss', 'check_budget', 'causal_trainer',
            'set_head', 'LabelTrainer', 'Seq2SeqLabelTrainer', 'with_labels', 'seq2seq_trainer', 'class_trainer',
@@ -41,17 +41,21 @@ __all__ = ['logger', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'Chun
 logger = logging.getLogger('aligntune')
 
 # %% ../../nbs/algorithms/04_sft.ipynb #1bac5df3
+LOSSES = {   # loss_type: the weight of a label, from its log-probability
+    'nll': torch.ones_like,
+    'dft': torch.exp}   # DFT (2508.05629) eq. 9
+
 def label_loss(
     logits: Tensor,  # (..., vocabulary)
     labels: Tensor,  # (...)
     num_items_in_batch: Any = None,  # labels of the step; those at hand when None
     smoothing: float = 0.,  # the share of the target that is spread over all classes
-    dft: bool = False  # each label is weighted by its probability: DFT (2508.05629) eq. 9
+    loss: str = 'nll'  # one of LOSSES
 ) -> Tensor:
     "The cross entropy of the labels, over all labels of the step"
     flat, targets = logits.float().flatten(0, -2), labels.flatten().to(logits.device)
     each = F.cross_entropy(flat, targets, ignore_index=IGNORE_INDEX, reduction='none', label_smoothing=smoothing)
-    if dft: each = each*(-each.detach()).exp()*(targets != IGNORE_INDEX)
+    if loss != 'nll': each = each*LOSSES[loss](-each.detach())   # 0 stays 0 where there is no label
     n = (labels != IGNORE_INDEX).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
     return each.sum()/n
 
@@ -86,7 +90,7 @@ class LabelCounts:
 class TokenMean(OwnTrainer):
     "A trainer whose evaluation reports the plain mean over all labels"
     of_tokens, shift = True, 0   # labels are tokens of texts; by how many places the logits precede their labels
-    smoothing, dft = 0., False   # of the loss in training, see label_loss
+    smoothing, loss = 0., 'nll'   # of the loss in training, see label_loss
     counts: LabelCounts | None = None  # of the present evaluation
 
     def count(self, loss: Any, right: Any, labels: Any) -> None:
@@ -98,7 +102,7 @@ class TokenMean(OwnTrainer):
         "The loss of a model's logits; in evaluation the plain one, counted"
         logits = outputs.logits
         if self.shift: logits, labels = logits[..., :-self.shift, :], labels[..., self.shift:]
-        if torch.is_grad_enabled(): return label_loss(logits, labels, num_items_in_batch, self.smoothing, self.dft)
+        if torch.is_grad_enabled(): return label_loss(logits, labels, num_items_in_batch, self.smoothing, self.loss)
         total, there = label_loss(logits, labels, 1), labels != IGNORE_INDEX
         n = there.sum()
         self.count(total, ((logits.argmax(-1) == labels) & there).sum(), n)
@@ -189,14 +193,16 @@ def splits_steps(spec: TrainSpec) -> bool:
 def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
     "The config for a language model: TRL neither truncates, nor packs, nor masks"
     spec, smoothing = session.spec, session.spec['label_smoothing']
-    if smoothing and spec['loss_type'] == 'dft':
-        raise SpecError('label_smoothing has no effect on the dft loss', where='argument label_smoothing',
+    name, by_hand = spec['loss_type'], execution.lm_head.value == 'full' and spec['loss_type'] in LOSSES
+    if smoothing and name not in (None, 'nll', 'chunked_nll'):
+        raise SpecError(f'label_smoothing has no effect on the {name} loss', where='argument label_smoothing',
                         why='it has no such term', fix="loss_type='nll'")
     own: dict[str, Any] = dict(max_length=None, prediction_loss_only=True)
     own['dataset_kwargs'] = dict(skip_prepare_dataset=True)
     # TRL's name for a loss in chunks is chunked_nll, since 1.16 nll
     by_backend = execution.lm_head.value == 'backend' and not smoothing and has_plain_head(session.model)
-    own['loss_type'] = spec['loss_type'] or ('chunked_nll' if execution.uses('lm_head') or by_backend else 'nll')
+    in_chunks = execution.uses('lm_head') or by_backend
+    own['loss_type'] = 'nll' if by_hand else name or ('chunked_nll' if in_chunks else 'nll')
     if splits_steps(spec):
         rows = spec['effective_batch_size']//getattr(session.plan, 'processes', 1)
         own |= dict(per_device_train_batch_size=rows, gradient_accumulation_steps=1)
@@ -353,7 +359,7 @@ def set_head(
         use_chunked_loss(trainer.model, trainer.router_aux_loss_coef if trainer.aux_loss_enabled else 0.)
     if trainer.head == 'full':
         trainer.compute_loss_func, trainer.smoothing = trainer.loss_of, spec['label_smoothing']
-        trainer.dft = spec['loss_type'] == 'dft'
+        trainer.loss = spec['loss_type'] if spec['loss_type'] in LOSSES else 'nll'
 
 # %% ../../nbs/algorithms/04_sft.ipynb #0b80f3f1
 class LabelTrainer(TokenMean, HFTrainer):

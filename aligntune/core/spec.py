@@ -670,8 +670,9 @@ def known_words(
     algorithm: str  # a resolved algorithm name
 ) -> frozenset[str]:
     "The words that a setting may be; empty where there is no list of them"
-    if name == 'loss_type' and algorithm in FIELDS[name].only:
-        return _words('trl', f'trainer/{facts_of(algorithm).config}_trainer.py', name)
+    if name == 'loss_type' and algorithm in FIELDS[name].only:   # TRL's, and those in the table of our own notebook
+        own = _words('aligntune', f'algorithms/{algorithm}.py', 'LOSSES')
+        return own | _words('trl', f'trainer/{facts_of(algorithm).config}_trainer.py', name)
     file, word, more = _LISTED.get(name, ('', '', ()))
     return _words('transformers', file, word) | frozenset(more) if file else frozenset()
 
