@@ -8,7 +8,7 @@ import contextlib, dataclasses, functools, logging, math
 from typing import Any
 from transformers import PrinterCallback, TrainerCallback
 from ..core.errors import SpecError, did_you_mean
-from ..core.secrets import used
+from ..core.secrets import as_plain
 from ..core.spec import OPTIMIZERS
 from ..engine.models import no_dropout
 
@@ -36,7 +36,7 @@ def named_fields(spec: Any, fields: dict[str, str] = FIELDS) -> dict[str, Any]:
     "The settings of `spec` under the names of the training library"
     asked = {k: spec[k] for k in fields}
     if 'optimizer' in asked: asked['optimizer'] = OPTIMIZERS.get(asked['optimizer'], asked['optimizer'])
-    return used({fields[k]: v for k, v in asked.items() if v is not None and v != 'auto'})
+    return as_plain({fields[k]: v for k, v in asked.items() if v is not None and v != 'auto'})
 
 # %% ../../nbs/algorithms/01_common.ipynb #6a2fb190
 def precision_flags(
@@ -68,7 +68,7 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
         if k not in known:
             raise SpecError(f'{cls.__name__} has no field {k}', where=f'argument {k}',
                             why='this training uses that config', fix=did_you_mean(k, known))
-    return used(dict(extra))
+    return as_plain(dict(extra))
 
 # %% ../../nbs/algorithms/01_common.ipynb #2e4662ba
 # the plan derives these from an effective batch

@@ -23,7 +23,7 @@ from .grpo import (
 from ..engine.models import eval_mode
 from ..core.estimate import piece_rows
 from ..core.errors import ModelError, UnsupportedError
-from ..core.hub_client import at_hand
+from ..core.hub_client import local_or_hub
 from ..engine.lm_head import has_plain_head, target_logps, chunking_blocker
 from ..engine.decode import generate
 from ..engine.prefix_sharing import PackedPrefixBatch, selected_logps, entropies, prefix_sharing_blocker
@@ -542,7 +542,7 @@ def _value_model(session: Any) -> Any:
     "The separate value model that was asked for"
     name = session.spec['reward_value_model']
     if not name: return None
-    model = read_scorer(at_hand(name, 'reward_value_model'), trained=False)
+    model = read_scorer(local_or_hub(name, 'reward_value_model'), trained=False)
     _score_head(model)
     return model.to(session.model.device)
 

@@ -231,7 +231,7 @@ class CausalTrainer(CutSteps, TokenMean, SFTTrainer):
 
     def attention(self) -> Any:
         "The attention that keeps the rows of a line apart, forward and backward"
-        return (use_layout_attention(self.model) if getattr(self.data_collator, 'apart', False)
+        return (use_layout_attention(self.model) if getattr(self.data_collator, 'rowwise', False)
                 else contextlib.nullcontext())
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -338,8 +338,8 @@ def use_full_logits(
     if not theirs:
         trainer.whole, trainer.compute_loss_func = True, trainer.loss_of
         trainer.smoothing, trainer.sure = spec['label_smoothing'], spec['loss_type'] == 'dft'
-    if trainer.aux_loss_enabled and hasattr(trainer.data_collator, 'apart'):
-        trainer.data_collator.apart = False  # the model's own loss of the router reads the mask
+    if trainer.aux_loss_enabled and hasattr(trainer.data_collator, 'rowwise'):
+        trainer.data_collator.rowwise = False  # the model's own loss of the router reads the mask
 
 # %% ../../nbs/algorithms/04_sft.ipynb #c8fcd001
 class LabelTrainer(TokenMean, Trainer):

@@ -12,7 +12,7 @@ from typing import Any
 from ..core import errors
 from ..core.errors import AligntuneError, RunError, SpecError, UnsupportedError
 from ..core.registry import load
-from ..core.secrets import environment_of, mask, variables, written
+from ..core.secrets import as_stored, environment_of, mask, variables
 from ..core.trainer import Result
 from ..run.signals import Interrupted
 
@@ -216,7 +216,7 @@ def train_in_processes(
     "Train a request on several processes"
     settings = _plain(spec) | dict(algorithm=spec.algo.algorithm, backend=plan.backend)
     # the values of variables go through the environment
-    request = dict(settings=written(settings), variables=list(variables(settings)), resume=resume)
+    request = dict(settings=as_stored(settings), variables=list(variables(settings)), resume=resume)
     out = launch('aligntune.backends.launch:train_request', request, place,
                  env=environment_of(settings) | dict(env or {}))
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})

@@ -238,7 +238,7 @@ def how_sft(trainer: Any) -> dict[str, Any]:
     joined, coef = isinstance(inner.data_collator, PackedBatches), balance_coef(trainer.model)
     count = lambda cls: sum(isinstance(m, cls) for m in model.modules())
     from aligntune.algorithms.sft import causal_batches
-    rows = 'padded' if not joined else 'joined, attention by row' if inner.data_collator.apart else 'joined'
+    rows = 'padded' if not joined else 'joined, attention by row' if inner.data_collator.rowwise else 'joined'
     return dict(rows=rows, rows_why=None if joined
                                     else causal_batches(trainer.spec, model, trainer.tokenizer)[1].partition(': ')[2],
                 pieces=inner.own_head, head_why=None if inner.own_head else 'the head does more than multiply'

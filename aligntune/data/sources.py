@@ -29,7 +29,7 @@ from datasets.iterable_dataset import ExamplesIterable
 
 # %% ../../nbs/data/01_sources.ipynb #36b2deab
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest, too_long_a_name
-from ..core.hub_client import cached_commit, causes, from_hub, hub_error, page, trouble
+from ..core.hub_client import cached_commit, causes, from_hub, hub_error, hub_problem, repo_url
 from aligntune.data.limits import (
     BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, UNPACKED, UNPACKED_FLOOR, most_unpacked,
     nested_deeper)
@@ -853,7 +853,7 @@ def _asked_again(name: str, revision: str | None) -> Exception | None:
     from huggingface_hub.errors import HfHubHTTPError
     import httpx
     try: get_hf_file_metadata(hf_hub_url(name, 'README.md', repo_type='dataset', revision=revision), timeout=10)
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as e: return e if trouble(e) != 'file' else None
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as e: return e if hub_problem(e) != 'file' else None
     return None
 
 # %% ../../nbs/data/01_sources.ipynb #905762c2
@@ -879,14 +879,14 @@ def hub_refusal(
         return _which_subset(names, subset, name)
     if _SCRIPT in said: return DataError(f'{name} needs code of its own to be read, which is never run',
             where='argument dataset_name', why=said,
-            fix=f'use a copy of it in Parquet or jsonl (see {page(name, "dataset")})')
-    cause = e if trouble(e) or datasets.config.HF_HUB_OFFLINE else _asked_again(name, revision) or e
-    if trouble(cause): return hub_error(cause, name, 'dataset', revision=revision,
+            fix=f'use a copy of it in Parquet or jsonl (see {repo_url(name, "dataset")})')
+    cause = e if hub_problem(e) or datasets.config.HF_HUB_OFFLINE else _asked_again(name, revision) or e
+    if hub_problem(cause): return hub_error(cause, name, 'dataset', revision=revision,
                                         near=_similar(name))  # type: ignore[return-value]
     inner = [o for o in causes(e) if str(o)][-1:] or [e]
     return DataError(f'the data set {name} cannot be read', where='argument dataset_name',
                      why=f'{type(inner[0]).__name__}: {" ".join(str(inner[0]).split())[:300]}',
-                     fix=f'see what it holds at {page(name, "dataset")}, or give its rows as a local file')
+                     fix=f'see what it holds at {repo_url(name, "dataset")}, or give its rows as a local file')
 
 # %% ../../nbs/data/01_sources.ipynb #bfe992ff
 def _similar(path: str) -> str:

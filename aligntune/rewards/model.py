@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from ..core.errors import ModelError
-from ..core.hub_client import at_hand
-from ..core.model_files import bounded, check_adapter, check_model, check_used, read_adapter, reading
+from ..core.hub_client import local_or_hub
+from ..core.model_files import check_adapter, check_model, check_used, limit_size, read_adapter, reading
 from ..data.tokens import Tokens
 
 log = logging.getLogger('aligntune')
@@ -57,7 +57,7 @@ def _check_head(model: Any, path: str) -> None:
 def _read(path: str, dtype: torch.dtype, trained: bool) -> Any:
     "A model with one output; with a head of its own if it is `trained`, else the head may be new"
     if Path(path).is_dir(): check_model(Path(path))
-    with reading(f'{path} cannot be loaded', 'reward_model_name'), bounded(path):
+    with reading(f'{path} cannot be loaded', 'reward_model_name'), limit_size(path):
         if trained: _check_config(AutoConfig.from_pretrained(path), path)
         how = dict(num_labels=1, output_loading_info=True, dtype=dtype, use_safetensors=True,
                    ignore_mismatched_sizes=True)
@@ -74,7 +74,7 @@ def _read_adapter(path: str, dtype: torch.dtype, trained: bool) -> Any:
     if not isinstance(base, str) or Path(base, 'adapter_config.json').exists():
         raise ModelError(f'the adapter {path} stands on no model', where='reward_model_name',
                          why=f'base_model_name_or_path: {base}', fix='merge it, and name the merged model')
-    model = read_adapter(_read(at_hand(base, 'reward_model_name'), dtype, trained=False), path, trainable=False)
+    model = read_adapter(_read(local_or_hub(base, 'reward_model_name'), dtype, trained=False), path, trainable=False)
     if trained and not any('modules_to_save' in n for n, _ in model.named_parameters()):
         raise ModelError(f'the adapter {path} holds no head', where='reward_model_name',
                          why="the base model's would be random", fix="train it with modules_to_save=['score']")
@@ -103,7 +103,7 @@ class RewardModel:
         name: str = 'reward_model',  # under which it is logged
         dtype: str = 'auto'  # float32 on a CPU, bfloat16 elsewhere
     ):
-        self.path, self.batch_size, self.name = at_hand(str(path), 'reward_model_name'), batch_size, name
+        self.path, self.batch_size, self.name = local_or_hub(str(path), 'reward_model_name'), batch_size, name
         self.device = (('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')
                        if device == 'auto' else device)
         kind = (torch.float32 if self.device == 'cpu' else torch.bfloat16) if dtype == 'auto' else getattr(torch, dtype)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import ExportableState
 from ..core.errors import AligntuneError, ModelError, RunError
-from ..core.model_files import placed
+from ..core.model_files import load_adapter_weights
 from .manifest import clear, plain, sync_folder, versions, write_whole
 
 # %% auto #0
@@ -447,7 +447,7 @@ def load_weights(
     if hasattr(model, 'peft_config'):
         for name in model.peft_config:
             place = Path(folder) if name == 'default' or len(model.peft_config) == 1 else Path(folder)/name
-            placed(model, read_weights(place), name, str(place))
+            load_adapter_weights(model, read_weights(place), name, str(place))
         return
     found, there = read_weights(folder), model.state_dict()
     at = lambda t: (t.untyped_storage().data_ptr(), t.storage_offset())

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 from ..core.errors import RunError
-from ..core.secrets import Variable, mask, masked_words, names_secret, variables, written
+from ..core.secrets import Variable, as_stored, mask, masked_words, names_secret, variables
 from ..core.spec import FIELDS, TrainSpec, applies, filled
 from ..core.status import hardware
 
@@ -228,7 +228,7 @@ def given(spec: TrainSpec | None) -> dict[str, Any] | None:
     "The settings that were asked for, if all are plain values: enough to ask again"
     if spec is None: return None
     asked = {n: spec[n] for n in FIELDS if spec.given(n)} | spec.extra
-    return (written(asked) if _is_plain(asked) and all(isinstance(asked.get(n), (str, type(None))) for n in ROWS)
+    return (as_stored(asked) if _is_plain(asked) and all(isinstance(asked.get(n), (str, type(None))) for n in ROWS)
             else None)
 
 # %% ../../nbs/run/00_manifest.ipynb #c658054d
