@@ -521,15 +521,15 @@ class Experts(NamedTuple):
     why: str = ''  # why there are none
     conflict: bool = False  # does another setting rule it out
 
-# %% ../../nbs/core/10_estimate.ipynb #e32c7a4b
+# %% ../../nbs/core/10_estimate.ipynb #4b28b4cb
 def adapted_experts(
     spec: TrainSpec,  # the request
     names: Sequence[str]  # of the experts' parameters
 ) -> Experts:
     "The experts' parameters that get an adapter"
-    layers, asked = spec['target_modules'], spec['target_parameters']
-    if asked is not None:
-        named = lambda e: any(p == e or e.endswith('.' + p) or p.endswith('.' + e) for p in asked)
+    layers, requested = spec['target_modules'], spec['target_parameters']
+    if requested is not None:
+        named = lambda e: any(p == e or e.endswith('.' + p) or p.endswith('.' + e) for p in requested)
         return Experts(list(filter(named, names)), 'target_parameters names none of them')
     if layers is None or layers == 'all-linear': found = list(names)
     elif isinstance(layers, str):
@@ -1200,7 +1200,7 @@ def _rollout_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
                  ('rollout',)),
             Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',))]
 
-# %% ../../nbs/core/10_estimate.ipynb #d31c09ff
+# %% ../../nbs/core/10_estimate.ipynb #6709b575
 def needs_checkpointing(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1208,8 +1208,8 @@ def needs_checkpointing(
     **kwargs: Any  # as for estimate: precision, device, lengths, batch_size, accumulation, execution
 ) -> tuple[bool, str]:
     "Whether to recompute activations in the backward pass, and why: only where memory needs it"
-    asked = spec['gradient_checkpointing']
-    if asked != 'auto': return asked, 'as requested'
+    requested = spec['gradient_checkpointing']
+    if requested != 'auto': return requested, 'as requested'
     plain, saving = (estimate(spec, facts, checkpointing=c, **kwargs) for c in (False, True))
     if memory is None: return False, f'{human(plain.total)} without; the memory of the device is not known'
     if plain.fits(memory): return False, f'{human(plain.total)} of {human(memory)} are enough without'

@@ -165,17 +165,17 @@ def switch_error(
     return UnsupportedError(REFUSALS.get(name, f'{name} is not possible for this training'), where=f'argument {name}',
                             why=why, fix=f"{name}='auto'")
 
-# %% ../../nbs/core/09_execution.ipynb #5db7d4cc
+# %% ../../nbs/core/09_execution.ipynb #52d6e551
 def switched(
     spec: TrainSpec,  # the request
     name: str,  # of the switch
     blocker: str | None  # what stands against the optimisation
 ) -> Chosen:
     "Whether an optimisation is used, by its switch and by what stands against it"
-    asked = spec[name]
-    if asked is False: return Chosen(False, AS_REQUESTED)
-    if not blocker: return Chosen(True, AS_REQUESTED if asked is True else '')
-    if asked is True: raise switch_error(name, blocker)
+    requested = spec[name]
+    if requested is False: return Chosen(False, AS_REQUESTED)
+    if not blocker: return Chosen(True, AS_REQUESTED if requested is True else '')
+    if requested is True: raise switch_error(name, blocker)
     return Chosen(False, blocker)
 
 # %% ../../nbs/core/09_execution.ipynb #0d9e68b4
@@ -232,7 +232,7 @@ def layout_blocker(
     variant = attention_variant(config)
     return f'{family} has {variant}' if variant else None
 
-# %% ../../nbs/core/09_execution.ipynb #601dd30c
+# %% ../../nbs/core/09_execution.ipynb #a0f87f7a
 BALANCED_FAMILIES = tuple('''deepseek_v4 ernie4_5_moe flex_olmo gpt_oss jamba laguna mellum minimax minimax_m2
     minimax_m3_vl_text mixtral olmoe phimoe qwen2_moe qwen3_5_moe qwen3_5_moe_text qwen3_moe qwen3_next qwen4_exp
     qwen4_exp_text'''.split())
@@ -241,8 +241,9 @@ def balances_experts(
     s: Situation  # the training
 ) -> bool:
     "Is a loss of the router added that balances experts?"
-    asked = s.spec.extra.get('router_aux_loss_coef')
-    return s.family in BALANCED_FAMILIES and bool(s.config.get('router_aux_loss_coef', 1) if asked is None else asked)
+    requested = s.spec.extra.get('router_aux_loss_coef')
+    coefficient = s.config.get('router_aux_loss_coef', 1) if requested is None else requested
+    return s.family in BALANCED_FAMILIES and bool(coefficient)
 
 # %% ../../nbs/core/09_execution.ipynb #c87dad52
 def _flash_blocker(s: Situation) -> str | None:
@@ -252,13 +253,13 @@ def _flash_blocker(s: Situation) -> str | None:
     if s.precision == 'fp32': return 'FlashAttention has no fp32'
     return None if s.flash else 'FlashAttention 2 is not installed, or the model has none'
 
-# %% ../../nbs/core/09_execution.ipynb #c1a233f8
+# %% ../../nbs/core/09_execution.ipynb #2ceeb6ca
 def choose_kernel(
     s: Situation  # the training
 ) -> Chosen:
     "The attention kernel"
-    asked = s.spec['attn_implementation']
-    if asked != 'auto': return Chosen(asked, AS_REQUESTED)
+    requested = s.spec['attn_implementation']
+    if requested != 'auto': return Chosen(requested, AS_REQUESTED)
     if why := _flash_blocker(s): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
     return Chosen('flash_attention_2', 'installed, and the computation is in half precision')
 
@@ -408,7 +409,7 @@ def choose_generation(
     chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
     return Chosen(ours if chosen else theirs, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #957ceea8
+# %% ../../nbs/core/09_execution.ipynb #01aa0a04
 def make_execution(
     spec: TrainSpec,  # the request, on its backend
     config: Mapping[str, Any],  # of the model; empty where it is not known
@@ -424,8 +425,8 @@ def make_execution(
     rows = choose_rows(s, attention, sharing)
     plan = ExecutionPlan(attention, rows, choose_rowwise(s, attention, rows), sharing, choose_head(s, sharing),
                          choose_recomputing(s), choose_generation(s, attention), sharded=weights_are_sharded(spec))
-    asked = spec['gradient_checkpointing']
-    return with_checkpointing(plan, spec, device, asked is True, '' if asked == 'auto' else AS_REQUESTED)
+    requested = spec['gradient_checkpointing']
+    return with_checkpointing(plan, spec, device, requested is True, '' if requested == 'auto' else AS_REQUESTED)
 
 # %% ../../nbs/core/09_execution.ipynb #6b3b790f
 def with_checkpointing(

@@ -371,7 +371,7 @@ class Decoding:
         self.rows = self.rows.kept(stay)
         return token[stay]
 
-# %% ../../nbs/engine/06_decode.ipynb #1bb956b0
+# %% ../../nbs/engine/06_decode.ipynb #97379649
 @torch.no_grad()
 def generate_batch(
     model: Any,  # a causal model without a decode_blocker, in evaluation mode
@@ -380,13 +380,13 @@ def generate_batch(
     draw: TokenSampler = TokenSampler(),  # how tokens are chosen
     longest: int = 256,  # tokens of an answer at most
     shortest: int = 0,  # and at least
-    room: int | None = None  # answers at a time; None for all
+    batch_size: int | None = None  # answers at a time; None for all
 ) -> list[list[int]]:
     "An answer to each prompt, its end token included"
     state = Decoding(model, prompts, Answers(len(prompts), longest, ends, model.device))
     with use_layout_attention(model):
         while True:
-            state.admit(room or len(prompts))
+            state.admit(batch_size or len(prompts))
             token = state.sample(draw, shortest)
             finished = state.answers.store(state.rows, token)
             done, count = int(finished.sum()), len(token)
@@ -521,13 +521,13 @@ def generate_by_length(
         for i, answer in zip(which, found): out[i] = answer
     return out, *more
 
-# %% ../../nbs/engine/06_decode.ipynb #337355a2
+# %% ../../nbs/engine/06_decode.ipynb #42c52439
 def generate_with_transformers(
     model: Any,  # a causal model in evaluation mode
     prompts: Sequence[Sequence[int]],  # token ids
     ends: Sequence[int],  # tokens that end an answer
     pad_id: int,  # of the padding
-    room: int | None = None,  # answers at a time; None for all
+    batch_size: int | None = None,  # answers at a time; None for all
     **settings: Any  # of generate
 ) -> list[list[int]]:
     "An answer to each prompt by generate of transformers, the longest prompts first"
@@ -535,7 +535,7 @@ def generate_with_transformers(
     order = sorted(range(len(prompts)), key=length)
     groups = [list(g) for _, g in groupby(order, length)] if gap_reason(model, generate_gap) else [order]
     out: list[list[int]] = [[]]*len(prompts)
-    for rows in (g[i:i + (room or len(g))] for g in groups for i in range(0, len(g), room or len(g))):
+    for rows in (g[i:i + (batch_size or len(g))] for g in groups for i in range(0, len(g), batch_size or len(g))):
         ids, mask = left_padded([prompts[i] for i in rows], pad_id, model.device)
         answers = model.generate(input_ids=ids, attention_mask=mask, pad_token_id=pad_id,
                                  eos_token_id=sorted(ends) or None, **settings)[:, ids.shape[1]:]
@@ -543,19 +543,19 @@ def generate_with_transformers(
             out[i] = row[:next((n + 1 for n, t in enumerate(row) if t in ends), len(row))]
     return out
 
-# %% ../../nbs/engine/06_decode.ipynb #3b50b222
+# %% ../../nbs/engine/06_decode.ipynb #def30462
 def generate(
     model: Any,  # a causal model in evaluation mode
     prompts: Sequence[Sequence[int]],  # token ids
     ends: Sequence[int],  # tokens that end an answer
     pad_id: int,  # of the padding
-    room: int | None = None,  # answers at a time; None for all
+    batch_size: int | None = None,  # answers at a time; None for all
     own: bool = True,  # by our decoder where it is exact
     **settings: Any  # of generate
 ) -> list[list[int]]:
     "An answer to each prompt, its end token included, by the fastest loop that is exact for the model"
     how = decode_config_or_reason(model, settings) if own else 'as requested'
     if isinstance(how, DecodeConfig):
-        return generate_batch(model, prompts, ends, how.draw, how.longest, how.shortest, room)
+        return generate_batch(model, prompts, ends, how.draw, how.longest, how.shortest, batch_size)
     log_once(model, how)
-    return generate_with_transformers(model, prompts, ends, pad_id, room, **settings)
+    return generate_with_transformers(model, prompts, ends, pad_id, batch_size, **settings)

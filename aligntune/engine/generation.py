@@ -37,30 +37,30 @@ def inference(
 # %% ../../nbs/engine/07_generation.ipynb #8f0efa57
 SAMPLING = ('temperature', 'top_p', 'top_k', 'min_p')
 
-# %% ../../nbs/engine/07_generation.ipynb #bf8a6447
+# %% ../../nbs/engine/07_generation.ipynb #e30be0cc
 def generation_settings(
-    asked: dict[str, Any]  # what the caller gave
+    requested: dict[str, Any]  # what the caller gave
 ) -> dict[str, Any]:
     "The settings of generate: greedy, or sampled where a setting asks for it"
-    _check_settings(asked)
-    settings = dict(max_new_tokens=256) | asked
+    _check_settings(requested)
+    settings = dict(max_new_tokens=256) | requested
     sample = settings.pop('do_sample', any(settings.get(k) for k in SAMPLING))
     if sample and settings.get('temperature') != 0: return dict(top_k=0, top_p=1.) | settings | dict(do_sample=True)
     greedy = {k: v for k, v in settings.items() if k not in SAMPLING}
     return greedy | dict(do_sample=False, **dict.fromkeys(SAMPLING))
 
-# %% ../../nbs/engine/07_generation.ipynb #1b98e79b
-def _check_settings(asked: dict[str, Any]) -> None:
+# %% ../../nbs/engine/07_generation.ipynb #78e66bc6
+def _check_settings(requested: dict[str, Any]) -> None:
     "Refuse settings that generate does not have"
     import transformers
     known = [k for k in vars(transformers.GenerationConfig()) if not k.startswith('_')]
     known += ['streamer', 'stopping_criteria', 'logits_processor', 'tokenizer']
-    for k in asked:
+    for k in requested:
         if k not in known:
             raise SpecError(f'{k} is no setting of generation', where=f'predict(..., {k}=...)',
                             fix=did_you_mean(k, known))
-    if (asked.get('temperature') or 0) < 0:
-        raise SpecError('a temperature is 0 or more', where=f"predict(..., temperature={asked['temperature']})",
+    if (requested.get('temperature') or 0) < 0:
+        raise SpecError('a temperature is 0 or more', where=f"predict(..., temperature={requested['temperature']})",
                         fix='temperature=0 for the likeliest answer')
 
 # %% ../../nbs/engine/07_generation.ipynb #3e948a4f
