@@ -419,14 +419,14 @@ OF_RUN = (*MANNER, 'tokenizer_name', 'dtype', 'load_in_4bit', 'load_in_8bit', 'm
 # %% ../nbs/commands.ipynb #6a50eb1c
 def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str, Any]:
     "A request whose one row says how the model is asked; of a run, in the manner of its training"
-    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_config
+    from aligntune.backends.loading import find_model, load_tokenizer, model_kind, read_model_config
     facts = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     base: dict[str, Any] = dict(model_name=name, backend='trl', progress='none',
                                 output_dir=name if Path(name).is_dir() else tempfile.gettempdir())
     base |= {k: facts[k] for k in OF_RUN if facts.get(k) is not None}
     asked = base | dict(settings)
     source = find_model(name, asked.get('adapter'), asked.get('tokenizer_name'), asked.get('revision'))
-    config = read_config(source, trust_remote_code=asked.get('trust_remote_code', False))
+    config = read_model_config(source, trust_remote_code=asked.get('trust_remote_code', False))
     kind = model_kind(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
                       else 'sft')
     if kind in ('text_classification', 'token_classification'):
@@ -684,7 +684,7 @@ def export(call: Call) -> Answer:
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #f2a509ef
+# %% ../nbs/commands.ipynb #7674833c
 @command('lora-sft ... lora_r=16', 'its lora_sft: an adapter', 'Training Hub', flags=('nproc',), settings='hub',
          places=1)
 @command('osft ... unfreeze_rank_ratio=0.25', 'its osft: learn without forgetting', 'Training Hub', flags=('nproc',),
@@ -693,8 +693,8 @@ def export(call: Call) -> Answer:
          'Training Hub', flags=('nproc',), settings='hub', places=1)
 def hub(call: Call) -> Answer:
     "sft, osft and lora_sft in Training Hub's words"
-    from aligntune.core.spec import read_config
-    given = {n: v for n, v, _ in read_config(call.places[0])} if call.places else {}
+    from aligntune.core.spec import config_entries
+    given = {n: v for n, v, _ in config_entries(call.places[0])} if call.places else {}
     given |= dict(call.settings) | (dict(nproc_per_node=call.nproc) if call.nproc else {})
     return trained(load('aligntune.hub:run')(call.command.replace('-', '_'), given))
 
@@ -719,14 +719,14 @@ def demo(call: Call) -> Answer:
     code = load('aligntune.demo:main')(**call.settings)
     return Answer('', dict(exit_code=code), code)
 
-# %% ../nbs/commands.ipynb #c47a261c
+# %% ../nbs/commands.ipynb #eb3ad8d6
 @command('doctor [hub=true]', 'what is installed, and what each backend can do here', 'begin',
          options=dict(folder='where runs would be written', hub='ask whether the Hugging Face Hub can be reached'))
 def doctor(call: Call) -> Answer:
     "What is installed and what each backend can do on this machine; 1 if something is at fault"
-    from aligntune.core.status import doctor as examine
+    from aligntune.core.status import check_machine
     settings: dict[str, Any] = {k: str(v) if k == 'folder' else v for k, v in call.settings.items()}
-    report = examine(**settings)
+    report = check_machine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
 # %% ../nbs/commands.ipynb #a1259528

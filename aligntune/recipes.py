@@ -117,7 +117,7 @@ def make_tiny(
         raise RunError(f'{folder} holds something else', where='command line',
                        fix='aligntune recipes tiny another-folder')
     files = tiny_files(seed)
-    with load('aligntune.evaluate.export:staged')(home) as new:   # whole or not at all; links lead nowhere
+    with load('aligntune.backends.saving:staged')(home) as new:   # whole or not at all; links lead nowhere
         for name, rows in files.items():
             (new/f'{name}.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows), encoding='utf-8')
         models = _tiny_models(new, seed)
@@ -178,11 +178,12 @@ def outlook(
     plan: Any  # its plan, for H100s
 ) -> tuple[str, str]:
     "Memory and time of a request, in the words of a recipe's head"
-    from aligntune.core.estimate import estimate, human, is_spread, weight_bytes
+    from aligntune.core.estimate import estimate, human, weight_bytes
+    from aligntune.core.execution import weights_are_sharded
     (rows, length), spec = ROWS[spec.data.dataset_name], spec.on(plan.backend)
     rows, extra = min(rows, spec.data.max_samples or rows), spec.extra
     twice, sharded = (plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')),
-                      is_spread(spec))
+                      weights_are_sharded(spec))
     usual, largest = (estimate(spec, plan.facts, plan.precision,
                                'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation)
                       for n in (min(length, spec['max_seq_length'] or length), None))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 from ..core.estimate import human
-from ..core.plan import because
+from ..core.execution import because
 from ..data.report import DataReport
 from ..run.manifest import plain
 

@@ -14,7 +14,8 @@ from ..core.noise import quiet
 from ..algorithms.tasks import warm_start
 from ..core.errors import AligntuneError, UnsupportedError
 from ..core.estimate import human
-from ..core.plan import Plan, because, make_plan
+from ..core.execution import because
+from ..core.plan import Plan, make_plan
 from ..core.spec import TrainSpec
 from ..core.status import Probe, hardware, simulated
 from ..core.trainer import Result
