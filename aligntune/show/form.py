@@ -416,42 +416,40 @@ class FormTraining:
         self.result = self.trainer.train(resume_from_checkpoint=resume)
         return self.result
 
-# %% ../../nbs/show/05_form.ipynb #65a00542
+# %% ../../nbs/show/05_form.ipynb #83d7f3c7
 class Launcher(Working):
     "A form that plans, shows the code, and trains"
     def __init__(self, **values: Any):
         self.panel = W.VBox()
         self.training = FormTraining(self.panel, lambda plan: self.views.show_plan(plan))
-        self.buttons = Buttons(lambda: self.begin(self.prepare, lambda _: _CHECKED),
-                               lambda: self.begin(self.run, lambda result: f'{result}\n{_NEXT}'), self.end)
+        self.buttons = Buttons(self.press_check, self.press_train, self.end)
         self.check, self.train, self.stop = self.buttons.children
         super().__init__(**values)
 
     trainer = property(lambda self: self.training.trainer, doc='The trainer, after Check or Train')
     result = property(lambda self: self.training.result, doc='The result of the last training')
-
     def parts(self) -> list[W.Widget]:
         "The widgets from top to bottom"
         style, fields, views, state = super().parts()
         return [style, fields, self.buttons, self.panel, state, views]
-
     def changed(self) -> None:
         "Enable and disable the buttons"
         self.buttons.show(self.busy(), self.plan is not None, self.stopped)
-
     @property
     def stopped(self) -> bool:
         "Was this request stopped before its end?"
         same = self.spec and self.fields.settings() == self.training.settings
         return bool(self.job and self.job.stopped and same)
 
-    def prepare(self) -> Any:
-        "Make the trainer"
-        return self.training.prepare(self.fields.settings())
+    def press_check(self) -> Job:
+        "Make the trainer, which reads the rows"
+        settings = self.fields.settings()   # read before the thread starts
+        return self.begin(lambda: self.training.prepare(settings), lambda _: _CHECKED)
 
-    def run(self) -> Any:
-        "Train or resume"
-        return self.training.run(self.fields.settings(), self.stopped)
+    def press_train(self) -> Job:
+        "Train, or resume a stopped training"
+        settings, resume = self.fields.settings(), self.stopped
+        return self.begin(lambda: self.training.run(settings, resume), lambda result: f'{result}\n{_NEXT}')
 
     def end(self) -> None:
         "Stop: finish the step and save"

@@ -217,13 +217,11 @@ def show(frame: Frame) -> None:
     from IPython.display import display
     display(frame)
 
-# %% ../../nbs/show/04_panel.ipynb #f3bb4c66
+# %% ../../nbs/show/04_panel.ipynb #4846a121
 class TrainingPanel(Frame):
     "Progress, charts and answers below a cell, updated in place"
-    def __init__(self,
-        live: bool | None = None,  # update during the training; where there is a kernel, when not given
-        places: Any = None  # holds the parts; below the cell when not given
-    ):
+    def __init__(self, live: bool | None = None, places: Any = None):
+        "Updates `places` during the training; below the cell, if there is a kernel, when not given"
         super().__init__()
         self.live, self.places = in_notebook() if live is None else live, places or Places()
 
