@@ -206,7 +206,7 @@ def form(nb):
     expect(out).to_contain_text('of 200,000', timeout=30000)
     out.get_by_role('button', name='Stop').click()
     expect(out).to_contain_text('stopped at step', timeout=30000)
-    expect(out.get_by_role('button', name='Go on')).to_be_enabled()
+    expect(out.get_by_role('button', name='Resume')).to_be_enabled()
     if not (Path(nb.folder)/'short'/'model.safetensors').exists(): yield 'the form trained, but there is no model'
 
 def panel(nb):
