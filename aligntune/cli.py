@@ -6,13 +6,12 @@
 from __future__ import annotations
 import contextlib, json, logging, os, sys, traceback
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from . import __version__
 from .commands import COMMANDS, GROUPS, MODEL, Answer, Call
 from .core.errors import AligntuneError, SpecError, did_you_mean, quoted, too_long_a_name
 from .core.secrets import Masking, mask
 
-if TYPE_CHECKING: from aligntune.core.spec import Field
 
 # %% auto #0
 __all__ = ['FLAGS', 'EVERYWHERE', 'VALUED', 'COMMON', 'TRAINING_GROUPS', 'EVALUATION_SETTINGS', 'usage', 'help_for',
@@ -60,7 +59,7 @@ def _options(rows: Mapping[str, str]) -> list[str]:
     return out
 
 # %% ../nbs/cli.ipynb #a195c36a
-def _setting(f: Field) -> str:
+def _setting(f: Any) -> str:
     "The meaning, choices, default and algorithms of a setting"
     wants = f' ({f.wants})' if f.choices else ''
     default = f.default if f.default not in (None, 'auto', '') else ''

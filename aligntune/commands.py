@@ -8,15 +8,11 @@ import contextlib, json, logging, os, re, shlex, shutil, sys, tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from .core.errors import AligntuneError, DataError, RunError, SpecError, did_you_mean
 from .core.facts import FALLBACK
 from .core.registry import load
 
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
-    from aligntune.core.trainer import Trainer
 
 log = logging.getLogger('aligntune')
 
@@ -141,7 +137,7 @@ def plan(call: Call) -> Answer:
     return Answer(made.explain(), dict(plan=data, settings=explicit, exit_code=0))
 
 # %% ../nbs/commands.ipynb #ed1e8b59
-def make_trainer(settings: Mapping[str, Any], config: str | None = None) -> Trainer:
+def make_trainer(settings: Mapping[str, Any], config: str | None = None) -> Any:
     "A trainer, made by the public function of its algorithm"
     from aligntune.core.backend_factory import RL_DOOR, create_rl_trainer, create_sft_trainer
     from aligntune.core.spec import TrainSpec
@@ -213,7 +209,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     return place if place['nproc_per_node']*place['nnodes'] > 1 else None
 
 # %% ../nbs/commands.ipynb #36c3d695
-def _in_processes(spec: TrainSpec, plan: Plan, place: Mapping[str, Any], resume: Any = None) -> Any:
+def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None) -> Any:
     "Train in several processes, with the log of the first one"
     from aligntune.backends.launch import launch
     from aligntune.core.trainer import Result
@@ -262,7 +258,7 @@ def resume(call: Call) -> Answer:
     return trained(_in_processes(spec, made, place, resume=True))
 
 # %% ../nbs/commands.ipynb #67946b3b
-def _request_of_run(folder: str, changes: Mapping[str, Any]) -> tuple[TrainSpec, Plan]:
+def _request_of_run(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:
     "The request of a run with changes, and its plan"
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec
@@ -370,7 +366,7 @@ def opened(
     rows: bool = False,  # with the rows of the run, where they can be read
     evaluate: bool = False,  # and its evaluation rows
     like: Any = None  # the manifest of another run, for the format of prompts
-) -> Trainer:
+) -> Any:
     "A trainer that holds a trained model, for inference or saving"
     m = load('aligntune.run.manifest:Manifest').read(name) if Path(name).is_dir() else None
     # the class names of an adapter are in the rows only

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from .core.errors import GuardError, RunError, SpecError
 from .core.registry import load
 
-if TYPE_CHECKING: from aligntune.core.trainer import Trainer
+from .core.trainer import Trainer
 
 log = logging.getLogger('aligntune')
 

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from .core.errors import RunError, SpecError, did_you_mean
 from .core.registry import load
 
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
+from .core.plan import Plan
+from .core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['PEAK', 'PEAK_SHARE', 'BANDWIDTH', 'BANDWIDTH_SHARE', 'MIN_STEP', 'MIN_TOKEN', 'ROWS', 'Recipe', 'read_recipe',

@@ -5,7 +5,7 @@
 # %% ../../nbs/algorithms/01_common.ipynb #c400d33e
 from __future__ import annotations
 import contextlib, dataclasses, functools, logging, math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from transformers import PrinterCallback, Trainer as HFTrainer, TrainerCallback
 from .trl import SilentTrainer, batch_metrics, check_contracts
 from ..core.errors import SpecError, did_you_mean
@@ -15,7 +15,7 @@ from ..core.secrets import as_plain
 from ..core.spec import OPTIMIZERS, TrainSpec
 from ..engine.attention import use_layout_attention
 from ..engine.models import no_dropout
-if TYPE_CHECKING: from aligntune.core.plan import Plan
+from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',

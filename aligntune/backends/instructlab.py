@@ -7,14 +7,13 @@ from __future__ import annotations
 import dataclasses, logging, runpy, signal, sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from .trl import TRLBackend
 from .worker import CPUTorch, log_at_once, plain_states, read_log, sealing, without_cuda
 from .worker import WorkerSession, refuse_ignored_settings, refuse_part_epochs, rows_of_step
 from ..run.signals import Interrupted
 
-if TYPE_CHECKING:
-    from aligntune.core.spec import TrainSpec
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'SUPPORTED', 'flash_here', 'instructlab_arguments', 'EpochStart', 'fix_resumed_epoch', 'stop_between_steps',

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core.errors import RunError, SpecError, UnsupportedError
 from ..core.facts import BACKEND_FACTS, backend_facts
 from ..process.child import ChildProcess, signals_to
@@ -18,9 +18,7 @@ from ..process.objects import (NOT_SERIALIZABLE, answer_of, call_recording, desc
                                        error_parts, serialize, value_of)
 from ..rewards.registry import reads_messages, read_signature, user_rewards
 
-if TYPE_CHECKING:
-    from aligntune.backends.trl import Session
-    from aligntune.core.trainer import Result
+from ..core.trainer import Result
 
 # %% auto #0
 __all__ = ['logger', 'OWNED_BY', 'owner', 'compiled_folder', 'child_environment', 'ParentLink', 'CallbackRelay',
@@ -334,7 +332,7 @@ _session_numbers = itertools.count(1)
 class CopiedSession:
     "A session in this process, and its copy in a child"
     def __init__(self,
-        session: Session,  # that has loaded nothing
+        session: Any,  # a backend's session that has loaded nothing
         child: BackendProcess | str = 'unsloth',  # the process that will hold the copy, or the backend of a new one
         why: str = ''  # why it does not run here
     ):
@@ -371,7 +369,7 @@ class CopiedSession:
         return self.child.call(self.number, method, *args, **kwargs)
 
 # %% ../../nbs/backends/02_isolation.ipynb #26c58c1d
-def _panels(session: Session) -> list[Any]:
+def _panels(session: Any) -> list[Any]:
     "The callbacks that draw progress here; none where the child writes lines"
     from aligntune.run.progress import LiveView, make_progress, view_for
     view, estimate = view_for(session.spec['progress']), getattr(session.plan, 'estimate', None)

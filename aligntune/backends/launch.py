@@ -8,7 +8,7 @@ import gc, io, json, logging, os, signal, subprocess, sys, tempfile, time, trace
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core import errors
 from ..core.errors import AligntuneError, RunError, SpecError, UnsupportedError
 from ..core.registry import load
@@ -17,9 +17,8 @@ from ..core.trainer import Result
 from ..process.child import signals_to
 from ..run.signals import Interrupted
 
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'SINGLE', 'TRACKERS', 'launched', 'torchrun_command', 'launch_command', 'tracker_params', 'hidden_trackers',

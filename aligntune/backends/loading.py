@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import torch, transformers
 from transformers import AutoConfig, AutoTokenizer, set_seed
 from ..core.errors import MissingPackageError, ModelError, SpecError, UnsupportedError, nearest
@@ -26,11 +26,10 @@ from ..core.estimate import WHOLE, human
 from ..core.model_files import SAVED, check_adapter, check_model, check_used, limit_size
 from ..core.model_files import not_numbers, read_adapter, reading
 from .targets import HEADS, adapter_targets, expert_adapters, expert_parameters, put_adapter
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
-    from aligntune.backends.targets import Targets
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
+from .targets import Targets
 
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'load_config', 'load_tokenizer',

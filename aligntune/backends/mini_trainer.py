@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from .trl import TRLBackend
 from .worker import CPUTorch, log_at_once, plain_states, read_log, sealing, without_cuda
 from .worker import WorkerSession, refuse_ignored_settings, refuse_part_epochs, rows_of_step
@@ -15,8 +15,7 @@ from ..core.errors import UnsupportedError
 from ..run.checkpoint import read_state
 from ..run.signals import Interrupted
 
-if TYPE_CHECKING:
-    from aligntune.core.spec import TrainSpec
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'SUPPORTED', 'mini_trainer_arguments', 'newest_state', 'Resumed', 'fix_resuming', 'seal_states', 'on_cpu',

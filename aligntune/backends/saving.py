@@ -8,7 +8,7 @@ import contextlib, gc, logging, os, shutil, tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import torch, yaml
 from torch import Tensor
 from ..core.errors import ModelError, RunError
@@ -16,10 +16,9 @@ from ..core.model_files import read_adapter
 from ..core.secrets import Variable, mask
 from ..core.noise import quiet
 from ..run.manifest import delete_path
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
-    from aligntune.data.report import DataReport
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
+from ..data.report import DataReport
 
 # %% auto #0
 __all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'probe_logprobs', 'is_quantized', 'save_folder',

@@ -7,17 +7,16 @@ from __future__ import annotations
 import inspect, logging, re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 from ..core.errors import SpecError, UnsupportedError, did_you_mean, nearest
 from ..core.estimate import KEYS, Experts, adapted_experts, expert_rank, experts_called, unfit
 from ..core.noise import quiet
-if TYPE_CHECKING:
-    from peft import LoraConfig
-    from transformers import PretrainedConfig
-    from aligntune.core.spec import TrainSpec
+from peft import LoraConfig
+from transformers import PretrainedConfig
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'HEADS', 'ROUTERS', 'PARTS', 'TOWERS', 'is_linear', 'in_tower', 'uses_weight_directly', 'why_frozen',

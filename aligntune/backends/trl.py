@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib, dataclasses, importlib, logging, tempfile, time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import torch
 from datasets import IterableDataset
 from ..core.errors import DataError, ModelError, SpecError, UnsupportedError
@@ -31,11 +31,10 @@ from .isolation import Isolated, owner
 from .loading import (
     ModelSource, WeightLoader, context_length, find_model, kind_to_load, load_config, load_tokenizer)
 from .saving import is_quantized, model_card, save_folder, save_merged, staged
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
-    from aligntune.data.report import DataReport, Preview
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
+from ..data.report import DataReport, Preview
 
 # %% auto #0
 __all__ = ['logger', 'HEAD_PREDICTIONS', 'read_model_files', 'RowReader', 'class_names', 'check_request', 'plan_for_rows',

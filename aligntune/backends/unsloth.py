@@ -6,7 +6,7 @@
 from __future__ import annotations
 import contextlib, logging, re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core.errors import ModelError, UnsupportedError
 from ..core.facts import facts_of
 from ..core.noise import quiet
@@ -16,10 +16,9 @@ from .loading import (ModelSource, WeightLoader, check_complete, context_length,
                                         randomly_initialised, weight_dtype, with_adapter)
 from .targets import lora_targets
 from .trl import Session, TRLBackend
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
+from transformers import PretrainedConfig
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'standard_name', 'unsloth_name', 'quantised_bits', 'load_arguments',

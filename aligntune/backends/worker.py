@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from concurrent.futures import wait
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
@@ -28,10 +28,9 @@ from ..run.manifest import (Manifest, Metrics, delete_path, differences, json_sa
                                     open_own, run_identity, template_fingerprint)
 from ..run.run import holds_model, make_folder
 
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.spec import TrainSpec
-    from aligntune.data.report import DataReport
+from ..core.plan import Plan
+from ..core.spec import TrainSpec
+from ..data.report import DataReport
 
 # %% auto #0
 __all__ = ['logger', 'OURS', 'write_tokenized_rows', 'CPUDevice', 'CPUTorch', 'without_cuda', 'plain_states', 'tidy_names',

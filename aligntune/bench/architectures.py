@@ -8,7 +8,7 @@ import dataclasses, datetime, gc, importlib, json, logging, math, os, shutil, sy
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, set_seed
@@ -21,11 +21,10 @@ from ..engine.decode import DecodeConfig, decode_config_or_reason
 from ..engine.norm_mlp import RecomputedMLP, RecomputedNorm
 from ..engine.prefix_sharing import prefix_sharing_blocker
 from ..algorithms.router import balance_coef, router_loss_blocker
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
-    from aligntune.core.execution import ExecutionPlan
-    from aligntune.core.trainer import Trainer
-    from aligntune.algorithms.trl import AnswerBatch
+from transformers import PretrainedConfig, PreTrainedModel
+from ..core.execution import ExecutionPlan
+from ..core.trainer import Trainer
+from ..algorithms.trl import AnswerBatch
 
 # %% auto #0
 __all__ = ['WIDTH', 'HEADS', 'HEAD', 'SHORT', 'CONTEXT', 'VOCABULARY', 'SMALL', 'DEPTH', 'SPECIAL', 'ROUNDING', 'TEXTS', 'COMMON',

@@ -8,12 +8,11 @@ import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socke
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core.facts import ALGORITHM_FACTS, facts_of
 from ..core.registry import load
-if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback
-    from aligntune.run.run import Run
+from transformers import Trainer, TrainerCallback
+from ..run.run import Run
 
 # %% auto #0
 __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMAGES', 'tiny_trainer', 'padded', 'poison',

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from .measure import Entry, Meter, lap_callback
 from ..core.errors import SpecError, did_you_mean
 from ..core.facts import FALLBACK, backend_facts, facts_of
 from ..core.plan import Plan, make_plan
 from ..core.spec import GROUPED, POLICY, TrainSpec
 
-if TYPE_CHECKING: from datasets import Dataset
 
 logger = logging.getLogger('aligntune')
 
@@ -144,7 +143,7 @@ def _work(batch: Mapping[str, Any]) -> dict[str, int]:
     return {}
 
 # %% ../../nbs/bench/01_workloads.ipynb #3262c3d0
-def _read(rows: str) -> Dataset:
+def _read(rows: str) -> Any:
     "The rows of a file"
     from datasets import load_dataset
     return load_dataset('json', data_files=rows, split='train')

@@ -13,7 +13,7 @@ from .errors import SpecError, did_you_mean
 from .facts import ALGORITHM_FACTS, BACKEND_FACTS
 
 # %% auto #0
-__all__ = ['SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'load', 'plugin_path', 'plugin', 'importing', 'exists',
+__all__ = ['SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'importing', 'load', 'exists', 'plugin_path', 'plugin',
            'Tables', 'AlgorithmRegistry', 'create_algorithm']
 
 # %% ../../nbs/core/06_registry.ipynb #11e69e03
@@ -77,27 +77,6 @@ def _canonical(params: dict) -> set[str]:
     same = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir')
     return set(params) | {same[n] for n in params if n in same}
 
-# %% ../../nbs/core/06_registry.ipynb #dd38b382
-def load(
-    path: Any  # module:name, or the thing itself
-) -> Any:
-    "What an import path stands for"
-    if not isinstance(path, str): return path
-    module, _, name = path.partition(':')
-    with importing(): return getattr(importlib.import_module(module), name)
-
-# %% ../../nbs/core/06_registry.ipynb #902fb861
-def plugin_path(
-    name: str,  # a name in PLUGINS of aligntune
-    part: str = ''  # what fills the gap in its path: an algorithm, or a backend's class
-) -> str:
-    "The import path of what plugs in under a name"
-    return sys.modules['aligntune'].PLUGINS[name].format(part)
-
-def plugin(name: str, part: str = '') -> Any:
-    "What plugs in under a name, imported"
-    return load(plugin_path(name, part))
-
 # %% ../../nbs/core/06_registry.ipynb #ca6c7674
 class _Imports:
     "The threads that are importing at this moment, and what the first of them has switched off"
@@ -133,10 +112,31 @@ def _silenced() -> Iterator[None]:
             gc.freeze()
             gc.unfreeze()
 
+# %% ../../nbs/core/06_registry.ipynb #dd38b382
+def load(
+    path: Any  # module:name, or the thing itself
+) -> Any:
+    "What an import path stands for"
+    if not isinstance(path, str): return path
+    module, _, name = path.partition(':')
+    with importing(): return getattr(importlib.import_module(module), name)
+
 # %% ../../nbs/core/06_registry.ipynb #8a39e433
 def exists(path: Any) -> bool:
     "Whether there is a module behind an import path; imports its parent packages only"
     return not isinstance(path, str) or importlib.util.find_spec(path.partition(':')[0]) is not None
+
+# %% ../../nbs/core/06_registry.ipynb #902fb861
+def plugin_path(
+    name: str,  # a name in PLUGINS of aligntune
+    part: str = ''  # what fills the gap in its path: an algorithm, or a backend's class
+) -> str:
+    "The import path of what plugs in under a name"
+    return sys.modules['aligntune'].PLUGINS[name].format(part)
+
+def plugin(name: str, part: str = '') -> Any:
+    "What plugs in under a name, imported"
+    return load(plugin_path(name, part))
 
 # %% ../../nbs/core/06_registry.ipynb #3a1e6c94
 class Tables:

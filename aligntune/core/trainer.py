@@ -8,13 +8,13 @@ import dataclasses, time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from .errors import UnsupportedError
 from .registry import AlgorithmRegistry, Backend
 from .secrets import as_plain
 from .spec import FIELDS, TrainSpec, applies
 
-if TYPE_CHECKING: from aligntune.core.plan import Plan
+from .plan import Plan
 
 # %% auto #0
 __all__ = ['HUB_NAMES', 'Result', 'as_result', 'TrainingSession', 'SessionBackend', 'algorithm_params', 'CustomSession',

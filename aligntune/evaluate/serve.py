@@ -8,14 +8,13 @@ import math, os, re, shlex, shutil, struct, subprocess, sys, tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from jinja2 import TemplateError
 from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, UnsupportedError, did_you_mean
 from ..run.manifest import write_atomic
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-    from aligntune.core.trainer import Trainer
+from transformers import PreTrainedTokenizerBase
+from ..core.trainer import Trainer
 
 # %% auto #0
 __all__ = ['Node', 'CONVERSATIONS', 'CONVERTERS', 'TOLERANCES', 'TARGETS', 'ChatFormat', 'render_chat', 'turns', 'chat_format',

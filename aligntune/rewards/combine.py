@@ -7,13 +7,12 @@ from __future__ import annotations
 import math, statistics, threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core.errors import RewardError, SpecError
 from ..sandbox.jail import own_clock
 from .registry import TRAINER_NAMES, Reward, describe_row, get_reward, text_of
 
-if TYPE_CHECKING:
-    from aligntune.core.spec import TrainSpec
+from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['within', 'Timed', 'Scores', 'Rewards', 'make_rewards', 'TryOut', 'try_out']

@@ -9,14 +9,13 @@ import sys, time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from ..core.errors import RunError
 from ..core.secrets import Variable, as_stored, mask, masked_words, names_secret, variables
 from ..core.spec import FIELDS, TrainSpec, applies, filled
 from ..core.status import hardware
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.data.report import DataReport
+from ..core.plan import Plan
+from ..data.report import DataReport
 
 # %% auto #0
 __all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'BY_CONTENT', 'ROWS', 'KINDS', 'NO_NUMBERS',

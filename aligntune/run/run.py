@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 import torch
 import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
@@ -31,11 +31,10 @@ from .manifest import (BY_CONTENT, MAY_CHANGE, Manifest, Metrics, data_fingerpri
                                     settings_from_environment, template_fingerprint)
 from .progress import Progress, answers_of, isolate_trackers, make_progress, view_for
 from .signals import Interrupted, Stopped, StopRequest, in_notebook
-if TYPE_CHECKING:
-    from aligntune.core.plan import Plan
-    from aligntune.core.trainer import Result
-    from aligntune.core.trainer import Trainer as TrainerHandle
-    from aligntune.data.report import DataReport
+from ..core.plan import Plan
+from ..core.trainer import Result
+from ..core.trainer import Trainer as TrainerHandle
+from ..data.report import DataReport
 
 # %% auto #0
 __all__ = ['log', 'DISK', 'LOST', 'Resume', 'holds_model', 'check_fresh_start', 'start_point', 'newest_usable', 'check_same_run',
