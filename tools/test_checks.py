@@ -139,7 +139,7 @@ def layers(t):
     with (t/PY).open('a') as f:
         f.write('\ndef late():\n    import fastcore\n    from aligntune.data.tiny import save_tiny\n')
         f.write("LATE = 'aligntune.data.tiny:save_tiny'\n")
-    edit(t, 'aligntune/core/capability.py', 'from enum', 'import torch\nfrom enum')
+    edit(t, 'aligntune/core/capability.py', 'from html import', 'import torch\nfrom html import')
     edit(t, 'aligntune/__init__.py', '__version__',
          'import asyncio, http.server, unittest.mock, xml.dom.minidom\n__version__')
     return [rf'{PY}:\d+: .*imports aligntune.data.tiny, upward: data stands above core',

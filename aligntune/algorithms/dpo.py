@@ -166,7 +166,7 @@ class StoredReference:
         self.model = model.cpu()
 
     @contextlib.contextmanager
-    def loaded(self, trainer: DPOPairTrainer, needed: bool) -> Iterator[None]:
+    def loaded(self, trainer: 'DPOPairTrainer', needed: bool) -> Iterator[None]:
         "The trainer has the reference meanwhile, if it needs it"
         if needed: trainer.ref_model = self.model.to(trainer.args.device)
         try: yield
@@ -177,7 +177,7 @@ _TOKEN_MEANS = {'mean_token_accuracy': 'chosen', 'logits/chosen': 'chosen', 'log
                 'entropy': 'answers'}
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #a28e95f5
-def drop_uncomputed(trainer: PairLogps, scored: int) -> None:
+def drop_uncomputed(trainer: 'PairLogps', scored: int) -> None:
     "Leave out what shared prompts do not compute; `scored` batches were computed before this one"
     assert trainer.scored > scored, 'TRL did not ask for log-probabilities where prompts are shared'
     for name in _TOKEN_MEANS: batch_metrics(trainer).pop(name, None)

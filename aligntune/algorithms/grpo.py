@@ -205,13 +205,13 @@ class AnswerGeneration:
     "Who generates the answers of a GRPOTrainer: our decoder, or TRL"
     execution: ExecutionPlan
 
-    def config_or_reason(self, trainer: GroupTrainer, images: bool) -> DecodeConfig | str:
+    def config_or_reason(self, trainer: 'GroupTrainer', images: bool) -> DecodeConfig | str:
         "The settings of our decoder, or why TRL generates"
         if images: return 'images are in the prompts'
         if not self.execution.uses('generation'): return self.execution.generation.reason
         return decode_config_or_reason(trainer.model, trainer.generation_kwargs)
 
-    def tokens(self, trainer: GroupTrainer, prompt_ids: list, images: bool, by_trl: Callable[[list], Any]) -> Any:
+    def tokens(self, trainer: 'GroupTrainer', prompt_ids: list, images: bool, by_trl: Callable[[list], Any]) -> Any:
         "Token ids of one answer to each prompt, and their log-probabilities if known"
         how = self.config_or_reason(trainer, images)
         with eval_mode(trainer.model):
@@ -220,7 +220,7 @@ class AnswerGeneration:
             if images or not self.calls_generate(trainer): return by_trl(prompt_ids)
             return generate_by_length(trainer.model, prompt_ids, by_trl)
 
-    def calls_generate(self, trainer: GroupTrainer) -> bool:
+    def calls_generate(self, trainer: 'GroupTrainer') -> bool:
         "Whether TRL calls the model's own generate, on prompts that are padded to one length"
         if self.execution.generation.value == 'vllm' or self.execution.sharded: return False
         continuous = getattr(trainer, 'use_transformers_continuous_batching', False)
@@ -228,7 +228,7 @@ class AnswerGeneration:
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #36b43979
 def decoded_answers(
-    trainer: GroupTrainer,
+    trainer: 'GroupTrainer',
     prompt_ids: list,  # token ids of each prompt
     how: DecodeConfig  # how tokens are sampled
 ) -> list[list[int]]:
@@ -282,7 +282,7 @@ def _sorted_by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #d6a6d574
 def shared_logps(
-    trainer: GroupTrainer,  # accelerator and temperature
+    trainer: 'GroupTrainer',  # accelerator and temperature
     model: Any,  # the policy or the reference, as the accelerator wrapped it
     batch: AnswerBatch,  # answers
     chunked: bool  # logits in chunks
@@ -300,7 +300,7 @@ def shared_logps(
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6f92c3ce
 def padded_logps(
-    trainer: GroupTrainer,  # accelerator and temperature
+    trainer: 'GroupTrainer',  # accelerator and temperature
     model: Any,  # the policy or the reference
     batch: AnswerBatch  # answers
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
@@ -320,7 +320,7 @@ class AnswerScoring:
     chunked: bool = False  # logits in chunks
     right_padded: bool = False  # padding on the left would change what the model computes
 
-    def logps(self, trainer: GroupTrainer, model: Any, batch: AnswerBatch,
+    def logps(self, trainer: 'GroupTrainer', model: Any, batch: AnswerBatch,
               by_trl: Callable[[Any, AnswerBatch], Any]) -> Any:
         "Log-probabilities, entropies, and the loss of the router, as far as they are wanted"
         if self.right_padded and not batch.images: return padded_logps(trainer, model, batch)
@@ -334,7 +334,7 @@ class AnswerScoring:
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #d9205182
 def scoring_of(
-    trainer: GroupTrainer  # with its execution plan
+    trainer: 'GroupTrainer'  # with its execution plan
 ) -> AnswerScoring:
     "How the answers of a trainer are scored"
     shared, chunked = bool(trainer.execution.prefix_sharing), trainer.execution.uses('lm_head')
@@ -379,7 +379,7 @@ class GroupSteps(RolloutHooks, ScoringHooks):
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #2a50f931
 def can_regroup(
-    trainer: GroupTrainer,
+    trainer: 'GroupTrainer',
     batch: dict[str, Any]  # one of a rollout
 ) -> bool:
     "Whether the answers of an optimizer step may be sorted by prompt"

@@ -401,7 +401,7 @@ def micro_slices(
 # %% ../../nbs/algorithms/10_ppo.ipynb #8143db38
 @torch.no_grad()
 def make_rollout(
-    trainer: PPOTrainer,
+    trainer: 'PPOTrainer',
     rows: list[dict]  # prompts of this process
 ) -> dict[str, Tensor]:
     "Answers to the prompts of `rows`, judged, with all that the updates need"
@@ -422,13 +422,13 @@ def make_rollout(
                 returns=returns, advantages=advantages)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #745f8316
-def sampled(trainer: PPOTrainer, rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
+def sampled(trainer: 'PPOTrainer', rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
     "Answers of the present policy"
     policy = trainer.model.policy
     with eval_mode(policy), trainer.accelerator.autocast(): return trainer.sampler.answers(policy, rows, sample)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #6ce26d34
-def policy_and_reference(trainer: PPOTrainer, ids: Tensor, attention: Tensor,
+def policy_and_reference(trainer: 'PPOTrainer', ids: Tensor, attention: Tensor,
                          keep: int) -> tuple[Tensor, Tensor, Tensor]:
     "Log-probabilities, values and the reference's log-probabilities of some answers"
     model, temperature = trainer.model, trainer.settings.temperature
@@ -440,7 +440,7 @@ def policy_and_reference(trainer: PPOTrainer, ids: Tensor, attention: Tensor,
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #54cf3e08
 def judged(
-    trainer: PPOTrainer,
+    trainer: 'PPOTrainer',
     rows: list[dict],  # prompts
     answers: SampledAnswers
 ) -> Tensor:
@@ -456,7 +456,7 @@ def judged(
     return total - (trainer.settings.missing_eos_penalty or 0.)*(~answers.ended)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #cab3f40c
-def rollout_measures(trainer: PPOTrainer, answers: SampledAnswers, kl: Tensor, values: Tensor,
+def rollout_measures(trainer: 'PPOTrainer', answers: SampledAnswers, kl: Tensor, values: Tensor,
                      returns: Tensor) -> dict[str, float]:
     "What is logged of a rollout"
     length, real = answers.mask.sum(1), answers.mask.bool()
@@ -529,7 +529,7 @@ class PPOParts(OwnTrainer):
                           s.num_iterations)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #398c38ea
-def prompt_sampler(trainer: PPOTrainer, data: Any) -> FullBatchSampler:
+def prompt_sampler(trainer: 'PPOTrainer', data: Any) -> FullBatchSampler:
     "The prompts of each rollout, as often as the rollout is used"
     group, args, use = trainer.settings.num_generations, trainer.args, trainer.use
     return FullBatchSampler(data, group, use.answers*args.world_size//group, use.steps*use.accumulation,
@@ -537,7 +537,7 @@ def prompt_sampler(trainer: PPOTrainer, data: Any) -> FullBatchSampler:
                             args.seed if args.data_seed is None else args.data_seed)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #3988748e
-def forward_batch(trainer: PPOTrainer, at: int) -> dict[str, Tensor]:
+def forward_batch(trainer: 'PPOTrainer', at: int) -> dict[str, Tensor]:
     "The answers of a forward pass, and the tokens of its optimizer step on all processes"
     use, rollout = trainer.use, trainer.rollout
     assert rollout is not None
@@ -546,7 +546,7 @@ def forward_batch(trainer: PPOTrainer, at: int) -> dict[str, Tensor]:
     return {k: v[rows] for k, v in rollout.items()} | dict(tokens=trainer.total(rollout['mask'][step].sum()))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #86d98482
-def note_measures(trainer: PPOTrainer) -> None:
+def note_measures(trainer: 'PPOTrainer') -> None:
     "Keep the measures of a forward pass; end the use of this rollout when the policy has moved too far"
     count, *sums = trainer.total(trainer.sums).tolist()
     trainer.seen.append({k: x/count for k, x in zip(MEASURES, sums)})
@@ -564,7 +564,7 @@ def means_of(
     return {k: sum(v)/len(v) for k, v in values.items()}
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #d12b7e22
-def mean_rewards(trainer: PPOTrainer, rows: list[dict], size: int) -> dict[str, float]:
+def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str, float]:
     "Mean reward and its parts, `size` rows at a time"
     totals: list[float] = []
     parts: dict[str, list[float]] = {}

@@ -249,7 +249,7 @@ def budgeted_loader(
 
 # %% ../../nbs/algorithms/04_sft.ipynb #cb41593b
 @contextlib.contextmanager
-def plain_loss(trainer: CausalTrainer) -> Iterator[None]:
+def plain_loss(trainer: 'CausalTrainer') -> Iterator[None]:
     "TRL's loss without the router's and without smoothing, for a while"
     config = inner_model(trainer.model).config.get_text_config()
     before = trainer.aux_loss_enabled, trainer.label_smoother, getattr(config, 'output_router_logits', None)

@@ -101,7 +101,7 @@ def class_names(
 
 # %% ../../nbs/backends/03_trl.ipynb #a7bc3b82
 def check_request(
-    session: Session  # its rows are read
+    session: 'Session'  # its rows are read
 ) -> None:
     "Refuse unknown rewards, columns that they need and the rows lack, and arguments that do not fit"
     spec, columns = session.spec, session.train_dataset.column_names
@@ -146,7 +146,7 @@ def as_inputs(
 
 # %% ../../nbs/backends/03_trl.ipynb #d3c8cc20
 def prompt_text(
-    session: Session,  # a session of a model that generates
+    session: 'Session',  # a session of a model that generates
     x: Any,  # a text or a conversation
     settings: dict[str, Any] | None = None  # of the chat template, for this call
 ) -> Text:
@@ -157,7 +157,7 @@ def prompt_text(
     return tokens.prompt({'prompt': x, TEMPLATE_SETTINGS: settings})
 
 # %% ../../nbs/backends/03_trl.ipynb #964e12e4
-def generated_texts(session: Session, inputs: list, batch_size: int, options: dict[str, Any]) -> list[str]:
+def generated_texts(session: 'Session', inputs: list, batch_size: int, options: dict[str, Any]) -> list[str]:
     "The texts that a model generates"
     settings = options.pop(TEMPLATE_SETTINGS, None)
     if settings and not all(is_conversation(x) or session.speaks_chat for x in inputs):
@@ -177,16 +177,16 @@ def _head_outputs(session: Session, inputs: list, batch_size: int) -> list[torch
     ids = [ids for ids, _ in tokens.encoder.encode(texts)]
     return scores(session.model, session.tokenizer, ids, batch_size, session.plan.precision)
 
-def reward_scores(session: Session, inputs: list, batch_size: int) -> list[float]:
+def reward_scores(session: 'Session', inputs: list, batch_size: int) -> list[float]:
     "The scores of a reward model"
     return [o.item() for o in _head_outputs(session, inputs, batch_size)]
 
-def class_labels(session: Session, inputs: list, batch_size: int) -> list[str]:
+def class_labels(session: 'Session', inputs: list, batch_size: int) -> list[str]:
     "The most likely class of each text"
     return [session.label_names[int(o.argmax())] for o in _head_outputs(session, inputs, batch_size)]
 
 # %% ../../nbs/backends/03_trl.ipynb #00da790a
-def word_tags(session: Session, inputs: list[str], batch_size: int) -> list[list[tuple[str, str]]]:
+def word_tags(session: 'Session', inputs: list[str], batch_size: int) -> list[list[tuple[str, str]]]:
     "Each word of each text with its tag, which is predicted at the word's first token"
     words = [x.split() for x in inputs]
     aligned: list[Any] = align_tags(session.prepared.tokens.encoder, words, [[0]*len(w) for w in words])
@@ -204,7 +204,7 @@ HEAD_PREDICTIONS: dict[str, Callable[..., list]] = dict(
 
 # %% ../../nbs/backends/03_trl.ipynb #8eb1f363
 def predict_inputs(
-    session: Session,
+    session: 'Session',
     inputs: Any,  # a text, a conversation, or a list of them
     **generation: Any  # max_new_tokens, temperature ...; batch_size; chat_template_kwargs for this call
 ) -> Any:
@@ -246,7 +246,7 @@ def keep_adapter_float32(model: Any) -> Iterator[None]:
         if n in trained: p.data = trained[n]
 
 # %% ../../nbs/backends/03_trl.ipynb #0b0b3021
-def build_trainer(session: Session) -> None:
+def build_trainer(session: 'Session') -> None:
     "Load the weights, and make the algorithm's trainer"
     spec = session.spec
     session.model = session.weights.load(session.source)
@@ -258,7 +258,7 @@ def build_trainer(session: Session) -> None:
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)
 
 # %% ../../nbs/backends/03_trl.ipynb #242abcef
-def load_session(session: Session) -> None:
+def load_session(session: 'Session') -> None:
     "Load the model and make its trainer, unless that is done"
     if session.trainer is not None: return
     outside = random_state()
@@ -283,7 +283,7 @@ def _token_metrics(session: Session, seconds: float) -> dict[str, Any]:
 
 # %% ../../nbs/backends/03_trl.ipynb #fa50304f
 def result_of(
-    session: Session,  # has trained
+    session: 'Session',  # has trained
     seconds: float  # that it took
 ) -> Result:
     "The Result of a training"
@@ -301,7 +301,7 @@ def result_of(
 
 # %% ../../nbs/backends/03_trl.ipynb #ef425ece
 def train_session(
-    session: Session,
+    session: 'Session',
     resume_from_checkpoint: bool | str | None = None,  # True for the newest whole checkpoint, or its path
     allow_changes: Sequence[str] = ()  # settings that may differ from those of the checkpoint
 ) -> Result:
@@ -324,7 +324,7 @@ def train_session(
 
 # %% ../../nbs/backends/03_trl.ipynb #a16bf41b
 def evaluate_session(
-    session: Session,
+    session: 'Session',
     dataset: Any = None  # rows in any format that training takes; those of the request when not given
 ) -> dict[str, Any]:
     "Metrics on the evaluation rows"
@@ -363,7 +363,7 @@ def _card_of(session: Session, title: str) -> str:
 
 # %% ../../nbs/backends/03_trl.ipynb #ee5d0d68
 def save_session(
-    session: Session,
+    session: 'Session',
     path: str | None = None,  # folder; output_dir when not given
     merged: bool = False  # put the adapter into the weights, checked; OSFT always does
 ) -> str:
@@ -386,7 +386,7 @@ def save_session(
 
 # %% ../../nbs/backends/03_trl.ipynb #2ef1c49c
 def upload_session(
-    session: Session,
+    session: 'Session',
     repo_id: str,  # user/name
     private: bool | None = None,  # a new repository is private unless this is False
     merged: bool = False,  # put the adapter into the weights first
@@ -407,7 +407,7 @@ def upload_session(
 
 # %% ../../nbs/backends/03_trl.ipynb #9ec0b359
 def restore_weights(
-    session: Session,
+    session: 'Session',
     path: str  # a checkpoint, or a saved model or adapter
 ) -> None:
     "Take the weights of a checkpoint in place of the present ones"

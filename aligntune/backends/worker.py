@@ -305,7 +305,7 @@ class Library(Protocol):
 
     def refuse(self, spec: TrainSpec) -> None: "Refuse settings that it does not have or gets wrong"
     def refuse_model(self, config: Any) -> None: "Refuse a model that it cannot train"
-    def settings(self, session: WorkerSession) -> dict[str, Any]: "What it gets, as plain values"
+    def settings(self, session: 'WorkerSession') -> dict[str, Any]: "What it gets, as plain values"
     def history(self, folder: Path) -> list[dict[str, Any]]: "The steps that it logged"
 
 def refuse_part_epochs(
@@ -318,7 +318,7 @@ def refuse_part_epochs(
                         fix=f"num_epochs={max(1, round(spec['num_epochs']))}")
 
 def rows_of_step(
-    session: WorkerSession  # with its spec and plan
+    session: 'WorkerSession'  # with its spec and plan
 ) -> int:
     "Rows of one optimizer step"
     plan = session.plan
@@ -361,7 +361,7 @@ def _environment(session: WorkerSession) -> dict[str, str]:
     return out | hidden_trackers(session.trackers)
 
 # %% ../../nbs/backends/06_worker.ipynb #71a3961b
-def run_program(session: WorkerSession, settings: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+def run_program(session: 'WorkerSession', settings: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
     "Let the program train, and take its model; the step it began after, and all steps"
     library, record = session.library, session.record
     request = _request(session, settings)
@@ -383,7 +383,7 @@ def run_program(session: WorkerSession, settings: Mapping[str, Any]) -> tuple[in
     return before, history
 
 # %% ../../nbs/backends/06_worker.ipynb #5379c813
-def take_model(session: WorkerSession) -> str:
+def take_model(session: 'WorkerSession') -> str:
     "Put the newest model that the program wrote into the folder of the run"
     written = session.folder/'hf_format'
     models = sorted(written.glob('samples_*'), key=lambda p: float(p.name.split('_')[1]))

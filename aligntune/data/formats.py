@@ -251,7 +251,7 @@ def _extras_text(fmt: Format) -> list[str]:
     rest = [c for c in fmt.extras if not (is_rl and c == 'completion')]   # a name that trainers keep from rewards
     return [('passed to rewards: ' if is_rl else 'not used: ') + ', '.join(rest)] if rest else []
 
-def description(fmt: Format) -> str:
+def description(fmt: 'Format') -> str:
     "One line: which columns become what"
     names = fmt.label_names
     notes = [text for flag, text in FLAGS.items() if flag in fmt.flags]

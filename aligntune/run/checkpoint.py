@@ -217,7 +217,7 @@ def cpu_copy(
     value: Any,  # nested dicts, lists, tuples and tensors
     memo: dict | None = None,  # tensors copied already
     frozen: frozenset = frozenset(),  # data pointers of memory that does not change
-    pool: Pool | None = None  # tensors of an earlier copy that may be overwritten
+    pool: 'Pool | None' = None  # tensors of an earlier copy that may be overwritten
 ) -> Any:
     "A copy in CPU memory"
     memo = {} if memo is None else memo
