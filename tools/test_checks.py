@@ -184,7 +184,8 @@ def readme(t):
 def snippets(t):
     edit(t, 'aligntune/core/trainer.py',
          'self.result = self.session.train(resume_from_checkpoint, allow_changes)', 'pass')
-    edit(t, 'aligntune/core/capability.py', "(cell.asked == 'refuse' or not f.allow_fallback): raise", 'False: raise')
+    edit(t, 'aligntune/core/capability.py', "(cell.on_request == 'refuse' or not f.allow_fallback): raise",
+         'False: raise')
     return ['selection: BackendType: it left no run in output',
             'matrix: GSPO with Unsloth: it is refused without the word GSPO: model_name is missing']
 
