@@ -438,8 +438,9 @@ def with_checkpointing(
     reason: str  # why, or why not
 ) -> ExecutionPlan:
     "The plan with the choice of gradient checkpointing, and what follows from it"
-    freed = switched(spec, 'return_freed_memory', None if checkpointing else 'time counts more than memory')
-    if device != 'cpu' and not freed.requested: freed = Chosen(False, f'memory of {device} is managed by its allocator')
+    elsewhere = f'memory of {device} is managed by its allocator' if device != 'cpu' else None
+    wanted = checkpointing or spec['return_freed_memory'] is True
+    freed = switched(spec, 'return_freed_memory', elsewhere or (None if wanted else 'time counts more than memory'))
     return dataclasses.replace(plan, checkpointing=Chosen(checkpointing, reason), return_freed_memory=freed)
 
 # %% ../../nbs/core/09_execution.ipynb #7252ff93

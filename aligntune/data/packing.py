@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 import torch
 from ..core.errors import UnsupportedError
+from ..core.execution import config_packing_blocker
 from .tokens import IGNORE
 
 # %% auto #0
@@ -31,26 +32,13 @@ def join(
     return out | dict(cu_seq_lens_q=ends, cu_seq_lens_k=ends, max_length_q=max(lengths), max_length_k=max(lengths))
 
 # %% ../../nbs/data/09_packing.ipynb #7f5078b4
-_EXACT = ('sdpa', 'eager', 'flash_attention_2', 'flash_attention_3', 'flex_attention')
-_STATEFUL = ('mamba', 'linear_attention', 'conv', 'recurrent', 'rwkv', 'ssm')
-_ENCODERS = ('bert', 'roberta', 'distilbert', 'deberta-v2', 'electra', 'albert', 'modernbert')
-
 def packs(
     config: Any,  # a model's configuration
     attention: str | None = 'sdpa'  # its attention implementation
 ) -> str | None:
     "Why rows cannot be packed for this model; None where they can"
     config = config.get_text_config() if hasattr(config, 'get_text_config') else config
-    if getattr(config, 'is_encoder_decoder', False):
-        return f'{config.model_type} is an encoder-decoder: its attention is not causal'
-    if config.model_type in _ENCODERS:
-        return f'{config.model_type} is an encoder: its attention is not causal'
-    layers = ' '.join([config.model_type, *(getattr(config, 'layer_types', None) or [])])
-    if found := next((s for s in _STATEFUL if s in layers), None):
-        return f'{config.model_type} has {found} layers, which carry a state over row boundaries'
-    if attention and attention.split('|')[-1] not in _EXACT:
-        return f'the attention {attention!r} is not known to keep rows apart'
-    return None
+    return config_packing_blocker(config.to_dict(), attention)
 
 # %% ../../nbs/data/09_packing.ipynb #ca09889a
 @torch.no_grad()
