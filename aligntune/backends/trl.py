@@ -245,14 +245,15 @@ def keep_adapter_float32(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in trained: p.data = trained[n]
 
-# %% ../../nbs/backends/03_trl.ipynb #0b0b3021
+# %% ../../nbs/backends/03_trl.ipynb #358bcccb
 def build_trainer(session: 'Session') -> None:
     "Load the weights, and make the algorithm's trainer"
     spec = session.spec
     session.model = session.weights.load(session.source)
     if spec['ref_model_name']: session.reference = load_reference(session.weights, spec['ref_model_name'])
     make_trainer = load(MAKERS[spec['algorithm']])
-    with keep_adapter_float32(session.model), quiet(): session.trainer = make_trainer(session)
+    with session.trainer_setup(), keep_adapter_float32(session.model), quiet():
+        session.trainer = make_trainer(session)
     for c in session.callbacks: session.trainer.add_callback(c)
     execution = getattr(session.trainer, 'execution', None)   # as verified on the loaded model
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)
@@ -422,7 +423,7 @@ def restore_weights(
         session.source, session.model, session.trainer = before
         raise
 
-# %% ../../nbs/backends/03_trl.ipynb #f8ccbb26
+# %% ../../nbs/backends/03_trl.ipynb #10eeadd0
 class Session:
     "One request on TRL: read and checked at once, loaded on demand"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -446,6 +447,10 @@ class Session:
 
     load, train, evaluate, predict = load_session, train_session, evaluate_session, predict_inputs
     save_model, push_to_hub, load_checkpoint = save_session, upload_session, restore_weights
+
+    def trainer_setup(self) -> contextlib.AbstractContextManager:
+        "What holds while the trainer is made; a backend may have something to keep"
+        return contextlib.nullcontext()
 
     @property
     def report(self) -> DataReport:

@@ -21,9 +21,10 @@ from ..core.plan import Plan
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'standard_name', 'unsloth_name', 'quantised_bits', 'fast_inference',
-           'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded', 'no_weights_missing',
-           'UnslothLoader', 'own_settings', 'set_own_padding', 'UnslothSession', 'UnslothBackend']
+__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'standard_name', 'unsloth_name', 'quantised_bits',
+           'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
+           'no_weights_missing', 'UnslothLoader', 'own_settings', 'set_own_padding', 'planned_precision',
+           'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -210,7 +211,25 @@ def set_own_padding(
                 tokenizer.pad_token)
     tokenizer.pad_token = spare
 
-# %% ../../nbs/backends/04_unsloth.ipynb #fbfe01c8
+# %% ../../nbs/backends/04_unsloth.ipynb #7e7463dc
+FLOAT32 = dict(_unsloth_forced_float32=True, _unsloth_full_finetuning=False)   # marks that Unsloth's trainers read
+
+@contextlib.contextmanager
+def planned_precision(
+    session: Session  # its model is loaded, its trainer is made in the block
+) -> Iterator[None]:
+    "Keep Unsloth's trainers to the number format of the plan"
+    model, marks = vars(session.model), FLOAT32 if session.plan.precision == 'fp32' else {}
+    before = {n: model[n] for n in marks if n in model}
+    model.update(marks)
+    try: yield
+    finally:
+        for n in marks: del model[n]
+        model.update(before)
+    for n in ('bf16_full_eval', 'fp16_full_eval'):
+        setattr(session.trainer.args, n, bool(session.spec.extra.get(n)))
+
+# %% ../../nbs/backends/04_unsloth.ipynb #93815493
 class UnslothSession(Session):
     "One request on Unsloth"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -227,6 +246,10 @@ class UnslothSession(Session):
         for k, v in own.items(): logger.info('%s=%r on Unsloth: its kernels do that part themselves', k, v)
         self.spec = self.spec.replace(**own).on(UnslothBackend.name)   # trainers read which backend computes
         self.weights = UnslothLoader(self.spec, self.plan, self.config, self.tokenizer, self.kind, self.label_names)
+
+    def trainer_setup(self) -> contextlib.AbstractContextManager:
+        "Unsloth's trainers compute in the planned number format"
+        return planned_precision(self)
 
 # %% ../../nbs/backends/04_unsloth.ipynb #548ac13c
 class UnslothBackend(TRLBackend):
