@@ -336,7 +336,7 @@ def choose_kernel(
     if why := _flash_blocker(s, best): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
     return Chosen(best, 'installed, and the computation is in half precision')
 
-# %% ../../nbs/core/09_execution.ipynb #236d53c8
+# %% ../../nbs/core/09_execution.ipynb #c2ed2602
 def choose_rows(
     s: Situation,  # the training
     attention: Chosen,  # kernel
@@ -344,7 +344,7 @@ def choose_rows(
 ) -> Chosen:
     "Packed rows, or padded ones"
     packed, padded = CHOICES['rows'].options
-    if s.learns_pairs or s.learns_answers: return Chosen(packed if sharing else padded, sharing.reason)
+    if s.learns_pairs or s.learns_answers: return Chosen(packed) if sharing else Chosen(padded, sharing.reason)
     if not s.learns_text: return Chosen(padded)
     known = f'rows of {s.family} see each other' if s.family in MIXES_ROWS and s.spec['packing'] == 'auto' else None
     chosen = switched(s.spec, 'packing', config_packing_blocker(s.config, attention.value) or known)

@@ -50,7 +50,7 @@ def eval_mode(model: Any) -> Iterator[None]:
     try: yield
     finally: model.train(was)
 
-# %% ../../nbs/engine/00_models.ipynb #f93b7390
+# %% ../../nbs/engine/00_models.ipynb #728b569d
 @contextlib.contextmanager
 def without_flash(
     model: Any  # a language model, with its adapter if it has one
@@ -68,8 +68,9 @@ def without_flash(
 def probing(
     model: Any  # a language model
 ) -> Iterator[None]:
-    "A context in which `model` is in evaluation mode, and computes on any device and in any format"
-    with eval_mode(model), without_flash(model): yield
+    "A context in which `model` is in evaluation mode, and computes on any device in the format of its weights"
+    plain = torch.autocast(model.device.type, enabled=False)
+    with eval_mode(model), without_flash(model), plain: yield
 
 # %% ../../nbs/engine/00_models.ipynb #f09d496a
 def probe_rows(
