@@ -66,7 +66,7 @@ def is_inside(n: int, shape: Sequence[int], k: int) -> bool:
     "Is the basis of the free directions the smaller one on a side of length `n`?"
     return n == min(shape) and n - k <= k
 
-# %% ../../nbs/algorithms/12_osft.ipynb #69f538f2
+# %% ../../nbs/algorithms/12_osft.ipynb #46f48836
 @torch.no_grad()
 def split(
     weight: torch.Tensor,  # outputs x inputs
@@ -74,7 +74,8 @@ def split(
 ) -> tuple[Side, Side]:
     "The output side and the input side of a matrix"
     k = frozen_rank(weight.shape, ratio)
-    U, _, Vt = torch.linalg.svd(weight.double(), full_matrices=False)
+    exact = weight.double() if weight.device.type == 'cpu' else weight.float()
+    U, _, Vt = torch.linalg.svd(exact, full_matrices=False)
     def side(Q):
         return Side(Q[:, k:].float(), True) if is_inside(len(Q), weight.shape, k) else Side(Q[:, :k].float(), False)
     return side(U), side(Vt.T)

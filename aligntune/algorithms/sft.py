@@ -172,7 +172,7 @@ def causal_execution(session: SessionLike) -> ExecutionPlan:
     why = f'{inner_model(model).config.get_text_config().model_type} {OWN}'
     return confirmed(execution, rows=why, lm_head=why)
 
-# %% ../../nbs/algorithms/04_sft.ipynb #1327033c
+# %% ../../nbs/algorithms/04_sft.ipynb #5cc7273c
 def causal_batches(
     session: SessionLike,  # spec, model, tokenizer
     execution: ExecutionPlan
@@ -181,8 +181,8 @@ def causal_batches(
     pad, config = session.tokenizer.pad_token_id, session.model.config
     if execution.rows.value == 'padded': return PaddedBatches(pad)
     balanced = bool(balance_coef(session.model, session.spec.extra.get('router_aux_loss_coef')))
-    return PackedBatches(pad, config.get_text_config().hidden_size, execution.uses_flash or balanced,
-                         bool(execution.rowwise_attention))
+    return PackedBatches(pad, config.get_text_config().hidden_size, execution.uses_flash,
+                         bool(execution.rowwise_attention), whole=balanced)
 
 # %% ../../nbs/algorithms/04_sft.ipynb #6c328a0f
 def splits_steps(spec: TrainSpec) -> bool:

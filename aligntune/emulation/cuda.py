@@ -142,7 +142,7 @@ def _answers(name: str, capability: tuple[int, int], memory: int) -> dict[str, A
         set_rng_state=lambda new, *device: torch.random.set_rng_state(new.cpu()),
         set_rng_state_all=lambda new: torch.random.set_rng_state(new[0].cpu()))
 
-# %% ../../nbs/emulation/01_cuda.ipynb #f7181762
+# %% ../../nbs/emulation/01_cuda.ipynb #89620ba1
 def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None:
     "Replace what torch.cuda and torch.accelerator would ask a driver"
     import torch
@@ -158,7 +158,16 @@ def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None
     torch.accelerator.current_stream = reply(Stream())   # type: ignore[assignment]
     torch.accelerator.get_memory_info = reply((memory, memory))
     cuda.default_generators = (torch.default_generator,)
+    torch.UntypedStorage.clone = _storage_copy(torch.UntypedStorage.clone)   # type: ignore[method-assign]
     _allow_autocast()
+
+def _storage_copy(plain: Callable) -> Callable:
+    "The copy of a storage that deepcopy makes: PyTorch knows by name where storages can be"
+    import torch
+    def clone(self: Any) -> Any:
+        if self.device.type != 'cuda': return plain(self)
+        return torch.empty(self.nbytes(), dtype=torch.uint8, device=self.device).untyped_storage().copy_(self)
+    return clone
 
 def _allow_autocast() -> None:
     "autocast asks whether there is a GPU"

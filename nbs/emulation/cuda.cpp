@@ -161,6 +161,22 @@ struct Call {
   }
 };
 
+// A softmax of halves in float32 is one kernel of CUDA, and none of a CPU: its argument is widened before, the gradient
+// rounded after.
+std::optional<at::ScalarType> widen(const std::string& name, torch::jit::Stack* stack, size_t n) {
+  bool forward = name == "_softmax" || name == "_log_softmax";
+  if (!forward && name != "_softmax_backward_data" && name != "_log_softmax_backward_data") return std::nullopt;
+  IValue &last = stack->back(), &tensor = (*stack)[stack->size() - n];
+  if (forward) {
+    if (last.toBool()) tensor = tensor.toTensor().to(at::kFloat);
+    last = false;
+    return std::nullopt;
+  }
+  auto asked = last.toScalarType(), given = tensor.toTensor().scalar_type();
+  last = given;
+  return asked == given ? std::nullopt : std::optional<at::ScalarType>(asked);
+}
+
 void run(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
   const auto& overload = schema.operator_name().overload_name;
@@ -178,10 +194,12 @@ void run(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   TORCH_CHECK(!call.cuda || !call.stray.defined() || MIXED.count(name),
               "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! (",
               schema.operator_name(), ", a tensor of shape ", call.stray.sizes(), " is on the CPU)");
+  std::optional<at::ScalarType> rounded = widen(name, stack, n);
   {
     at::AutoDispatchBelowADInplaceOrView below;
     op.callBoxed(stack);
   }
+  if (rounded) stack->back() = stack->back().toTensor().to(*rounded);
   call.follow();
   for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); i++)
     (*stack)[i] = call.turn((*stack)[i], false);
