@@ -943,7 +943,7 @@ def logit_copies(
     "Copies of all logits that are alive at once, where they are not computed in chunks"
     return 5 if facts.value_model else 2 if facts.compares_groups else 3
 
-# %% ../../nbs/core/10_estimate.ipynb #07cf6761
+# %% ../../nbs/core/10_estimate.ipynb #db943193
 TRL_CHUNK, TRL_COPIES = 256, 5   # tokens at once in TRL's chunked loss of SFT, and copies of their logits
 
 def _logits(
@@ -954,9 +954,11 @@ def _logits(
     T, V = b.targets, t.facts.vocab
     if t.facts.kind == 'classification' or t.algorithm.scores: return 0, ''
     if t.logits_in_blocks:
-        block, tile = head_block(T, V, t.width, t.device, bool(t.execution.checkpointing))
-        return ((t.width*block + 2*4*tile)*V,
-                f'({t.width} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}')
+        products = t.width if t.algorithm.data == 'text' else 4   # log-probabilities are taken of float32 products
+        block, tile = head_block(T, V, products, t.device, bool(t.execution.checkpointing))
+        size = products if products == t.width else products + t.width
+        return ((size*block + 2*4*tile)*V,
+                f'({size} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}')
     copies = logit_copies(t.algorithm)
     if t.execution.lm_head.value == 'backend' and t.has_chunked_loss: T, copies = min(TRL_CHUNK, T), TRL_COPIES
     return 4*copies*T*V, f'4 x {copies} copies x {T:,} tokens x {V:,}'
