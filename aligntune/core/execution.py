@@ -263,7 +263,14 @@ def choose_kernel(
     if why := _flash_blocker(s): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
     return Chosen('flash_attention_2', 'installed, and the computation is in half precision')
 
-# %% ../../nbs/core/09_execution.ipynb #236d53c8
+# %% ../../nbs/core/09_execution.ipynb #40444eae
+def _packing_blocker(s: Situation, attention: Chosen) -> str | None:
+    "Why texts are not packed"
+    if s.backend.own_kernels and s.device != 'cpu': return f'{s.backend.title} reads no borders of rows in our batches'
+    if why := config_packing_blocker(s.config, attention.value): return why
+    return f'rows of {s.family} see each other' if s.family in MIXES_ROWS and s.spec['packing'] == 'auto' else None
+
+# %% ../../nbs/core/09_execution.ipynb #452cd066
 def choose_rows(
     s: Situation,  # the training
     attention: Chosen,  # kernel
@@ -273,8 +280,7 @@ def choose_rows(
     packed, padded = OPTIONS['rows']
     if s.learns_pairs or s.learns_answers: return Chosen(packed if sharing else padded, sharing.reason)
     if not s.learns_text: return Chosen(padded)
-    known = f'rows of {s.family} see each other' if s.family in MIXES_ROWS and s.spec['packing'] == 'auto' else None
-    chosen = switched(s.spec, 'packing', config_packing_blocker(s.config, attention.value) or known)
+    chosen = switched(s.spec, 'packing', _packing_blocker(s, attention))
     return Chosen(packed if chosen else padded, chosen.reason)
 
 # %% ../../nbs/core/09_execution.ipynb #f1d15fd8
@@ -340,7 +346,7 @@ def _text_head(s: Situation) -> Chosen:
     chosen = switched(s.spec, 'chunked_head', None)
     return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #2cad7a3e
+# %% ../../nbs/core/09_execution.ipynb #c87484f5
 def choose_head(
     s: Situation,  # the training
     sharing: Chosen  # are prompts computed once
@@ -349,6 +355,8 @@ def choose_head(
     chunked, full = OPTIONS['lm_head']
     if s.learns_text: return _text_head(s)
     if not (s.learns_pairs or s.learns_answers): return Chosen(full)
+    elsewhere = computed_elsewhere(s)
+    if elsewhere and s.algorithm.compares_groups: return Chosen('backend', elsewhere)
     blocker, needs_sharing = config_chunking_blocker(s), s.learns_pairs or s.algorithm.compares_groups
     if not blocker and needs_sharing and not sharing:
         if s.liger: return Chosen('backend', 'Liger computes the loss')
@@ -384,7 +392,7 @@ def generation_blocker(
              if k not in (*DECODE_SETTINGS, *IGNORED_SETTINGS) and v not in (None, 0, 1)]
     return f'generation is set to {", ".join(other)}' if other else None
 
-# %% ../../nbs/core/09_execution.ipynb #2479caf5
+# %% ../../nbs/core/09_execution.ipynb #f6197b8e
 def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our decoder does not generate"
     continuous = ('use_transformers_paged', 'use_transformers_continuous_batching')
@@ -393,8 +401,9 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
         if weights_are_sharded(s.spec): return SHARDED
     settings = dict(s.spec.extra.get('generation_kwargs') or {})
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
-    launched = f'{s.backend.title} generates nothing' if s.backend.launches else None
-    why = launched or layout_blocker(s.config, attention.value) or generation_blocker(settings)
+    elsewhere = f'{s.backend.title} generates nothing' if s.backend.launches else None
+    if s.backend.own_kernels: elsewhere = f'{s.backend.title} generates with its own kernels'
+    why = elsewhere or layout_blocker(s.config, attention.value) or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
