@@ -18,11 +18,11 @@ logger = logging.getLogger('aligntune')
 __all__ = ['logger', 'AS_REQUESTED', 'OPTIONS', 'TITLES', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS',
            'STATEFUL_FAMILIES', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
            'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'SHARDED', 'DECODE_SETTINGS', 'IGNORED_SETTINGS',
-           'COMPRESSED_CACHE', 'SWITCHES_OF', 'because', 'Chosen', 'ExecutionPlan', 'Situation', 'computed_elsewhere',
-           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
-           'layout_blocker', 'balances_experts', 'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing',
-           'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'choose_generation',
-           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
+           'COMPRESSED_CACHE', 'LIGER_LOSSES', 'SWITCHES_OF', 'because', 'Chosen', 'ExecutionPlan', 'Situation',
+           'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
+           'attention_variant', 'layout_blocker', 'balances_experts', 'choose_kernel', 'choose_rows', 'choose_rowwise',
+           'choose_sharing', 'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker',
+           'choose_generation', 'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/09_execution.ipynb #e45cce48
 def because(
@@ -57,7 +57,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = dict(
     prefix_sharing=(True, False), lm_head=('chunked', 'full'), recompute_norms=(True, False),
     generation=('decode', 'transformers'), checkpointing=(True, False), return_freed_memory=(True, False))
 
-# %% ../../nbs/core/09_execution.ipynb #f2a579e7
+# %% ../../nbs/core/09_execution.ipynb #645cb4b4
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -65,7 +65,7 @@ class ExecutionPlan:
     rows: Chosen  # packed into one sequence, or padded to the longest
     rowwise_attention: Chosen  # is attention computed row by row in a packed sequence
     prefix_sharing: Chosen  # is a prompt computed once for all its answers
-    lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL, Unsloth or Liger (backend)
+    lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL or Unsloth (backend)
     recompute_norms: Chosen  # are norms and gated MLPs recomputed in the backward pass
     generation: Chosen  # who generates answers: decode (ours), transformers or vllm; empty where none are
     checkpointing: Chosen = Chosen(False)  # are activations recomputed in the backward pass
@@ -306,10 +306,9 @@ def _pairs_blocker(s: Situation) -> str | None:
     if s.spec['chunked_head'] is False: return 'log-probabilities are taken of all logits at once, as requested'
     return config_chunking_blocker(s)
 
-# %% ../../nbs/core/09_execution.ipynb #7e742af3
+# %% ../../nbs/core/09_execution.ipynb #86a3865b
 def _group_blocker(s: Situation) -> str | None:
     "Why the answers of a group do not share their prompt, beside the attention"
-    if s.liger: return 'Liger computes the loss'
     return SHARDED if weights_are_sharded(s.spec) else None
 
 # %% ../../nbs/core/09_execution.ipynb #a667addb
@@ -346,7 +345,7 @@ def _text_head(s: Situation) -> Chosen:
     chosen = switched(s.spec, 'chunked_head', None)
     return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #c87484f5
+# %% ../../nbs/core/09_execution.ipynb #5703e63e
 def choose_head(
     s: Situation,  # the training
     sharing: Chosen  # are prompts computed once
@@ -358,9 +357,7 @@ def choose_head(
     elsewhere = computed_elsewhere(s)
     if elsewhere and s.algorithm.compares_groups: return Chosen('backend', elsewhere)
     blocker, needs_sharing = config_chunking_blocker(s), s.learns_pairs or s.algorithm.compares_groups
-    if not blocker and needs_sharing and not sharing:
-        if s.liger: return Chosen('backend', 'Liger computes the loss')
-        blocker = sharing.reason
+    if not blocker and needs_sharing and not sharing: blocker = sharing.reason
     chosen = switched(s.spec, 'chunked_head', blocker)
     return Chosen(chunked if chosen else full, chosen.reason)
 
@@ -419,7 +416,24 @@ def choose_generation(
     chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
     return Chosen(ours if chosen else theirs, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #01aa0a04
+# %% ../../nbs/core/09_execution.ipynb #8b4fc67e
+LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
+
+def _check_liger(s: Situation) -> None:
+    "Refuse Liger's kernels where they cannot run, would do nothing, or would replace the loss"
+    if not s.liger: return
+    losses = [k for k in LIGER_LOSSES if (s.spec.extra.get('liger_kernel_config') or {}).get(k)]
+    without = 'use_liger_kernel=False'
+    why, fix = next(((w, f) for found, w, f in (
+        (s.device in ('cpu', 'mps'), f'they are Triton kernels for GPUs, and this training runs on {s.device}', without),
+        (s.backend.own_kernels, f'{s.backend.title} brings its own kernels', f"{without}, or backend='trl'"),
+        (s.backend.launches, f'{s.backend.title} trains with its own program', f"{without}, or backend='trl'"),
+        (losses, f'the loss is the one of the algorithm, in chunks; {", ".join(losses)} would replace it',
+         f'liger_kernel_config without {", ".join(losses)}')) if found), ('', ''))
+    if why:
+        raise UnsupportedError("Liger's kernels cannot be used", where='argument use_liger_kernel', why=why, fix=fix)
+
+# %% ../../nbs/core/09_execution.ipynb #e27cf187
 def make_execution(
     spec: TrainSpec,  # the request, on its backend
     config: Mapping[str, Any],  # of the model; empty where it is not known
@@ -435,6 +449,7 @@ def make_execution(
     rows = choose_rows(s, attention, sharing)
     plan = ExecutionPlan(attention, rows, choose_rowwise(s, attention, rows), sharing, choose_head(s, sharing),
                          choose_recomputing(s), choose_generation(s, attention), sharded=weights_are_sharded(spec))
+    _check_liger(s)
     requested = spec['gradient_checkpointing']
     return with_checkpointing(plan, spec, device, requested is True, '' if requested == 'auto' else AS_REQUESTED)
 

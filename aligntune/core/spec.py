@@ -598,7 +598,7 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/04_spec.ipynb #51317077
+# %% ../../nbs/core/04_spec.ipynb #487ca5a3
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':
@@ -620,6 +620,11 @@ def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     if name == '<<':
         raise SpecError('settings are not merged into a config', where=where,
                         why='each stands in it once, with its line', fix='write them out')
+    if name == 'use_vllm' or name.startswith('vllm_'):
+        answers = facts_of(algorithm).writes_answers
+        raise SpecError(f'{algorithm} does not use vLLM', where=where,
+                        why='the model is trained on its answers beside a value, by aligntune alone' if answers
+                        else 'no answers are generated', fix=f"leave {name} out; {', '.join(GROUPED)} can use it")
     raise SpecError(f'unknown setting {name!r}', where=where, fix=did_you_mean(name, names_for(algorithm)))
 
 # %% ../../nbs/core/04_spec.ipynb #b991a74f
