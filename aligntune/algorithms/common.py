@@ -19,7 +19,7 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'check_arguments', 'log_execution', 'LastStepLogged', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
+           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
 logger = logging.getLogger('aligntune')
@@ -90,7 +90,7 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
 _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True)
 
-# %% ../../nbs/algorithms/01_common.ipynb #dccb7d42
+# %% ../../nbs/algorithms/01_common.ipynb #a3b4741c
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -105,10 +105,23 @@ def training_args(
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= own | check_extra(spec.extra, cls)
-    try: return cls(**kw)
+    kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
+    try: args = cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings',
                         why=' '.join(str(e).split())) from e
+    log_tf32(plan.device)
+    return args
+
+# %% ../../nbs/algorithms/01_common.ipynb #187a4ad6
+def log_tf32(
+    device: str  # kind of device
+) -> None:
+    "Log that float32 products are computed in TF32, where they are"
+    from torch.backends.cuda import matmul
+    if device == 'cuda' and matmul.fp32_precision == 'tf32':
+        logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested, or by torch_compile): '
+                    'tf32=False keeps all 23')
 
 # %% ../../nbs/algorithms/01_common.ipynb #314690ab
 def _schedule(spec: TrainSpec, has_eval: bool) -> dict[str, Any]:

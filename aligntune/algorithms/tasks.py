@@ -21,7 +21,7 @@ from ..data.tiny import tiny_model, tiny_tokenizer
 # %% auto #0
 __all__ = ['Formula', 'held_out', 'sorting', 'warm_start', 'ask', 'right', 'sigmas', 'lesson', 'double', 'token_logps',
            'gradient', 'flat', 'off', 'settings_table', 'advantages', 'random_rollout', 'policy_logps', 'loss_against',
-           'step_against', 'prove']
+           'step_against', 'log_ratios', 'prove']
 
 # %% ../../nbs/algorithms/02_tasks.ipynb #6f7453d9
 def held_out(question: str) -> bool:
@@ -256,6 +256,30 @@ def step_against(
     moved = flat(session.model) - before
     expected = -session.spec['learning_rate']*gradient(_formula(formula, twin, rollout), twin)
     return SimpleNamespace(moved=moved, off=off(moved, expected), size=moved.norm().item(), trainer=t, rollout=rollout)
+
+# %% ../../nbs/algorithms/02_tasks.ipynb #73a3c6eb
+def log_ratios(
+    trainer: HFTrainer  # of an algorithm that learns from its own answers; it is trained
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    "The log-ratio of each token, and the mask of the answers, at each forward pass"
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    loss = trainer.compute_loss
+    def watched(model: Any, inputs: dict, *args: Any, **kwargs: Any) -> Any:
+        mask = inputs['mask' if 'mask' in inputs else 'completion_mask']
+        seen.append((_log_ratio(trainer, inputs)*mask, mask))
+        return loss(model, inputs, *args, **kwargs)
+    trainer.compute_loss = watched
+    with quiet(): trainer.train()
+    return seen
+
+def _log_ratio(trainer: HFTrainer, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    if 'mask' not in inputs:   # a GRPOTrainer
+        now = trainer.policy_logps(inputs)
+        return now - inputs.get('old_per_token_logps', now)
+    with torch.no_grad():
+        now, _, _ = trainer.model(inputs['ids'], inputs['attention'], inputs['mask'].shape[1],
+                                  trainer.settings.temperature, value=False, entropy=None)
+    return now - inputs['logps']
 
 # %% ../../nbs/algorithms/02_tasks.ipynb #a4876256
 def prove(
