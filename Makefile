@@ -15,8 +15,9 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | cut -d' ' -f1)-$(firstword $(subst +, ,$(TORCH)))
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
+TRITON := $(shell grep '^triton==' constraints.txt)
 
-.PHONY: help demo test check faults gpu-check browser test-long test-newest export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults emulation gpu-check browser test-long test-newest export nb docs lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -62,6 +63,8 @@ test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and tra
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
+emulation: .venv/emulation/$(TRITON)  ## Triton, for the lessons on the emulated GPU alone (they need g++ too)
+
 gpu-check:       ## every algorithm on both backends, parity, memory and speed, on this machine's GPU
 	@$(PYTHON) tools/gpu_check.py
 
@@ -87,6 +90,10 @@ $(DEV): $(BASE)
 	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
 	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
+
+# beside the environment, not in it: what is installed decides what transformers and Unsloth do
+.venv/emulation/$(TRITON): | $(DEV)
+	@rm -rf .venv/emulation; $(PIP) --no-deps --target .venv/emulation $(TRITON); touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
