@@ -21,7 +21,7 @@ from ..run.manifest import json_safe, write_atomic
 __all__ = ['STATES', 'MARK', 'TAIL', 'PATIENCE', 'LEAST', 'Case', 'CaseResult', 'marked', 'end_marked', 'run_case', 'attempt',
            'sample', 'run_cases', 'write_results', 'read_cases']
 
-# %% ../../nbs/bench/09_cases.ipynb #5fd3a820
+# %% ../../nbs/bench/09_cases.ipynb #75357253
 @dataclass(frozen=True)
 class Case:
     "A function that runs in a process of its own, and its limits"
@@ -30,17 +30,19 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     limit: float = 60.  # seconds
     needs: tuple[str, ...] = ()  # modules that must be installed
-    alone: bool = False  # runs while no other case does, so that speeds are right
+    stage: int = 0  # cases of one stage may run at a time
     env: Mapping[str, str] = field(default_factory=dict)
+    skip: str = ''  # why it does not run
 
     @property
-    def missing(self) -> list[str]:
-        "Needed modules that are not installed"
-        return [n for n in self.needs if find_spec(n) is None]
+    def blocker(self) -> str:
+        "Why it cannot run; empty where it can"
+        missing = ', '.join(n for n in self.needs if find_spec(n) is None)
+        return self.skip or (missing and f'not installed: {missing}')
 
-# %% ../../nbs/bench/09_cases.ipynb #124de595
+# %% ../../nbs/bench/09_cases.ipynb #b3c840c7
 STATES = dict(ok='ran, and is as it should be', failed='raised an error, or is not as it should be',
-              died='its process ended', cut='its time was over', skipped='a package is missing', waiting='not run')
+              died='its process ended', cut='its time was over', skipped='cannot run here', waiting='not run')
 
 @dataclass
 class CaseResult:
@@ -84,7 +86,7 @@ def end_marked(
             with suppress(OSError): os.kill(number, signal.SIGKILL)
         time.sleep(.02)
 
-# %% ../../nbs/bench/09_cases.ipynb #883bb6ed
+# %% ../../nbs/bench/09_cases.ipynb #b75b13d0
 def _end_with_parent(parent: Connection) -> None:
     "Wait for the end of the parent, then end this process and what it started"
     with suppress(EOFError, OSError): parent.receive()
@@ -94,13 +96,11 @@ def _end_with_parent(parent: Connection) -> None:
 def run_case(
     parent: Connection,  # gets what the case tells
     call: str,  # package.module:function
-    settings: Mapping[str, Any],  # its keywords
-    first: str  # a function to call before anything is imported; may be empty
+    settings: Mapping[str, Any]  # its keywords
 ) -> None:
     "The main function of a case's process"
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     try:
-        if first: import_function(first)()
         result = import_function(call)(lambda part: parent.send_json(dict(part=json_safe(part))), **settings)
         parent.send_json(dict(result=json_safe(result or {})))
     except Exception as e:
@@ -120,17 +120,16 @@ def _news(case: CaseResult, message: Message, child: ChildProcess) -> bool:
     case.state = 'failed' if case.why else 'ok'
     return True
 
-# %% ../../nbs/bench/09_cases.ipynb #8266c7b2
+# %% ../../nbs/bench/09_cases.ipynb #7a2c93c7
 def attempt(
     case: Case,
     limit: float | None = None,  # seconds; the case's own where it is less
-    first: str = '',  # a function to call in its process before anything is imported
     started: float = 0.  # seconds after the start of the whole
 ) -> CaseResult:
     "Run a case in a process of its own, and end that with all its children"
     mark, box, begin = uuid.uuid4().hex, queue.Queue[Message](), time.monotonic()
     limit = case.limit if limit is None else min(limit, case.limit)
-    child = ChildProcess('aligntune.bench.cases:run_case', case.call, dict(case.settings), first, name=case.name,
+    child = ChildProcess('aligntune.bench.cases:run_case', case.call, dict(case.settings), name=case.name,
                          env=os.environ | dict(case.env) | {MARK: mark})
     BackgroundConnection(child.connection, box.put)
     out = CaseResult(case.name, started=started)
@@ -162,15 +161,14 @@ def sample(
         time.sleep(600)
     return dict(whole=2, loss=float('nan')) | (dict(why='the losses differ') if do == 'judge' else {})
 
-# %% ../../nbs/bench/09_cases.ipynb #fedbe93e
+# %% ../../nbs/bench/09_cases.ipynb #47c955f0
 LEAST = 5.   # with less time left, in seconds, no case starts
 
 def run_cases(
     cases: Sequence[Case],
     keep: Callable[[list[CaseResult]], None],  # gets all results whenever one changes
     minutes: float = 9.,  # for all of them
-    workers: int = 1,  # that run at a time, where they need not be alone
-    first: str = ''  # a function to call in each process before anything is imported
+    workers: int = 1  # cases of a stage that run at a time
 ) -> list[CaseResult]:
     "Run cases until the time is over; their results"
     begin, lock = time.monotonic(), threading.Lock()
@@ -181,13 +179,12 @@ def run_cases(
             keep(list(results.values()))
     def run(case: Case) -> None:
         now = time.monotonic() - begin
-        if case.missing:
-            return note(CaseResult(case.name, 'skipped', started=now, why=f"not installed: {', '.join(case.missing)}"))
+        if case.blocker: return note(CaseResult(case.name, 'skipped', started=now, why=case.blocker))
         if minutes*60 - now < LEAST: return note(results[case.name])
         note(CaseResult(case.name, 'running', started=now, why='the check ended while it ran'))
-        note(attempt(case, minutes*60 - now, first, now))
-    for alone, some in groupby(cases, key=lambda c: c.alone):
-        with ThreadPoolExecutor(1 if alone else workers) as pool: list(pool.map(run, some))
+        note(attempt(case, minutes*60 - now, now))
+    for _, some in groupby(cases, key=lambda c: c.stage):
+        with ThreadPoolExecutor(workers) as pool: list(pool.map(run, some))
     return list(results.values())
 
 # %% ../../nbs/bench/09_cases.ipynb #fdfd90ee

@@ -49,11 +49,12 @@ class Size(NamedTuple):
     head_dim: int | None = None  # hidden/heads when not given
     tied: bool = True  # the output layer is the embedding
 
-# %% ../../nbs/bench/01_workloads.ipynb #30342e29
+# %% ../../nbs/bench/01_workloads.ipynb #76f33588
 SIZES = dict(tiny=Size(64, 2, 4, 2, 128, 512), small=Size(256, 4, 8, 4, 704, 8192),
              medium=Size(384, 8, 6, 3, 1024, 32000), large=Size(640, 12, 10, 5, 1728, 32000))
 GPU_SIZES = {'0.5b': Size(896, 24, 14, 2, 4864, 151936), '1.5b': Size(1536, 28, 12, 2, 8960, 151936),
              '7b': Size(3584, 28, 28, 4, 18944, 152064), '0.6b': Size(1024, 28, 16, 8, 3072, 151936, 128),
+             '0.3b': Size(1024, 8, 16, 8, 3072, 151936, 128),   # 8 layers of it
              '1b': Size(2048, 16, 32, 8, 8192, 128256), '8b': Size(4096, 32, 32, 8, 14336, 128256, tied=False)}
 
 # %% ../../nbs/bench/01_workloads.ipynb #589c77d1
@@ -560,7 +561,12 @@ def _ppo(work: Work, mine: bool, s: dict[str, Any], steps: int) -> dict[str, Any
                     response_length=256, num_ppo_epochs=4, num_mini_batches=1, total_episodes=work.batch*steps,
                     stop_token='eos')
 
-# %% ../../nbs/bench/01_workloads.ipynb #40f43b74
+# %% ../../nbs/bench/01_workloads.ipynb #85467cb2
+def _vocabulary(model: str) -> int:
+    "Words of a model's tokenizer"
+    return json.loads(Path(model, 'config.json').read_text())['vocab_size']
+
+# %% ../../nbs/bench/01_workloads.ipynb #98c3cd09
 def entries_for(
     work: Work,  # who runs
     folder: str | Path,  # for the model and the rows
@@ -571,16 +577,17 @@ def entries_for(
     mean: float | None = None,  # another mean length
     seed: int = 0,  # other rows
     sigma: float = 1.,  # spread of the lengths
+    high: int = 1000,  # tokens of the longest row
+    model: str = '',  # a folder of make_model that is there already
     python: str = '',  # another interpreter, with another TRL and with aligntune
     **more: Any  # further settings of all contestants of aligntune
 ) -> list[Entry]:
     "The contestants of a race, their model and rows written"
     folder = Path(folder)
     judge = work.algorithm == 'reward_model'
-    model = make_model(folder/f'{size}-{work.vocab or "all"}{"-scorer"*judge}', size, work.vocab, scorer=judge)
-    vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
-    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean,
-                      seed=seed, sigma=sigma)
+    model = model or make_model(folder/f'{size}-{work.vocab or "all"}{"-scorer"*judge}', size, work.vocab, scorer=judge)
+    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, _vocabulary(model),
+                      mean or work.mean, high, seed, sigma)
     scorer = make_model(folder/f'{size}-scorer', size, work.vocab, scorer=True) if work.algorithm == 'ppo' else ''
     plan = _plan(model, rows, work)
     out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows)
