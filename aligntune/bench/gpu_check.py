@@ -24,7 +24,7 @@ from ..core.status import hardware
 
 # %% auto #0
 __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'BEST', 'GPU', 'TINY',
-           'ALGORITHMS', 'packages', 'device_name', 'best_precision', 'sanity', 'write_models', 'model_at',
+           'ALGORITHMS', 'packages', 'device_name', 'best_precision', 'device', 'sanity', 'write_models', 'model_at',
            'take_turns', 'short_fault', 'numbers', 'differences', 'faults_of', 'parity', 'request_of', 'train_once',
            'rows_of', 'reset_peak', 'summary', 'complaint', 'attention', 'speed_entries', 'speed', 'device_peak',
            'rollouts', 'Scale', 'Room', 'first_cases', 'algorithm_cases', 'speed_cases', 'all_cases']
@@ -54,6 +54,15 @@ def best_precision() -> str:
     import torch
     if device_name() == 'cpu': return 'fp32'
     return 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+
+# %% ../../nbs/bench/10_gpu_check.ipynb #81ca1117
+def device(tell: Tell) -> dict[str, Any]:
+    "The device by name, its memory, and the precision of trainings on it"
+    import torch
+    hw, kind = hardware(), device_name()
+    if kind == 'cpu': return dict(device=kind, name='cpu', memory=hw.ram or 0, precision=best_precision())
+    return dict(device=kind, name=torch.cuda.get_device_name(0), memory=torch.cuda.mem_get_info()[0],
+                precision=best_precision())
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #44e7c6d1
 def sanity(tell: Tell) -> dict[str, Any]:
@@ -139,8 +148,9 @@ def numbers(
                 seconds=median(lap['seconds'] for lap in laps) if laps else None,
                 memory=c.end.get('memory'), **{k: v for k, v in c.end.get('gpu', {}).items()}, **result)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #1c0077ad
-ROUNDING = dict(fp32=2**-14, bf16=2**-7, fp16=2**-9)   # of a loss, which is a mean of many; of a norm four times as much
+# %% ../../nbs/bench/10_gpu_check.ipynb #378bd32b
+# of a loss, which is a mean of many; of a norm four times as much
+ROUNDING = dict(fp32=2**-14, bf16=2**-7, fp16=2**-9)
 NOISE = 3   # times what TRL differs from itself
 TRL, AGAIN, OURS = 'TRL', 'TRL, eager attention', 'aligntune'
 
@@ -402,7 +412,7 @@ def rollouts(
 
 _VLLM = dict(use_vllm=True, vllm_gpu_memory_utilization=.2)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #cc1b5aa5
+# %% ../../nbs/bench/10_gpu_check.ipynb #ddb02f50
 class Scale(NamedTuple):
     "How large the cases are"
     parity: str  # size of a model: see bench.workloads
@@ -418,9 +428,10 @@ class Scale(NamedTuple):
     long: tuple[int, int, int]
     laps: int  # steps where speed is measured
     written: int  # tokens of an answer where the speed of rollouts is measured
+    patience: float = 1.  # factor of all limits
 
 GPU = Scale('0.3b', '0.6b', '1b', '8b', 'bfloat16', 8, 100, 24, 64, (1000, 2048, 16), (9000, 16384, 2), 8, 256)
-TINY = Scale('tiny', 'tiny', 'small', 'tiny', 'float32', 3, 24, 6, 16, (24, 64, 4), (48, 128, 2), 4, 16)
+TINY = Scale('tiny', 'tiny', 'small', 'tiny', 'float32', 3, 24, 6, 16, (24, 64, 4), (48, 128, 2), 4, 16, 20.)
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #05a43734
 class Room(NamedTuple):
@@ -485,7 +496,7 @@ def algorithm_cases(folder: str, s: Scale, room: Room) -> list[Case]:
 
 ALGORITHMS = ('sft', 'grpo', 'dpo', 'ppo', 'dapo', 'dr_grpo', 'gspo')   # in this order
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #f6eabc00
+# %% ../../nbs/bench/10_gpu_check.ipynb #eb4d49e4
 def speed_cases(folder: str, s: Scale, room: Room) -> list[Case]:
     "Speed and rollouts, each alone"
     at = lambda size: str(model_at(folder, size))
@@ -511,4 +522,5 @@ def all_cases(
     room: Room  # what the machine has
 ) -> list[Case]:
     "All cases, the most telling first"
-    return first_cases(folder, scale, room) + algorithm_cases(folder, scale, room) + speed_cases(folder, scale, room)
+    parts = (part(folder, scale, room) for part in (first_cases, algorithm_cases, speed_cases))
+    return [replace(c, limit=c.limit*scale.patience) for part in parts for c in part]
