@@ -1,4 +1,4 @@
-"""Check everything on this machine's GPU: parity with TRL, every algorithm, memory, speed. No network, within nine minutes.
+"""Check everything on this machine's GPU within nine minutes: parity with TRL, every algorithm, memory, speed.
 
     python tools/gpu_check.py                    writes nbs/bench/gpu_<name>.json, .md and .png
     python tools/gpu_check.py --wheels DIR       with the packages in DIR/*.whl, which are unpacked, not installed
@@ -31,9 +31,9 @@ def place():
 
 def found_room(home, tiny):
     "The device as a child process sees it, since a driver's state must not be inherited; its name, and what is there"
-    from aligntune.bench.cases import Case, attempt
+    from aligntune.bench.cases import Case, run_one
     from aligntune.bench.gpu_check import Room
-    r = attempt(Case('device', 'aligntune.bench.gpu_check:device', limit=90))
+    r = run_one(Case('device', 'aligntune.bench.gpu_check:describe_device', limit=90))
     if r.state != 'ok': sys.exit(f'no device can be asked: {r.why}')
     if r.result['device'] == 'cpu' and not tiny:
         sys.exit('no GPU that torch can drive: nothing checked (--tiny tries the check itself on a CPU)')

@@ -18,7 +18,7 @@ from ..process.connection import CLOSED, BackgroundConnection, Connection, Messa
 from ..run.manifest import json_safe, write_atomic
 
 # %% auto #0
-__all__ = ['STATES', 'MARK', 'TAIL', 'PATIENCE', 'LEAST', 'Case', 'CaseResult', 'marked', 'end_marked', 'run_case', 'attempt',
+__all__ = ['STATES', 'MARK', 'TAIL', 'PATIENCE', 'LEAST', 'Case', 'CaseResult', 'marked', 'end_marked', 'run_case', 'run_one',
            'sample', 'run_cases', 'write_results', 'read_cases']
 
 # %% ../../nbs/bench/09_cases.ipynb #75357253
@@ -120,8 +120,8 @@ def _news(case: CaseResult, message: Message, child: ChildProcess) -> bool:
     case.state = 'failed' if case.why else 'ok'
     return True
 
-# %% ../../nbs/bench/09_cases.ipynb #7a2c93c7
-def attempt(
+# %% ../../nbs/bench/09_cases.ipynb #413f251a
+def run_one(
     case: Case,
     limit: float | None = None,  # seconds; the case's own where it is less
     started: float = 0.  # seconds after the start of the whole
@@ -161,7 +161,7 @@ def sample(
         time.sleep(600)
     return dict(whole=2, loss=float('nan')) | (dict(why='the losses differ') if do == 'judge' else {})
 
-# %% ../../nbs/bench/09_cases.ipynb #47c955f0
+# %% ../../nbs/bench/09_cases.ipynb #241ba68d
 LEAST = 5.   # with less time left, in seconds, no case starts
 
 def run_cases(
@@ -182,7 +182,7 @@ def run_cases(
         if case.blocker: return note(CaseResult(case.name, 'skipped', started=now, why=case.blocker))
         if minutes*60 - now < LEAST: return note(results[case.name])
         note(CaseResult(case.name, 'running', started=now, why='the check ended while it ran'))
-        note(attempt(case, minutes*60 - now, now))
+        note(run_one(case, minutes*60 - now, now))
     for _, some in groupby(cases, key=lambda c: c.stage):
         with ThreadPoolExecutor(workers) as pool: list(pool.map(run, some))
     return list(results.values())

@@ -12,17 +12,17 @@ from .gpu_check import OURS, OPTIONAL, REQUIRED
 from ..run.manifest import write_atomic
 
 # %% auto #0
-__all__ = ['NOTE', 'BLUE', 'SKY', 'GREY', 'show', 'gib', 'table', 'case_rows', 'parity_rows', 'training_rows', 'speed_rows',
-           'about_machine', 'report', 'picture', 'write_report']
+__all__ = ['NOTE', 'BLUE', 'SKY', 'GREY', 'shown', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows', 'speed_rows',
+           'about_machine', 'page_of', 'picture', 'write_report']
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #50f395cb
-def show(value: Any) -> str:
+# %% ../../nbs/bench/11_gpu_report.ipynb #05e3b14a
+def shown(value: Any) -> str:
     "A value for people"
     if value is None or isinstance(value, str): return value or ''
     if isinstance(value, float) and 0 < abs(value) < 1e-2: return f'{value:.1e}'
     return f'{value:,.0f}' if isinstance(value, int) or abs(value) >= 1000 else f'{value:.3g}'
 
-def gib(value: float | None) -> float | None:
+def in_gib(value: float | None) -> float | None:
     "Bytes in GiB"
     return None if value is None else value/2**30
 
@@ -31,7 +31,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows: return ''
     head = list(dict.fromkeys(k for r in rows for k in r))
     line = lambda cells: '| ' + ' | '.join(c.replace('|', '/').replace('\n', ' ') for c in cells) + ' |'
-    return '\n'.join([line(head), line(['---']*len(head)), *(line([show(r.get(k)) for k in head]) for r in rows)])
+    return '\n'.join([line(head), line(['---']*len(head)), *(line([shown(r.get(k)) for k in head]) for r in rows)])
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #ae02fa4b
 def case_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
@@ -49,17 +49,17 @@ def parity_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     return [row(r.name, curve, r.result) for r in results for curve in ('losses', 'norms')
             if f'{curve}_bound' in r.result]
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #5983f8ae
+# %% ../../nbs/bench/11_gpu_report.ipynb #4fac71e1
 def training_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     "Each short training in numbers"
     last = lambda values: values[-1] if values else None
     return [{'case': r.name, 'loss': last(r.result['losses']), 'norm': last(r.result['norms']),
              'words of an answer': r.result['words'] or None, 'spread of rewards': r.result['reward_std'],
-             'allocated GiB': gib(r.result.get('allocated')), 'reserved GiB': gib(r.result.get('reserved')),
-             'estimate GiB': gib(r.result['estimate']), 'estimate/allocated': r.result['ratio']}
+             'allocated GiB': in_gib(r.result.get('allocated')), 'reserved GiB': in_gib(r.result.get('reserved')),
+             'estimate GiB': in_gib(r.result['estimate']), 'estimate/allocated': r.result['ratio']}
             for r in results if 'reward_std' in r.result]
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #6339ba01
+# %% ../../nbs/bench/11_gpu_report.ipynb #b85ff4ee
 def speed_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     "Each contestant of each case that measures speed"
     return [row for r in results if r.name.startswith(('speed', 'rollouts'))
@@ -71,10 +71,10 @@ def _contestants(case: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[
     for name, n in found.items():
         speed = n.get('tokens_per_second')
         yield {'case': case, 'contestant': name, 'tokens/s': speed, 'ratio': speed/base if speed and base else None,
-               'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': gib(n.get('reserved', n.get('memory'))),
+               'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': in_gib(n.get('reserved', n.get('memory'))),
                'first step s': n.get('first_step'), 'fault': n.get('fault')}
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #f70c8f02
+# %% ../../nbs/bench/11_gpu_report.ipynb #ea07287b
 def about_machine(results: Sequence[CaseResult]) -> str:
     "The machine in a few lines"
     m: dict[str, Any] = next((r.result for r in results if r.name == 'machine'), {})
@@ -82,19 +82,19 @@ def about_machine(results: Sequence[CaseResult]) -> str:
     absent = [n for n in (*REQUIRED, *OPTIONAL) if n in found and not found[n]]
     missing = ', '.join(n for n in absent if n in REQUIRED)
     lines = [f"{m.get('name') or m.get('hardware', 'unknown machine')}; "
-             f"{show(gib(m.get('free')))} of {show(gib(m.get('total')))} GiB free; "
+             f"{shown(in_gib(m.get('free')))} of {shown(in_gib(m.get('total')))} GiB free; "
              f"CUDA {m.get('cuda')}; Python {m.get('python')}; {m.get('precision')}; "
-             f"matrix product {show(m.get('matmul', 0)/1e12)} TFLOP/s, rated {show((m.get('rated') or 0)/1e12)}",
+             f"matrix product {shown(m.get('matmul', 0)/1e12)} TFLOP/s, rated {shown((m.get('rated') or 0)/1e12)}",
              ', '.join(f'{n} {v}' for n, v in found.items() if v),
              f"Not installed: {', '.join(absent) or 'nothing'}."]
     if missing: lines.append(f'**Required and missing: {missing}.** Cases that need them were skipped.')
     return '\n\n'.join(lines)
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #6dbaf98a
+# %% ../../nbs/bench/11_gpu_report.ipynb #f3ac1242
 NOTE = ('Random weights in published shapes: speed and memory are real; losses say whether two implementations compute '
         'the same. Speeds are medians of warm steps that the contestants do in turns.')
 
-def report(
+def page_of(
     results: Sequence[CaseResult],  # of all cases
     title: str = 'GPU check',
     picture: str = ''  # the name of its file, where there is one
@@ -129,7 +129,7 @@ def picture(
         _bars(right, rows, 'peak GiB', 'peak memory, GiB')
     return fig
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #922a8b3d
+# %% ../../nbs/bench/11_gpu_report.ipynb #3ad9707e
 def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> None:
     "One bar a contestant, the first on top"
     names = [r['contestant'] for r in rows]
@@ -137,7 +137,7 @@ def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> 
     color = lambda n: BLUE if n == OURS else SKY if n.startswith(OURS) else GREY
     ax.barh(names[::-1], values[::-1], color=[color(n) for n in names[::-1]])
     for place, r in enumerate(list(rows)[::-1]):
-        text = show(r[what]) if r[what] else (r['fault'] or 'not measured')[:34]
+        text = shown(r[what]) if r[what] else (r['fault'] or 'not measured')[:34]
         ax.text(r[what] or 0, place, f' {text}', va='center', fontsize=8)
     ax.set_title(title, loc='left', fontsize=9, fontweight='bold')
     ax.set_xlim(0, max(values)*1.22 or 1)
@@ -145,7 +145,7 @@ def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> 
     ax.xaxis.set_visible(False)
     for s in ax.spines.values(): s.set_visible(False)
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #85d3ccc4
+# %% ../../nbs/bench/11_gpu_report.ipynb #4ca57207
 def write_report(
     folder: str | Path,  # for the files
     results: Sequence[CaseResult],  # of all cases
@@ -162,5 +162,5 @@ def write_report(
         fig.savefig(home/f'{name}.png', dpi=110, facecolor='white')
         files.append(home/f'{name}.png')
     write_results(files[0], results, **about)
-    write_atomic(files[1], report(results, about.get('title', 'GPU check'), f'{name}.png' if fig is not None else ''))
+    write_atomic(files[1], page_of(results, about.get('title', 'GPU check'), f'{name}.png' if fig is not None else ''))
     return files
