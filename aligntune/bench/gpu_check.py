@@ -25,7 +25,7 @@ from ..core.status import hardware
 __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'BEST', 'GPU', 'TINY',
            'ALGORITHMS', 'packages', 'device_name', 'best_precision', 'describe_device', 'sanity', 'write_models',
            'model_at', 'take_turns', 'short_fault', 'numbers', 'changed', 'parity_gaps', 'faults_of', 'parity',
-           'short_request', 'train_once', 'row_kind', 'reset_peak', 'training_numbers', 'complaint', 'attention',
+           'short_request', 'train_once', 'data_kind', 'reset_peak', 'training_numbers', 'complaint', 'attention',
            'speed_entries', 'speed', 'device_peak', 'rollouts', 'Scale', 'Room', 'first_cases', 'algorithm_cases',
            'speed_cases', 'all_cases']
 
@@ -239,7 +239,7 @@ def short_request(
                 logging_steps=1, save_strategy='no', progress='none', lr_scheduler='constant',
                 gradient_checkpointing=False, allow_fallback=False, **own) | settings
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #f79af4f9
+# %% ../../nbs/bench/10_gpu_check.ipynb #265cace8
 def train_once(
     tell: Tell,
     algorithm: str,
@@ -260,7 +260,7 @@ def train_once(
     def reward(completions: list[str], **columns: Any) -> list[float]:
         answers.extend(completions)
         return even_words(completions)
-    kind = row_kind(algorithm)
+    kind = data_kind(algorithm)
     with tempfile.TemporaryDirectory() as home:
         rows = write_rows(Path(home, 'rows.jsonl'), kind, 128, read_model_config(model).vocab, mean, high, sigma=sigma)
         request = short_request(algorithm, model, rows, answer, reward, backend=backend, max_steps=steps,
@@ -273,8 +273,8 @@ def train_once(
         found = training_numbers(trainer, result, answers)
     return found | complaint(found, algorithm, steps, judge_memory)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #4d12d07f
-def row_kind(algorithm: str) -> str:
+# %% ../../nbs/bench/10_gpu_check.ipynb #46991b92
+def data_kind(algorithm: str) -> str:
     "The kind of rows that an algorithm learns from: text, pair or prompt"
     facts = facts_of(algorithm)
     return 'prompt' if facts.writes_answers else 'text' if facts.data == 'text' else 'pair'

@@ -12,11 +12,11 @@ from .gpu_check import OURS, OPTIONAL, REQUIRED
 from ..run.manifest import write_atomic
 
 # %% auto #0
-__all__ = ['NOTE', 'BLUE', 'SKY', 'GREY', 'shown', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows', 'speed_rows',
-           'about_machine', 'page_of', 'picture', 'write_report']
+__all__ = ['NOTE', 'BLUE', 'SKY', 'GREY', 'cell_text', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows',
+           'speed_rows', 'about_machine', 'page_of', 'picture', 'write_report']
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #05e3b14a
-def shown(value: Any) -> str:
+# %% ../../nbs/bench/11_gpu_report.ipynb #995f143a
+def cell_text(value: Any) -> str:
     "A value for people"
     if value is None or isinstance(value, str): return value or ''
     if isinstance(value, float) and 0 < abs(value) < 1e-2: return f'{value:.1e}'
@@ -31,7 +31,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows: return ''
     head = list(dict.fromkeys(k for r in rows for k in r))
     line = lambda cells: '| ' + ' | '.join(c.replace('|', '/').replace('\n', ' ') for c in cells) + ' |'
-    return '\n'.join([line(head), line(['---']*len(head)), *(line([shown(r.get(k)) for k in head]) for r in rows)])
+    return '\n'.join([line(head), line(['---']*len(head)), *(line([cell_text(r.get(k)) for k in head]) for r in rows)])
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #ae02fa4b
 def case_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def training_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
              'estimate GiB': in_gib(r.result['estimate']), 'estimate/allocated': r.result['ratio']}
             for r in results if 'reward_std' in r.result]
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #b85ff4ee
+# %% ../../nbs/bench/11_gpu_report.ipynb #cd15ac5f
 def speed_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     "Each contestant of each case that measures speed"
     return [row for r in results if r.name.startswith(('speed', 'rollouts'))
@@ -69,12 +69,12 @@ def _contestants(case: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[
     "The contestants of one case"
     base = next((n.get('tokens_per_second') for n in found.values()), None)
     for name, n in found.items():
-        speed = n.get('tokens_per_second')
+        speed, memory = n.get('tokens_per_second'), n.get('reserved', n.get('memory'))
         yield {'case': case, 'contestant': name, 'tokens/s': speed, 'ratio': speed/base if speed and base else None,
-               'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': in_gib(n.get('reserved', n.get('memory'))),
+               'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': in_gib(memory),
                'first step s': n.get('first_step'), 'fault': n.get('fault')}
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #ea07287b
+# %% ../../nbs/bench/11_gpu_report.ipynb #22ef725b
 def about_machine(results: Sequence[CaseResult]) -> str:
     "The machine in a few lines"
     m: dict[str, Any] = next((r.result for r in results if r.name == 'machine'), {})
@@ -82,9 +82,9 @@ def about_machine(results: Sequence[CaseResult]) -> str:
     absent = [n for n in (*REQUIRED, *OPTIONAL) if n in found and not found[n]]
     missing = ', '.join(n for n in absent if n in REQUIRED)
     lines = [f"{m.get('name') or m.get('hardware', 'unknown machine')}; "
-             f"{shown(in_gib(m.get('free')))} of {shown(in_gib(m.get('total')))} GiB free; "
+             f"{cell_text(in_gib(m.get('free')))} of {cell_text(in_gib(m.get('total')))} GiB free; "
              f"CUDA {m.get('cuda')}; Python {m.get('python')}; {m.get('precision')}; "
-             f"matrix product {shown(m.get('matmul', 0)/1e12)} TFLOP/s, rated {shown((m.get('rated') or 0)/1e12)}",
+             f"matrix product {cell_text(m.get('matmul', 0)/1e12)} TFLOP/s, rated {cell_text((m.get('rated') or 0)/1e12)}",
              ', '.join(f'{n} {v}' for n, v in found.items() if v),
              f"Not installed: {', '.join(absent) or 'nothing'}."]
     if missing: lines.append(f'**Required and missing: {missing}.** Cases that need them were skipped.')
@@ -129,7 +129,7 @@ def picture(
         _bars(right, rows, 'peak GiB', 'peak memory, GiB')
     return fig
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #3ad9707e
+# %% ../../nbs/bench/11_gpu_report.ipynb #6ca7033b
 def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> None:
     "One bar a contestant, the first on top"
     names = [r['contestant'] for r in rows]
@@ -137,7 +137,7 @@ def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> 
     color = lambda n: BLUE if n == OURS else SKY if n.startswith(OURS) else GREY
     ax.barh(names[::-1], values[::-1], color=[color(n) for n in names[::-1]])
     for place, r in enumerate(list(rows)[::-1]):
-        text = shown(r[what]) if r[what] else (r['fault'] or 'not measured')[:34]
+        text = cell_text(r[what]) if r[what] else (r['fault'] or 'not measured')[:34]
         ax.text(r[what] or 0, place, f' {text}', va='center', fontsize=8)
     ax.set_title(title, loc='left', fontsize=9, fontweight='bold')
     ax.set_xlim(0, max(values)*1.22 or 1)

@@ -68,7 +68,7 @@ def _number_tokenizer(vocab: int, context: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>',
                                    model_max_length=context)
 
-# %% ../../nbs/bench/01_workloads.ipynb #9e0b85e8
+# %% ../../nbs/bench/01_workloads.ipynb #bcb383bd
 def make_model(
     folder: str | Path,  # where to write it
     size: str = 'medium',  # a name of SIZES or GPU_SIZES
@@ -84,7 +84,7 @@ def make_model(
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, set_seed
     known = SIZES | GPU_SIZES
     if size not in known: raise SpecError(f'there is no size {size!r}', where='sizes', fix=did_you_mean(size, known))
-    s = known[size]._replace(**dict(vocab=vocab) if vocab else {})
+    s = known[size]._replace(vocab=vocab or known[size].vocab)
     _number_tokenizer(s.vocab, context).save_pretrained(folder)
     set_seed(0)
     config = AutoConfig.for_model('llama', hidden_size=s.hidden, num_hidden_layers=s.layers,
