@@ -11,7 +11,8 @@ extras = {k.removesuffix('_requirements'): v.split() for k, v in cfg.items() if 
 readme = Path(__file__).with_name('README.md')
 
 # what only development needs: in the repository and the source distribution, not in the wheel
-DEVELOPMENT = {('aligntune.bench', name) for name in ('architectures', 'faults', 'parity')}
+DEVELOPMENT = {('aligntune.bench', name)
+               for name in ('architectures', 'cases', 'faults', 'gpu_check', 'gpu_report', 'parity')}
 
 
 class Wheel(build_py):

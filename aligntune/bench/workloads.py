@@ -20,9 +20,9 @@ from ..core.spec import GROUPED, POLICY, TrainSpec
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'SIZES', 'GPU_SIZES', 'WORKS', 'lengths', 'Size', 'make_model', 'write_rows', 'watch', 'plain_sft',
-           'plain_dpo', 'plain_reward_model', 'even_words', 'plain_grpo', 'plain_ppo', 'ours', 'Work', 'trl_of',
-           'entries_for']
+__all__ = ['logger', 'SIZES', 'GPU_SIZES', 'WORKS', 'lengths', 'Size', 'make_model', 'end_answers', 'write_rows', 'watch',
+           'plain_sft', 'plain_unsloth', 'plain_dpo', 'plain_reward_model', 'even_words', 'fix_answers', 'plain_grpo',
+           'plain_ppo', 'ours', 'Work', 'trl_of', 'entries_for']
 
 # %% ../../nbs/bench/01_workloads.ipynb #8fbd9462
 def lengths(
@@ -37,7 +37,7 @@ def lengths(
     rng = random.Random(f'lengths {seed}')
     return [min(high, max(low, round(rng.lognormvariate(math.log(mean) - sigma**2/2, sigma)))) for _ in range(n)]
 
-# %% ../../nbs/bench/01_workloads.ipynb #90dcbb8f
+# %% ../../nbs/bench/01_workloads.ipynb #ddbe3bfe
 class Size(NamedTuple):
     "The shape of a model"
     hidden: int
@@ -46,41 +46,76 @@ class Size(NamedTuple):
     kv_heads: int
     intermediate: int
     vocab: int
+    head_dim: int | None = None  # hidden/heads when not given
+    tied: bool = True  # the output layer is the embedding
 
-# %% ../../nbs/bench/01_workloads.ipynb #0c7505d4
+# %% ../../nbs/bench/01_workloads.ipynb #76f33588
 SIZES = dict(tiny=Size(64, 2, 4, 2, 128, 512), small=Size(256, 4, 8, 4, 704, 8192),
              medium=Size(384, 8, 6, 3, 1024, 32000), large=Size(640, 12, 10, 5, 1728, 32000))
 GPU_SIZES = {'0.5b': Size(896, 24, 14, 2, 4864, 151936), '1.5b': Size(1536, 28, 12, 2, 8960, 151936),
-             '7b': Size(3584, 28, 28, 4, 18944, 152064)}
+             '7b': Size(3584, 28, 28, 4, 18944, 152064), '0.6b': Size(1024, 28, 16, 8, 3072, 151936, 128),
+             '0.3b': Size(1024, 8, 16, 8, 3072, 151936, 128),   # 8 layers of it
+             '1b': Size(2048, 16, 32, 8, 8192, 128256), '8b': Size(4096, 32, 32, 8, 14336, 128256, tied=False)}
 
-# %% ../../nbs/bench/01_workloads.ipynb #9e7ff1f5
+# %% ../../nbs/bench/01_workloads.ipynb #589c77d1
+def _number_tokenizer(vocab: int, context: int) -> Any:
+    "A tokenizer whose words are numbers"
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    words = {w: i for i, w in enumerate(['<pad>', '<eos>', *(f'w{i}' for i in range(2, vocab))])}
+    inner = Tokenizer(models.WordLevel(words, unk_token='<pad>'))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>',
+                                   model_max_length=context)
+
+# %% ../../nbs/bench/01_workloads.ipynb #bcb383bd
 def make_model(
     folder: str | Path,  # where to write it
     size: str = 'medium',  # a name of SIZES or GPU_SIZES
     vocab: int | None = None,  # another vocabulary size
     context: int = 2048,  # longest row
-    scorer: bool = False  # a reward model, with one output
+    scorer: bool = False,  # a reward model, with one output
+    answer: int = 0,  # mean tokens of a sampled answer; where 0, it hardly ever ends by itself
+    dtype: str = 'float32',  # of the weights
+    device: str = 'cpu'  # makes the weights
 ) -> str:
     "Write a model with random weights and its tokenizer of numbers; its path"
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification,
-                              PreTrainedTokenizerFast, set_seed)
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, set_seed
     known = SIZES | GPU_SIZES
     if size not in known: raise SpecError(f'there is no size {size!r}', where='sizes', fix=did_you_mean(size, known))
-    s = known[size]._replace(**dict(vocab=vocab) if vocab else {})
-    words = {w: i for i, w in enumerate(['<pad>', '<eos>', *(f'w{i}' for i in range(2, s.vocab))])}
-    inner = Tokenizer(models.WordLevel(words, unk_token='<pad>'))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=inner, pad_token='<pad>', eos_token='<eos>',
-                            model_max_length=context).save_pretrained(folder)
+    s = known[size]._replace(vocab=vocab or known[size].vocab)
+    _number_tokenizer(s.vocab, context).save_pretrained(folder)
     set_seed(0)
     config = AutoConfig.for_model('llama', hidden_size=s.hidden, num_hidden_layers=s.layers,
                                   num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
                                   intermediate_size=s.intermediate, vocab_size=s.vocab, max_position_embeddings=context,
-                                  tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0,
-                                  **dict(num_labels=1) if scorer else {})
-    (AutoModelForSequenceClassification if scorer else AutoModelForCausalLM).from_config(config).save_pretrained(folder)
+                                  tie_word_embeddings=s.tied, bos_token_id=None, eos_token_id=1, pad_token_id=0,
+                                  head_dim=s.head_dim or s.hidden//s.heads, **dict(num_labels=1) if scorer else {})
+    kind = AutoModelForSequenceClassification if scorer else AutoModelForCausalLM
+    with torch.device(device): model = kind.from_config(config, dtype=getattr(torch, dtype))
+    if answer: end_answers(model, answer)
+    model.save_pretrained(folder)
     return str(folder)
+
+# %% ../../nbs/bench/01_workloads.ipynb #50bcd691
+def end_answers(
+    model: Any,  # a causal model with random weights
+    length: int,  # mean tokens of an answer
+    shared: float = .5  # value of the first coordinate of each embedding
+) -> None:
+    "Let sampled answers end after so many tokens on average"
+    import torch
+    words, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    ids = torch.arange(2, 34, device=words.device).unsqueeze(0)
+    with torch.no_grad():
+        words[:, 0] = shared
+        for name, weight in model.named_parameters():
+            if name.endswith(('o_proj.weight', 'down_proj.weight')): weight[0] = 0
+        others = model(ids).logits.float().logsumexp(-1).mean()
+        seen = model.base_model(ids).last_hidden_state[..., 0].float().mean()
+        head[1] = 0
+        head[1, 0] = (others - math.log(length - 1))/seen
 
 # %% ../../nbs/bench/01_workloads.ipynb #6b7cb481
 def _writer(vocab: int, seed: int):
@@ -148,10 +183,11 @@ def _read(rows: str) -> Any:
     from datasets import load_dataset
     return load_dataset('json', data_files=rows, split='train')
 
-# %% ../../nbs/bench/01_workloads.ipynb #34510ee8
+# %% ../../nbs/bench/01_workloads.ipynb #898ea7b6
 def _losses(trainer: Any) -> dict[str, Any]:
-    "The losses of a finished training"
-    return dict(losses=[h['loss'] for h in trainer.state.log_history if 'loss' in h])
+    "The losses of a finished training, and the norms of its gradients"
+    return {name: [h[key] for h in trainer.state.log_history if key in h]
+            for name, key in (('losses', 'loss'), ('norms', 'grad_norm'))}
 
 # %% ../../nbs/bench/01_workloads.ipynb #6400d8fd
 def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool,
@@ -171,7 +207,7 @@ def _lora(model: str, lora: Mapping[str, Any] | None, four_bit: bool,
 # %% ../../nbs/bench/01_workloads.ipynb #eb8c8e5a
 _SCRIPT = dict(report_to='none', save_strategy='no', logging_steps=1, disable_tqdm=True)   # settings of all scripts
 
-# %% ../../nbs/bench/01_workloads.ipynb #971ff1e3
+# %% ../../nbs/bench/01_workloads.ipynb #084e491f
 def plain_sft(
     meter: Meter,  # of this process
     model: str,  # folder
@@ -184,8 +220,33 @@ def plain_sft(
     "SFT as a TRL script"
     from trl import SFTConfig, SFTTrainer
     kwargs, init = _lora(model, lora, four_bit, precision)
+    init |= config.pop('model_init_kwargs', {})
     args = SFTConfig(tempfile.mkdtemp(), **_SCRIPT, model_init_kwargs=init or None, **config)
     trainer = SFTTrainer(model, args, train_dataset=_read(rows), **kwargs)
+    watch(trainer, meter)
+    trainer.train()
+    return _losses(trainer)
+
+# %% ../../nbs/bench/01_workloads.ipynb #2ecd92de
+_PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+
+def plain_unsloth(
+    meter: Meter,  # of this process
+    model: str,  # folder
+    rows: str,  # JSON-lines file
+    longest: int,  # tokens of the longest row
+    lora: Mapping[str, Any],  # r and lora_alpha
+    four_bit: bool = False,  # QLoRA
+    **config: Any  # fields of the SFTConfig
+) -> dict[str, Any]:
+    "SFT as an Unsloth script"
+    from unsloth import FastLanguageModel   # before trl
+    from trl import SFTConfig, SFTTrainer
+    net, tok = FastLanguageModel.from_pretrained(model, max_seq_length=longest, load_in_4bit=four_bit)
+    net = FastLanguageModel.get_peft_model(net, target_modules=_PROJECTIONS, lora_dropout=0, bias='none',
+                                           use_gradient_checkpointing='unsloth', random_state=0, **lora)
+    args = SFTConfig(tempfile.mkdtemp(), **_SCRIPT, **config)
+    trainer = SFTTrainer(net, args=args, train_dataset=_read(rows), processing_class=tok)
     watch(trainer, meter)
     trainer.train()
     return _losses(trainer)
@@ -231,12 +292,33 @@ def even_words(completions: Sequence[str], **kwargs: Any) -> list[float]:
     if _METERS: _METERS[0].count(tokens=sum(map(len, answers)), rows=len(answers))
     return [sum(int(w[1:]) % 2 == 0 for w in a if w[1:].isdigit())/max(len(a), 1) for a in answers]
 
-# %% ../../nbs/bench/01_workloads.ipynb #9bc9477a
+# %% ../../nbs/bench/01_workloads.ipynb #b4a3ab7c
+def fix_answers(
+    trainer: Any,  # a GRPO trainer that calls generate
+    longest: int,  # tokens of an answer
+    end: int = 1,  # the end token
+    pad: int = 0  # the padding
+) -> None:
+    "Let `generate` return given answers instead of sampling"
+    import torch
+    vocab = trainer.model.config.vocab_size
+    def answer(prompt: list[int], place: int) -> list[int]:
+        rng = random.Random(f'answer {place} to {prompt}')
+        n = rng.randint(2, longest - 1)
+        return [rng.randrange(2, vocab) for _ in range(n)] + [end] + [pad]*(longest - 1 - n)
+    def generate(input_ids: Any, attention_mask: Any, **kwargs: Any) -> Any:
+        prompts = [ids[mask.bool()].tolist() for ids, mask in zip(input_ids, attention_mask)]
+        answers = [answer(p, prompts[:i].count(p)) for i, p in enumerate(prompts)]
+        return torch.cat([input_ids, torch.tensor(answers, device=input_ids.device)], 1)
+    trainer.model.generate = generate
+
+# %% ../../nbs/bench/01_workloads.ipynb #a1be645c
 def plain_grpo(
     meter: Meter,  # of this process
     model: str,  # folder
     rows: str,  # JSON-lines file
     every: int = 1,  # optimizer steps of a lap
+    fixed: int = 0,  # longest of given answers, where none are generated
     **config: Any  # fields of the GRPOConfig
 ) -> dict[str, Any]:
     "GRPO as a TRL script"
@@ -244,6 +326,7 @@ def plain_grpo(
     _METERS[:] = [meter]
     args = GRPOConfig(tempfile.mkdtemp(), **_SCRIPT, **config)
     trainer = GRPOTrainer(model, reward_funcs=even_words, args=args, train_dataset=_read(rows))
+    if fixed: fix_answers(trainer, fixed)
     trainer.add_callback(lap_callback(meter, every))
     trainer.train()
     return _losses(trainer)
@@ -277,13 +360,14 @@ def plain_ppo(
     trainer.train()
     return {}
 
-# %% ../../nbs/bench/01_workloads.ipynb #d4ff16d5
+# %% ../../nbs/bench/01_workloads.ipynb #5261cf9b
 def ours(
     meter: Meter,  # of this process
     model: str,  # folder
     rows: str,  # JSON-lines file
     algorithm: str = 'sft',  # any algorithm of aligntune
     every: int = 1,  # optimizer steps of a lap
+    fixed: int = 0,  # longest of given answers, where none are generated
     **settings: Any  # as for create_sft_trainer and create_rl_trainer
 ) -> dict[str, Any]:
     "A training by aligntune"
@@ -297,6 +381,7 @@ def ours(
     trainer = create(**request)
     _METERS[:] = [meter]
     inner = trainer.trainer
+    if fixed: fix_answers(inner, fixed)
     if not facts_of(algorithm).writes_answers: watch(inner, meter)
     else: inner.add_callback(lap_callback(meter, inner.use.steps if facts_of(algorithm).value_model else every))
     if facts_of(algorithm).value_model: _count_answers(inner, meter)
@@ -476,7 +561,12 @@ def _ppo(work: Work, mine: bool, s: dict[str, Any], steps: int) -> dict[str, Any
                     response_length=256, num_ppo_epochs=4, num_mini_batches=1, total_episodes=work.batch*steps,
                     stop_token='eos')
 
-# %% ../../nbs/bench/01_workloads.ipynb #40f43b74
+# %% ../../nbs/bench/01_workloads.ipynb #85467cb2
+def _vocabulary(model: str) -> int:
+    "Words of a model's tokenizer"
+    return json.loads(Path(model, 'config.json').read_text())['vocab_size']
+
+# %% ../../nbs/bench/01_workloads.ipynb #98c3cd09
 def entries_for(
     work: Work,  # who runs
     folder: str | Path,  # for the model and the rows
@@ -487,16 +577,17 @@ def entries_for(
     mean: float | None = None,  # another mean length
     seed: int = 0,  # other rows
     sigma: float = 1.,  # spread of the lengths
+    high: int = 1000,  # tokens of the longest row
+    model: str = '',  # a folder of make_model that is there already
     python: str = '',  # another interpreter, with another TRL and with aligntune
     **more: Any  # further settings of all contestants of aligntune
 ) -> list[Entry]:
     "The contestants of a race, their model and rows written"
     folder = Path(folder)
     judge = work.algorithm == 'reward_model'
-    model = make_model(folder/f'{size}-{work.vocab or "all"}{"-scorer"*judge}', size, work.vocab, scorer=judge)
-    vocab = work.vocab or (SIZES | GPU_SIZES)[size].vocab
-    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, vocab, mean or work.mean,
-                      seed=seed, sigma=sigma)
+    model = model or make_model(folder/f'{size}-{work.vocab or "all"}{"-scorer"*judge}', size, work.vocab, scorer=judge)
+    rows = write_rows(folder/f'{work.name}-{seed}.jsonl', work.kind, work.batch*steps, _vocabulary(model),
+                      mean or work.mean, high, seed, sigma)
     scorer = make_model(folder/f'{size}-scorer', size, work.vocab, scorer=True) if work.algorithm == 'ppo' else ''
     plan = _plan(model, rows, work)
     out = [Entry(name, call, _filled(work, call, dict(s), plan, steps, scorer) | dict(model=model, rows=rows)
