@@ -14,7 +14,8 @@ from statistics import median
 from typing import Any
 from ..core.errors import RunError
 from ..core.status import hardware
-from ..process.child import ChildProcess, import_function
+from ..core.registry import load
+from ..process.child import ChildProcess
 from ..process.connection import Connection
 
 # %% auto #0
@@ -96,7 +97,7 @@ def run_entry(
     def wait() -> None:
         try: parent.receive_json()
         except EOFError: os._exit(1)   # the parent is gone
-    result = import_function(call)(Meter(parent.send_json, wait), **settings)
+    result = load(call)(Meter(parent.send_json, wait), **settings)
     parent.send_json(dict(result=result or {}, memory=peak_memory()))
 
 # %% ../../nbs/bench/00_measure.ipynb #7e4c56c5
