@@ -18,7 +18,8 @@ def world(folder):
 
     Random weights of one layer with a few hundred tokens, so nothing is said of what is learned; a model called
     bnb-4bit holds no 4-bit weights; texts are made up; nothing comes from a hub."""
-    from aligntune.data.tiny import _no_bars, save_tiny, tiny_model, tiny_tokenizer
+    from aligntune.core.noise import no_bars
+    from aligntune.data.tiny import save_tiny, tiny_model, tiny_tokenizer
     from aligntune.data.zoo import messages, numbered, save_zoo
     small = dict(hidden=32, layers=1, context=1024)
     with contextlib.chdir(folder):
@@ -26,7 +27,7 @@ def world(folder):
         model = tiny_model('gpt2', tokenizer, **small)
         # as DialoGPT: no pad token, no chat template
         tokenizer.pad_token = model.config.pad_token_id = model.generation_config.pad_token_id = None
-        with _no_bars(): model.save_pretrained('microsoft/DialoGPT-small')
+        with no_bars(): model.save_pretrained('microsoft/DialoGPT-small')
         tokenizer.save_pretrained('microsoft/DialoGPT-small')
         for name in ('model', 'unsloth/model-bnb-4bit', 'unsloth/Llama-3.2-1B-Instruct-bnb-4bit'):
             save_tiny(name, 'llama', **small)

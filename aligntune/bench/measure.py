@@ -14,13 +14,14 @@ from statistics import median
 from typing import Any
 from ..core.errors import RunError
 from ..core.status import hardware
-from ..process.child import ChildProcess, import_function
+from ..core.registry import load
+from ..process.child import ChildProcess
 from ..process.connection import Connection
 
 # %% auto #0
-__all__ = ['RATED', 'PACKAGES', 'peak_memory', 'Meter', 'calls', 'lap_callback', 'gpu_memory', 'run_entry', 'Entry', 'Contestant',
-           'Outcome', 'race', 'sleeper', 'speed_ratio', 'memory_ratio', 'loss_gap', 'model_flops', 'rated_peak',
-           'matmul_peak', 'result_of_entry', 'versions', 'machine']
+__all__ = ['PACKAGES', 'peak_memory', 'Meter', 'calls', 'lap_callback', 'run_entry', 'Entry', 'Contestant', 'Outcome', 'race',
+           'sleeper', 'speed_ratio', 'memory_ratio', 'loss_gap', 'model_flops', 'matmul_peak', 'result_of_entry',
+           'versions', 'machine']
 
 # %% ../../nbs/bench/00_measure.ipynb #367b22fb
 def peak_memory() -> int:
@@ -86,15 +87,7 @@ def lap_callback(
             if state.global_step % every == 0: meter.lap()
     return Laps()
 
-# %% ../../nbs/bench/00_measure.ipynb #8cf4cb67
-def gpu_memory() -> dict[str, int]:
-    "Most bytes of the GPU that torch has allocated, and reserved, in this process; nothing without a GPU"
-    torch = sys.modules.get('torch')
-    if torch is None or not torch.cuda.is_available(): return {}
-    torch.cuda.synchronize()
-    return dict(allocated=torch.cuda.max_memory_allocated(), reserved=torch.cuda.max_memory_reserved())
-
-# %% ../../nbs/bench/00_measure.ipynb #f14c9158
+# %% ../../nbs/bench/00_measure.ipynb #3623047b
 def run_entry(
     parent: Connection,  # waits for a message after each step
     call: str,  # the contestant's function, as package.module:function
@@ -104,8 +97,8 @@ def run_entry(
     def wait() -> None:
         try: parent.receive_json()
         except EOFError: os._exit(1)   # the parent is gone
-    result = import_function(call)(Meter(parent.send_json, wait), **settings)
-    parent.send_json(dict(result=result or {}, memory=peak_memory(), gpu=gpu_memory()))
+    result = load(call)(Meter(parent.send_json, wait), **settings)
+    parent.send_json(dict(result=result or {}, memory=peak_memory()))
 
 # %% ../../nbs/bench/00_measure.ipynb #7e4c56c5
 @dataclass(frozen=True)
@@ -254,21 +247,6 @@ def model_flops(
     tokens, squares = sum(lengths), sum(n*n for n in lengths)
     weights = sum(l.used*l.n_in*l.n_out for l in facts.linears) + facts.embedding
     return (3 if full else 2)*2*weights*tokens + 3*2*facts.q_width*facts.layers*squares
-
-# %% ../../nbs/bench/00_measure.ipynb #690a7f3f
-# dense FLOPs a second of the Tensor Cores by the makers' data sheets, with bf16 or, where a card has none, fp16 inputs;
-# the first name that is part of the card's counts
-RATED = {'B300': 2250e12, 'B200': 2250e12, 'GH200': 989e12, 'H200': 989e12, 'H100 PCIe': 756e12, 'H100 NVL': 835e12,
-         'H100': 989e12, 'H800': 989e12, 'H20': 148e12, 'A100': 312e12, 'A800': 312e12, 'A30': 165e12, 'A40': 150e12,
-         'A10G': 70e12, 'A10': 125e12, 'L40S': 362e12, 'L40': 181e12, 'L4': 121e12, 'T4': 65e12, 'V100': 125e12,
-         'RTX 6000 Ada': 364e12, 'RTX A6000': 155e12, 'RTX 5090': 209e12, 'RTX 4090': 165e12, 'RTX 3090': 71e12,
-         'MI325X': 1307e12, 'MI300X': 1307e12, 'MI250X': 383e12}
-
-def rated_peak(
-    name: str  # of a GPU, as its driver says it
-) -> float | None:
-    "Dense 16-bit FLOPs a second of a GPU; None where it is not in the table"
-    return next((peak for known, peak in RATED.items() if known in name), None)
 
 # %% ../../nbs/bench/00_measure.ipynb #4f1cffb6
 def matmul_peak(

@@ -349,15 +349,10 @@ def _objections(f: Facts) -> list[str]:
     "All reasons against Unsloth here, not only the first"
     return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
 
-# %% ../../nbs/core/03_capability.ipynb #f40f5958
-def _fits(f: Facts) -> list[str]:
-    "The backends that can train this"
-    return [b for b in BACKENDS if f.cell(b)]
-
 # %% ../../nbs/core/03_capability.ipynb #63745e28
 def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:
     "The refusal of a pair that the matrix rules out, naming who can"
-    can, a = _fits(f), resolve_algorithm(f.algorithm)
+    can, a = [b for b in BACKENDS if f.cell(b)], resolve_algorithm(f.algorithm)
     fix = (f"backend={can[0]!r}" + (f" (also: {', '.join(can[1:])})" if can[1:] else '') if can
            else 'another algorithm or model type; aligntune.core.capability.matrix_text() shows all')
     what = f'{ALGORITHMS[a]} of a {_model_and_task(f)[0]} model'

@@ -8,7 +8,7 @@ import contextlib, logging, os, warnings
 from collections.abc import Iterator
 
 # %% auto #0
-__all__ = ['logger', 'NOISY', 'quiet']
+__all__ = ['logger', 'NOISY', 'no_bars', 'quiet']
 
 # %% ../../nbs/core/14_noise.ipynb #e977a4c7
 logger = logging.getLogger('aligntune')
@@ -24,7 +24,7 @@ class _Forward(logging.Handler):
 
 # %% ../../nbs/core/14_noise.ipynb #638dc84a
 @contextlib.contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     "Progress bars off, and afterwards as they were"
     import datasets, transformers.utils.logging as tl
     shown, before = (tl.is_progress_bar_enabled(), datasets.is_progress_bar_enabled()), os.environ.get('TQDM_DISABLE')
@@ -42,7 +42,7 @@ def _no_bars() -> Iterator[None]:
 def quiet() -> Iterator[None]:
     "No progress bars, and the libraries' warnings on our logger at debug level"
     loggers = [logging.getLogger(n) for n in NOISY]
-    with _no_bars(), warnings.catch_warnings():
+    with no_bars(), warnings.catch_warnings():
         before = [(each.handlers, each.propagate) for each in loggers]
         for each in loggers: each.handlers, each.propagate = [_Forward()], False
         warnings.showwarning = lambda message, category, *a, **k: logger.debug('%s: %s', category.__name__, message)

@@ -13,8 +13,8 @@ from .errors import SpecError, did_you_mean
 from .facts import ALGORITHM_FACTS, BACKEND_FACTS
 
 # %% auto #0
-__all__ = ['SERVED', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'importing', 'load', 'exists', 'plugin_path', 'plugin',
-           'Tables', 'AlgorithmRegistry', 'create_algorithm']
+__all__ = ['HUB_NAMES', 'MAKERS', 'Backend', 'Algorithm', 'BuiltinAlgorithm', 'importing', 'load', 'exists', 'plugin_path',
+           'plugin', 'Tables', 'AlgorithmRegistry', 'create_algorithm']
 
 # %% ../../nbs/core/06_registry.ipynb #11e69e03
 class Backend(ABC):
@@ -49,6 +49,9 @@ class Algorithm(ABC):
         "Settings that may be given, with their types"
 
 # %% ../../nbs/core/06_registry.ipynb #4a4322c4
+HUB_NAMES = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir',
+                 max_seq_length='max_seq_len', adam_epsilon='eps')   # our name: Training Hub's
+
 class BuiltinAlgorithm(Algorithm):
     "An algorithm of aligntune's own, known by its name"
     name = ''
@@ -56,7 +59,8 @@ class BuiltinAlgorithm(Algorithm):
     def train(self, **kwargs: Any) -> Any:
         "Check the names of the settings, then train"
         params = {**self.kwargs, **kwargs}
-        missing = [n for n in self.get_required_params() if n not in _canonical(params)]
+        given = {HUB_NAMES.get(n, n) for n in params}
+        missing = [n for n in self.get_required_params() if n not in given]
         if missing:
             raise SpecError(f"{self.name} needs {' and '.join(missing)}",
                             where=f'create_algorithm({self.name!r}).train(...)',
@@ -71,11 +75,6 @@ class BuiltinAlgorithm(Algorithm):
         "Settings that may be given, with their types"
         from aligntune.core.spec import FIELDS
         return {n: (f.kinds or (object,))[0] for n, f in FIELDS.items() if not f.only or self.name in f.only}
-
-def _canonical(params: dict) -> set[str]:
-    "The names in `params`, and Training Hub's names for ours"
-    same = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir')
-    return set(params) | {same[n] for n in params if n in same}
 
 # %% ../../nbs/core/06_registry.ipynb #ca6c7674
 class _Imports:
@@ -207,7 +206,6 @@ class AlgorithmRegistry(Tables):
         return [n for n, c in cls._backends[cls._known(algorithm_name)].items() if exists(c)]
 
 # %% ../../nbs/core/06_registry.ipynb #14be5c0d
-SERVED = {algorithm: facts.backends for algorithm, facts in ALGORITHM_FACTS.items()}
 MAKERS = {algorithm: plugin_path('trainer of an algorithm', algorithm)
           for algorithm, facts in ALGORITHM_FACTS.items() if facts.stands_for is None}
 
@@ -215,7 +213,7 @@ MAKERS = {algorithm: plugin_path('trainer of an algorithm', algorithm)
 for _algorithm in ALGORITHMS:
     _class_name = _algorithm.title().replace('_', '') + 'Algorithm'
     AlgorithmRegistry.register_algorithm(_algorithm, type(_class_name, (BuiltinAlgorithm,), dict(name=_algorithm)))
-    for _backend in SERVED[_algorithm]:
+    for _backend in ALGORITHM_FACTS[_algorithm].backends:
         AlgorithmRegistry.register_backend(_algorithm, _backend, plugin_path('backend', BACKEND_FACTS[_backend].path))
 
 # %% ../../nbs/core/06_registry.ipynb #3a10400a

@@ -16,9 +16,9 @@ from .facts import ALGORITHM_FACTS, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'PREFERENCE', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
-           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
-           'NAMED_FILES', 'opt', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
+__all__ = ['GROUPED', 'POLICY', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS', 'ALIASES',
+           'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries', 'NAMED_FILES',
+           'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
            'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'OptimSpec', 'guards_on',
            'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
            'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'read_value', 'SpecValues',
@@ -39,6 +39,15 @@ def opt(
     return dataclasses.field(default=default, metadata=dict(doc=doc, lo=lo, hi=hi, above=above, choices=choices,
                                                             aliases=tuple(aliases.split()), only=only))
 
+# %% ../../nbs/core/04_spec.ipynb #a11switch
+def switch(
+    doc: str,  # what it does, in one line
+    aliases: str = '',  # usual other names, separated by spaces
+    only: tuple = ()  # where it has an effect; empty: everywhere
+) -> Any:
+    "Declare a setting that is true, false, or decided by the plan"
+    return opt('auto', doc, choices=('auto', True, False), aliases=aliases, only=only)
+
 # %% ../../nbs/core/04_spec.ipynb #af33a50e
 def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
     "The algorithms for whose facts `test` holds; short names for others left out"
@@ -46,7 +55,6 @@ def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
 
 GROUPED = _algorithms(lambda facts: facts.compares_groups)  # several answers to one prompt are compared
 POLICY = _algorithms(lambda facts: facts.writes_answers)  # the model answers, a reward judges
-PREFERENCE = _algorithms(lambda facts: facts.data == 'pair')
 SUPERVISED = _algorithms(lambda facts: facts.data == 'text')
 ANSWERS = _algorithms(lambda facts: facts.data != 'text' and not facts.scores)  # the loss is on answers to a prompt
 REFERENCE = _algorithms(lambda facts: bool(facts.reference))  # a reference model may be needed
@@ -123,8 +131,7 @@ class DataSpec(SourceSettings):
                                      hi=1e8, aliases='max_length max_seq_len max_sequence_length cutoff_len')
     max_prompt_length: int | None = opt(None, 'longest prompt in tokens', lo=1, hi=1e8, aliases='max_prompt_len',
                                         only=ANSWERS)
-    packing: bool | str = opt('auto', 'put several rows in one sequence, exactly', choices=('auto', True, False),
-                              aliases='sample_packing padding_free', only=SUPERVISED)
+    packing: bool | str = switch('put several rows in one sequence, exactly', 'sample_packing padding_free', SUPERVISED)
     num_proc: int | None = opt(None, 'processes that prepare the data', lo=1, hi=1024,
                                aliases='dataset_num_proc preprocessing_num_workers')
     cache_dir: str | None = opt(None, 'folder of prepared data', aliases='dataset_cache_dir')
@@ -263,20 +270,13 @@ class OptimSpec(OptimizerSettings):
     "How the weights move, and how a step is computed"
     precision: str = opt('auto', 'number format of the computation', choices=('auto', 'fp32', 'bf16', 'fp16'),
                          aliases='mixed_precision')
-    gradient_checkpointing: bool | str = opt('auto', 'compute activations twice to save memory',
-                                             choices=('auto', True, False), aliases='use_gradient_checkpointing')
-    rowwise_attention: bool | str = opt('auto', 'compute attention row by row in packed sequences',
-                                        choices=('auto', True, False), only=SUPERVISED)
-    prefix_sharing: bool | str = opt('auto', 'compute each prompt once for all its answers',
-                                     choices=('auto', True, False), only=ANSWERS)
-    chunked_head: bool | str = opt('auto', 'compute the logits of the loss in chunks', choices=('auto', True, False),
-                                   only=(*SUPERVISED, *ANSWERS))
-    recompute_norms: bool | str = opt('auto', 'recompute norms and gated MLPs in the backward pass',
-                                      choices=('auto', True, False))
-    own_decoding: bool | str = opt('auto', 'generate answers with our decoder, not by transformers',
-                                   choices=('auto', True, False), only=POLICY)
-    return_freed_memory: bool | str = opt('auto', 'give freed memory back to the system at once, on a CPU',
-                                          choices=('auto', True, False))
+    gradient_checkpointing: bool | str = switch('compute activations twice to save memory', 'use_gradient_checkpointing')
+    rowwise_attention: bool | str = switch('compute attention row by row in packed sequences', only=SUPERVISED)
+    prefix_sharing: bool | str = switch('compute each prompt once for all its answers', only=ANSWERS)
+    chunked_head: bool | str = switch('compute the logits of the loss in chunks', only=(*SUPERVISED, *ANSWERS))
+    recompute_norms: bool | str = switch('recompute norms and gated MLPs in the backward pass')
+    own_decoding: bool | str = switch('generate answers with our decoder, not by transformers', only=POLICY)
+    return_freed_memory: bool | str = switch('give freed memory back to the system at once, on a CPU')
     torch_compile: bool = opt(False, 'compile the model')
     max_tokens_per_gpu: int | None = opt(None, 'token budget of one micro-step, in place of batch_size', lo=1, hi=1e9,
                                          aliases='max_tokens_per_batch', only=SUPERVISED)
@@ -567,9 +567,6 @@ def names_for(algorithm: str = 'sft') -> list[str]:
                    *(config_fields(algorithm) - INSTEAD.keys())})
 
 # %% ../../nbs/core/04_spec.ipynb #417e1da5
-# a computation in 4 bits is one in the precision of the run
-_COMPUTE = dict(bfloat16='bf16', float16='fp16', float32='fp32')
-
 class Collected:
     "Settings of one source under our names, and further fields of the TRL config"
     def __init__(self, algorithm: str):
@@ -598,11 +595,11 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/04_spec.ipynb #487ca5a3
+# %% ../../nbs/core/04_spec.ipynb #51317077
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
-    if name == 'bnb_4bit_compute_dtype':
-        collected.put('precision', _COMPUTE.get(str(value).removeprefix('torch.'), value), where)
+    if name == 'bnb_4bit_compute_dtype':   # a computation in 4 bits is one in the precision of the run
+        collected.put('precision', check(FIELDS['precision'], value, where), where)
     elif name == 'quantization' and isinstance(value, Mapping):
         for k, x in value.items(): collected.enter(k, x, f'{where}[{k!r}]')
     elif name.endswith('_column') and isinstance(value, str):
@@ -620,11 +617,6 @@ def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     if name == '<<':
         raise SpecError('settings are not merged into a config', where=where,
                         why='each stands in it once, with its line', fix='write them out')
-    if name == 'use_vllm' or name.startswith('vllm_'):
-        answers = facts_of(algorithm).writes_answers
-        raise SpecError(f'{algorithm} does not use vLLM', where=where,
-                        why='the model is trained on its answers beside a value, by aligntune alone' if answers
-                        else 'no answers are generated', fix=f"leave {name} out; {', '.join(GROUPED)} can use it")
     raise SpecError(f'unknown setting {name!r}', where=where, fix=did_you_mean(name, names_for(algorithm)))
 
 # %% ../../nbs/core/04_spec.ipynb #b991a74f
@@ -1061,9 +1053,8 @@ def _marked(name: str, value: Any, where: str) -> Any:
     if name in NAMED_FILES and isinstance(value, str) and too_long_a_name(value):
         raise SpecError(f'{name} is too long to be a name: {_short(value)}', where=where,
                         why=f'{len(value):,} characters')
-    try: out = hide(value, name)
+    try: return hide(value, name)
     except ValueError as e: raise SpecError(str(e), where=where) from None
-    return out
 
 # %% ../../nbs/core/04_spec.ipynb #ea2231b9
 def _method_of(algorithm: str) -> str:

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from .errors import UnsupportedError
-from .registry import AlgorithmRegistry, Backend
+from .registry import HUB_NAMES, AlgorithmRegistry, Backend
 from .secrets import as_plain
+from .plan import Plan
 from .spec import FIELDS, TrainSpec, applies
 
-from .plan import Plan
-
 # %% auto #0
-__all__ = ['HUB_NAMES', 'Result', 'as_result', 'TrainingSession', 'SessionBackend', 'algorithm_params', 'CustomSession',
-           'SessionHandle', 'ModelHandle', 'Trainer']
+__all__ = ['Result', 'as_result', 'TrainingSession', 'SessionBackend', 'algorithm_params', 'CustomSession', 'SessionHandle',
+           'ModelHandle', 'Trainer']
 
 # %% ../../nbs/core/12_trainer.ipynb #1521c9a7
 @dataclass(frozen=True)
@@ -119,9 +118,6 @@ class SessionBackend(Backend):
         return Trainer(spec, make_plan(spec)).train()
 
 # %% ../../nbs/core/12_trainer.ipynb #878b99d7
-HUB_NAMES = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir',
-                 max_seq_length='max_seq_len', adam_epsilon='eps')
-
 def algorithm_params(spec: TrainSpec) -> dict[str, Any]:
     "The settings of `spec` that have a value and an effect, for a backend's execute_training"
     ours = {n: spec[n] for n, f in FIELDS.items() if spec[n] is not None and (spec.given(n) or applies(f, spec))}

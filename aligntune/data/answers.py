@@ -17,7 +17,7 @@ from .templates import PROBES, ChatTemplate, ControlTokens, message, read_marks
 # %% auto #0
 __all__ = ['REASONING_FIELDS', 'Rewrite', 'CALL_STYLES', 'TurnMarkers', 'ProbeTexts', 'probe_texts', 'shared_closing',
            'TemplateProbe', 'is_plain', 'scan', 'MaskedChat', 'align_masked', 'WordSpan', 'word_spans', 'MaskedText',
-           'AnswerSpan', 'AnswerStart', 'AnswerEnd', 'MaskedCache', 'MaskedSearch', 'move_thoughts', 'MessageStyle',
+           'AnswerSpan', 'answer_start', 'answer_end', 'MaskedCache', 'MaskedSearch', 'move_thoughts', 'MessageStyle',
            'AnswerFinder', 'impossible', 'MarkedAnswers', 'end_tokens']
 
 # %% ../../nbs/data/07_answers.ipynb #65f606c7
@@ -256,31 +256,30 @@ class AnswerSpan(NamedTuple):
     end: int
 
 # %% ../../nbs/data/07_answers.ipynb #e39f4079
-class AnswerStart:
-    "Where an answer begins in a masked text"
-    def __init__(self, template: ChatTemplate, control: ControlTokens, probe: TemplateProbe):
-        self.template, self.control, self.probe = template, control, probe
+def _prompt(template: ChatTemplate, masked: MaskedText, span: WordSpan, before: WordSpan | None) -> str:
+    "What prompting for the answer writes after the words before it"
+    history = masked.chat.messages[:max(before.owner + 1 if before else 0, span.owner)]
+    prompt = template.render_or_none(history, masked.tools, generation_prompt=True) or ''
+    return prompt.partition(masked.text[before.end - 1])[2] if before else prompt
 
-    def __call__(self, masked: MaskedText, k: int) -> int:
-        "The start of the answer whose words are span `k`: after the opening, or after the generation prompt"
-        span, before = masked.spans[k], masked.spans[k-1] if k else None
-        low = before.end if before else 0
-        gap, prompt = masked.text[low:span.start], self._prompt(masked, span, before)
-        opened, shared = self._after_opening(gap), os.path.commonprefix([prompt, gap])
-        recognised = shared == prompt
-        if not recognised and not opened: recognised = not before or bool(self.control.pattern.search(shared))
-        return low + max(opened, len(shared) if recognised else 0)
+def _after_opening(markers: TurnMarkers | None, gap: str) -> int:
+    "Where the opening ends in a gap; 0 where it is not in it"
+    opening = markers.opening if markers else ''
+    return gap.rindex(opening) + len(opening) if opening and opening in gap else 0
 
-    def _prompt(self, masked: MaskedText, span: WordSpan, before: WordSpan | None) -> str:
-        "What prompting for the answer writes after the words before it"
-        history = masked.chat.messages[:max(before.owner + 1 if before else 0, span.owner)]
-        prompt = self.template.render_or_none(history, masked.tools, generation_prompt=True) or ''
-        return prompt.partition(masked.text[before.end - 1])[2] if before else prompt
-
-    def _after_opening(self, gap: str) -> int:
-        "Where the opening ends in a gap; 0 where it is not in it"
-        opening = self.probe.markers.opening if self.probe.markers else ''
-        return gap.rindex(opening) + len(opening) if opening and opening in gap else 0
+def answer_start(
+    probe: TemplateProbe,  # of the template that wrote the text
+    masked: MaskedText,
+    k: int  # the span of the answer's words
+) -> int:
+    "The start of an answer: after the opening, or after the generation prompt"
+    span, before = masked.spans[k], masked.spans[k-1] if k else None
+    low = before.end if before else 0
+    gap, prompt = masked.text[low:span.start], _prompt(probe.template, masked, span, before)
+    opened, shared = _after_opening(probe.markers, gap), os.path.commonprefix([prompt, gap])
+    recognised = shared == prompt
+    if not recognised and not opened: recognised = not before or bool(probe.control.pattern.search(shared))
+    return low + max(opened, len(shared) if recognised else 0)
 
 # %% ../../nbs/data/07_answers.ipynb #aed62d65
 def _without_masks(value: Any, masks: str) -> Any:
@@ -290,34 +289,32 @@ def _without_masks(value: Any, masks: str) -> Any:
     return [_without_masks(v, masks) for v in value] if isinstance(value, list) else value
 
 # %% ../../nbs/data/07_answers.ipynb #2bf89c24
-class AnswerEnd:
-    "Where an answer ends in a masked text"
-    def __init__(self, template: ChatTemplate, control: ControlTokens, probe: TemplateProbe):
-        self.template, self.control, self.probe = template, control, probe
-        self.next_token = re.compile(rf'\s*(?:{control.pattern.pattern})')
+def _closing_when_last(template: ChatTemplate, masked: MaskedText, k: int) -> str:
+    "What the template writes after the words of span `k` where the conversation ends with them"
+    span, before = masked.spans[k], masked.spans[k-1].owner if k else 0
+    history = masked.chat.messages[:max(span.owner, before) + 1]
+    later = ''.join(masked.text[s.start:s.end] for s in masked.spans[k+1:] if s.owner == span.owner)
+    history[span.owner] = _without_masks(history[span.owner], later)
+    text = template.render_or_none(history, masked.tools) or ''
+    return text.partition(masked.text[span.end - 1])[2]
 
-    def __call__(self, masked: MaskedText, k: int) -> int:
-        "The end of the answer whose words are span `k`: after what closes it"
-        span, following = masked.spans[k], masked.spans[k+1] if k + 1 < len(masked.spans) else None
-        if span.owner == len(masked.chat.messages) - 1 and not following: return len(masked.text)
-        gap = masked.text[span.end:following.start if following else len(masked.text)]
-        markers = self.probe.markers
-        if following and markers and masked.chat.messages[following.owner]['role'] == 'assistant':
-            gap = gap.partition(markers.opening)[0]
-        last = self._closing_when_last(masked, k)
-        question_tokens = markers.question_tokens if markers else frozenset[str]()
-        closing = last if gap.startswith(last) else shared_closing(last, gap, self.control, question_tokens)
-        next_token = None if self.control.pattern.search(last) else self.next_token.match(gap, len(closing))
-        return span.end + (next_token.end() if next_token else len(closing))
-
-    def _closing_when_last(self, masked: MaskedText, k: int) -> str:
-        "What the template writes after the words of span `k` where the conversation ends with them"
-        span, before = masked.spans[k], masked.spans[k-1].owner if k else 0
-        history = masked.chat.messages[:max(span.owner, before) + 1]
-        later = ''.join(masked.text[s.start:s.end] for s in masked.spans[k+1:] if s.owner == span.owner)
-        history[span.owner] = _without_masks(history[span.owner], later)
-        text = self.template.render_or_none(history, masked.tools) or ''
-        return text.partition(masked.text[span.end - 1])[2]
+def answer_end(
+    probe: TemplateProbe,  # of the template that wrote the text
+    masked: MaskedText,
+    k: int  # the span of the answer's words
+) -> int:
+    "The end of an answer: after what closes it"
+    span, following = masked.spans[k], masked.spans[k+1] if k + 1 < len(masked.spans) else None
+    if span.owner == len(masked.chat.messages) - 1 and not following: return len(masked.text)
+    gap, markers, control = masked.text[span.end:following.start if following else None], probe.markers, probe.control
+    if following and markers and masked.chat.messages[following.owner]['role'] == 'assistant':
+        gap = gap.partition(markers.opening)[0]
+    last = _closing_when_last(probe.template, masked, k)
+    question_tokens = markers.question_tokens if markers else frozenset[str]()
+    closing = last if gap.startswith(last) else shared_closing(last, gap, control, question_tokens)
+    if control.pattern.search(last): return span.end + len(closing)
+    next_token = re.compile(rf'\s*(?:{control.pattern.pattern})').match(gap, len(closing))
+    return span.end + (next_token.end() if next_token else len(closing))
 
 # %% ../../nbs/data/07_answers.ipynb #8afe5616
 class MaskedCache:
@@ -335,19 +332,17 @@ class MaskedCache:
 # %% ../../nbs/data/07_answers.ipynb #0613898f
 class MaskedSearch:
     "Finds the answers of a conversation of any structure"
-    def __init__(self, template: ChatTemplate, control: ControlTokens, probe: TemplateProbe):
-        self.template, self.cache = template, MaskedCache(self._answers)
-        self.start, self.end = AnswerStart(template, control, probe), AnswerEnd(template, control, probe)
+    def __init__(self, probe: TemplateProbe): self.probe, self.cache = probe, MaskedCache(self._answers)
 
     def _answers(self, chat: MaskedChat, tools: list | None) -> tuple[str, list[AnswerSpan]] | None:
         "The rendered masked conversation, and its answers"
-        text = self.template.render_or_none(chat.messages, tools)
+        text = self.probe.template.render_or_none(chat.messages, tools)
         if text is None: return None
         masked = MaskedText(chat, tools, text, word_spans(text, chat.owner))
         role = lambda span: chat.messages[span.owner]['role']
         order = list(dict.fromkeys(s.owner for s in masked.spans if role(s) != 'system'))
         if order != sorted(order): return None  # an answer before its question
-        return text, [AnswerSpan(s.owner, self.start(masked, k), self.end(masked, k))
+        return text, [AnswerSpan(s.owner, answer_start(self.probe, masked, k), answer_end(self.probe, masked, k))
                       for k, s in enumerate(masked.spans) if role(s) == 'assistant']
 
     def find(self, messages: list[dict], tools: list | None, text: str) -> list[AnswerSpan] | None:
@@ -416,8 +411,8 @@ def move_thoughts(
 # %% ../../nbs/data/07_answers.ipynb #1bee11bb
 class MessageStyle:
     "Rewrites messages the way a chat template wants them"
-    def __init__(self, template: ChatTemplate, probe: TemplateProbe):
-        self.template, self.probe = template, probe
+    def __init__(self, probe: TemplateProbe):
+        self.template, self.probe = probe.template, probe
         self.masked_text = MaskedCache(self._masked_text)
 
     def _masked_text(self, chat: MaskedChat, tools: list | None) -> str | None:
@@ -461,8 +456,7 @@ class AnswerFinder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, named: str = 'default', **kwargs: Any):
         self.template, self.control = ChatTemplate(tokenizer, named, **kwargs), ControlTokens(tokenizer)
         self.probe = TemplateProbe(self.template, self.control)
-        self.style = MessageStyle(self.template, self.probe)
-        self.search = MaskedSearch(self.template, self.control, self.probe)
+        self.style, self.search = MessageStyle(self.probe), MaskedSearch(self.probe)
 
     def spans(self, messages: list[dict], tools: list | None = None) -> tuple[str, list[AnswerSpan]]:
         "The rendered conversation, and the spans of its answers"

@@ -11,24 +11,20 @@ from typing import Any, NoReturn
 
 # %% auto #0
 __all__ = ['Row', 'TASKS', 'CHECKABLE', 'EACH_CHOICE', 'SHAPES', 'NAMES', 'ALIASES', 'FLAGS', 'Reader', 'READERS', 'RESERVED',
-           'SIDES', 'SIGNED', 'ANSWER_KEYS', 'RANK_KEYS', 'SCORE_KEYS', 'plain_name', 'value_at', 'known_columns',
-           'RowShape', 'task_of', 'LeftOut', 'description', 'Format', 'is_conversational', 'first_of', 'final_answer',
-           'sides_of', 'number_of', 'preferred_side', 'ranked_keys', 'label_name', 'in_order']
+           'SIDES', 'SIGNED', 'ANSWER_KEYS', 'RANK_KEYS', 'SCORE_KEYS', 'value_at', 'known_columns', 'RowShape',
+           'task_of', 'LeftOut', 'description', 'Format', 'is_conversational', 'first_of', 'final_answer', 'sides_of',
+           'number_of', 'preferred_side', 'ranked_keys', 'label_name', 'in_order']
 
 # %% ../../nbs/data/03_formats.ipynb #45ec2884
 from ..core.errors import DataError, did_you_mean
 from ..core.facts import facts_of
 from .sources import Fault
 from .turns import (
-    as_list, boxed_answer, is_transcript, json_value, kind_of_turns, reject, tool_call, tools_of, transcript_turns,
-    turns_of, valid_conversation)
+    as_list, boxed_answer, is_transcript, json_value, kind_of_turns, plain_name, reject, tool_call, tools_of,
+    transcript_turns, turns_of, valid_conversation)
 
 # %% ../../nbs/data/03_formats.ipynb #9abec194
 Row = Mapping[str, Any]
-
-def plain_name(column: str) -> str:
-    "A column's name as it is compared"
-    return re.sub(r'[\s-]+', '_', column.strip()).lower()
 
 # %% ../../nbs/data/03_formats.ipynb #1509a909
 def value_at(row: Row, path: str | None) -> Any:

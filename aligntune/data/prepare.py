@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from ..core.errors import AligntuneError, DataError, SpecError
 from ..core.estimate import Pair
 from ..core.facts import facts_of
+from ..core.noise import no_bars
 from ..core.spec import TrainSpec
 from .answers import REASONING_FIELDS
 from .formats import Format, LeftOut, is_conversational, task_of
@@ -36,7 +37,7 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'LONG', 'BAD', 'EMPTY', 'OUT', 'TEXT_KINDS', 'EncodingSettings', 'task_for', 'row_kind', 'context_of',
-           'encoding_settings', 'EncodedRow', 'TextKind', 'SupervisedRows', 'Seq2SeqRows', 'TokenPair', 'PairCutter',
+           'encoding_settings', 'TextKind', 'SupervisedRows', 'Seq2SeqRows', 'TokenPair', 'PairCutter',
            'PreferenceRows', 'RewardRows', 'PromptCutter', 'PromptRows', 'ClassRows', 'TextRows', 'TaggedRows',
            'columns_of', 'features_of', 'Encoding', 'names_control', 'tally_columns', 'refuse', 'content_hash',
            'tokens_fingerprint', 'encoded_folder', 'encode_rows', 'break_control', 'kept_rows', 'StreamEncoding',
@@ -134,30 +135,19 @@ def encoding_settings(
     return EncodingSettings(kind, _get(spec, 'train_on', 'completion'), max_length=limit,
                             max_prompt_length=prompt or room, **choices)
 
-# %% ../../nbs/data/11_prepare.ipynb #32a84939
-class EncodedRow(NamedTuple):
-    "One row after encoding"
-    values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
-    length: int = 0  # tokens that are kept; of a pair, those of the longer side
-    trained: int = 0  # trained tokens among them
-    cut: int = 0  # tokens that were cut off
-    why: str = ''  # the reason for which it cannot be used
-    key: int = 0  # a hash of its tokens
-    thoughts_missing: bool = False  # the template left thoughts of an answer out
-    tools_missing: bool = False  # the template left its tools out
-    total: int | None = None  # tokens of both sides of a pair
-
 # %% ../../nbs/data/11_prepare.ipynb #8606577f
 class TextKind(Protocol):
     "A kind of rows that are read as texts"
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ('input_ids', 'labels')
+    tokens: Tokens
+    settings: EncodingSettings
 
-    def __init__(self, tokens: Tokens, settings: EncodingSettings): ...
+    def __init__(self, tokens: Tokens, settings: EncodingSettings): self.tokens, self.settings = tokens, settings
 
     def texts(self, row: dict) -> dict[str, Text]:
         "The texts of a row by their names in the preview"
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The row from its encoded texts, cut if it is too long"
 
 def _key(*parts: list[int]) -> int: return hash(tuple(map(tuple, parts)))
@@ -185,51 +175,46 @@ def _thoughts_missing(row: dict, text: Text) -> bool:
     return any(t not in text.text for t in thoughts if t)
 
 # %% ../../nbs/data/11_prepare.ipynb #451e2a25
-class SupervisedRows:
+class SupervisedRows(TextKind):
     "Rows whose answers are trained"
-    columns: tuple[str, ...] = ('input_ids', 'labels')
-    def __init__(self, tokens: Tokens, settings: EncodingSettings): self.tokens, self.settings = tokens, settings
-
     def texts(self, row: dict) -> dict[str, Text]:
         "The row as one text"
         return {'': self.tokens.sft(row)}
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The row with its labels, cut if it is too long"
         text = texts['']
         return self._cut(row, encoded[''])._replace(thoughts_missing=_thoughts_missing(row, text),
                                                     tools_missing=text.tools_missing)
 
-    def _cut(self, row: dict, encoded: EncodedText) -> EncodedRow:
+    def _cut(self, row: dict, encoded: EncodedText) -> RowRecord:
         s, n = self.settings, len(encoded.ids)
-        if not encoded.trained: return EncodedRow(length=n, why=_why_empty(row))
-        if why := s.too_long(n): return EncodedRow(length=n, why=why)
+        if not encoded.trained: return RowRecord(length=n, why=_why_empty(row))
+        if why := s.too_long(n): return RowRecord(length=n, why=why)
         ids, ranges, gone = cut(*encoded, s.max_length or n, s.on_long, self.tokens.encoder.bos)
         if not any(b > max(a, 1) for a, b in ranges):   # the first token has nothing to be predicted from
-            return EncodedRow(length=n, why=f'{EMPTY}: every trained token was cut')
-        return EncodedRow((ids, labels_of(ids, ranges)), len(ids), _count(ranges), _count(gone), key=_key(ids))
+            return RowRecord(length=n, why=f'{EMPTY}: every trained token was cut')
+        return RowRecord(length=len(ids), trained=_count(ranges), cut=_count(gone), key=_key(ids),
+                         values=(ids, labels_of(ids, ranges)))
 
 # %% ../../nbs/data/11_prepare.ipynb #820842e4
-class Seq2SeqRows:
+class Seq2SeqRows(TextKind):
     "Rows with a source for the encoder and a target for the decoder"
-    columns: tuple[str, ...] = ('input_ids', 'labels')
-    def __init__(self, tokens: Tokens, settings: EncodingSettings): self.tokens, self.settings = tokens, settings
-
     def texts(self, row: dict) -> dict[str, Text]:
         "Source and target"
         return dict(zip(('source', 'target'), self.tokens.seq2seq(row)))
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "Source and target, each cut if it is too long"
         source, target = encoded['source'].ids, encoded['target'].ids
-        if not encoded['target'].trained: return EncodedRow(length=len(source), why=_why_empty(row))
+        if not encoded['target'].trained: return RowRecord(length=len(source), why=_why_empty(row))
         n, longest = len(source) + len(target), max(len(source), len(target))
-        if why := self.settings.too_long(longest): return EncodedRow(length=longest, why=why)
+        if why := self.settings.too_long(longest): return RowRecord(length=longest, why=why)
         m = self.settings.max_length or longest
         source = source[-m:] if self.settings.on_long == 'cut_prompt' else source[:m]
         target = target[:m]
         left = len(source) + len(target)
-        return EncodedRow((source, target), left, len(target), n - left, key=_key(source, target))
+        return RowRecord(length=left, trained=len(target), cut=n - left, key=_key(source, target), values=(source, target))
 
 # %% ../../nbs/data/11_prepare.ipynb #76cfae66
 class TokenPair(NamedTuple):
@@ -272,51 +257,46 @@ class PairCutter:
         return TokenPair(prompt, pair.chosen[:room], pair.rejected[:room])
 
 # %% ../../nbs/data/11_prepare.ipynb #8e5dd2b5
-class PreferenceRows:
+class PreferenceRows(TextKind):
     "Rows with a chosen and a rejected answer"
-    columns: tuple[str, ...] = ('prompt_ids', 'chosen_ids', 'rejected_ids')
+    columns = ('prompt_ids', 'chosen_ids', 'rejected_ids')
     def __init__(self, tokens: Tokens, settings: EncodingSettings):
-        self.tokens, self.settings, self.cutter = tokens, settings, PairCutter(settings, tokens.encoder.bos)
+        super().__init__(tokens, settings)
+        self.cutter = PairCutter(settings, tokens.encoder.bos)
 
     def texts(self, row: dict) -> dict[str, Text]:
         "The prompt with either answer"
         more = row.get('tools'), row.get(TEMPLATE_SETTINGS)
         return {side: self.tokens.answered(row['prompt'], row[side], *more) for side in ('chosen', 'rejected')}
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The pair, cut if it is too long"
         pair = TokenPair(*split_pair(encoded['chosen'], encoded['rejected']))
         return self._checked(pair)._replace(tools_missing=texts['chosen'].tools_missing)
 
-    def _checked(self, pair: TokenPair) -> EncodedRow:
+    def _checked(self, pair: TokenPair) -> RowRecord:
         n, over = pair.length, self.cutter.excess(pair)
         if not pair.chosen or not pair.rejected:
             side = 'rejected' if pair.chosen else 'chosen'
-            return EncodedRow(length=n, why=f'{EMPTY}: the {side} answer is empty')
+            return RowRecord(length=n, why=f'{EMPTY}: the {side} answer is empty')
         if pair.chosen == pair.rejected:
-            return EncodedRow(length=n, why=f'{EMPTY}: chosen and rejected are the same')
-        if over > 0 and not self.settings.cuts: return EncodedRow(length=n, why=self.cutter.why(pair))
+            return RowRecord(length=n, why=f'{EMPTY}: chosen and rejected are the same')
+        if over > 0 and not self.settings.cuts: return RowRecord(length=n, why=self.cutter.why(pair))
         if over > 0: pair = self.cutter(pair, over)
         if not pair.chosen or not pair.rejected or pair.chosen == pair.rejected:
-            return EncodedRow(length=n, why=f'{EMPTY}: what tells the answers apart was cut')
+            return RowRecord(length=n, why=f'{EMPTY}: what tells the answers apart was cut')
         answers = len(pair.chosen) + len(pair.rejected)
-        return EncodedRow(tuple(pair), pair.length, answers, n - pair.length, key=_key(*pair),
-                          total=2*len(pair.prompt) + answers)
+        return RowRecord(length=pair.length, trained=answers, cut=n - pair.length, key=_key(*pair),
+                         total=2*len(pair.prompt) + answers, values=tuple(pair))
 
 # %% ../../nbs/data/11_prepare.ipynb #8bc1e7c6
-class RewardRows:
+class RewardRows(PreferenceRows):
     "Pairs whose prompt stands before either answer"
-    columns: tuple[str, ...] = ('chosen_ids', 'rejected_ids')
-    def __init__(self, tokens: Tokens, settings: EncodingSettings):
-        self.pairs = PreferenceRows(tokens, settings)
+    columns = ('chosen_ids', 'rejected_ids')
 
-    def texts(self, row: dict) -> dict[str, Text]:
-        "The prompt with either answer"
-        return self.pairs.texts(row)
-
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The pair, cut if it is too long"
-        out = self.pairs.finish(row, texts, encoded)
+        out = super().finish(row, texts, encoded)
         if not out.values: return out
         prompt, chosen, rejected = out.values
         return out._replace(values=(prompt + chosen, prompt + rejected))
@@ -358,44 +338,43 @@ class PromptCutter:
         return text[:enc.offsets[keep-1][1]] if self.settings.on_long == 'cut_end' else text[enc.offsets[-keep][0]:]
 
 # %% ../../nbs/data/11_prepare.ipynb #9251fc97
-class PromptRows:
+class PromptRows(TextKind):
     "Rows with only a prompt, which stay text; their length is checked as it will be at generation"
-    columns: tuple[str, ...] = ()
+    columns = ()
     def __init__(self, tokens: Tokens, settings: EncodingSettings):
-        self.tokens, self.settings, self.cutter = tokens, settings, PromptCutter(tokens, settings)
+        super().__init__(tokens, settings)
+        self.cutter = PromptCutter(tokens, settings)
 
     def texts(self, row: dict) -> dict[str, Text]:
         "The prompt"
         return dict(prompt=self.tokens.prompt(row))
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The length of the prompt, shortened if it is too long and may be"
         ids, m, cuts = encoded['prompt'].ids, self.settings.max_prompt_length, self.settings.cuts
         n = len(ids)
-        if not ids: return EncodedRow(why=f'{EMPTY}: the prompt is empty')
+        if not ids: return RowRecord(why=f'{EMPTY}: the prompt is empty')
         if m and n > m and cuts: ids = self.cutter.ids(self.cutter(row))
         if m and len(ids) > m:
-            return EncodedRow(length=n, why=f'{LONG} {m:,} tokens: its prompt' + ', even when cut'*cuts)
-        return EncodedRow(length=len(ids), cut=n - len(ids), key=_key(ids))
+            return RowRecord(length=n, why=f'{LONG} {m:,} tokens: its prompt' + ', even when cut'*cuts)
+        return RowRecord(length=len(ids), cut=n - len(ids), key=_key(ids))
 
 # %% ../../nbs/data/11_prepare.ipynb #ee2942cc
-class ClassRows:
+class ClassRows(TextKind):
     "Texts with a label"
-    columns: tuple[str, ...] = ('input_ids', 'labels')
-    def __init__(self, tokens: Tokens, settings: EncodingSettings): self.tokens, self.settings = tokens, settings
-
     def texts(self, row: dict) -> dict[str, Text]:
         "The text as it is"
         return {'': Text(row['text'], add_special_tokens=True, escaped=self.tokens.escaper.needed(row['text']))}
 
-    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> EncodedRow:
+    def finish(self, row: dict, texts: dict[str, Text], encoded: dict[str, EncodedText]) -> RowRecord:
         "The text's tokens and its label"
         ids = encoded[''].ids
         n = len(ids)
-        if not row['text'].strip(): return EncodedRow(length=n, why=f'{EMPTY}: the text is empty')
-        if why := self.settings.too_long(n): return EncodedRow(length=n, why=why)
+        if not row['text'].strip(): return RowRecord(length=n, why=f'{EMPTY}: the text is empty')
+        if why := self.settings.too_long(n): return RowRecord(length=n, why=why)
         ids = self._cut(ids)
-        return EncodedRow((ids, row['label']), len(ids), 1, n - len(ids), key=_key(ids, [row['label']]))
+        return RowRecord(length=len(ids), trained=1, cut=n - len(ids), key=_key(ids, [row['label']]),
+                         values=(ids, row['label']))
 
     def _cut(self, ids: list[int]) -> list[int]:
         m = self.settings.max_length
@@ -416,12 +395,12 @@ class TextRows:
     def __init__(self, kind: TextKind, tokens: Tokens, settings: EncodingSettings):
         self.kind, self.tokens, self.settings, self.columns = kind, tokens, settings, kind.columns
 
-    def encode(self, rows: list[dict]) -> list[EncodedRow]:
+    def encode(self, rows: list[dict]) -> list[RowRecord]:
         "Each row encoded"
         texts = [self._texts(r) for r in rows]
         encoded = iter(self.tokens.encoder.encode([t for parts in texts for t in parts.values()]))
         by_part = [{name: next(encoded) for name in parts} for parts in texts]
-        refused = EncodedRow(why=f'{BAD}: the chat template refuses it')
+        refused = RowRecord(why=f'{BAD}: the chat template refuses it')
         return [self.kind.finish(r, t, e) if t else refused for r, t, e in zip(rows, texts, by_part)]
 
     def _texts(self, row: dict) -> dict[str, Text]:
@@ -462,23 +441,23 @@ class TaggedRows:
     columns: tuple[str, ...] = ('input_ids', 'labels')
     def __init__(self, tokens: Tokens, settings: EncodingSettings): self.tokens, self.settings = tokens, settings
 
-    def encode(self, rows: list[dict]) -> list[EncodedRow]:
+    def encode(self, rows: list[dict]) -> list[RowRecord]:
         "Each row encoded"
         aligned = align_tags(self.tokens.encoder, [r['tokens'] for r in rows], [r['tags'] for r in rows])
-        return [self._cut(*a) if a else EncodedRow(why=self._why(r)) for r, a in zip(rows, aligned)]
+        return [self._cut(*a) if a else RowRecord(why=self._why(r)) for r, a in zip(rows, aligned)]
 
     def _why(self, row: dict) -> str:
         return f'{EMPTY}: a word has no token of its own' if row['tokens'] else f'{EMPTY}: no words'
 
-    def _cut(self, ids: list[int], labels: list[int]) -> EncodedRow:
+    def _cut(self, ids: list[int], labels: list[int]) -> RowRecord:
         n = len(ids)
-        if why := self.settings.too_long(n): return EncodedRow(length=n, why=why)
+        if why := self.settings.too_long(n): return RowRecord(length=n, why=why)
         m = self.settings.max_length or n
         kept = slice(-m, None) if self.settings.on_long == 'cut_prompt' else slice(m)
         ids, labels = ids[kept], labels[kept]
         trained = sum(l != IGNORE for l in labels)
-        return EncodedRow((ids, labels), len(ids), trained, n - len(ids), key=_key(ids),
-                          why='' if trained else f'{EMPTY}: no tagged word')
+        return RowRecord(length=len(ids), trained=trained, cut=n - len(ids), key=_key(ids),
+                         why='' if trained else f'{EMPTY}: no tagged word', values=(ids, labels))
 
     def preview(self, row: dict, title: str, label: Callable[[int], str]) -> list[PreviewRow]:
         "What a preview shows of one row"
@@ -490,7 +469,7 @@ class TaggedRows:
 # %% ../../nbs/data/11_prepare.ipynb #fe673f6e
 _RECORD = dict(_row='int64', _length='int32', _trained='int32', _cut='int32', _why='string', _key='int64',
                _special='bool', _thoughts_missing='bool', _tools_missing='bool', _total='int32')
-assert tuple(_RECORD) == tuple(f'_{name}' for name in RowRecord._fields)
+assert (*_RECORD, '_values') == tuple(f'_{name}' for name in RowRecord._fields)
 
 def columns_of(
     kind: str  # of EncodingSettings
@@ -547,13 +526,13 @@ class Encoding:
         "The columns of some rows; unusable ones keep their place"
         read = [self.read(r) for r in rows]
         encoded = iter(self.rows.encode([r for r in read if isinstance(r, dict)]))
-        done = [EncodedRow(why=r) if isinstance(r, str) else next(encoded) for r in read]
+        done = [RowRecord(why=r) if isinstance(r, str) else next(encoded) for r in read]
         special = [isinstance(r, dict) and names_control(r, self.tokens.escaper) for r in read]
-        records = [_record(r.get('_row', i), d, s) for i, (r, d, s) in enumerate(zip(rows, done, special))]
+        done = [d._replace(row=r.get('_row', i), special=s) for i, (r, d, s) in enumerate(zip(rows, done, special))]
         blank: dict[str, Any] = dict(labels=0) if self.settings.kind == 'classify' else {}
         value = lambda row, i, c: row.values[i] if row.values else blank.get(c, [])
         out = {c: [value(d, i, c) for d in done] for i, c in enumerate(self.rows.columns)}
-        return out | {name: [r[i] for r in records] for i, name in enumerate(_RECORD)}
+        return out | {name: [d[i] for d in done] for i, name in enumerate(_RECORD)}
 
 # %% ../../nbs/data/11_prepare.ipynb #70822228
 def names_control(
@@ -562,12 +541,6 @@ def names_control(
 ) -> bool:
     "Whether a row's content names control tokens"
     return escaper.needed('\0'.join(strings_of([row.get(c) for c in _CONTENT])))
-
-def _record(number: int, row: EncodedRow, special: bool) -> RowRecord:
-    "What is counted of an encoded row"
-    total = row.length if row.total is None else row.total
-    return RowRecord(number, row.length, row.trained, row.cut, row.why, row.key, special, row.thoughts_missing,
-                     row.tools_missing, total)
 
 # %% ../../nbs/data/11_prepare.ipynb #d0424207
 def tally_columns(
@@ -682,13 +655,10 @@ def encode_rows(
 ) -> Dataset:
     "All rows with their tokens and records, from the cache where they are there"
     columns = features_of(encoding.settings.kind)
-    file, bars_off = _cache_file(key, columns, cache_dir), datasets.are_progress_bars_disabled()
-    if not bars_off: datasets.disable_progress_bars()
-    try:
+    file = _cache_file(key, columns, cache_dir)
+    with no_bars():
         return rows.map(encoding, batched=True, batch_size=1000, num_proc=num_proc, remove_columns=rows.column_names,
                         features=columns, cache_file_name=str(file), new_fingerprint=key, load_from_cache_file=True)
-    finally:
-        if not bars_off: datasets.enable_progress_bars()
 
 # %% ../../nbs/data/11_prepare.ipynb #da466947
 def break_control(

@@ -17,11 +17,11 @@ __all__ = ['log', 'Rows', 'Slots', 'Known', 'Candidate', 'candidates', 'resolve_
 from ..core.errors import DataError, SpecError, did_you_mean
 from .formats import (
     ALIASES, CHECKABLE, EACH_CHOICE, NAMES, RESERVED, SHAPES, SIDES, SIGNED, TASKS, Format, Row, RowShape, first_of,
-    in_order, known_columns, label_name, plain_name, ranked_keys, sides_of, value_at)
+    in_order, known_columns, label_name, ranked_keys, sides_of, value_at)
 from .sources import Source
-from aligntune.data.turns import (
-    as_list, boxed_answer, ends_answered, is_transcript, json_value, kind_of_turns, texts_in, transcript_turns,
-    turns_of)
+from .turns import (
+    as_list, boxed_answer, ends_answered, is_transcript, json_value, kind_of_turns, plain_name, texts_in,
+    transcript_turns, turns_of)
 
 # %% ../../nbs/data/04_recognise.ipynb #fa2b92e4
 log = logging.getLogger('aligntune')

@@ -49,8 +49,8 @@ def percentile(
 
 # %% ../../nbs/data/10_report.ipynb #67a5fe86
 class RowRecord(NamedTuple):
-    "What the report needs to know of a row"
-    row: int  # its number in the source
+    "One row after encoding: its values for the trainer, and what is counted of it"
+    row: int = 0  # its number in the source
     length: int = 0  # tokens that are kept; of a pair, those of the longer side
     trained: int = 0  # trained tokens among them
     cut: int = 0  # tokens that were cut off
@@ -60,6 +60,7 @@ class RowRecord(NamedTuple):
     thoughts_missing: bool = False  # the template left out thoughts of its answers
     tools_missing: bool = False  # the template left out its tools
     total: int | None = None  # tokens that are kept, of a pair those of both sides
+    values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
 # %% ../../nbs/data/10_report.ipynb #89af1037
 class Tally:

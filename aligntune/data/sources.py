@@ -8,7 +8,6 @@ import csv, glob, gzip, hashlib, io, json, logging, os, random, re, zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -29,7 +28,8 @@ from datasets.iterable_dataset import ExamplesIterable
 
 # %% ../../nbs/data/01_sources.ipynb #36b2deab
 from ..core.errors import AligntuneError, DataError, SpecError, did_you_mean, nearest, too_long_a_name
-from ..core.hub_client import cached_commit, causes, from_hub, hub_error, hub_problem, repo_url
+from ..core.hub_client import (
+    cached_commit, causes, from_hub, hub_error, hub_problem, is_misspelling, repo_url)
 from aligntune.data.limits import (
     BLANK_LINES, COLUMNS, DEEPEST_ROW, LARGEST_DOCUMENT, LONGEST_ROW, UNPACKED, UNPACKED_FLOOR, most_unpacked,
     nested_deeper)
@@ -901,8 +901,8 @@ def _similar(path: str) -> str:
     "A hint at files beside `path` whose names are like it"
     folder, name = os.path.split(os.path.expanduser(path))
     names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
-    alike = lambda n: n[:1] != '.' and SequenceMatcher(None, n, name).ratio() > .75
-    near = [os.path.join(os.path.dirname(path), n) for n in nearest(name, names, 3) if alike(n)]
+    near = [os.path.join(os.path.dirname(path), n) for n in nearest(name, names, 3)
+            if n[:1] != '.' and is_misspelling(n, name)]
     return f'; did you mean {", ".join(near)}?' if near else ''
 
 # %% ../../nbs/data/01_sources.ipynb #91f3df4d

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'PLAIN_TEMPLATE', 'LARGEST_TEMPLATE', 'TEMPLATE_SETTINGS', 'PROBES', 'TEMPLATE_ERRORS', 'ensure_template',
            'show_marks', 'read_marks', 'template_reads', 'templates_of', 'always_passed', 'check_template_settings',
-           'set_template_defaults', 'TemplateProgram', 'message', 'ChatTemplate', 'ControlTokens']
+           'set_template_defaults', 'TemplateProgram', 'message', 'ChatTemplate', 'any_of', 'ControlTokens']
 
 # %% ../../nbs/data/06_templates.ipynb #61960530
 PLAIN_TEMPLATE = (
@@ -277,12 +277,14 @@ def _refusal(messages: list[dict], e: Exception) -> DataError:
                      fix='change the rows (or drop system_prompt), or pass chat_template with one that allows them')
 
 # %% ../../nbs/data/06_templates.ipynb #ea6f7805
+def any_of(names: Iterable[str]) -> re.Pattern:
+    "A pattern that finds any of `names`, the longest first"
+    return re.compile('|'.join(map(re.escape, sorted(names, key=len, reverse=True))) or r'(?!)')
+
 class ControlTokens:
     "The special tokens of a tokenizer, as they stand in a rendered text"
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        names = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special}
-        longest_first = map(re.escape, sorted(names, key=len, reverse=True))
-        self.pattern = re.compile('|'.join(longest_first) if names else r'(?!)')
+        self.pattern = any_of({t.content for t in tokenizer.added_tokens_decoder.values() if t.special})
 
     def found(self, text: str) -> list[str]:
         "The control tokens in `text`, in order"

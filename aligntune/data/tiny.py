@@ -5,16 +5,15 @@
 # %% ../../nbs/data/12_tiny.ipynb #c0f86ccc
 from __future__ import annotations
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification,
     AutoModelForTokenClassification, GenerationConfig, PreTrainedTokenizerFast, set_seed)
-from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 from ..core.errors import SpecError, did_you_mean
+from ..core.noise import no_bars
 from .templates import TEMPLATE_ERRORS
 
 # %% auto #0
@@ -263,16 +262,6 @@ def tiny_model(
         model.generation_config = GenerationConfig.from_model_config(model.config)
     return model
 
-# %% ../../nbs/data/12_tiny.ipynb #c13bb7a5
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    "Without the progress bars of transformers"
-    shown = is_progress_bar_enabled()
-    disable_progress_bar()
-    try: yield
-    finally:
-        if shown: enable_progress_bar()
-
 # %% ../../nbs/data/12_tiny.ipynb #b57efea8
 _STYLE = dict(t5='t5', bart='t5', bert='bert', qwen2='qwen', qwen3='thinking', llama='llama3', mistral='mistral',
               gemma='gemma', gemma2='gemma', phi3='phi')   # of an architecture's tokenizer
@@ -289,6 +278,6 @@ def save_tiny(
     tok = tiny_tokenizer(template or _STYLE.get(kind, 'base'), level, context=kwargs.get('context') or 512,
                          pad_is_eos=pad_is_eos)
     model = tiny_model(kind, tok, **kwargs)
-    with _no_bars(): model.save_pretrained(path)
+    with no_bars(): model.save_pretrained(path)
     tok.save_pretrained(path)
     return str(path)

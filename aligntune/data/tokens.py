@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 from ..core.errors import DataError, ModelError, SpecError, UnsupportedError
 from .answers import AnswerFinder, AnswerSpan, TurnMarkers
-from .templates import TEMPLATE_SETTINGS, always_passed, check_template_settings, message, templates_of
+from .templates import (
+    TEMPLATE_SETTINGS, always_passed, any_of, check_template_settings, message, templates_of)
 
 log = logging.getLogger('aligntune')
 IGNORE = -100  # the label of a token that is read but not trained
@@ -46,10 +47,6 @@ def _respell(data: dict, names: dict[str, str]) -> dict:
     if model.get('unk_token') in names: model['unk_token'] = names[model['unk_token']]
     return data
 
-def _any_of(names: Iterable[str]) -> re.Pattern:
-    "A pattern that finds any of `names`, the longest first"
-    return re.compile('|'.join(map(re.escape, sorted(names, key=len, reverse=True))) or r'(?!)')
-
 # %% ../../nbs/data/08_tokens.ipynb #e95de884
 class Escaper:
     "Two spellings of the control tokens: their own, and a private one"
@@ -57,7 +54,7 @@ class Escaper:
         self.tokenizer = tokenizer
         self.private = {t: chr(0xF0000 + i) for i, t in enumerate(t for t in control if t)}
         self._swapped = self.private | {v: k for k, v in self.private.items()}
-        self.own, self._both = _any_of(self.private), _any_of(self._swapped)
+        self.own, self._both = any_of(self.private), any_of(self._swapped)
 
     def needed(self, text: str) -> bool:
         "Whether `text` names a control token"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 # %% auto #0
-__all__ = ['ROLE_KEYS', 'CONTENT_KEYS', 'ROLE_WORDS', 'ROLES', 'QUESTION_KEYS', 'REPLY_KEYS', 'TRANSCRIPTS', 'reject', 'role_of',
-           'json_value', 'tool_call', 'turn_of', 'as_list', 'kind_of_turns', 'turns_of', 'valid_conversation',
-           'ends_answered', 'TranscriptStyle', 'is_transcript', 'transcript_turns', 'tools_of', 'texts_in',
-           'boxed_answer']
+__all__ = ['ROLE_KEYS', 'CONTENT_KEYS', 'ROLE_WORDS', 'ROLES', 'QUESTION_KEYS', 'REPLY_KEYS', 'TRANSCRIPTS', 'reject',
+           'plain_name', 'role_of', 'json_value', 'tool_call', 'turn_of', 'as_list', 'kind_of_turns', 'turns_of',
+           'valid_conversation', 'ends_answered', 'TranscriptStyle', 'is_transcript', 'transcript_turns', 'tools_of',
+           'texts_in', 'boxed_answer']
 
 # %% ../../nbs/data/02_turns.ipynb #afb57620
 from ..core.errors import DataError, nearest
@@ -33,11 +33,15 @@ def reject(what: str, fix: str = '') -> NoReturn:
     raise DataError(what, fix=fix)
 
 # %% ../../nbs/data/02_turns.ipynb #006cdd49
-def _plain(word: Any) -> str: return re.sub(r'[\s-]+', '_', str(word).strip().lower())
+def plain_name(
+    word: Any  # a role, or the name of a column
+) -> str:
+    "A name as it is compared: in lower case, with underscores for spaces and hyphens"
+    return re.sub(r'[\s-]+', '_', str(word).strip().lower())
 
 def role_of(word: Any, turn: int) -> str:
     "The role that a word means"
-    name = _plain(word)
+    name = plain_name(word)
     if isinstance(word, str) and name in ROLES: return ROLES[name]
     reject(f'turn {turn} has the unknown role {word!r}', f'did you mean {nearest(name, ROLE_WORDS, 1)[0]}?')
 
@@ -95,7 +99,7 @@ def _call_turn(text: str | None, turn: int) -> Any:
 def _turn_calls(m: Mapping, text: str | None, turn: int) -> tuple[str | None, list[dict]]:
     "The text of a turn that remains beside its tool calls, and these calls"
     calls = json_value(m.get('tool_calls') or m.get('function_call'))
-    if _plain(m[_turn_keys(m)[0]]) == 'function_call': text, calls = '', _call_turn(text, turn)
+    if plain_name(m[_turn_keys(m)[0]]) == 'function_call': text, calls = '', _call_turn(text, turn)
     if not calls: return text, []
     return text, [tool_call(c, turn) for c in (calls if isinstance(calls, list) else [calls])]
 
@@ -176,7 +180,7 @@ def _is_empty_system(m: Any) -> bool:
     "Whether a turn is a system turn without text"
     if not isinstance(m, Mapping): return False
     role, text = _turn_keys(m)
-    return _plain(m.get(role)) == 'system' and isinstance(m.get(text), str) and not m[text].strip()
+    return plain_name(m.get(role)) == 'system' and isinstance(m.get(text), str) and not m[text].strip()
 
 # %% ../../nbs/data/02_turns.ipynb #dc53bbc4
 def turns_of(value: Any, what: str = 'messages') -> list[dict]:

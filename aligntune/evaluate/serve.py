@@ -10,17 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 import numpy as np
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, UnsupportedError, did_you_mean
 from ..run.manifest import write_atomic
 from transformers import PreTrainedTokenizerBase
 from ..core.trainer import Trainer
 
 # %% auto #0
-__all__ = ['Node', 'CONVERSATIONS', 'CONVERTERS', 'TOLERANCES', 'TARGETS', 'ChatFormat', 'render_chat', 'turns', 'chat_format',
-           'go_template', 'GoRenderer', 'go_render', 'read_modelfile', 'check_modelfile', 'modelfile', 'converter',
-           'Tensor', 'read_gguf', 'read_rows', 'check_gguf', 'to_gguf', 'vllm_command', 'check_vllm', 'Exported',
-           'export_model']
+__all__ = ['CONVERSATIONS', 'CONVERTERS', 'TOLERANCES', 'TARGETS', 'ChatFormat', 'render_chat', 'turns', 'chat_format',
+           'go_template', 'go_render', 'read_modelfile', 'check_modelfile', 'modelfile', 'converter', 'Tensor',
+           'read_gguf', 'read_rows', 'check_gguf', 'to_gguf', 'vllm_command', 'check_vllm', 'Exported', 'export_model']
 
 # %% ../../nbs/evaluate/03_serve.ipynb #607c4f36
 @dataclass(frozen=True)
@@ -144,64 +143,23 @@ def go_template(
     return f'{head}{{{{ range .Messages }}}}{turn}{{{{ end }}}}{{{{ end }}}}{f.ask}'
 
 # %% ../../nbs/evaluate/03_serve.ipynb #5ff4ae6c
-Node = tuple[str, Any]   # kind: text, range, if or action; what belongs to it
+_ROLE = re.compile(r'(else )?if eq \.Role "(\w+)"')
+_IN_JINJA = {   # the other actions of go_template
+    'range .Messages': '{% for m in messages %}', 'if $s': '{% if kept.s %}', '.Content': '{{ m.content }}',
+    '$s': '{{ kept.s }}', '$s := ""': '{% set kept.s = "" %}', '$s = ""': '{% set kept.s = "" %}',
+    '$s = .Content': '{% set kept.s = m.content %}'}
 
-def _parse_block(parts: list[str], i: int) -> tuple[list[Node], int]:
-    "The nodes from the text `i` on, and the place of the action that ends the block"
-    nodes: list[Node] = []
-    while True:
-        nodes.append(('text', parts[i]))
-        end = i + 1
-        action = parts[end] if end < len(parts) else 'end'
-        if action == 'end' or action.startswith('else'): return nodes, end
-        if action == 'range .Messages':
-            body, end = _parse_block(parts, i + 2)
-            nodes.append(('range', body))
-        elif action.startswith('if '):
-            branches, end = _parse_branches(parts, end)
-            nodes.append(('if', branches))
-        elif action.startswith('$s ') or action in ('.Content', '$s'): nodes.append(('action', action))
-        else: raise ModelError(f'an action that this reader does not know: {action}', where='TEMPLATE')
-        i = end + 1
-
-def _parse_branches(parts: list[str], i: int) -> tuple[list[tuple[str, list[Node]]], int]:
-    "The conditions and nodes of an if with its else-ifs, and the place of its end"
-    branches = []
-    while parts[i] != 'end':
-        condition = parts[i].removeprefix('else ').removeprefix('if ')
-        body, i = _parse_block(parts, i + 1)
-        branches.append((condition, body))
-    return branches, i
-
-# %% ../../nbs/evaluate/03_serve.ipynb #41f3f2e4
-class GoRenderer:
-    "Renders the nodes of a template"
-    def __init__(self, messages: Sequence[dict]):
-        self.messages, self.kept = messages, ''
-
-    def render(self, nodes: Sequence[Node], message: dict) -> str:
-        "The text of some nodes, for one message"
-        return ''.join(self.render_node(kind, value, message) for kind, value in nodes)
-
-    def render_node(self, kind: str, value: Any, message: dict) -> str:
-        "The text of one node"
-        if kind == 'text': return value
-        if kind == 'range': return ''.join(self.render(value, m) for m in self.messages)
-        if kind == 'action': return self.action(value, message)
-        branches = (body for condition, body in value if self.holds(condition, message))
-        return self.render(next(branches, []), message)
-
-    def action(self, action: str, message: dict) -> str:
-        "The content, or the variable; or a new value for it"
-        if action == '.Content': return message['content']
-        if action == '$s': return self.kept
-        self.kept = '' if action.endswith('""') else message['content']
-        return ''
-
-    def holds(self, condition: str, message: dict) -> bool:
-        "Whether the variable is set, or the message has this role"
-        if condition == '$s': return bool(self.kept)
-        return message.get('role') == condition.removeprefix('eq .Role ').strip('"')
+def _in_jinja(parts: Sequence[str]) -> str:
+    "The texts and actions of a template in Jinja, where the texts are a variable, as they may hold anything"
+    out, blocks = ['{% set kept = namespace(s="") %}'], list[str]()
+    for i, part in enumerate(parts):
+        if i % 2 and part.startswith(('range ', 'if ')): blocks.append('for' if part.startswith('range ') else 'if')
+        if i % 2 == 0: out.append(f'{{{{ texts[{i}] }}}}')
+        elif part == 'end': out.append(f'{{% end{blocks.pop()} %}}')
+        elif role := _ROLE.fullmatch(part): out.append(f'{{% {"elif" if role[1] else "if"} m.role == "{role[2]}" %}}')
+        elif part in _IN_JINJA: out.append(_IN_JINJA[part])
+        else: raise ModelError(f'an action that this reader does not know: {part}', where='TEMPLATE')
+    return ''.join(out)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #60cc2147
 def go_render(
@@ -212,8 +170,8 @@ def go_render(
     "The prompt that Ollama makes of a conversation"
     if system and not any(m['role'] == 'system' for m in messages):
         messages = [dict(role='system', content=system), *messages]
-    nodes, _ = _parse_block(re.split(r'\{\{ (.*?) \}\}', template), 0)
-    return GoRenderer(messages).render(nodes, {})
+    parts = re.split(r'\{\{ (.*?) \}\}', template)
+    return Template(_in_jinja(parts)).render(texts=parts, messages=messages)
 
 # %% ../../nbs/evaluate/03_serve.ipynb #e4884389
 def read_modelfile(

@@ -8,30 +8,23 @@ import json, logging, os, signal, subprocess, sys, threading, weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from typing import IO, Any
+from ..core.registry import load
 from .connection import Connection
 
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'import_function', 'run_child', 'ChildProcess', 'signals_to']
+__all__ = ['logger', 'run_child', 'ChildProcess', 'signals_to']
 
 # %% ../../nbs/process/01_child.ipynb #718855e3
-def import_function(
-    path: str  # package.module:name
-) -> Callable:
-    "The function at an import path"
-    module, _, name = path.partition(':')
-    return getattr(import_module(module), name)
-
 def run_child() -> None:
     "The main function of every child: call the function that the parent names"
     connection = Connection(os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'wb'))
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     path, arguments = connection.receive_json()
-    import_function(path)(connection, *arguments)
+    load(path)(connection, *arguments)
 
 # %% ../../nbs/process/01_child.ipynb #3a40613a
 _START = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]) or sys.path; '

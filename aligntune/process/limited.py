@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 from ..core.errors import RunError
-from .child import ChildProcess, import_function
+from ..core.registry import load
+from .child import ChildProcess
 from .connection import Connection
 
 # %% auto #0
@@ -36,7 +37,7 @@ def _limited_call(fn: Callable, row: list, seconds: float) -> dict[str, Any]:
 
 def serve_rows(connection: Connection, path: str, seconds: float, memory_mb: int) -> None:
     "The main function of the child: answer rows until the parent closes the connection"
-    fn = import_function(path)
+    fn = load(path)
     if ready := getattr(fn, 'ready', None): ready()
     _limit_memory(memory_mb)
     while True:
