@@ -5,6 +5,7 @@
 # %% ../../nbs/algorithms/01_common.ipynb #c400d33e
 from __future__ import annotations
 import contextlib, dataclasses, functools, logging, math
+from collections.abc import Iterable
 from typing import Any, Protocol
 from transformers import PrinterCallback, Trainer as HFTrainer, TrainerCallback
 from .trl import SilentTrainer, batch_metrics, check_contracts
@@ -179,7 +180,7 @@ class LastStepLogged(TrainerCallback):
 # %% ../../nbs/algorithms/01_common.ipynb #e974bc3b
 class OwnTrainer(SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
-    trained_tokens = 0
+    _trained: Any = 0
     steady = False  # dropout is off in training too
     packed_attention = False  # attention reads the layout of packed batches
     def __init__(self, *args: Any, **kwargs: Any):
@@ -196,10 +197,22 @@ class OwnTrainer(SilentTrainer):
         dropout = no_dropout(self.model) if self.steady else contextlib.nullcontext()
         with self.attention(), dropout: return super().training_step(*args, **kwargs)
 
+    @property
+    def trained_tokens(self) -> int:
+        "Tokens that were trained; the device is asked when this is read"
+        self._trained = int(self._trained)
+        return self._trained
+    @trained_tokens.setter
+    def trained_tokens(self, n: int) -> None: self._trained = n
+
+    def count_trained(self, masks: Iterable[Any]) -> None:
+        "Count the tokens that masks mark, on their device"
+        self._trained = sum((m.sum() for m in masks), self._trained)
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int((b['labels'] != -100).sum()) for b in batches if 'labels' in b)
+        self.count_trained(b['labels'] != -100 for b in batches if 'labels' in b)
         return batches, n
 
 # %% ../../nbs/algorithms/01_common.ipynb #0905fffb

@@ -435,7 +435,7 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
     def prepare_batch(self, batch: Any) -> Any:
         "The answers of a forward pass, their tokens counted"
         inputs = super().prepare_batch(batch)
-        if self.model.training: self.trained_tokens += int(inputs['completion_mask'].sum())
+        if self.model.training: self.count_trained([inputs['completion_mask']])
         return inputs
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #b9636a12

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #8936a97d
 from __future__ import annotations
-import contextlib, weakref
+import contextlib, itertools, weakref
 from typing import Any, NamedTuple
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ def group_by_prompt(
 ) -> list[tuple[list[int], dict[int, list[int]]]]:
     "Each prompt once, and the answers to it by row"
     found: dict[tuple, dict[int, list[int]]] = {}
-    for i, (tokens, real) in enumerate(zip(ids.tolist(), mask.bool().tolist())):
+    for i, (tokens, real) in enumerate(torch.stack([ids, mask.to(ids)], 1).tolist()):   # one transfer
         prompt, answer = ([t for t, m in zip(tokens[part], real[part]) if m]
                           for part in (slice(None, -keep), slice(-keep, None)))
         if answer: found.setdefault(tuple(prompt), {})[i] = answer
@@ -72,14 +72,17 @@ class PackedPrefixBatch:
     def __init__(self,
         ids: Tensor,  # (n, prompt + answer)
         mask: Tensor,  # the same shape; 1 for real tokens
-        keep: int  # columns of the answers
+        keep: int,  # columns of the answers
+        device: Any = None  # of the model, where it isn't that of ids
     ):
-        layout = packed_layout(group_by_prompt(ids, mask, keep), keep)
-        self.ids, self.positions, self.logit_positions, self.target_positions = (
-            torch.tensor(x, device=ids.device)
-            for x in ([layout.ids], [layout.positions], layout.logit_positions, layout.target_positions))
-        self.sizes, self.groups = layout.sizes, layout.groups
-        self.target_ids, self.shape = ids[:, -keep:].reshape(-1)[self.target_positions], (len(ids), keep)
+        groups = group_by_prompt(ids, mask, keep)
+        layout, targets = packed_layout(groups, keep), [t for _, answers in groups for a in answers.values() for t in a]
+        parts = (*layout[:4], targets)
+        numbers = torch.tensor(list(itertools.chain(*parts)), device=device or ids.device)   # one transfer
+        tokens, positions, self.logit_positions, self.target_positions, self.target_ids = numbers.split(
+            [len(x) for x in parts])
+        self.ids, self.positions, self.sizes, self.groups = tokens[None], positions[None], layout.sizes, layout.groups
+        self.shape = len(ids), keep
         self.masks: dict[tuple[int, int], Tensor] = {}
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
