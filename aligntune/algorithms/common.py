@@ -5,6 +5,7 @@
 # %% ../../nbs/algorithms/01_common.ipynb #c400d33e
 from __future__ import annotations
 import contextlib, dataclasses, functools, logging, math
+from collections.abc import Iterable
 from typing import Any, Protocol
 from transformers import PrinterCallback, Trainer as HFTrainer, TrainerCallback
 from .trl import SilentTrainer, batch_metrics, check_contracts
@@ -19,7 +20,7 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
+           'check_arguments', 'log_execution', 'LastStepLogged', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
 logger = logging.getLogger('aligntune')
@@ -90,7 +91,7 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
 _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True)
 
-# %% ../../nbs/algorithms/01_common.ipynb #a3b4741c
+# %% ../../nbs/algorithms/01_common.ipynb #dccb7d42
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -105,23 +106,10 @@ def training_args(
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= own | check_extra(spec.extra, cls)
-    kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
-    try: args = cls(**kw)
+    try: return cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings',
                         why=' '.join(str(e).split())) from e
-    log_tf32(plan.device)
-    return args
-
-# %% ../../nbs/algorithms/01_common.ipynb #187a4ad6
-def log_tf32(
-    device: str  # kind of device
-) -> None:
-    "Log that float32 products are computed in TF32, where they are"
-    from torch.backends.cuda import matmul
-    if device == 'cuda' and matmul.fp32_precision == 'tf32':
-        logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested, or by torch_compile): '
-                    'tf32=False keeps all 23')
 
 # %% ../../nbs/algorithms/01_common.ipynb #314690ab
 def _schedule(spec: TrainSpec, has_eval: bool) -> dict[str, Any]:
@@ -192,7 +180,7 @@ class LastStepLogged(TrainerCallback):
 # %% ../../nbs/algorithms/01_common.ipynb #e974bc3b
 class OwnTrainer(SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
-    trained_tokens = 0
+    _trained: Any = 0
     steady = False  # dropout is off in training too
     packed_attention = False  # attention reads the layout of packed batches
     def __init__(self, *args: Any, **kwargs: Any):
@@ -209,10 +197,22 @@ class OwnTrainer(SilentTrainer):
         dropout = no_dropout(self.model) if self.steady else contextlib.nullcontext()
         with self.attention(), dropout: return super().training_step(*args, **kwargs)
 
+    @property
+    def trained_tokens(self) -> int:
+        "Tokens that were trained; the device is asked when this is read"
+        self._trained = int(self._trained)
+        return self._trained
+    @trained_tokens.setter
+    def trained_tokens(self, n: int) -> None: self._trained = n
+
+    def count_trained(self, masks: Iterable[Any]) -> None:
+        "Count the tokens that masks mark, on their device"
+        self._trained = sum((m.sum() for m in masks), self._trained)
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int((b['labels'] != -100).sum()) for b in batches if 'labels' in b)
+        self.count_trained(b['labels'] != -100 for b in batches if 'labels' in b)
         return batches, n
 
 # %% ../../nbs/algorithms/01_common.ipynb #0905fffb

@@ -43,7 +43,7 @@ class RewardPairTrainer(OwnTrainer, RewardTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step; the score depends on every token of both answers"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int(b['attention_mask'].sum()) for b in batches)
+        self.count_trained(b['attention_mask'] for b in batches)
         return batches, n
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = 'eval', **kwargs: Any) -> Any:
