@@ -423,7 +423,7 @@ def restore_weights(
         session.source, session.model, session.trainer = before
         raise
 
-# %% ../../nbs/backends/03_trl.ipynb #10eeadd0
+# %% ../../nbs/backends/03_trl.ipynb #2b8ce3f8
 class Session:
     "One request on TRL: read and checked at once, loaded on demand"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -445,12 +445,9 @@ class Session:
         self.result: Result | None = None
         self.callbacks: list = []
 
+    trainer_setup: Callable[..., Any] = staticmethod(contextlib.nullcontext)   # what holds while the trainer is made
     load, train, evaluate, predict = load_session, train_session, evaluate_session, predict_inputs
     save_model, push_to_hub, load_checkpoint = save_session, upload_session, restore_weights
-
-    def trainer_setup(self) -> contextlib.AbstractContextManager:
-        "What holds while the trainer is made; a backend may have something to keep"
-        return contextlib.nullcontext()
 
     @property
     def report(self) -> DataReport:

@@ -24,7 +24,7 @@ from ..core.spec import TrainSpec
 __all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'standard_name', 'unsloth_name', 'quantised_bits',
            'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
            'no_weights_missing', 'UnslothLoader', 'own_settings', 'set_own_padding', 'planned_precision',
-           'UnslothSession', 'UnslothBackend']
+           'keep_value_mask', 'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -229,7 +229,15 @@ def planned_precision(
     for n in ('bf16_full_eval', 'fp16_full_eval'):
         setattr(session.trainer.args, n, bool(session.spec.extra.get(n)))
 
-# %% ../../nbs/backends/04_unsloth.ipynb #93815493
+# %% ../../nbs/backends/04_unsloth.ipynb #ba2fbb78
+def keep_value_mask(
+    trainer: Any  # of PPO, or another
+) -> None:
+    "Let a value model of its own read the padding mask in training"
+    value = getattr(trainer.model, 'value_model', None)
+    if value is not None: value.base_model._unsloth_keep_padding_mask = True
+
+# %% ../../nbs/backends/04_unsloth.ipynb #138d6d12
 class UnslothSession(Session):
     "One request on Unsloth"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -247,9 +255,11 @@ class UnslothSession(Session):
         self.spec = self.spec.replace(**own).on(UnslothBackend.name)   # trainers read which backend computes
         self.weights = UnslothLoader(self.spec, self.plan, self.config, self.tokenizer, self.kind, self.label_names)
 
-    def trainer_setup(self) -> contextlib.AbstractContextManager:
-        "Unsloth's trainers compute in the planned number format"
-        return planned_precision(self)
+    @contextlib.contextmanager
+    def trainer_setup(self) -> Iterator[None]:
+        "Trainers compute in the planned number format, and value models read masks"
+        with planned_precision(self): yield
+        keep_value_mask(self.trainer)
 
 # %% ../../nbs/backends/04_unsloth.ipynb #548ac13c
 class UnslothBackend(TRLBackend):
