@@ -171,7 +171,7 @@ def install(
             Path(folder, path).write_text(text)
     return str(folder)
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #c87915a9
+# %% ../../nbs/emulation/04_flash_attention.ipynb #9a44df32
 def _varlen_forward(query: Tensor, key: Tensor, value: Tensor, cum_seq_q: Tensor, cum_seq_k: Tensor, max_q: int, max_k: int,
                     dropout_p: float, is_causal: bool, return_debug_mask: bool, *, scale: float | None = None,
                     window_size_left: int | None = None, window_size_right: int | None = None, **more: Any) -> tuple:
@@ -180,7 +180,8 @@ def _varlen_forward(query: Tensor, key: Tensor, value: Tensor, cum_seq_q: Tensor
     out = flash_attn_varlen_func(query, key, value, cum_seq_q, cum_seq_k, max_q, max_k, 0., scale, is_causal, window,
                                  kernel='varlen_attn')
     none = torch.zeros(2, dtype=torch.uint64, device=query.device)
-    return out, query.new_zeros(query.shape[1], len(query), dtype=torch.float32), none, none[0], query.new_empty(0)
+    unknown = query.new_full((query.shape[1], len(query)), float('nan'), dtype=torch.float32)   # the normaliser
+    return out, unknown, none, none[0], query.new_empty(0)
 
 def _window(causal: bool, left: int | None, right: int | None) -> tuple[int, int]:
     return -1 if left is None else left, 0 if causal else -1 if right is None else right
