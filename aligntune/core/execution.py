@@ -15,15 +15,15 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'CHOICES', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES',
-           'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
+__all__ = ['logger', 'AS_REQUESTED', 'OPTIMISATIONS', 'ON_MODEL', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS',
+           'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
            'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA',
-           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'because', 'Chosen', 'Choice', 'choice_lines',
-           'ExecutionPlan', 'is_flash', 'Situation', 'computed_elsewhere', 'weights_are_sharded', 'switch_error',
-           'switched', 'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts',
-           'attention_kernels', 'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing',
-           'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'choose_generation',
-           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
+           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'because', 'Chosen', 'Optimisation',
+           'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere',
+           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
+           'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel', 'choose_rows', 'choose_rowwise',
+           'choose_sharing', 'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker',
+           'choose_generation', 'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/09_execution.ipynb #e45cce48
 def because(
@@ -52,43 +52,44 @@ class Chosen:
         word = {True: 'on', False: 'off'}.get(self.value, self.value)
         return because(word, self.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #369414b6
+# %% ../../nbs/core/09_execution.ipynb #a697dd10
 @dataclass(frozen=True)
-class Choice:
-    "What is chosen in one field of the plan, and the setting that switches it"
+class Optimisation:
+    "A field of the plan, and the setting that switches it"
     title: str  # its name for people; empty: the plan shows it by itself
     switch: str  # the setting of the request
     doc: str = ''  # of a switch that is auto, true or false; empty where the request declares it itself
     algorithms: Callable[[AlgorithmFacts], bool] | None = None  # in which the switch has an effect; None: in all
     options: tuple[Any, Any] = (True, False)  # its value with the optimisation, and without
 
-# %% ../../nbs/core/09_execution.ipynb #48e01a2d
-CHOICES = dict(
-    attention=Choice('attention', 'attn_implementation', options=('flash_attention_2', 'sdpa')),
-    rows=Choice('rows', 'packing', options=('packed', 'padded')),
-    rowwise_attention=Choice('row by row', 'rowwise_attention', 'compute attention row by row in packed sequences',
-                               lambda facts: facts.data == 'text'),
-    prefix_sharing=Choice('prefix sharing', 'prefix_sharing', 'compute each prompt once for all its answers',
-                            lambda facts: facts.data != 'text' and not facts.scores),
-    lm_head=Choice('output layer', 'chunked_head', 'compute the logits of the loss in chunks',
-                     lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full')),
-    recompute_norms=Choice('recomputed norms', 'recompute_norms',
-                             'recompute norms and gated MLPs in the backward pass'),
-    generation=Choice('generation', 'own_decoding', 'generate answers with our decoder, not by transformers',
-                        lambda facts: facts.writes_answers, ('decode', 'transformers')),
-    checkpointing=Choice('', 'gradient_checkpointing'),
-    return_freed_memory=Choice('return memory', 'return_freed_memory',
-                                 'give freed memory back to the system at once, on a CPU'))
+# %% ../../nbs/core/09_execution.ipynb #8013d078
+OPTIMISATIONS = dict(
+    attention=Optimisation('attention', 'attn_implementation', options=('flash_attention_2', 'sdpa')),
+    rows=Optimisation('rows', 'packing', options=('packed', 'padded')),
+    rowwise_attention=Optimisation('row by row', 'rowwise_attention',
+                                   'compute attention row by row in packed sequences',
+                                   lambda facts: facts.data == 'text'),
+    prefix_sharing=Optimisation('prefix sharing', 'prefix_sharing', 'compute each prompt once for all its answers',
+                                lambda facts: facts.data != 'text' and not facts.scores),
+    lm_head=Optimisation('output layer', 'chunked_head', 'compute the logits of the loss in chunks',
+                         lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full')),
+    recompute_norms=Optimisation('recomputed norms', 'recompute_norms',
+                                 'recompute norms and gated MLPs in the backward pass'),
+    generation=Optimisation('generation', 'own_decoding', 'generate answers with our decoder, not by transformers',
+                            lambda facts: facts.writes_answers, ('decode', 'transformers')),
+    checkpointing=Optimisation('', 'gradient_checkpointing'),
+    return_freed_memory=Optimisation('return memory', 'return_freed_memory',
+                                     'give freed memory back to the system at once, on a CPU'))
 
-# %% ../../nbs/core/09_execution.ipynb #714b2685
-def choice_lines(
+# %% ../../nbs/core/09_execution.ipynb #7a5735ea
+def decision_lines(
     chosen: Mapping[str, Chosen]  # by field
 ) -> list[tuple[str, str]]:
     "(what, decision and reason), for people; without what does not apply"
-    named = [(c.title, chosen[field]) for field, c in CHOICES.items() if c.title and field in chosen]
+    named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/09_execution.ipynb #332e7bd8
+# %% ../../nbs/core/09_execution.ipynb #118873c2
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -106,7 +107,7 @@ class ExecutionPlan:
     @property
     def attn_implementation(self) -> str | None:
         "The kernel to ask from_pretrained for; None leaves it to transformers"
-        flash = self.attention.value == CHOICES['attention'].options[0]
+        flash = self.attention.value == OPTIMISATIONS['attention'].options[0]
         return self.attention.value if flash or self.attention.requested else None
 
     @property
@@ -115,14 +116,14 @@ class ExecutionPlan:
         return is_flash(self.attention.value)
 
     def uses(self,
-        field: str  # a name in CHOICES
+        field: str  # a name in OPTIMISATIONS
     ) -> bool:
         "Is this optimisation on?"
-        return getattr(self, field).value == CHOICES[field].options[0]
+        return getattr(self, field).value == OPTIMISATIONS[field].options[0]
 
     def lines(self) -> list[tuple[str, str]]:
-        "All choices in words"
-        return choice_lines({field: getattr(self, field) for field in CHOICES})
+        "All decisions in words"
+        return decision_lines({field: getattr(self, field) for field in OPTIMISATIONS})
 
 # %% ../../nbs/core/09_execution.ipynb #2dc28784
 def is_flash(
@@ -130,6 +131,18 @@ def is_flash(
 ) -> bool:
     "Is this FlashAttention, of the package or of the Hub? It finds the rows of a packed sequence itself"
     return 'flash' in attention
+
+# %% ../../nbs/core/09_execution.ipynb #1b3bfb98
+ON_MODEL: dict[str, Callable[[Any], Any]] = {}   # by field of the plan; what a change returns is logged
+
+def changes_model(
+    field: str  # of the plan
+) -> Callable:
+    "Register the function that makes a loaded model compute with an optimisation"
+    def register(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        ON_MODEL[field] = change
+        return change
+    return register
 
 # %% ../../nbs/core/09_execution.ipynb #e987169c
 @dataclass(frozen=True)
@@ -210,16 +223,16 @@ def switched(
     if requested is True: raise switch_error(name, blocker)
     return Chosen(False, blocker)
 
-# %% ../../nbs/core/09_execution.ipynb #5534e86f
+# %% ../../nbs/core/09_execution.ipynb #8eb1c1af
 EAGER_FAMILIES = tuple('''bigbird_pegasus bloom codegen deepseek_v4 git gpt_neo gpt_neox_japanese gpt_oss gptj
     granite_swa granitemoe_swa hy_v4 mimo_v2_flash mpt mvp openai-gpt trocr xglm'''.split())  # without sdpa
 ENCODERS = ('bert', 'roberta', 'distilbert', 'deberta-v2', 'electra', 'albert', 'modernbert')
 STATEFUL_LAYERS = ('mamba', 'linear_attention', 'conv', 'recurrent', 'rwkv', 'ssm')
 STATEFUL_FAMILIES = ('bamba', 'jamba', 'lfm2_moe', 'nemotron_h', 'zamba', 'zamba2')  # whose config may not list layers
-NO_FLASH = tuple('''axk2 big_bird bigbird_pegasus bloom blt codegen cpmant deepseek_v32 deepseek_v4 doge falcon_mamba git
-    glm_moe_dsa got_ocr2 gpt_neox_japanese gpt_oss granite_swa granitemoe_swa hy_v4 inkling_text llama4 llama4_text
+NO_FLASH = tuple('''axk2 big_bird bigbird_pegasus bloom blt codegen cpmant deepseek_v32 deepseek_v4 doge falcon_mamba
+    git glm_moe_dsa got_ocr2 gpt_neox_japanese gpt_oss granite_swa granitemoe_swa hy_v4 inkling_text llama4 llama4_text
     mamba mamba2 megatron-bert mimo_v2_flash minimax_m3_vl_text mpt mvp openai-gpt prophetnet qwen4_exp qwen4_exp_text
-    reformer rembert roformer rwkv trocr xglm xlm xlnet xlstm'''.split())  # no FlashAttention 2
+    reformer rembert roformer rwkv trocr xglm xlm xlnet xlstm'''.split())  # without FlashAttention 2
 KNOWN_ATTENTION = ('sdpa', 'eager', 'flex_attention')
 
 # %% ../../nbs/core/09_execution.ipynb #62749e82
@@ -332,7 +345,7 @@ def choose_kernel(
     if requested != 'auto':
         if why := _requested_blocker(s, requested): raise switch_error('attn_implementation', why)
         return Chosen(requested, AS_REQUESTED)
-    best = CHOICES['attention'].options[0]
+    best = OPTIMISATIONS['attention'].options[0]
     if why := _flash_blocker(s, best): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
     return Chosen(best, 'installed, and the computation is in half precision')
 
@@ -350,13 +363,13 @@ def choose_rows(
     sharing: Chosen  # are prompts computed once
 ) -> Chosen:
     "Packed rows, or padded ones"
-    packed, padded = CHOICES['rows'].options
+    packed, padded = OPTIMISATIONS['rows'].options
     if s.learns_pairs or s.learns_answers: return Chosen(packed) if sharing else Chosen(padded, sharing.reason)
     if not s.learns_text: return Chosen(padded)
     chosen = switched(s.spec, 'packing', _packing_blocker(s, attention))
     return Chosen(packed if chosen else padded, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #489c6e58
+# %% ../../nbs/core/09_execution.ipynb #5759e173
 def choose_rowwise(
     s: Situation,  # the training
     attention: Chosen,  # kernel
@@ -365,7 +378,8 @@ def choose_rowwise(
     "Whether attention is computed row by row in a packed sequence"
     if not s.learns_text: return Chosen(False)
     if rows.value == 'padded': return switched(s.spec, 'rowwise_attention', 'rows are padded')
-    if is_flash(attention.value): return switched(s.spec, 'rowwise_attention', 'FlashAttention keeps rows apart itself')
+    if is_flash(attention.value):
+        return switched(s.spec, 'rowwise_attention', 'FlashAttention keeps rows apart itself')
     compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
     blocker = computed_elsewhere(s) or compiled or layout_blocker(s.config, attention.value)
     return switched(s.spec, 'rowwise_attention', blocker)
@@ -413,7 +427,7 @@ def config_chunking_blocker(
 # %% ../../nbs/core/09_execution.ipynb #350c35f3
 def _text_head(s: Situation) -> Chosen:
     "The output layer in supervised fine-tuning; where not even TRL takes chunks, all logits are computed"
-    chunked, full = CHOICES['lm_head'].options
+    chunked, full = OPTIMISATIONS['lm_head'].options
     if why := computed_elsewhere(s): return Chosen('backend', why)
     if s.spec['loss_type'] not in (None, 'chunked_nll'): return Chosen(full, f"the loss is {s.spec['loss_type']}")
     if s.spec['label_smoothing']: return Chosen(full, 'label_smoothing needs the whole distribution')
@@ -427,7 +441,7 @@ def choose_head(
     sharing: Chosen  # are prompts computed once
 ) -> Chosen:
     "How the loss takes the logits"
-    chunked, full = CHOICES['lm_head'].options
+    chunked, full = OPTIMISATIONS['lm_head'].options
     if s.learns_text: return _text_head(s)
     if not (s.learns_pairs or s.learns_answers): return Chosen(full)
     elsewhere = computed_elsewhere(s)
@@ -488,7 +502,7 @@ def choose_generation(
     attention: Chosen  # kernel
 ) -> Chosen:
     "Who generates the answers"
-    ours, theirs = CHOICES['generation'].options
+    ours, theirs = OPTIMISATIONS['generation'].options
     if not s.learns_answers: return Chosen('')
     if s.spec.extra.get('use_vllm'): return Chosen('vllm', AS_REQUESTED)
     chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
@@ -537,9 +551,9 @@ def replaced(
     reason: str  # why
 ) -> ExecutionPlan:
     "The plan with another decision, which is logged; an error where the user has requested what was planned"
-    if getattr(plan, field).requested: raise switch_error(CHOICES[field].switch, reason)
+    if getattr(plan, field).requested: raise switch_error(OPTIMISATIONS[field].switch, reason)
     change: dict[str, Any] = {field: Chosen(value, reason)}
-    logger.info('%s: %s', CHOICES[field].title or field, change[field])
+    logger.info('%s: %s', OPTIMISATIONS[field].title or field, change[field])
     return dataclasses.replace(plan, **change)
 
 # %% ../../nbs/core/09_execution.ipynb #cd6c68b4
@@ -550,7 +564,7 @@ def confirmed(
     "The plan after its probes: without the optimisations that one of them found not to be exact"
     shared = plan.uses('prefix_sharing')
     for field, why in blockers.items():
-        if why and plan.uses(field): plan = replaced(plan, field, CHOICES[field].options[1], why)
+        if why and plan.uses(field): plan = replaced(plan, field, OPTIMISATIONS[field].options[1], why)
     if shared and not plan.uses('prefix_sharing'): plan = replaced(plan, 'rows', 'padded', plan.prefix_sharing.reason)
     if plan.uses('rowwise_attention') and not plan.uses('rows'):
         plan = replaced(plan, 'rowwise_attention', False, 'rows are padded')

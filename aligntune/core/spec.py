@@ -12,7 +12,7 @@ from typing import Any
 from .capability import (
     Facts, refuse_impossible, resolve_algorithm, resolve_model_type, resolve_task_type)
 from .errors import MissingPackageError, SpecError, did_you_mean, too_long_a_name
-from .execution import CHOICES, Choice
+from .execution import OPTIMISATIONS, Optimisation
 from .facts import ALGORITHM_FACTS, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
@@ -267,13 +267,13 @@ class PrecisionSettings(OptimizerSettings):
     gradient_checkpointing: bool | str = opt('auto', 'compute activations twice to save memory',
                                              choices=('auto', True, False), aliases='use_gradient_checkpointing')
 
-# %% ../../nbs/core/04_spec.ipynb #4325590d
-def _switch(d: Choice) -> Any:
+# %% ../../nbs/core/04_spec.ipynb #95246dc4
+def _switch(o: Optimisation) -> Any:
     "The setting that switches an optimisation"
-    return opt('auto', d.doc, choices=('auto', True, False), only=_algorithms(d.algorithms) if d.algorithms else ())
+    return opt('auto', o.doc, choices=('auto', True, False), only=_algorithms(o.algorithms) if o.algorithms else ())
 
 _SwitchSettings: Any = dataclasses.make_dataclass(
-    'SwitchSettings', [(d.switch, bool | str, _switch(d)) for d in CHOICES.values() if d.doc],
+    'SwitchSettings', [(o.switch, bool | str, _switch(o)) for o in OPTIMISATIONS.values() if o.doc],
     bases=(PrecisionSettings,), frozen=True)
 
 # %% ../../nbs/core/04_spec.ipynb #77f45357
