@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['CALLS', 'PACKAGES', 'Call', 'check', 'hidden', 'attention', 'flash_attn_varlen_func', 'flash_attn_func',
+__all__ = ['CALLS', 'PACKAGES', 'Call', 'check_call', 'hidden', 'attention', 'flash_attn_varlen_func', 'flash_attn_func',
            'flash_attn_with_kvcache', 'unpad_input', 'pad_input', 'install', 'install_varlen']
 
 # %% ../../nbs/emulation/04_flash_attention.ipynb #56d12408
@@ -32,8 +32,8 @@ class Call:
 
 CALLS: list[Call] = []
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #4fa419e0
-def check(
+# %% ../../nbs/emulation/04_flash_attention.ipynb #76f34d6c
+def check_call(
     q: Tensor,  # (tokens, heads, size)
     k: Tensor,  # (tokens, heads of keys, size)
     v: Tensor,
@@ -42,10 +42,11 @@ def check(
 ) -> None:
     "Refuse what a kernel does not take, and what it would get wrong"
     formats = {x.dtype for x in (q, k, v)}
-    if formats not in ({torch.float16}, {torch.bfloat16}): raise RuntimeError(f'FlashAttention takes fp16 or bf16: {formats}')
+    if formats not in ({torch.float16}, {torch.bfloat16}):
+        raise RuntimeError(f'FlashAttention takes fp16 or bf16: {formats}')
     places = {x.device for x in (q, k, v, *bounds)}
     if len(places) > 1 or q.device.type != 'cuda': raise RuntimeError(f'FlashAttention runs on CUDA: {places}')
-    if q.shape[1] % k.shape[1] or q.shape[-1] > 256: raise RuntimeError(f'heads {q.shape[1:]}, of keys {k.shape[1:]}')
+    if q.shape[1] % k.shape[1] or q.shape[-1] > 256: raise RuntimeError(f'heads {q.shape[1:]}, {k.shape[1:]}')
     if any(b.dtype != torch.int32 for b in bounds): raise RuntimeError('boundaries are int32')
     for x, b, n in zip((q, k), bounds, longest):
         assert b[0] == 0 and b[-1] == len(x), f'boundaries {b.tolist()} of {len(x)} tokens'
@@ -63,7 +64,7 @@ def hidden(
     left, right = window
     return (key < at - left)*(left >= 0) | (key > at + right)*(right >= 0)
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #d1cb3400
+# %% ../../nbs/emulation/04_flash_attention.ipynb #21ba1f4b
 def attention(
     q: Tensor,  # (n, heads, size)
     k: Tensor,  # (m, heads of keys, size)
@@ -75,23 +76,24 @@ def attention(
 ) -> Tensor:
     "Attention of one row, by the formula"
     with torch.autocast(q.device.type, enabled=False):
-        times = q.shape[1]//k.shape[1]
-        queries, keys, values = (x.float().transpose(0, 1) for x in (q, *(x.repeat_interleave(times, 1) for x in (k, v))))
+        keys, values = (x.repeat_interleave(q.shape[1]//k.shape[1], 1) for x in (k, v))
+        queries, keys, values = (x.float().transpose(0, 1) for x in (q, keys, values))
         scores = queries @ keys.transpose(1, 2)*scale
         if softcap: scores = softcap*torch.tanh(scores/softcap)
         shares = scores.masked_fill(hidden(len(q), len(k), window, q.device), float('-inf')).softmax(-1)
         return (torch.dropout(shares, dropout, dropout > 0) @ values).transpose(0, 1).to(q.dtype)
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #aae1debf
+# %% ../../nbs/emulation/04_flash_attention.ipynb #a0fbe4a3
 def _pieces(bounds: Tensor) -> Iterator[slice]: return map(slice, (ends := bounds.tolist()), ends[1:])
 
 def flash_attn_varlen_func(q: Tensor, k: Tensor, v: Tensor, cu_seqlens_q: Tensor, cu_seqlens_k: Tensor,
-                           max_seqlen_q: int, max_seqlen_k: int, dropout_p: float = 0., softmax_scale: float | None = None,
-                           causal: bool = False, window_size: tuple[int, int] = (-1, -1), softcap: float = 0.,
+                           max_seqlen_q: int, max_seqlen_k: int, dropout_p: float = 0.,
+                           softmax_scale: float | None = None, causal: bool = False,
+                           window_size: tuple[int, int] = (-1, -1), softcap: float = 0.,
                            deterministic: bool = False, kernel: str = 'flash_attn_varlen_func') -> Tensor:
     "Attention of joined rows, each to itself"
     bounds = cu_seqlens_q, cu_seqlens_k
-    check(q, k, v, bounds, (int(max_seqlen_q), int(max_seqlen_k)))
+    check_call(q, k, v, bounds, (int(max_seqlen_q), int(max_seqlen_k)))
     window = (window_size[0], 0 if causal else window_size[1])
     rows, keys = (tuple(b.diff().tolist()) for b in bounds)
     heads = q.shape[1], k.shape[1]
@@ -100,14 +102,14 @@ def flash_attn_varlen_func(q: Tensor, k: Tensor, v: Tensor, cu_seqlens_q: Tensor
     return torch.cat([attention(q[a], k[b], v[b], scale, window, softcap, dropout_p)
                       for a, b in zip(*map(_pieces, bounds))])
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #a74647e0
+# %% ../../nbs/emulation/04_flash_attention.ipynb #52ad8200
 def flash_attn_func(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0., softmax_scale: float | None = None,
                     causal: bool = False, window_size: tuple[int, int] = (-1, -1), softcap: float = 0.,
                     deterministic: bool = False) -> Tensor:
     "Attention of a batch (rows, tokens, heads, size)"
-    bounds = [torch.arange(len(q) + 1, dtype=torch.int32, device=q.device)*x.shape[1] for x in (q, k)]
-    out = flash_attn_varlen_func(*(x.flatten(0, 1) for x in (q, k, v)), *bounds, q.shape[1], k.shape[1], dropout_p,
-                                 softmax_scale, causal, window_size, softcap, kernel='flash_attn_func')
+    rows, keys = (torch.arange(len(q) + 1, dtype=torch.int32, device=q.device)*x.shape[1] for x in (q, k))
+    out = flash_attn_varlen_func(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), rows, keys, q.shape[1], k.shape[1],
+                                 dropout_p, softmax_scale, causal, window_size, softcap, kernel='flash_attn_func')
     return out.view(q.shape)
 
 # %% ../../nbs/emulation/04_flash_attention.ipynb #19feede2
@@ -128,14 +130,15 @@ def pad_input(x: Tensor, indices: Tensor, batch: int, seqlen: int) -> Tensor:
     "The padded rows again, zeros between"
     return x.new_zeros(batch*seqlen, *x.shape[1:]).index_put((indices,), x).unflatten(0, (batch, seqlen))
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #fa6324da
+# %% ../../nbs/emulation/04_flash_attention.ipynb #fd88254e
 _HERE = 'from aligntune.emulation.flash_attention import '
 _VERSION_3 = '''
 def flash_attn_func(q, k, v, softmax_scale=None, causal=False, window_size=(-1, -1), softcap=0.0, deterministic=False):
     return f(q, k, v, 0., softmax_scale, causal, window_size, softcap)
 def flash_attn_varlen_func(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, softmax_scale=None,
                            causal=False, window_size=(-1, -1), softcap=0.0, deterministic=False):
-    return g(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, 0., softmax_scale, causal, window_size, softcap)
+    bounds = cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k
+    return g(q, k, v, *bounds, 0., softmax_scale, causal, window_size, softcap)
 '''
 _LOADER = '''
 from aligntune.emulation import flash_attention
@@ -149,13 +152,13 @@ CUDAProperties = Device = LayerRepository = LocalLayerRepository = Mode = use_ke
 '''
 PACKAGES: dict[str, tuple[str, dict[str, str]]] = {   # as pip knows it: version, files
     'flash-attn': ('2.8.3', {
-        'flash_attn/__init__.py': f"{_HERE}flash_attn_func, flash_attn_varlen_func, flash_attn_with_kvcache\n",
+        'flash_attn/__init__.py': f'{_HERE}flash_attn_func, flash_attn_varlen_func, flash_attn_with_kvcache\n',
         'flash_attn/bert_padding.py': f'{_HERE}pad_input, unpad_input\n'}),
     'flash-attn-3': ('3.0.0', {'flash_attn_interface.py': f'{_HERE}flash_attn_func as f, flash_attn_varlen_func as g, '
                                                           f'flash_attn_with_kvcache\n{_VERSION_3}'}),
     'kernels': ('0.16.1', {'kernels.py': _LOADER})}
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #6970959f
+# %% ../../nbs/emulation/04_flash_attention.ipynb #2acab216
 def install(
     folder: str | Path,  # to be put on the path, before transformers is imported
     *names: str  # of PACKAGES; none for FlashAttention 2
@@ -165,22 +168,24 @@ def install(
         version, files = PACKAGES[name]
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         top = '\n'.join({f.partition('/')[0].removesuffix('.py') for f in files})
-        more = {f'{info}/METADATA': f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n', f'{info}/top_level.txt': top}
-        for path, text in (files | more).items():
+        about = f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n'
+        for path, text in (files | {f'{info}/METADATA': about, f'{info}/top_level.txt': top}).items():
             Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
             Path(folder, path).write_text(text)
     return str(folder)
 
-# %% ../../nbs/emulation/04_flash_attention.ipynb #c87915a9
-def _varlen_forward(query: Tensor, key: Tensor, value: Tensor, cum_seq_q: Tensor, cum_seq_k: Tensor, max_q: int, max_k: int,
-                    dropout_p: float, is_causal: bool, return_debug_mask: bool, *, scale: float | None = None,
-                    window_size_left: int | None = None, window_size_right: int | None = None, **more: Any) -> tuple:
+# %% ../../nbs/emulation/04_flash_attention.ipynb #b77f0343
+def _varlen_forward(query: Tensor, key: Tensor, value: Tensor, cum_seq_q: Tensor, cum_seq_k: Tensor, max_q: int,
+                    max_k: int, dropout_p: float, is_causal: bool, return_debug_mask: bool, *,
+                    scale: float | None = None, window_size_left: int | None = None,
+                    window_size_right: int | None = None, **more: Any) -> tuple:
     "aten::_flash_attention_forward"
     window = _window(is_causal, window_size_left, window_size_right)
     out = flash_attn_varlen_func(query, key, value, cum_seq_q, cum_seq_k, max_q, max_k, 0., scale, is_causal, window,
                                  kernel='varlen_attn')
     none = torch.zeros(2, dtype=torch.uint64, device=query.device)
-    return out, query.new_zeros(query.shape[1], len(query), dtype=torch.float32), none, none[0], query.new_empty(0)
+    unknown = query.new_full((query.shape[1], len(query)), float('nan'), dtype=torch.float32)   # the normaliser
+    return out, unknown, none, none[0], query.new_empty(0)
 
 def _window(causal: bool, left: int | None, right: int | None) -> tuple[int, int]:
     return -1 if left is None else left, 0 if causal else -1 if right is None else right

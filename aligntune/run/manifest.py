@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 from ..core.errors import RunError
-from ..core.execution import CHOICES
+from ..core.execution import OPTIMISATIONS
 from ..core.secrets import Variable, as_stored, mask, masked_words, names_secret, variables
 from ..core.spec import FIELDS, TrainSpec, applies, filled
 from ..core.status import hardware
@@ -198,7 +198,7 @@ MAY_CHANGE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_
         'auto_batch', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
         'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
         'load_best_model_at_end', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
-        *(c.switch for c in CHOICES.values())}
+        *(o.switch for o in OPTIMISATIONS.values())}
 # identified by content: fact -> the settings that it replaces
 BY_CONTENT = dict(model='model_name revision', template='tokenizer_name chat_template',
                   data='dataset_name subset split')

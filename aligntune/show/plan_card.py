@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 from ..core.estimate import human
-from ..core.execution import CHOICES, Chosen, because, choice_lines
+from ..core.execution import OPTIMISATIONS, Chosen, because, decision_lines
 from ..data.report import DataReport
 from ..run.manifest import json_safe
 
@@ -28,7 +28,7 @@ def plan_rows(
             ('precision', reason(plan['precision'], 'precision')), ('effective batch', reason(batch, 'batch')),
             ('steps', f"{plan['steps']:,}" if plan.get('steps') else 'once the rows are counted'),
             ('checkpointing', reason('on' if plan['gradient_checkpointing'] else 'off', 'gradient_checkpointing')),
-            *choice_lines({f: Chosen(**c) for f, c in (plan.get('execution') or {}).items() if f in CHOICES}),
+            *decision_lines({f: Chosen(**c) for f, c in (plan.get('execution') or {}).items() if f in OPTIMISATIONS}),
             ('data', plan.get('data_source') or '')]
     return [r for r in rows if r[1]] + [('note', n) for n in plan.get('notes') or ()]
 
