@@ -19,7 +19,7 @@ from ..core.spec import TrainSpec
 # %% auto #0
 __all__ = ['log', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run',
            'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
+           'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
            'equal_generations', 'is_out_of_memory', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
@@ -251,6 +251,27 @@ def nothing_learned(step: int, steps: int, equal: int) -> NoReturn:
     end_run('learning', f'no weight has moved in {steps} steps', step,
             'every trained weight is what it was at the start', LEARN)
 
+# %% ../../nbs/run/02_guards.ipynb #3f53f277
+class SkippedSteps:
+    "Steps that the loss scaler of fp16 skipped"
+    def __init__(self) -> None: self.n = 0
+
+    def count(self, accelerator: Any, step: int) -> bool:
+        "Was this step skipped?"
+        scaler = getattr(accelerator, 'scaler', None)
+        if scaler is None or not accelerator.optimizer_step_was_skipped: return False
+        self.n += 1
+        if self.n == 1: log.info('step %d was skipped: a gradient is infinite in fp16; the loss is multiplied by %g '
+                                 'from now on', step, scaler.get_scale())
+        return True
+
+    def check_end(self, step: int, counted: int) -> None:
+        "End a run all of whose steps were skipped; say how many were"
+        if self.n and not counted:
+            end_run('learning', f'all {self.n} steps were skipped', step, 'their gradients are infinite in fp16',
+                    'more steps: the loss scale is halved at each; or precision="fp32"')
+        if self.n: log.info('%d of %d steps were skipped, as a gradient was infinite in fp16', self.n, self.n + counted)
+
 # %% ../../nbs/run/02_guards.ipynb #3115197a
 class MetricReader:
     "Metrics that a TRL trainer has added since the last reading"
@@ -304,7 +325,7 @@ def check_disk(step: int, need: int, folder: str | Path) -> None:
         end_run('disk', f'the disk is nearly full: {what}', step, 'half a checkpoint is none',
                 'free some space, or a smaller save_total_limit')
 
-# %% ../../nbs/run/02_guards.ipynb #7c736c48
+# %% ../../nbs/run/02_guards.ipynb #09b86512
 class Guards:
     "The guards of one run, and what they have seen"
     def __init__(self,
@@ -314,6 +335,7 @@ class Guards:
     ):
         self.trainer, self.on, self.recorder = trainer, on, recorder or StepRecorder().install(trainer)
         self.numbers, self.losses, self.logits = NumberGuard(), LossGuard(), LogitGuard()
+        self.skipped = SkippedSteps()
         self.learning, self.answers, self.metrics = LearningGuard(), AnswerGuard(self.on), MetricReader()
 
     @property
@@ -341,7 +363,7 @@ class Guards:
         "Before a save"
         if 'nan' in self.on: self.numbers.check_weights(self.trainer.model, step)
 
-# %% ../../nbs/run/02_guards.ipynb #028fedf1
+# %% ../../nbs/run/02_guards.ipynb #1e3f1cac
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
@@ -364,7 +386,7 @@ class GuardCallback(TrainerCallback):
         "What can be judged after a step"
         g, step, had_labels = self.guards, state.global_step, bool(self.guards.recorder.labels)
         g.recorder.next_step()
-        g.learning.count_step(self.trainer.optimizer)
+        if not g.skipped.count(self.trainer.accelerator, step): g.learning.count_step(self.trainer.optimizer)
         if 'learning' in g.on:
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
             g.learning.check_step(self.trainer.model, step, equal_generations(g))
@@ -382,6 +404,7 @@ class GuardCallback(TrainerCallback):
         "No success for a run that learned nothing"
         if 'learning' in self.guards.on and state.global_step >= state.max_steps:
             self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
+            self.guards.skipped.check_end(state.global_step, self.guards.learning.steps)
 
 # %% ../../nbs/run/02_guards.ipynb #e975ea1f
 def has_reward_guard(trainer: Trainer) -> bool:
