@@ -14,8 +14,8 @@ from . import cuda
 # %% auto #0
 __all__ = ['QUESTIONS', 'ALL', 'CASES', 'EXACT', 'NOTEBOOKS', 'PROGRAMS', 'GPUS', 'GRADIENTS', 'LOSS', 'spread',
            'save_case_models', 'make_handle', 'gradients_of', 'use', 'run_case', 'run_resumed', 'host_bytes',
-           'run_loading', 'run_half', 'code_of', 'run_notebook', 'main', 'run', 'distance', 'alike', 'problems_of',
-           'problems']
+           'decomposed', 'run_loading', 'run_half', 'code_of', 'run_notebook', 'main', 'run', 'distance', 'alike',
+           'problems_of', 'problems']
 
 # %% ../../nbs/emulation/05_training.ipynb #006b9665
 QUESTIONS = [f'sort {"9876543210"[:2 + i % 3]}=' for i in range(8)]
@@ -137,7 +137,7 @@ def run_case(
     save_file({str(i): g for i, g in enumerate(found)}, Path(folder, f'{device} {name}.safetensors'))
     return dict(losses=losses, places=sorted(places), **use(handle, CASES[name]['dataset_name'][:4]))
 
-# %% ../../nbs/emulation/05_training.ipynb #bf0dbffd
+# %% ../../nbs/emulation/05_training.ipynb #a53f9577
 def run_resumed(
     name: str,  # of a case
     device: str,  # cpu or cuda
@@ -145,8 +145,8 @@ def run_resumed(
 ) -> dict[str, Any]:
     "The losses and weights of a run in one go, and of one that stopped after two steps and went on"
     import torch
-    whole = make_handle(name, device, folder, output_dir=f'{folder}/{device} whole')
-    stops = dict(output_dir=f'{folder}/{device} parts', save_strategy='steps', save_steps=2)
+    whole = make_handle(name, device, folder, output_dir=f'{folder}/{device} {name} whole')
+    stops = dict(output_dir=f'{folder}/{device} {name} parts', save_strategy='steps', save_steps=2)
     whole.train()
     make_handle(name, device, folder, max_steps=2, **stops).train()
     rest = make_handle(name, device, folder, **stops)
@@ -154,7 +154,7 @@ def run_resumed(
     a, b = whole.model.state_dict(), rest.model.state_dict()
     return dict(same=a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), place=str(rest.model.device))
 
-# %% ../../nbs/emulation/05_training.ipynb #801481d7
+# %% ../../nbs/emulation/05_training.ipynb #92b48bcd
 def host_bytes(
     f: Callable[[], Any]  # what to watch
 ) -> tuple[Any, int]:
@@ -168,10 +168,23 @@ def host_bytes(
             nonlocal made
             known = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
             out = op(*args, **(kwargs or {}))
+            if op.overloadpacket.__name__ == 'set_': return out
             made += sum(t.untyped_storage().nbytes() for t in tree_leaves(out) if isinstance(t, torch.Tensor)
                         and t.device.type == 'cpu' and t.untyped_storage().data_ptr() not in known)
             return out
     with patch.dict(os.environ, HF_DEACTIVATE_ASYNC_LOAD='1'), Count(): return f(), made   # modes are of one thread
+
+def decomposed(
+    session: Any,  # of a training
+    model: Any  # as it was loaded
+) -> int:
+    "How many matrices the device decomposes for OSFT; 0 for another training"
+    if session.spec['algorithm'] != 'osft': return 0
+    from aligntune.algorithms.osft import wrap
+    cuda.operators()
+    made = host_bytes(lambda: wrap(model, session.spec))[1]
+    assert made < 10_000, f'{made} bytes on the host'
+    return cuda.operators().get('_linalg_svd', 0)
 
 def run_loading(
     name: str,  # of a case
@@ -183,7 +196,7 @@ def run_loading(
     model, made = host_bytes(lambda: session.weights.load(session.source))
     size = sum(p.numel()*p.element_size() for p in model.parameters())
     return dict(places=sorted({str(p.device) for p in model.parameters()}), on_host=made/size,
-                svd=cuda.operators().get('_linalg_svd', 0) if device == 'cuda' else 0)
+                decomposed=decomposed(session, model) if device != 'cpu' else 0)
 
 # %% ../../nbs/emulation/05_training.ipynb #0b682e26
 def run_half(
