@@ -36,7 +36,7 @@ from .targets import Targets
 __all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'load_config', 'load_tokenizer',
            'context_length', 'kind_to_load', 'weight_dtype', 'packed_in', 'quantization', 'peft_config',
            'randomly_initialised', 'check_complete', 'with_known_attention', 'grow', 'with_adapter', 'describe',
-           'WeightLoader']
+           'replace_layers', 'WeightLoader']
 
 # %% ../../nbs/backends/01_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
@@ -506,7 +506,19 @@ def describe(
             f'held in {"/".join(sorted(weights))}, computed in {plan.precision} on {plan.device}; '
             f'attention {attention_of(model)} ({why})')
 
-# %% ../../nbs/backends/01_loading.ipynb #4e59475f
+# %% ../../nbs/backends/01_loading.ipynb #bdbd0628
+def replace_layers(
+    model: PreTrainedModel,  # changed in place
+    spec: TrainSpec,  # the request
+    execution: ExecutionPlan
+) -> None:
+    "Let norms and MLPs be recomputed in the backward pass, or be computed by Liger's kernels"
+    if execution.recompute_norms:
+        norms, mlps = recompute_norms_and_mlps(model)
+        logger.debug('%d norms and %d MLPs are recomputed in the backward pass', norms, mlps)
+    if spec.extra.get('use_liger_kernel'): use_liger_kernels(model, **(spec.extra.get('liger_kernel_config') or {}))
+
+# %% ../../nbs/backends/01_loading.ipynb #a887b292
 @dataclass(frozen=True)
 class WeightLoader:
     "Reads the weights for one request; another backend brings its own `load`"
@@ -542,11 +554,6 @@ class WeightLoader:
                               **_class_options(self.spec, self.kind, self.label_names))
         if packed_in(self.config) == 'mxfp4': _after_dequantizing(model, options['dtype'])
         _keep_differentiable(model)
-        if self.execution.recompute_norms:
-            norms, mlps = recompute_norms_and_mlps(model)
-            logger.debug('%d norms and %d MLPs are recomputed in the backward pass', norms, mlps)
-        if self.spec.extra.get('use_liger_kernel'):
-            use_liger_kernels(model, **(self.spec.extra.get('liger_kernel_config') or {}))
-            logger.info("norms, rotary positions and gated MLPs: Liger's kernels, as requested; the loss is ours")
+        replace_layers(model, self.spec, self.execution)
         model.config.get_text_config().pad_token_id = self.tokenizer.pad_token_id
         return model

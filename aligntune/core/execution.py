@@ -416,7 +416,7 @@ def choose_generation(
     chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
     return Chosen(ours if chosen else theirs, chosen.reason)
 
-# %% ../../nbs/core/09_execution.ipynb #8b4fc67e
+# %% ../../nbs/core/09_execution.ipynb #1ab0fd67
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
 
 def _check_liger(s: Situation) -> None:
@@ -425,7 +425,7 @@ def _check_liger(s: Situation) -> None:
     losses = [k for k in LIGER_LOSSES if (s.spec.extra.get('liger_kernel_config') or {}).get(k)]
     without = 'use_liger_kernel=False'
     why, fix = next(((w, f) for found, w, f in (
-        (s.device in ('cpu', 'mps'), f'they are Triton kernels for GPUs, and this training runs on {s.device}', without),
+        (s.device in ('cpu', 'mps'), f'they are Triton kernels for GPUs, this training runs on {s.device}', without),
         (s.backend.own_kernels, f'{s.backend.title} brings its own kernels', f"{without}, or backend='trl'"),
         (s.backend.launches, f'{s.backend.title} trains with its own program', f"{without}, or backend='trl'"),
         (losses, f'the loss is the one of the algorithm, in chunks; {", ".join(losses)} would replace it',
