@@ -18,8 +18,8 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              backends='Backends', evaluate='Evaluate', show='Show', bench='Bench', experiments='Experiments',
              emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
-    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance distributed migration troubleshooting
-    error_messages'''.split())
+    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed migration
+    troubleshooting error_messages'''.split())
 
 def reading_order():
     "[(heading, [notebooks])]; the front page has no heading"

@@ -19,10 +19,10 @@ from ..engine.models import inner_model
 __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
            'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
            'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
-           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'without_old_logps', 'rollout_logs', 'CheckpointHooks',
-           'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files', 'take_over_checkpoints',
-           'load_checkpoint_weights', 'wrap_save', 'halve_micro_batch', 'observe_steps', 'step_metrics',
-           'has_flash_attention', 'attention_of', 'save_under_plain_names', 'loading_info']
+           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'policy_logps', 'without_old_logps', 'rollout_logs',
+           'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
+           'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'halve_micro_batch', 'observe_steps',
+           'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names', 'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
@@ -335,14 +335,10 @@ class RolloutHooks(HFTrainer):
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any: return self.generate_tokens(*args, **kwargs)
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Any: return self.compute_rewards(*args, **kwargs)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #b00f6b0b
-IMAGE_FIELDS = tuple('''pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes
-    token_type_ids mm_token_type_ids image_position_ids'''.split())  # what TRL's loss reads of a batch with images
-
+# %% ../../nbs/algorithms/00_trl.ipynb #b1d8af49
 class ScoringHooks(HFTrainer):
     "GRPOTrainer with public names for what it does with the answers of a rollout; the defaults are TRL's"
     _buffered_inputs: Any  # TRL's: the batches of a rollout
-    aux_loss_enabled: bool  # TRL's: a router has a loss
     own_logps = True  # are log-probabilities taken from answer_logps; False: the trainer below computes them
     def answer_logps(self, model: Any, batch: AnswerBatch) -> Any:
         "Log-probability and entropy of each answer token, and the loss of the router, as far as they are wanted"
@@ -376,14 +372,21 @@ class ScoringHooks(HFTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> Any: return self.prepare_batch(generation_batch)
 
-    def policy_logps(self, inputs: dict[str, Any]) -> torch.Tensor:
-        "The log-probabilities of the answers of a forward pass, by the very computation of its loss"
-        ids, mask = (torch.cat([inputs[f'prompt_{k}'], inputs[f'completion_{k}']], 1) for k in ('ids', 'mask'))
-        images = {k: inputs[k] for k in IMAGE_FIELDS if k in inputs}
-        with torch.no_grad():
-            return self._get_per_token_logps_and_entropies(
-                self.model, ids, mask, inputs['completion_ids'].shape[1], compute_aux_loss=self.aux_loss_enabled,
-                **images)[0]
+# %% ../../nbs/algorithms/00_trl.ipynb #fdbf77f4
+IMAGE_FIELDS = tuple('''pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes
+    token_type_ids mm_token_type_ids image_position_ids'''.split())  # what TRL's loss reads of a batch with images
+
+def policy_logps(
+    trainer: Any,  # a GRPOTrainer
+    inputs: dict[str, Any]  # the answers of a forward pass
+) -> torch.Tensor:
+    "The log-probabilities of answers under the present policy, computed as the loss computes them"
+    ids, mask = (torch.cat([inputs[f'prompt_{k}'], inputs[f'completion_{k}']], 1) for k in ('ids', 'mask'))
+    images = {k: inputs[k] for k in IMAGE_FIELDS if k in inputs}
+    with torch.no_grad():
+        return trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, inputs['completion_ids'].shape[1], compute_aux_loss=trainer.aux_loss_enabled,
+            **images)[0]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #fd1e8525
 @contextlib.contextmanager
