@@ -64,8 +64,11 @@ def describe_device(tell: Tell) -> dict[str, Any]:
     return dict(device=kind, name=torch.cuda.get_device_name(0), memory=torch.cuda.mem_get_info()[0],
                 precision=best_precision())
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #44e7c6d1
-def sanity(tell: Tell) -> dict[str, Any]:
+# %% ../../nbs/bench/10_gpu_check.ipynb #fd67c962
+def sanity(
+    tell: Tell,
+    size: int | None = None  # rows of the matrices whose product is timed; what keeps the device busy when not given
+) -> dict[str, Any]:
     "The machine, and whether it computes as it should"
     tell(dict(packages=packages(), platform=platform.platform()))
     import torch
@@ -78,7 +81,7 @@ def sanity(tell: Tell) -> dict[str, Any]:
     a, b = torch.randn(2, 256, 256, dtype=torch.float64).unbind()
     c = (a.to(device, torch.bfloat16) @ b.to(device, torch.bfloat16)).double().cpu()
     off = ((c - a @ b).norm()/(a @ b).norm()).item()
-    speed = matmul_peak(precision=precision, device=device)['flops_per_second']
+    speed = matmul_peak(precision=precision, device=device, size=size)['flops_per_second']
     found = dict(device=device, precision=precision, bf16_error=off, matmul=speed)
     return found if off < 2**-7 else found | dict(why=f'a bf16 product is off by {off:.1%}')
 
@@ -220,7 +223,7 @@ def _attention(kernel: str) -> dict[str, Any]:
     "The attention kernel in TRL's words"
     return dict(model_init_kwargs=dict(attn_implementation=kernel))
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #54ecceb1
+# %% ../../nbs/bench/10_gpu_check.ipynb #59fc4ebc
 LORA = dict(method='lora', lora_r=16, lora_alpha=32)
 
 def short_request(
@@ -233,13 +236,14 @@ def short_request(
 ) -> dict[str, Any]:
     "A request for a short training"
     own: dict[str, Any] = {}
+    adapter = settings.get('method') != 'full'
     if facts_of(algorithm).writes_answers: own = dict(reward_functions=[reward], max_completion_length=answer)
     if facts_of(algorithm).compares_groups: own |= dict(num_generations=4)
     return dict(algorithm=algorithm, model_name=model, dataset_name=rows, batch_size=8, learning_rate=1e-4,
                 logging_steps=1, save_strategy='no', progress='none', lr_scheduler='constant',
-                gradient_checkpointing=False, allow_fallback=False, **own) | settings
+                gradient_checkpointing=False, allow_fallback=False, **own) | (LORA if adapter else {}) | settings
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #265cace8
+# %% ../../nbs/bench/10_gpu_check.ipynb #21df9ceb
 def train_once(
     tell: Tell,
     algorithm: str,
@@ -264,7 +268,7 @@ def train_once(
     with tempfile.TemporaryDirectory() as home:
         rows = write_rows(Path(home, 'rows.jsonl'), kind, 128, read_model_config(model).vocab, mean, high, sigma=sigma)
         request = short_request(algorithm, model, rows, answer, reward, backend=backend, max_steps=steps,
-                             output_dir=str(Path(home, 'run')), **LORA | settings)
+                             output_dir=str(Path(home, 'run')), **settings)
         create: Any = create_sft_trainer if 'sft' in facts_of(algorithm).doors else create_rl_trainer
         trainer = create(**request)
         trainer.trainer   # loads
@@ -421,7 +425,7 @@ def rollouts(
 
 _VLLM = dict(use_vllm=True, vllm_gpu_memory_utilization=.2)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #ddb02f50
+# %% ../../nbs/bench/10_gpu_check.ipynb #e22f2b9f
 class Scale(NamedTuple):
     "How large the cases are"
     parity: str  # size of a model: see bench.workloads
@@ -438,9 +442,10 @@ class Scale(NamedTuple):
     laps: int  # steps where speed is measured
     written: int  # tokens of an answer where the speed of rollouts is measured
     patience: float = 1.  # factor of all limits
+    product: int | None = None  # rows of the matrices whose product is timed
 
 GPU = Scale('0.3b', '0.6b', '1b', '8b', 'bfloat16', 8, 100, 24, 64, (1000, 2048, 16), (9000, 16384, 2), 8, 256)
-TINY = Scale('tiny', 'tiny', 'small', 'tiny', 'float32', 3, 24, 6, 16, (24, 64, 4), (48, 128, 2), 4, 16, 20.)
+TINY = Scale('tiny', 'tiny', 'small', 'tiny', 'float32', 3, 24, 6, 16, (24, 64, 4), (48, 128, 2), 4, 16, 20., 512)
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #05a43734
 class Room(NamedTuple):
@@ -459,7 +464,7 @@ class Room(NamedTuple):
         "Whether contestants fit beside each other"
         return self.memory > 70e9
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #dab3938f
+# %% ../../nbs/bench/10_gpu_check.ipynb #f54c8b97
 _HERE = 'aligntune.bench.gpu_check:'
 
 def _case(name: str, call: str, limit: float, stage: int, settings: Mapping[str, Any], needs: Sequence[str] = (),
@@ -475,7 +480,7 @@ def first_cases(folder: str, s: Scale, room: Room) -> list[Case]:
                                  (s.middle, 0, longest)]))
     at = str(model_at(folder, s.parity))
     how = dict(model=at, steps=s.steps, mean=s.mean, answer=s.answer, together=room.together, precision=room.precision)
-    return [_case('machine', 'sanity', 60, 0, {}),
+    return [_case('machine', 'sanity', 60, 0, dict(size=s.product)),
             _case('models', 'write_models', 90, 0, dict(folder=folder, models=models, dtype=s.dtype)),
             *(_case(f'parity {a}', 'parity', 90, 1, how | dict(algorithm=a)) for a in ('sft', 'dpo', 'grpo'))]
 
