@@ -38,8 +38,9 @@ def place():
 def found_room(home, tiny):
     "The device as a child process sees it, since a driver's state must not be inherited; its name, and what is there"
     from aligntune.bench.cases import Case, run_one
-    from aligntune.bench.gpu_check import REQUIRED, Room
+    from aligntune.bench.gpu_check import REQUIRED, Room, unmet
     if missing := absent(REQUIRED): print(f'not installed: {missing}; cases that need them are skipped', flush=True)
+    for package, names in unmet().items(): print(f"{package} needs {', '.join(names)}: not installed", flush=True)
     r = run_one(Case('device', 'aligntune.bench.gpu_check:describe_device', limit=90))
     if r.state != 'ok': sys.exit(f'the device cannot be asked: {r.why.strip().splitlines()[-1]}')
     if r.result['device'] == 'cpu' and not tiny:
