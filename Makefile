@@ -65,8 +65,8 @@ faults: $(DEV)   ## the long fault suite: real processes, really killed
 
 emulation: .venv/emulation/$(TRITON)  ## Triton, for the lessons on the emulated GPU alone (they need g++ too)
 
-gpu-check:       ## every algorithm on both backends, parity, memory and speed, on this machine's GPU
-	@$(PYTHON) tools/gpu_check.py
+gpu-check:       ## parity, every algorithm, memory and speed on this machine's GPU, in nine minutes: make gpu-check ARGS="--tiny"
+	@$(PYTHON) tools/gpu_check.py $(ARGS)
 
 clean:           ## remove what can be made again, except .venv
 	rm -rf _docs _proc .cache .mypy_cache .ruff_cache build dist *.egg-info .coverage*

@@ -7,9 +7,11 @@
 A plain checkout is enough, and PYTHONPATH may name further folders. What each case does stands in
 nbs/bench/10_gpu_check.ipynb. The files are written after every case."""
 import argparse, os, re, shutil, signal, sys, tempfile, time, zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LEAST = ('torch', 'packaging', 'yaml')   # what any case needs
 MEMORY_DISK, ROOM = Path('/dev/shm'), 24e9   # models are written to memory where so many bytes are free there
 
 def unpack(wheels, folder):
@@ -24,6 +26,10 @@ def importable(*folders):
     sys.path[:0] = folders
     os.environ['PYTHONPATH'] = os.pathsep.join([*folders, *filter(None, [os.environ.get('PYTHONPATH')])])
 
+def absent(modules):
+    "Those that are not installed, as text"
+    return ', '.join(n for n in modules if find_spec(n) is None)
+
 def place():
     "Where models go: to memory, if there is room"
     room = MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > ROOM
@@ -32,9 +38,11 @@ def place():
 def found_room(home, tiny):
     "The device as a child process sees it, since a driver's state must not be inherited; its name, and what is there"
     from aligntune.bench.cases import Case, run_one
-    from aligntune.bench.gpu_check import Room
+    from aligntune.bench.gpu_check import REQUIRED, Room, unmet
+    if missing := absent(REQUIRED): print(f'not installed: {missing}; cases that need them are skipped', flush=True)
+    for package, names in unmet().items(): print(f"{package} needs {', '.join(names)}: not installed", flush=True)
     r = run_one(Case('device', 'aligntune.bench.gpu_check:describe_device', limit=90))
-    if r.state != 'ok': sys.exit(f'no device can be asked: {r.why}')
+    if r.state != 'ok': sys.exit(f'the device cannot be asked: {r.why.strip().splitlines()[-1]}')
     if r.result['device'] == 'cpu' and not tiny:
         sys.exit('no GPU that torch can drive: nothing checked (--tiny tries the check itself on a CPU)')
     return r.result['name'], Room(r.result['precision'], r.result['memory'], shutil.disk_usage(home).free,
@@ -42,6 +50,8 @@ def found_room(home, tiny):
 
 def check(a, home):
     "Run all cases; the exit code"
+    if missing := absent(LEAST):
+        sys.exit(f'not installed: {missing}, without which nothing can be checked; --wheels DIR takes wheels from a folder')
     from aligntune.bench.cases import run_cases
     from aligntune.bench.gpu_check import GPU, TINY, all_cases
     from aligntune.bench.gpu_report import write_report
