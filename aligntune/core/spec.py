@@ -12,13 +12,13 @@ from typing import Any
 from .capability import (
     Facts, refuse_impossible, resolve_algorithm, resolve_model_type, resolve_task_type)
 from .errors import MissingPackageError, SpecError, did_you_mean, too_long_a_name
-from .facts import ALGORITHM_FACTS, AlgorithmFacts, Setting, facts_of
+from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS', 'ALIASES',
-           'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries', 'NAMED_FILES',
-           'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
+__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
+           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
            'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'OptimSpec', 'guards_on',
            'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
            'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'read_value', 'SpecValues',
@@ -55,6 +55,7 @@ def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
 
 GROUPED = _algorithms(lambda facts: facts.compares_groups)  # several answers to one prompt are compared
 POLICY = _algorithms(lambda facts: facts.writes_answers)  # the model answers, a reward judges
+JUDGED = (*POLICY, *_algorithms(lambda facts: facts.scores))  # rewards judge answers, or compare them
 SUPERVISED = _algorithms(lambda facts: facts.data == 'text')
 ANSWERS = _algorithms(lambda facts: facts.data != 'text' and not facts.scores)  # the loss is on answers to a prompt
 REFERENCE = _algorithms(lambda facts: bool(facts.reference))  # a reference model may be needed
@@ -140,7 +141,7 @@ class DataSpec(SourceSettings):
 @dataclass(frozen=True)
 class LossSettings:
     "Which algorithm, and the form of its loss"
-    algorithm: str = opt('sft', ', '.join(_algorithms(lambda facts: True)),
+    algorithm: str = opt(DEFAULT_ALGORITHM, ', '.join(_algorithms(lambda facts: True)),
                          aliases='algo rl_algorithm')
     loss_type: str | None = opt(None, 'form of the loss', only=None)
     beta: float | None = opt(None, 'KL coefficient: how strongly the policy is held to the reference model', lo=0,
@@ -219,8 +220,8 @@ class AlgoSpec(PPOSettings, ReferenceSettings, AnswerSettings, LossSettings):
 @dataclass(frozen=True)
 class PeftSpec:
     "Which weights are trained"
-    method: str = opt('full', 'all weights, or an adapter', choices=('full', 'lora', 'qlora', 'dora', 'osft'),
-                      aliases='peft_method peft_type finetuning_type')
+    method: str = opt('full', 'all weights, or an adapter', aliases='peft_method peft_type finetuning_type',
+                      choices=('full', *ADAPTERS, *_algorithms(lambda facts: facts.subspace)))
     lora_r: int = opt(16, 'rank of the adapter', lo=1, hi=65536, aliases='lora_rank r rank peft_r', only=ADAPTERS)
     lora_alpha: float = opt(32, 'scale of the adapter, before division by the rank', above=0, hi=1e6, only=ADAPTERS)
     lora_dropout: float = opt(0.0, 'dropout before the adapter', lo=0, hi=0.99, only=ADAPTERS)
@@ -270,7 +271,8 @@ class OptimSpec(OptimizerSettings):
     "How the weights move, and how a step is computed"
     precision: str = opt('auto', 'number format of the computation', choices=('auto', 'fp32', 'bf16', 'fp16'),
                          aliases='mixed_precision')
-    gradient_checkpointing: bool | str = switch('compute activations twice to save memory', 'use_gradient_checkpointing')
+    gradient_checkpointing: bool | str = switch('compute activations twice to save memory',
+                                                'use_gradient_checkpointing')
     rowwise_attention: bool | str = switch('compute attention row by row in packed sequences', only=SUPERVISED)
     prefix_sharing: bool | str = switch('compute each prompt once for all its answers', only=ANSWERS)
     chunked_head: bool | str = switch('compute the logits of the loss in chunks', only=(*SUPERVISED, *ANSWERS))
@@ -331,10 +333,9 @@ class RunSpec:
 class RewardSpec:
     "Who judges the answers"
     reward_functions: Any = opt(None, 'reward names, callables, or a list of them',
-                                aliases='reward_funcs reward_function rewards reward_fn',
-                                only=(*POLICY, 'reward_model'))
+                                aliases='reward_funcs reward_function rewards reward_fn', only=JUDGED)
     reward_function_weights: list | None = opt(None, 'one weight for each reward function', aliases='reward_weights',
-                                               only=(*POLICY, 'reward_model'))
+                                               only=JUDGED)
     reward_model_name: str | None = opt(None, 'sequence-classification model that scores answers',
                                         aliases='reward_model reward_model_path', only=POLICY)
     reward_timeout: float = opt(60.0, 'seconds that one call of a reward may take', above=0, hi=1e6, only=POLICY)
@@ -561,7 +562,7 @@ def _check_member(name: str, value: Any, where: str) -> None:
                         fix=did_you_mean(value, sorted(k.lower() for k in known)))
 
 # %% ../../nbs/core/04_spec.ipynb #c093ef94
-def names_for(algorithm: str = 'sft') -> list[str]:
+def names_for(algorithm: str = DEFAULT_ALGORITHM) -> list[str]:
     "Every keyword that a trainer of `algorithm` knows"
     return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype',
                    *(config_fields(algorithm) - INSTEAD.keys())})
@@ -1020,7 +1021,7 @@ Entries = list[tuple[str, Any, str]]   # name, value, where it stands
 def _collect(in_file: Entries, typed: Entries) -> tuple[dict[str, tuple[Any, str]], dict[str, Any]]:
     "The settings under our names, keywords before the file, and the fields of TRL's config"
     chosen = [(v, w) for n, v, w in (*in_file, *typed) if ALIASES.get(n, n) == 'algorithm' and v is not None]
-    word, where = chosen[-1] if chosen else ('sft', '')
+    word, where = chosen[-1] if chosen else (DEFAULT_ALGORITHM, '')
     algorithm, short = resolve_algorithm(word), facts_of(resolve_algorithm(word)).stands_for
     if short: algorithm = short[0]
     sources = []
@@ -1036,7 +1037,7 @@ def _collect(in_file: Entries, typed: Entries) -> tuple[dict[str, tuple[Any, str
 # %% ../../nbs/core/04_spec.ipynb #f93b5fab
 def _complete(values: dict[str, Any], origins: dict[str, str]) -> None:
     "Fill in what is not set: the algorithm's defaults, then the plain ones"
-    algorithm = values.get('algorithm', 'sft')
+    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
     for n, (v, source) in defaults_for(algorithm, values.get('method', 'full')).items():
         if values.get(n) is None: values[n], origins[n] = v, f'default of {algorithm}: {source}'
     for n, f in FIELDS.items():
@@ -1078,7 +1079,7 @@ def derive(
 def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
     "Refuse quantised weights and methods that exclude each other"
     four, eight, method = values.get('load_in_4bit'), values.get('load_in_8bit'), values.get('method')
-    algorithm = values.get('algorithm', 'sft')
+    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
     if four and eight:
         raise SpecError('load_in_4bit and load_in_8bit exclude each other',
                         where=f"{origins['load_in_4bit']}; {origins['load_in_8bit']}", fix='keep one of them')
@@ -1099,11 +1100,11 @@ def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> Non
 def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: Callable[[str, Any, str], None]) -> None:
     "The method that follows from the algorithm, from quantised weights or from an adapter, and what follows from it"
     four, eight, method = values.get('load_in_4bit'), values.get('load_in_8bit'), values.get('method')
-    algorithm = values.get('algorithm', 'sft')
+    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
     if own := _method_of(algorithm):
         if method is None: put('method', own, f'algorithm={algorithm}')
     elif method in _OWN_METHODS:
-        if algorithm == 'sft': put('algorithm', _OWN_METHODS[method], f'method={method}')
+        if algorithm == DEFAULT_ALGORITHM: put('algorithm', _OWN_METHODS[method], f'method={method}')
     elif four and method in (None, 'lora'): put('method', 'qlora', 'load_in_4bit=True')
     elif eight and method is None: put('method', 'lora', 'load_in_8bit=True')
     elif method == 'qlora' and not eight: put('load_in_4bit', True, 'method=qlora')
