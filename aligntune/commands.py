@@ -4,15 +4,15 @@
 
 # %% ../nbs/commands.ipynb #8015d9f5
 from __future__ import annotations
-import contextlib, json, logging, os, re, shlex, shutil, sys, tempfile
+import json, logging, os, re, shlex, shutil, sys, tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from .core.errors import AligntuneError, DataError, RunError, SpecError, did_you_mean
-from .core.facts import FALLBACK
+from .core.facts import FALLBACK, facts_of
+from .core.noise import log_only
 from .core.registry import load
-
 
 log = logging.getLogger('aligntune')
 
@@ -175,7 +175,8 @@ def preview(call: Call) -> Answer:
 def next_commands(result: Mapping[str, Any]) -> list[str]:
     "Three commands to run after a training"
     folder = shlex.quote(str(result['model_path'] or result['run_dir']))
-    talk = 'predict' if result['algorithm'] == 'reward_model' or _kind(folder) not in ('causal', 'seq2seq') else 'chat'
+    scores = facts_of(result['algorithm']).scores or _kind(folder) not in ('causal', 'seq2seq')
+    talk = 'predict' if scores else 'chat'
     return [f'aligntune {talk} {folder}' + (' "your text"' if talk == 'predict' else ''), f'aligntune compare {folder}',
             f'aligntune export {folder}']
 
@@ -377,7 +378,7 @@ def opened(
         except DataError as e:
             if evaluate: raise
             log.info('the rows of %s cannot be read (%s): its model is loaded without them', name, e.what)
-    with _only_warnings():
+    with log_only(logging.WARNING):
         trainer = make_trainer({**_stand_in(_weights(name, m) if m else name, settings, m or like), **settings})
         trainer.session.load()
     return trainer
@@ -390,23 +391,15 @@ def _is_classifier(m: Any) -> bool:
 # %% ../nbs/commands.ipynb #fa188dc7
 def _as_trained(name: str, m: Any, settings: Mapping[str, Any], evaluate: bool) -> dict[str, Any]:
     "The request of a run, with its trained weights as the model"
+    from aligntune.core.spec import ADAPTERS
     given = m.request(settings, strict=False)
     request = {k: v for k, v in given.items() if k != 'report_to' and (evaluate or k not in EVALUATION)}
     request |= dict(model_name=_weights(name, m), output_dir=name, backend=FALLBACK, progress='none') | dict(settings)
     if not (Path(request['model_name'])/'adapter_config.json').exists():
-        request = {k: v for k, v in request.items() if k != 'method' or v in ('full', 'osft')}
+        request = {k: v for k, v in request.items() if k != 'method' or v not in ADAPTERS}
     if not evaluate and request.get('task_type') not in ('text_classification', 'token_classification'):
         request['max_samples'] = min(request.get('max_samples') or 64, 64)
     return request
-
-# %% ../nbs/commands.ipynb #3399e736
-@contextlib.contextmanager
-def _only_warnings() -> Iterator[None]:
-    "Log warnings and errors only"
-    level = log.level
-    log.setLevel(max(level, logging.WARNING))
-    try: yield
-    finally: log.setLevel(level)
 
 # %% ../nbs/commands.ipynb #cd10a62c
 def _weights(folder: str, m: Any) -> str:
@@ -432,12 +425,12 @@ def _stand_in(name: str, settings: Mapping[str, Any], m: Any = None) -> dict[str
     request = base | dict(settings)
     source = find_model(name, request.get('adapter'), request.get('tokenizer_name'), request.get('revision'))
     config = load_config(source, trust_remote_code=request.get('trust_remote_code', False))
-    kind = kind_to_load(config, 'reward_model' if m and m.get('algorithm') == 'reward_model' and Path(name).is_dir()
-                      else 'sft')
+    scores = m and Path(name).is_dir() and facts_of(m.get('algorithm', '')).scores
+    kind = kind_to_load(config, m['algorithm'] if scores else 'sft')
     if kind in ('text_classification', 'token_classification'):
         return base | dict(task_type=kind, dataset_name=_labelled(kind, config.id2label))
     if kind == 'reward':
-        return base | dict(algorithm='reward_model', dataset_name=[dict(prompt='?', chosen='!', rejected='.')])
+        return base | dict(algorithm=m['algorithm'], dataset_name=[dict(prompt='?', chosen='!', rejected='.')])
     chat = m.get('chat') if m else None
     speaks = kind == 'causal' and (bool(request.get('chat_template') or load_tokenizer(source).chat_template)
                                    if chat is None else chat)
@@ -479,7 +472,7 @@ def questions(source: str) -> list[dict[str, Any]]:
         r['prompt'] = r[name]
     return rows
 
-# %% ../nbs/commands.ipynb #6a47c0af
+# %% ../nbs/commands.ipynb #735234fb
 def _count_empty(answers: Iterable[Any]) -> int:
     "How many answers hold nothing but white space"
     return sum(isinstance(a, str) and not a.strip() for a in answers)

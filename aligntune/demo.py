@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from .core.errors import GuardError, RunError, SpecError
+from .core.facts import facts_of
 from .core.registry import load
-
 from .core.trainer import Trainer
 
 log = logging.getLogger('aligntune')
@@ -150,8 +150,9 @@ def demo(
     log.info('%s: %s', algorithm.upper(), ABOUT.get(algorithm, 'sampling answers, reinforcing the right ones'))
     start, last = str(folder/'sft'), {**common, **SETTINGS[algorithm], **settings}
     request = dict(output_dir=str(folder/algorithm), algorithm=algorithm, **last)
-    if algorithm == 'osft': trainer = create_sft_trainer(start, sft_rows(), **request)
-    elif algorithm == 'dpo':
+    data = facts_of(algorithm).data
+    if data == 'text': trainer = create_sft_trainer(start, sft_rows(), **request)
+    elif data == 'pair':
         trainer = create_rl_trainer(start, mistakes(trainer, sorting(2000, seed=1)), **request)
     else:
         trainer = create_rl_trainer(start, sorting(2000, seed=1), reward_functions=[sorted_right], **request)

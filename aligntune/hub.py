@@ -15,16 +15,15 @@ from .core.facts import backend_facts, facts_of
 from .core.plan import make_plan
 from .core.registry import (Algorithm, AlgorithmRegistry, Backend,  # noqa: F401   offered here too
                                      BuiltinAlgorithm, create_algorithm)
-from .core.spec import ALIASES, FIELDS, SWITCHES, TrainSpec, config_fields
-from .core.trainer import Result, Trainer
+from .core.spec import ALIASES, FIELDS, SWITCHES, TrainSpec, check, config_fields
+from .core.trainer import Result, Trainer, as_result
 from .show.figures import CHARTS, RunLog, draw, read_run
 
 # %% auto #0
 __all__ = ['logger', 'Rule', 'RULES', 'TORCHRUN', 'PRETRAINING', 'DEFAULT_BACKEND', 'DEFAULTS', 'DOORS', 'torchrun_params',
            'trackers', 'environment_variables', 'translate', 'known_names', 'documents', 'split_document', 'run',
            'MissingFile', 'sft', 'osft', 'lora_sft', 'HubAlgorithm', 'SFTAlgorithm', 'OSFTAlgorithm',
-           'LoRASFTAlgorithm', 'estimate', 'losses_of', 'plot_loss', 'Algorithm', 'AlgorithmRegistry', 'Backend',
-           'create_algorithm']
+           'LoRASFTAlgorithm', 'estimate', 'plot_loss', 'Algorithm', 'AlgorithmRegistry', 'Backend', 'create_algorithm']
 
 # %% ../nbs/hub.ipynb #8eefe54f
 _all_ = ['Algorithm', 'AlgorithmRegistry', 'Backend', 'create_algorithm']
@@ -79,12 +78,9 @@ def _column(name: str) -> Rule:
     return rule
 
 # %% ../nbs/hub.ipynb #41ff7dbe
-_DTYPES = dict(bfloat16='bf16', float16='fp16', float32='fp32')
-
 def _precision(value: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     "The number format of a dtype of torch, or its name"
-    name = str(value).removeprefix('torch.')
-    return dict(precision=_DTYPES.get(name, str(value)))
+    return dict(precision=check(FIELDS['precision'], value, 'argument bnb_4bit_compute_dtype'))
 
 def _splitting(value: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     "A model spread over the GPUs of one process"
@@ -317,13 +313,8 @@ def _registered(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
     "Train on a backend that somebody registered"
     start, made = time.perf_counter(), AlgorithmRegistry.get_backend(algorithm, backend)()
     value = made.execute_training({'algorithm': algorithm, 'backend': backend, **given})
-    if isinstance(value, Result): return value
-    known = dict(value) if isinstance(value, Mapping) else {}
-    fields = {k: known.pop(k) for k in ('steps', 'total_steps', 'epochs', 'final_loss', 'model_path', 'history')
-              if k in known}
-    return Result(algorithm=algorithm, backend=backend, training_time=time.perf_counter() - start,
-                  run_dir=given.get('ckpt_output_dir'), metrics=known,
-                  why=f'{backend}, as requested, a registered backend', raw=value, **fields)
+    return as_result(value, algorithm=algorithm, backend=backend, training_time=time.perf_counter() - start,
+                     run_dir=given.get('ckpt_output_dir'), why=f'{backend}, as requested, a registered backend')
 
 # %% ../nbs/hub.ipynb #992eefd0
 def _take(given: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -352,7 +343,8 @@ def _built_in(algorithm: str, backend: str, given: dict[str, Any]) -> Result:
         algorithm = 'sft'
         given.pop('unfreeze_rank_ratio', None)
     spec = TrainSpec.parse(algorithm=algorithm, backend=backend, **_settings(algorithm, given, report_to))
-    plan, resume = make_plan(spec), resume or _has_run(spec)
+    plan = make_plan(spec)
+    resume = resume or Path(spec.run.output_dir, 'run.json').exists()   # the same call resumes a run
     several = place['nproc_per_node']*place['nnodes'] > 1 and not launched()
     if several and not backend_facts(plan.backend).launches:
         return train_in_processes(spec, plan, place, env, resume)
@@ -407,10 +399,6 @@ def _raw_documents(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
     rows = documents(settings['dataset_name'], raw.get('document_column_name') or 'document', raw['block_size'],
                      settings['model_name'])
     return dict(dataset_name=rows, data_format='text', train_on='all', max_seq_length=raw['block_size'])
-
-def _has_run(spec: TrainSpec) -> bool:
-    "Whether the folder holds a run of ours, which the same call resumes"
-    return Path(spec.run.output_dir, 'run.json').exists()
 
 # %% ../nbs/hub.ipynb #c46f7a3c
 def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -595,12 +583,6 @@ def _logs(runs: Any) -> list[RunLog]:
     if isinstance(runs, Mapping) and not isinstance(runs, Result):
         return [read_run(r, label) for label, r in runs.items()]
     return [read_run(r) for r in (runs if isinstance(runs, (list, tuple)) else [runs])]
-
-def losses_of(run: Any) -> tuple[list[float], list[float]]:
-    "Steps and losses of a run: a Result, or its folder"
-    steps, values = read_run(run).curve('loss')
-    if not steps: raise SpecError('the run has no losses', where='plot_loss', fix='a run that has trained')
-    return steps, values
 
 def plot_loss(
     runs: Any,  # a Result or a folder, a list of them, or a mapping from labels to them

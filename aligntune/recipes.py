@@ -13,12 +13,8 @@ from typing import Any
 from .core.errors import RunError, SpecError, did_you_mean
 from .core.registry import load
 
-from .core.plan import Plan
-from .core.spec import TrainSpec
-
 # %% auto #0
-__all__ = ['PEAK', 'PEAK_SHARE', 'BANDWIDTH', 'BANDWIDTH_SHARE', 'MIN_STEP', 'MIN_TOKEN', 'ROWS', 'Recipe', 'read_recipe',
-           'recipes', 'recipes_command', 'make_tiny', 'tiny_files', 'outlook']
+__all__ = ['Recipe', 'read_recipe', 'recipes', 'recipes_command', 'make_tiny', 'tiny_files']
 
 # %% ../nbs/recipes.ipynb #46d4013c
 @dataclass(frozen=True)
@@ -166,50 +162,3 @@ def _tiny_models(home: Path, seed: int) -> dict[str, str]:
         save_tiny(home/'bert', 'bert', context=64, seed=seed)
     return dict(blank='qwen3, untrained', warm='qwen3, sometimes sorts correctly',
                 chat='llama with a chat template', t5='encoder-decoder', bert='classifier')
-
-# %% ../nbs/recipes.ipynb #faca1d9f
-# an H100's FLOP/s in bf16 and memory bandwidth, and the shares of them that trainings reach
-PEAK, PEAK_SHARE, BANDWIDTH, BANDWIDTH_SHARE = 989e12, .4, 3.35e12, .33
-MIN_STEP, MIN_TOKEN = .1, .025   # the least seconds of a micro-step and of a generated token
-ROWS = {   # the data sets of the recipes: rows, and mean tokens of a row (of a prompt, in RL)
-    'tatsu-lab/alpaca': (52_002, 120), 'HuggingFaceH4/ultrachat_200k': (207_865, 1_200),
-    'Anthropic/hh-rlhf': (160_800, 250), 'HuggingFaceH4/ultrafeedback_binarized': (61_135, 500),
-    'openai/gsm8k': (7_473, 150), 'stanfordnlp/imdb': (25_000, 290)}
-
-# %% ../nbs/recipes.ipynb #6e1e0427
-def outlook(
-    spec: TrainSpec,  # a request
-    plan: Plan  # its plan, for H100s
-) -> tuple[str, str]:
-    "Memory and time of a request, as in the head of a recipe"
-    from aligntune.core.estimate import estimate, human, weight_bytes
-    from aligntune.core.execution import weights_are_sharded
-    assert plan.facts is not None
-    (rows, length), spec = ROWS[spec.data.dataset_name], spec.on(plan.backend)
-    rows, extra = min(rows, spec.data.max_samples or rows), spec.extra
-    twice, sharded = (plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')),
-                      weights_are_sharded(spec))
-    usual, largest = (estimate(spec, plan.facts, plan.precision,
-                               'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation)
-                      for n in (min(length, spec['max_seq_length'] or length), None))
-    shared = sum(p.bytes for p in largest.parts if p.name in ('weights', 'optimizer', 'gradients', 'half copies')
-                 and largest.phase in p.phases) if sharded else 0
-    memory, steps = largest.total - shared + shared//plan.processes, plan.with_data(spec, rows).steps or 0
-    seconds = steps*(max(usual.flops/(PEAK*PEAK_SHARE), MIN_STEP*plan.accumulation)
-                     + _generation_seconds(spec, plan, weight_bytes(spec, plan.precision)))
-    many = f'{plan.processes} H100' if plan.processes > 1 else 'an H100'
-    return (f"{human(memory)} estimated, {plan.precision}{' on each GPU' if plan.processes > 1 else ''}",
-            f'{_duration(seconds)} estimated for {steps:,} steps on {many}')
-
-# %% ../nbs/recipes.ipynb #9a851c35
-def _generation_seconds(spec: TrainSpec, plan: Plan, width: int) -> float:
-    "Seconds in which the answers of one step are generated"
-    from aligntune.core.plan import rollout_micro_steps
-    from aligntune.core.spec import POLICY
-    if spec.algo.algorithm not in POLICY or plan.facts is None: return 0.
-    # batches of answers for one step
-    per = plan.accumulation/rollout_micro_steps(spec, plan.accumulation)/(spec.algo.num_iterations or 1)
-    return per*spec.algo.max_completion_length*max(width*plan.facts.parameters/(BANDWIDTH*BANDWIDTH_SHARE), MIN_TOKEN)
-
-# %% ../nbs/recipes.ipynb #24434f83
-def _duration(seconds: float) -> str: return f'{seconds/60:.0f} min' if seconds < 5400 else f'{seconds/3600:.1f} h'

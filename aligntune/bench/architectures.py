@@ -31,7 +31,7 @@ __all__ = ['WIDTH', 'HEADS', 'HEAD', 'SHORT', 'CONTEXT', 'VOCABULARY', 'SMALL', 
            'RUNS', 'one_of_each', 'shrunk_config', 'noisy', 'set_dropout', 'stock', 'save_small', 'row_logps',
            'router_alone', 'grad_norm', 'execution_of_sft', 'run_sft', 'run_dpo', 'shorter', 'observed_logps',
            'run_grpo', 'run_predict', 'one_run', 'run_architecture', 'passed', 'run_in_child', 'in_words',
-           'installed_versions', 'sweep', 'read_sweep', 'complete', 'row_of', 'as_table']
+           'installed_versions', 'sweep', 'read_sweep', 'complete']
 
 # %% ../../nbs/bench/08_architectures.ipynb #1efc4994
 WIDTH, HEADS, HEAD, SHORT, CONTEXT = 32, 4, 8, 8, 512
@@ -531,47 +531,3 @@ def complete(
         Path(path).write_text(json.dumps(whole, indent=1) + '\n', encoding='utf-8')
     sweep([n for n in names if n in again or n not in found], report=report, keep=keep)
     return read_sweep(path)
-
-# %% ../../nbs/bench/08_architectures.ipynb #bb17d0c8
-_VERDICTS = dict(sft='SFT', lora='LoRA', dpo='DPO', grpo='GRPO', predict='predict')
-
-def _verdict(run: dict[str, Any]) -> str:
-    "The result of a run in a word or two"
-    if passed(run): return 'ok'
-    if 'refused' in run: return 'refused'
-    return 'fails' if 'error' in run else f"off by {max(run['off'], run.get('grad', 0)):.2g}"
-
-# %% ../../nbs/bench/08_architectures.ipynb #76c1a2ff
-def _notes(runs: dict[str, dict]) -> str:
-    "Why an optimisation is off, and why a run was refused or failed"
-    how, answers = runs.get('sft', {}).get('how') or {}, runs.get('grpo', {}).get('written')
-    notes = [how.get('rows_why'), how.get('sharing_why'), how.get('head_why')]
-    if answers not in (None, 'batched'): notes.append(answers)
-    if how.get('router') == 'balanced': notes.append('experts are balanced over padded batches')
-    elif how.get('router'): notes.append(f"router {how['router']}")
-    notes += [r.get('refused') or r.get('error') for r in runs.values()]
-    return '; '.join(dict.fromkeys(n for n in notes if n))
-
-def row_of(
-    name: str,  # the model type
-    found: dict[str, Any]  # from run_architecture
-) -> dict[str, str]:
-    "A row of the table"
-    if 'unbuilt' in found: return dict(architecture=name, notes=f"not built: {found['unbuilt']}")
-    runs = found['runs']
-    how, dpo, grpo = runs.get('sft', {}).get('how') or {}, runs.get('dpo', {}), runs.get('grpo', {})
-    verdicts = {title: _verdict(runs[k]) for k, title in _VERDICTS.items() if k in runs}
-    return dict(architecture=name) | verdicts | dict(
-        rows=how.get('rows', ''), prefixes='shared' if dpo.get('shared') or grpo.get('shared') else 'separate',
-        head='chunked' if how.get('chunked') else 'full logits',
-        answers='batched' if grpo.get('written') == 'batched' else 'by generate',
-        recomputed=f"{how.get('norms', 0)} norms, {how.get('mlps', 0)} MLPs", notes=_notes(runs))
-
-def as_table(
-    rows: Sequence[dict[str, str]]  # from row_of
-) -> str:
-    "The rows as an HTML table"
-    from html import escape
-    columns = list(dict.fromkeys(k for r in rows for k in r))
-    cells = lambda tag, row: '<tr>' + ''.join(f'<{tag}>{escape(row.get(c, ""))}</{tag}>' for c in columns) + '</tr>'
-    return f"<table>{cells('th', {c: c for c in columns})}{''.join(cells('td', r) for r in rows)}</table>"

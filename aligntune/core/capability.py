@@ -19,7 +19,7 @@ __all__ = ['ALGORITHMS', 'BACKENDS', 'MODEL_TYPES', 'TASK_TYPES', 'DEVICES', 'MA
 # %% ../../nbs/core/03_capability.ipynb #cb9d2f16
 from .errors import MissingPackageError, SpecError, UnsupportedError, did_you_mean
 from .facts import (  # noqa: F401   enums and cells are offered here too
-    ALGORITHM_FACTS, BACKEND_FACTS, FALLBACK, YES, BackendType, Cell, RLAlgorithm, TrainingType)
+    ALGORITHM_FACTS, BACKEND_FACTS, DEFAULT_ALGORITHM, FALLBACK, YES, BackendType, Cell, RLAlgorithm, TrainingType)
 
 _all_ = ['BackendType', 'Cell', 'RLAlgorithm', 'TrainingType', 'YES']
 
@@ -296,7 +296,7 @@ def _model_and_task(f: Facts) -> tuple[str, str | None]:
     t = resolve_task_type(f.task_type) if f.task_type else None
     return resolve_model_type(f.model_type) if f.model_type else model_of(resolve_algorithm(f.algorithm), t), t
 
-def _model_reason(f: Facts) -> str: return support('sft', 'unsloth', *_model_and_task(f)).reason
+def _model_reason(f: Facts) -> str: return support(DEFAULT_ALGORITHM, 'unsloth', *_model_and_task(f)).reason
 
 # %% ../../nbs/core/03_capability.ipynb #a5eb9abc
 TREE: dict[str, Question] = dict(

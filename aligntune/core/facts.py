@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['ALGORITHM_FACTS', 'YES', 'FALLBACK', 'BACKEND_FACTS', 'Setting', 'AlgorithmFacts', 'TrainingType', 'RLAlgorithm',
-           'facts_of', 'settings_of', 'Cell', 'DeviceRules', 'BackendFacts', 'BackendType', 'backend_facts']
+__all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'FALLBACK', 'BACKEND_FACTS', 'Setting', 'AlgorithmFacts',
+           'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules', 'BackendFacts',
+           'BackendType', 'backend_facts']
 
 # %% ../../nbs/core/02_facts.ipynb #50c6e299
 class Setting(NamedTuple):
@@ -52,6 +53,7 @@ _LORA = 'ten times the full rate: LoRA Without Regret (Thinking Machines, 2025)'
 _EVERY_MODEL = ('causal', 'seq2seq', 'encoder-decoder', 'classification')
 
 # %% ../../nbs/core/02_facts.ipynb #d9319829
+DEFAULT_ALGORITHM = 'sft'   # where a request names none
 ALGORITHM_FACTS: dict[str, AlgorithmFacts] = {}
 ALGORITHM_FACTS['sft'] = AlgorithmFacts(
     'SFT', aliases='supervised finetuning supervisedfinetuning', models=_EVERY_MODEL, doors=('sft',), config='sft',

@@ -8,7 +8,7 @@ import contextlib, logging, os, warnings
 from collections.abc import Iterator
 
 # %% auto #0
-__all__ = ['logger', 'NOISY', 'no_bars', 'quiet']
+__all__ = ['logger', 'NOISY', 'no_bars', 'quiet', 'log_only']
 
 # %% ../../nbs/core/14_noise.ipynb #e977a4c7
 logger = logging.getLogger('aligntune')
@@ -49,3 +49,14 @@ def quiet() -> Iterator[None]:
         try: yield
         finally:
             for each, (handlers, propagate) in zip(loggers, before): each.handlers, each.propagate = handlers, propagate
+
+# %% ../../nbs/core/14_noise.ipynb #bad690b3
+@contextlib.contextmanager
+def log_only(
+    level: int  # of the module logging
+) -> Iterator[None]:
+    "Log lines of this level and above only"
+    before = logger.level
+    logger.setLevel(max(before, level))
+    try: yield
+    finally: logger.setLevel(before)

@@ -74,17 +74,13 @@ def _to_html(r: Result) -> str:
 # %% ../../nbs/core/12_trainer.ipynb #15c0e532
 def as_result(
     value: Any,  # what a backend returned
-    spec: TrainSpec,  # the request
-    plan: Plan,  # the decision
-    seconds: float  # how long it took
+    **known: Any  # fields that the caller knows, where the backend does not give them
 ) -> Result:
     "`value` as a Result"
     if isinstance(value, Result): return value
-    known = dict(value) if isinstance(value, Mapping) else {}
-    fields = {n: known.pop(n) for n in _RESULT if n in known and n not in ('metrics', 'raw')}
-    base = dict(algorithm=spec.algo.algorithm, backend=plan.backend, run_dir=spec.run.output_dir, training_time=seconds,
-                why=plan.why)
-    return Result(**{**base, **fields}, metrics={**known.pop('metrics', {}), **known}, raw=value)
+    given = dict(value) if isinstance(value, Mapping) else {}
+    fields = {n: given.pop(n) for n in _RESULT if n in given and n not in ('metrics', 'raw')}
+    return Result(**{**known, **fields}, metrics={**given.pop('metrics', {}), **given}, raw=value)
 
 # %% ../../nbs/core/12_trainer.ipynb #1775611f
 class TrainingSession(Protocol):
@@ -138,7 +134,9 @@ class CustomSession:
         if allow_changes:
             raise UnsupportedError(f'the backend {self.plan.backend} compares no settings', where='allow_changes',
                                    fix='leave it out')
-        return as_result(self.backend.execute_training(params), self.spec, self.plan, time.perf_counter() - start)
+        value = self.backend.execute_training(params)
+        return as_result(value, algorithm=self.spec.algo.algorithm, backend=self.plan.backend, why=self.plan.why,
+                         run_dir=self.spec.run.output_dir, training_time=time.perf_counter() - start)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('_'): raise AttributeError(name)

@@ -413,11 +413,7 @@ class MessageStyle:
     "Rewrites messages the way a chat template wants them"
     def __init__(self, probe: TemplateProbe):
         self.template, self.probe = probe.template, probe
-        self.masked_text = MaskedCache(self._masked_text)
-
-    def _masked_text(self, chat: MaskedChat, tools: list | None) -> str | None:
-        "The rendered masked conversation"
-        return self.template.render_or_none(chat.messages, tools)
+        self.masked_text = MaskedCache(lambda chat, tools: self.template.render_or_none(chat.messages, tools))
 
     def __call__(self, messages: list[dict], tools: list | None = None) -> list[dict]:
         "The conversation, written so that the template shows all of it"

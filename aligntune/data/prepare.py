@@ -20,7 +20,7 @@ from datasets import Dataset, Features, IterableDataset, List, Value
 from transformers import PreTrainedTokenizerBase
 from ..core.errors import AligntuneError, DataError, SpecError
 from ..core.estimate import Pair
-from ..core.facts import facts_of
+from ..core.facts import DEFAULT_ALGORITHM, facts_of
 from ..core.noise import no_bars
 from ..core.spec import TrainSpec
 from .answers import REASONING_FIELDS
@@ -84,7 +84,7 @@ def task_for(
 ) -> str:
     "The task that decides how rows are read"
     if model_kind == 'token_classification': return model_kind
-    return task_of(str(_get(spec, 'algorithm', 'sft')), _get(spec, 'task_type'), model_kind)
+    return task_of(str(_get(spec, 'algorithm', DEFAULT_ALGORITHM)), _get(spec, 'task_type'), model_kind)
 
 _KINDS = dict(text_classification='classify', token_classification='tag')   # of tasks whose kind has another name
 
@@ -93,7 +93,7 @@ def row_kind(
     model_kind: str = 'causal'  # causal, seq2seq, classification or token_classification
 ) -> str:
     "What kind of tokens an algorithm takes"
-    if facts_of(str(_get(spec, 'algorithm', 'sft'))).scores: return 'reward'
+    if facts_of(str(_get(spec, 'algorithm', DEFAULT_ALGORITHM))).scores: return 'reward'
     task = task_for(spec, model_kind)
     return _KINDS.get(task, task)
 
@@ -214,7 +214,8 @@ class Seq2SeqRows(TextKind):
         source = source[-m:] if self.settings.on_long == 'cut_prompt' else source[:m]
         target = target[:m]
         left = len(source) + len(target)
-        return RowRecord(length=left, trained=len(target), cut=n - left, key=_key(source, target), values=(source, target))
+        return RowRecord(length=left, trained=len(target), cut=n - left, key=_key(source, target),
+                         values=(source, target))
 
 # %% ../../nbs/data/11_prepare.ipynb #76cfae66
 class TokenPair(NamedTuple):
@@ -259,7 +260,7 @@ class PairCutter:
 # %% ../../nbs/data/11_prepare.ipynb #8e5dd2b5
 class PreferenceRows(TextKind):
     "Rows with a chosen and a rejected answer"
-    columns = ('prompt_ids', 'chosen_ids', 'rejected_ids')
+    columns: tuple[str, ...] = ('prompt_ids', 'chosen_ids', 'rejected_ids')
     def __init__(self, tokens: Tokens, settings: EncodingSettings):
         super().__init__(tokens, settings)
         self.cutter = PairCutter(settings, tokens.encoder.bos)

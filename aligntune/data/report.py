@@ -207,8 +207,7 @@ class DataReport:
             out.append(('overlap', f'{rows} are in train too: the eval loss will flatter'))
         return out + [('note', n) for n in self.notes]
 
-    def __str__(self) -> str:
-        return '\n'.join(f'{k:11} {v}' for k, v in self.lines())
+    def __str__(self) -> str: return '\n'.join(f'{k:11} {v}' for k, v in self.lines())
 
     def _repr_html_(self) -> str:
         return f'<table class="aligntune-report">{"".join(map(_html_line, self.lines()))}</table>'

@@ -230,15 +230,12 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 # %% ../../nbs/data/08_tokens.ipynb #f49b69ed
 def conversation_of(
     prompt: str | list[dict],  # a question, or a conversation
-    completion: str | list[dict] | None = None,  # its answer
-    system_prompt: str | None = None  # written before conversations that have no system turn
+    completion: str | list[dict] | None = None  # its answer
 ) -> list[dict] | None:
     "The messages of a row; None where its parts are literal strings"
-    if isinstance(prompt, str) and not isinstance(completion, list) and not system_prompt: return None
+    if isinstance(prompt, str) and not isinstance(completion, list): return None
     turns = [message('user', prompt)] if isinstance(prompt, str) else list(prompt)
     turns += [message('assistant', completion)] if isinstance(completion, str) else completion or []
-    if system_prompt and not (turns and turns[0]['role'] == 'system'):
-        turns = [message('system', system_prompt), *turns]
     return [{k: v for k, v in m.items() if v not in (None, []) or k == 'content'} for m in turns]
 
 # %% ../../nbs/data/08_tokens.ipynb #9008312f
@@ -285,10 +282,9 @@ class Chats:
     "Turns conversations and string pairs into texts with trained characters"
     def __init__(self,
         tokenizer: PreTrainedTokenizerBase,  # a fast one
-        train_on: str = 'completion',  # completion, last or all
-        system_prompt: str | None = None  # written before conversations that have no system turn
+        train_on: str = 'completion'  # completion, last or all
     ):
-        self.tokenizer, self.train_on, self.system_prompt = tokenizer, train_on, system_prompt
+        self.tokenizer, self.train_on = tokenizer, train_on
         self.finders, templated = FinderCache(tokenizer), bool(tokenizer.chat_template)
         self.finder = self.finders() if templated else None
         self.tool_finder = self.finders(tools=True) if templated else None
@@ -321,14 +317,14 @@ class Chats:
         return _for_private_tokenizer(t, self.escaper) if escape else t
 
 # %% ../../nbs/data/08_tokens.ipynb #e31fa62a
-def _source_and_target(row: dict, system_prompt: str | None) -> list[dict]:
+def _source_and_target(row: dict) -> list[dict]:
     "The messages of a row for an encoder-decoder; strings are a user's and the assistant's"
     if 'text' in row:
         raise DataError('a sequence-to-sequence model needs a source and a target', why='the rows have only a text',
                         fix='a prompt and a completion column')
     if 'messages' in row: return row['messages']
     prompt, answer = row['prompt'], row['completion']
-    turns = conversation_of(prompt, system_prompt=system_prompt) or [message('user', prompt)]
+    turns = conversation_of(prompt) or [message('user', prompt)]
     return [*turns, *([message('assistant', answer)] if isinstance(answer, str) else answer)]
 
 # %% ../../nbs/data/08_tokens.ipynb #55c1c47f
@@ -337,7 +333,7 @@ class Tokens(Chats):
     def sft(self, row: dict) -> Text:
         "A row of supervised fine-tuning, for a causal model"
         if 'messages' in row:
-            messages = conversation_of(row['messages'], system_prompt=self.system_prompt) or []
+            messages = conversation_of(row['messages']) or []
             return self.chat(messages, row.get('tools'), settings=row.get(TEMPLATE_SETTINGS))
         if 'text' in row: return Text(row['text'], ((0, len(row['text'])),), add_special_tokens=True, add_eos=True)
         return self.answered(row['prompt'], row['completion'], row.get('tools'), row.get(TEMPLATE_SETTINGS))
@@ -345,20 +341,20 @@ class Tokens(Chats):
     def answered(self, prompt: str | list[dict], answer: str | list[dict], tools: list | None = None,
                  settings: Mapping[str, Any] | str | None = None) -> Text:
         "A prompt and its answer; the answer is trained"
-        messages = conversation_of(prompt, answer, self.system_prompt)
+        messages = conversation_of(prompt, answer)
         if messages is None: return self.literal(str(prompt), str(answer))
         turns = 1 if isinstance(answer, str) else len(answer)
         return self.chat(messages, tools, len(messages) - turns, settings=settings)
 
     def prompt(self, row: dict) -> Text:
         "A prompt with the generation prompt of its answer"
-        messages = conversation_of(row['prompt'], system_prompt=self.system_prompt)
+        messages = conversation_of(row['prompt'])
         if messages is None: return self.literal(row['prompt'], add_eos=False)
         return self.chat(messages, row.get('tools'), generation_prompt=True, settings=row.get(TEMPLATE_SETTINGS))
 
     def seq2seq(self, row: dict) -> tuple[Text, Text]:
         "What the encoder reads, and what the decoder is trained to say"
-        turns = _source_and_target(row, self.system_prompt)
+        turns = _source_and_target(row)
         if not turns or turns[-1]['role'] != 'assistant': return self.literal(''), self.literal('')
         source, target = '\n'.join(m['content'] or '' for m in turns[:-1]), turns[-1]['content'] or ''
         return self.literal(source, add_eos=False), replace(self.literal('', target), add_eos=bool(target))

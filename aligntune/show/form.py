@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging, threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import ipywidgets as W
 from ..core.backend_factory import create_rl_trainer, create_sft_trainer, list_backends
 from ..core.capability import ALGORITHMS
 from ..core.errors import AligntuneError, SpecError, did_you_mean
+from ..core.facts import DEFAULT_ALGORITHM, facts_of
 from ..core.plan import Plan, make_plan
-from ..core.facts import facts_of
 from ..core.spec import FIELDS, TrainSpec, applies
 from ..rewards.registry import list_rewards
 from ..run.progress import make_progress
@@ -44,7 +45,7 @@ def field(name: str  # a setting
     look: dict[str, Any] = dict(description=name, tooltip=f'{name}: {f.doc}', style=dict(description_width='170px'),
                                 layout=W.Layout(width='auto', min_width='0'))
     if name == 'algorithm':
-        return W.Dropdown(options=[(t, a) for a, t in ALGORITHMS.items() if a != 'lora_sft'], **look)
+        return W.Dropdown(options=[(t, a) for a, t in ALGORITHMS.items() if not facts_of(a).stands_for], **look)
     if name == 'backend': return W.Dropdown(options=list(dict.fromkeys(['auto', *list_backends()])), **look)
     if f.choices: return W.Dropdown(options=[('as usual', ''), *((str(c), c) for c in f.choices)], **look)
     if name in _SUGGESTED:
@@ -91,8 +92,7 @@ def python_of(
     then: str = 'result = trainer.train()'  # the line after the call
 ) -> str:
     "The Python call for a request"
-    default = ('algorithm', FIELDS['algorithm'].default)
-    return call({n: v for n, v, _ in spec.rows(all=False) if (n, v) != default}, then)
+    return call({n: v for n, v, _ in spec.rows(all=False) if (n, v) != ('algorithm', DEFAULT_ALGORITHM)}, then)
 
 # %% ../../nbs/show/05_form.ipynb #afcc9fa1
 log = logging.getLogger('aligntune')
@@ -388,7 +388,7 @@ def trainer_of(
     settings: Mapping[str, Any]  # by name
 ) -> Any:
     "The trainer of a request, made by the function of its algorithm"
-    doors = facts_of(settings.get('algorithm', FIELDS['algorithm'].default)).doors
+    doors = facts_of(settings.get('algorithm', DEFAULT_ALGORITHM)).doors
     return (create_sft_trainer if 'sft' in doors else create_rl_trainer)(**settings)
 
 class FormTraining:
@@ -443,13 +443,12 @@ class Launcher(Working):
 
     def press_check(self) -> Job:
         "Make the trainer, which reads the rows"
-        settings = self.fields.settings()   # read before the thread starts
-        return self.begin(lambda: self.training.prepare(settings), lambda _: _CHECKED)
+        return self.begin(partial(self.training.prepare, self.fields.settings()), lambda _: _CHECKED)
 
     def press_train(self) -> Job:
         "Train, or resume a stopped training"
-        settings, resume = self.fields.settings(), self.stopped
-        return self.begin(lambda: self.training.run(settings, resume), lambda result: f'{result}\n{_NEXT}')
+        work = partial(self.training.run, self.fields.settings(), self.stopped)
+        return self.begin(work, lambda result: f'{result}\n{_NEXT}')
 
     def end(self) -> None:
         "Stop: finish the step and save"

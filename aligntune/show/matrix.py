@@ -15,13 +15,12 @@ from ..core.capability import (
     ALGORITHMS, BACKENDS, DEVICES, MATRIX, MODEL_TYPES, TASK_TYPES, Cell, Decision, Facts, decide, model_of,
     resolve_algorithm, resolve_backend, support, why_not)
 from ..core.errors import UnsupportedError
-from ..core.facts import ALGORITHM_FACTS, facts_of
-from ..core.spec import FIELDS
+from ..core.facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, facts_of
 from ..run.signals import in_notebook
 
 # %% auto #0
-__all__ = ['MODELS', 'ROWS', 'DEFAULT_ALGORITHM', 'STYLE', 'chosen', 'answers', 'keywords', 'call', 'remark', 'snippet',
-           'PairAnswer', 'answer_html', 'MatrixTable', 'matrix_table', 'Choices', 'Matrix', 'matrix']
+__all__ = ['MODELS', 'ROWS', 'STYLE', 'chosen', 'answers', 'keywords', 'call', 'remark', 'snippet', 'PairAnswer', 'answer_html',
+           'MatrixTable', 'matrix_table', 'Choices', 'Matrix', 'matrix']
 
 # %% ../../nbs/show/01_matrix.ipynb #d0dc3618
 def chosen(
@@ -62,8 +61,6 @@ ROWS: dict[str, dict[str, str]] = {   # the data for an algorithm, a task or a k
 _ELSE = dict(dataset_name='yahma/alpaca-cleaned')
 
 # %% ../../nbs/show/01_matrix.ipynb #d3c8e576
-DEFAULT_ALGORITHM = FIELDS['algorithm'].default
-
 def keywords(
     algorithm: str,  # any spelling
     backend: str,  # any spelling
@@ -193,12 +190,11 @@ class MatrixTable:
     model_type: str | None = None  # none: the usual one for the task
     task_type: str | None = None  # none: any
     device: str | None = None  # none: any
-    backends: tuple[str, ...] = tuple(BACKENDS)
 
     def answers(self) -> Iterator[list[PairAnswer]]:
         "The answers, one row an algorithm"
         rest = self.model_type, self.task_type, self.device
-        for a in ALGORITHMS: yield [PairAnswer(a, b, *rest) for b in self.backends]
+        for a in ALGORITHMS: yield [PairAnswer(a, b, *rest) for b in BACKENDS]
 
     def auto(self, algorithm: str) -> list[str]:
         "The choice of backend='auto' with an NVIDIA GPU, and on a laptop"
@@ -209,7 +205,7 @@ class MatrixTable:
     @property
     def head(self) -> list[str]:
         "The titles of the columns"
-        return ['', *(BACKENDS[b] for b in self.backends), 'auto, NVIDIA GPU', 'auto, laptop (CPU, Mac)']
+        return ['', *BACKENDS.values(), 'auto, NVIDIA GPU', 'auto, laptop (CPU, Mac)']
 
     def markdown(self) -> str:
         "As markdown, for a README or an issue"
@@ -218,7 +214,7 @@ class MatrixTable:
         return '\n'.join('| ' + ' | '.join(r) + ' |' for r in rows)
 
     def __str__(self) -> str: return self.markdown()
-    def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(self.backends)} backends"
+    def __repr__(self) -> str: return f"a table of {len(ALGORITHMS)} algorithms and {len(BACKENDS)} backends"
     def _repr_html_(self) -> str: return _table_html(self)
 
 # %% ../../nbs/show/01_matrix.ipynb #fa899cc6

@@ -42,9 +42,6 @@ def _text(v: Any) -> str:
     if isinstance(v, (list, tuple)): return ', '.join(map(_text, v))
     return {None: '–', True: 'yes', False: 'no'}.get(v, str(v)) if v is None or isinstance(v, bool) else str(v)
 
-# %% ../../nbs/show/06_report.ipynb #c7fd027d
-_BADGES = dict(finished='good', running='busy', saved='good')
-
 # %% ../../nbs/show/06_report.ipynb #312b85c5
 def headline(
     r: RunLog  # of the run
