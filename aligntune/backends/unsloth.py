@@ -21,9 +21,10 @@ from ..core.plan import Plan
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'standard_name', 'unsloth_name', 'quantised_bits', 'fast_inference',
-           'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded', 'no_weights_missing',
-           'UnslothLoader', 'own_settings', 'set_own_padding', 'UnslothSession', 'UnslothBackend']
+__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'standard_name', 'unsloth_name', 'quantised_bits',
+           'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
+           'no_weights_missing', 'UnslothLoader', 'own_settings', 'set_own_padding', 'prepare_groups',
+           'planned_precision', 'keep_value_mask', 'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -210,7 +211,43 @@ def set_own_padding(
                 tokenizer.pad_token)
     tokenizer.pad_token = spare
 
-# %% ../../nbs/backends/04_unsloth.ipynb #fbfe01c8
+# %% ../../nbs/backends/04_unsloth.ipynb #cd8cfa73
+def prepare_groups(
+    session: Session  # of an algorithm that compares groups of answers
+) -> None:
+    "What groups of answers need on Unsloth's GPU trainers, and what they could have"
+    tokenizer = session.tokenizer
+    set_own_padding(tokenizer, {tokenizer.bos_token_id, tokenizer.eos_token_id, *session.prepared.stop_ids} - {None})
+    if importlib.util.find_spec('vllm') and not session.spec.extra.get('use_vllm'):
+        logger.info('vLLM is installed: use_vllm=True lets it generate inside Unsloth, from the same weights')
+
+# %% ../../nbs/backends/04_unsloth.ipynb #7e7463dc
+FLOAT32 = dict(_unsloth_forced_float32=True, _unsloth_full_finetuning=False)   # marks that Unsloth's trainers read
+
+@contextlib.contextmanager
+def planned_precision(
+    session: Session  # its model is loaded, its trainer is made in the block
+) -> Iterator[None]:
+    "Keep Unsloth's trainers to the number format of the plan"
+    model, marks = vars(session.model), FLOAT32 if session.plan.precision == 'fp32' else {}
+    before = {n: model[n] for n in marks if n in model}
+    model.update(marks)
+    try: yield
+    finally:
+        for n in marks: del model[n]
+        model.update(before)
+    for n in ('bf16_full_eval', 'fp16_full_eval'):
+        setattr(session.trainer.args, n, bool(session.spec.extra.get(n)))
+
+# %% ../../nbs/backends/04_unsloth.ipynb #ba2fbb78
+def keep_value_mask(
+    trainer: Any  # of PPO, or another
+) -> None:
+    "Let a value model of its own read the padding mask in training"
+    value = getattr(trainer.model, 'value_model', None)
+    if value is not None: value.base_model._unsloth_keep_padding_mask = True
+
+# %% ../../nbs/backends/04_unsloth.ipynb #0377b61c
 class UnslothSession(Session):
     "One request on Unsloth"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -218,15 +255,17 @@ class UnslothSession(Session):
         if self.kind not in ('causal', 'seq2seq'):
             raise UnsupportedError('Unsloth trains no classifiers here', where=f'model of kind {self.kind}',
                                    fix="backend='trl', or backend='auto'")
-        if facts_of(spec['algorithm']).compares_groups:
-            ends = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-            set_own_padding(self.tokenizer, {*ends, *self.prepared.stop_ids} - {None})
-            if importlib.util.find_spec('vllm') and not spec.extra.get('use_vllm'):
-                logger.info('vLLM is installed: use_vllm=True lets it generate inside Unsloth, from the same weights')
+        if facts_of(spec['algorithm']).compares_groups and self.plan.device != 'cpu': prepare_groups(self)
         own = own_settings(spec, self.plan)
         for k, v in own.items(): logger.info('%s=%r on Unsloth: its kernels do that part themselves', k, v)
         self.spec = self.spec.replace(**own).on(UnslothBackend.name)   # trainers read which backend computes
         self.weights = UnslothLoader(self.spec, self.plan, self.config, self.tokenizer, self.kind, self.label_names)
+
+    @contextlib.contextmanager
+    def trainer_setup(self) -> Iterator[None]:
+        "Trainers compute in the planned number format, and value models read masks"
+        with planned_precision(self): yield
+        keep_value_mask(self.trainer)
 
 # %% ../../nbs/backends/04_unsloth.ipynb #548ac13c
 class UnslothBackend(TRLBackend):
