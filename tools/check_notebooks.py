@@ -1,7 +1,7 @@
 "Rules for notebooks that nbdev does not enforce itself."
-import ast, re
+import ast, json, re
 from collections import Counter
-from common import cells, exports, flags, notebooks, report
+from common import WALKTHROUGH, cells, exports, flags, notebooks, report, root
 
 MACHINE = re.compile(r'(?<![\w.:/])/(?:tmp|root|home|Users|work|content|mnt)/\w[^\s\'"]*|\bat 0x[0-9a-f]{6,}')
 MAGIC = re.compile(r'(?m)^(\s*)[%!].*$')
@@ -76,6 +76,12 @@ def clocks(cs):
         if any(timed(n, names) and number(n) for n in claims):
             yield i, 'it asserts a time; count calls, bytes, tokens or files instead (aligntune.bench.measure.calls)'
 
+def runtime(path):
+    "A walkthrough asks Colab for a GPU"
+    held = json.loads((root/path).read_text(encoding='utf-8'))['metadata']
+    if path.parent.name == 'walkthroughs' and not WALKTHROUGH.items() <= held.items():
+        yield f'its metadata does not ask Colab for a GPU ({WALKTHROUGH}); write it with tools/mknb.py'
+
 def check(path):
     "All problems of one notebook"
     cs, problems = cells(path), []
@@ -95,6 +101,6 @@ def check(path):
     lessons = [c['source'] for c in cs if c['cell_type'] == 'code' and not exports(c)]
     if any(map(exports, cs)) and not re.search(r'\btest_\w+\(|\bassert\b', '\n'.join(lessons)):
         problems.append(f'{path}: it exports code and asserts nothing')
-    return problems + [f'{path}: {o}' for o in (title(cs[0]) if cs else ['no cells'])]
+    return problems + [f'{path}: {o}' for o in (*(title(cs[0]) if cs else ['no cells']), *runtime(path))]
 
 report({p: check(p) for p in notebooks()})

@@ -22,6 +22,9 @@ def flags(cell):
     return ({k.rstrip(':'): v.strip() for k, v in re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])}
             if cell['cell_type'] == 'code' else {})
 
+# what Colab reads of a notebook: a walkthrough opens on its free GPU
+WALKTHROUGH = dict(accelerator='GPU', colab=dict(gpuType='T4'))
+
 def exports(cell): return bool({'export', 'exports', 'exporti'} & flags(cell).keys())
 
 def modules():

@@ -2,6 +2,7 @@
  "keeping ids and outputs of unchanged cells.")
 import hashlib, json, re, sys
 from pathlib import Path
+from common import WALKTHROUGH
 
 def cells_of(text: str, path: str):
     "The notebook cells that `text` describes"
@@ -25,9 +26,10 @@ def make(path, text):
     for c in cells_of(text, p.name):
         same = kept.get((c['cell_type'], ''.join(c['source'])))
         cells.append(same.pop(0) if same else c)
-    spec = dict(display_name='python3', language='python', name='python3')
+    metadata = dict(kernelspec=dict(display_name='python3', language='python', name='python3'))
+    if p.parent.name == 'walkthroughs': metadata = WALKTHROUGH | metadata
     p.parent.mkdir(parents=True, exist_ok=True)
-    p.write_text(json.dumps(dict(cells=cells, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5), indent=1,
+    p.write_text(json.dumps(dict(cells=cells, metadata=metadata, nbformat=4, nbformat_minor=5), indent=1,
                             ensure_ascii=False) + '\n')
 
 def percent(path):

@@ -107,8 +107,11 @@ def notebooks(t):
         code('start = perf_counter()\ntook = perf_counter() - start\nassert took < 9'))
     make(t/'nbs/core/09_idle.ipynb',
          '# %% [markdown]\n# Idle\n\nlost text\n\n# %%\n#| default_exp core.idle\n\n# %%\n#| export\nx = 1\n')
+    make(t/'nbs/walkthroughs/01_walk.ipynb', '# %% [markdown]\n# Walk\n\n> It asks for no GPU\n')
+    edit(t, 'nbs/walkthroughs/01_walk.ipynb', '"GPU"', '"none"')
     return [rf'{ERRORS} cell \d+: a merge conflict', rf'{ERRORS} cell \d+: an import mixed', 'a saved error',
             'names this machine: /tmp/abc', 'id twice000 stands 2 times', rf'{ERRORS} cell \d+: it asserts a time',
+            '01_walk.ipynb: its metadata does not ask Colab for a GPU',
             "09_idle.ipynb: the title cell loses 'lost text'", '09_idle.ipynb: it exports code and asserts nothing']
 
 def ruff(t):

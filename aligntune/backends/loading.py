@@ -37,8 +37,8 @@ from .targets import Targets
 # %% auto #0
 __all__ = ['logger', 'CLASSES', 'MAPPINGS', 'TASKS', 'DTYPES', 'ModelSource', 'find_model', 'load_config', 'load_tokenizer',
            'context_length', 'kind_to_load', 'weight_dtype', 'stored_quantisation', 'quantization', 'peft_config',
-           'randomly_initialised', 'check_complete', 'with_known_attention', 'device_options', 'grow', 'with_adapter',
-           'describe', 'WeightLoader']
+           'randomly_initialised', 'check_complete', 'with_known_attention', 'device_options', 'attention_for', 'grow',
+           'with_adapter', 'describe', 'WeightLoader']
 
 # %% ../../nbs/backends/01_loading.ipynb #a845e021
 logger = logging.getLogger('aligntune')
@@ -291,12 +291,13 @@ def stored_quantisation(
     "The format of a checkpoint's quantized weights; None where they aren't quantized"
     return quantisation_of(config.to_dict())
 
-# %% ../../nbs/backends/01_loading.ipynb #c6b1b52b
+# %% ../../nbs/backends/01_loading.ipynb #9257203c
 def quantization(spec: TrainSpec, plan: Plan, config: PretrainedConfig) -> Any:
     "The quantization config with which the weights are loaded, or None"
     check_quantised(spec, config.to_dict(), plan.device, lambda module: find_spec(module) is not None)
-    four, eight, stored = spec['load_in_4bit'] or spec['method'] == 'qlora', spec['load_in_8bit'], stored_quantisation(config)
-    if stored: return getattr(transformers, stored.unpacked_by)(dequantize=True) if stored.unpacked_by else None
+    four, eight = spec['load_in_4bit'] or spec['method'] == 'qlora', spec['load_in_8bit']
+    if stored := stored_quantisation(config): 
+        return getattr(transformers, stored.unpacked_by)(dequantize=True) if stored.unpacked_by else None
     if not (four or eight): return None
     if find_spec('bitsandbytes') is None:
         raise MissingPackageError('loading in 4 or 8 bit needs bitsandbytes',
@@ -391,7 +392,7 @@ def with_known_attention(
     missing = None if has_flash_attention(model_class) else 'the model has no FlashAttention'
     return confirmed(execution, attention=missing)
 
-# %% ../../nbs/backends/01_loading.ipynb #dc460dff
+# %% ../../nbs/backends/01_loading.ipynb #a6c58b18
 def device_options(
     spec: TrainSpec,  # the request
     device: str,  # of the plan
@@ -401,6 +402,13 @@ def device_options(
     if spec['device_map']: return dict(device_map=spec['device_map'])
     if weights_are_sharded(spec) or device == 'cpu' and not quantised: return {}
     return dict(device_map={'': local_device(device)})
+
+def attention_for(
+    execution: ExecutionPlan,  # how the steps are computed
+    device: str  # where the model goes
+) -> str | None:
+    "The kernel to ask from_pretrained for; FlashAttention has none for a CPU"
+    return None if device == 'cpu' and execution.uses_flash else execution.attn_implementation
 
 # %% ../../nbs/backends/01_loading.ipynb #0ddbb512
 def _class_options(spec: TrainSpec, kind: str, names: list[str] | None) -> dict[str, Any]:
@@ -418,13 +426,14 @@ def _weight_options(spec: TrainSpec, plan: Plan, config: PretrainedConfig, devic
     if bits: options['quantization_config'] = bits
     return options | device_options(spec, device, bool(weight_bits(spec, config.to_dict())))
 
-# %% ../../nbs/backends/01_loading.ipynb #aade9c03
-def _after_dequantizing(model: PreTrainedModel, dtype: torch.dtype, title: str) -> None:
-    "All weights in one number format, saved under the names of a plain checkpoint"
+# %% ../../nbs/backends/01_loading.ipynb #d803c2aa
+def _after_dequantizing(model: PreTrainedModel, stored: Quantisation | None, dtype: torch.dtype) -> None:
+    "Where weights were unpacked: all in one number format, saved under the names of a plain checkpoint"
+    if not stored or not stored.unpacked_by: return
     model.to(dtype)
     save_under_plain_names(model)   # else save_pretrained would write all experts of a model under one name
-    logger.info('the weights were unpacked from %s, and are held in %s: nothing trains through %s', title,
-                str(dtype).removeprefix('torch.'), title)
+    logger.info('the weights were unpacked from %s, and are held in %s: nothing trains through %s', stored.title,
+                str(dtype).removeprefix('torch.'), stored.title)
 
 def _warn_unquantized_experts(model: PreTrainedModel) -> None:
     "A warning about experts that bitsandbytes left in their number format"
@@ -510,7 +519,7 @@ def describe(
             f'held in {"/".join(sorted(weights))}, computed in {plan.precision} on {plan.device}; '
             f'attention {attention_of(model)} ({why})')
 
-# %% ../../nbs/backends/01_loading.ipynb #51d24ef7
+# %% ../../nbs/backends/01_loading.ipynb #316e93ad
 @dataclass(frozen=True)
 class WeightLoader:
     "Reads the weights for one request; another backend brings its own `load`"
@@ -541,13 +550,11 @@ class WeightLoader:
     def base(self, source: ModelSource, device: str | None = None) -> PreTrainedModel:
         "The model without an adapter, on the plan's device or another"
         device = device or self.plan.device
-        flash_on_cpu = device == 'cpu' and self.execution.uses_flash   # it has no kernel there
         options = _weight_options(self.spec, self.plan, self.config, device)
         model = _read_weights(getattr(transformers, CLASSES[self.kind]), source, self.spec, self.kind,
-                              attn_implementation=None if flash_on_cpu else self.execution.attn_implementation,
-                              **options, **_class_options(self.spec, self.kind, self.label_names))
-        stored = stored_quantisation(self.config)
-        if stored and stored.unpacked_by: _after_dequantizing(model, options['dtype'], stored.title)
+                              attn_implementation=attention_for(self.execution, device), **options,
+                              **_class_options(self.spec, self.kind, self.label_names))
+        _after_dequantizing(model, stored_quantisation(self.config), options['dtype'])
         _keep_differentiable(model)
         change_model(model, self.execution)
         model.config.get_text_config().pad_token_id = self.tokenizer.pad_token_id

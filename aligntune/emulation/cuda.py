@@ -142,7 +142,7 @@ def _answers(name: str, capability: tuple[int, int], memory: int) -> dict[str, A
         set_rng_state=lambda new, *device: torch.random.set_rng_state(new.cpu()),
         set_rng_state_all=lambda new: torch.random.set_rng_state(new[0].cpu()))
 
-# %% ../../nbs/emulation/01_cuda.ipynb #89620ba1
+# %% ../../nbs/emulation/01_cuda.ipynb #0f130de6
 def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None:
     "Replace what torch.cuda and torch.accelerator would ask a driver"
     import torch
@@ -158,16 +158,14 @@ def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None
     torch.accelerator.current_stream = reply(Stream())   # type: ignore[assignment]
     torch.accelerator.get_memory_info = reply((memory, memory))
     cuda.default_generators = (torch.default_generator,)
-    torch.UntypedStorage.clone = _storage_copy(torch.UntypedStorage.clone)   # type: ignore[method-assign]
+    torch.UntypedStorage.clone = _clone   # type: ignore[method-assign]
     _allow_autocast()
 
-def _storage_copy(plain: Callable) -> Callable:
-    "The copy of a storage that deepcopy makes: PyTorch knows by name where storages can be"
+def _clone(self: Any) -> Any:
+    "A copy of a storage, as copy.deepcopy of a tensor makes it: PyTorch for CPUs allocates none on the device"
     import torch
-    def clone(self: Any) -> Any:
-        if self.device.type != 'cuda': return plain(self)
-        return torch.empty(self.nbytes(), dtype=torch.uint8, device=self.device).untyped_storage().copy_(self)
-    return clone
+    bytes_of = lambda storage: torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    return bytes_of(self).clone().untyped_storage()
 
 def _allow_autocast() -> None:
     "autocast asks whether there is a GPU"

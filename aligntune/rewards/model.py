@@ -94,11 +94,17 @@ def read_scorer(
     _check_head(model, path)
     return model
 
-# %% ../../nbs/rewards/03_model.ipynb #e9ecb51a
+# %% ../../nbs/rewards/03_model.ipynb #0887cd5c
 def _device(name: str) -> str:
     "The device of a name; auto takes the accelerator if there is one"
     if name != 'auto': return local_device(name)
     return local_device('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')
+
+def _dtype(device: str) -> torch.dtype:
+    "The number format of a frozen model on a device"
+    if device == 'cpu': return torch.float32
+    old = device.startswith('cuda') and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.float16 if old else torch.bfloat16
 
 def _fit_padding(model: Any, tokenizer: Any, path: str) -> int:
     "Give a model its padding token; a tokenizer that belongs to another model is refused"
@@ -120,7 +126,7 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, device: str) -> tuple[torch
     mask = torch.tensor([[1]*len(r) + [0]*(width - len(r)) for r in rows], device=device)
     return ids, mask
 
-# %% ../../nbs/rewards/03_model.ipynb #bcaa8ed6
+# %% ../../nbs/rewards/03_model.ipynb #5900ee18
 class RewardModel:
     "A sequence-classification model that scores answers"
     messages = 'either'  # text stays text, messages stay messages
@@ -129,11 +135,11 @@ class RewardModel:
         device: str = 'auto',  # cpu, cuda or mps; auto takes the accelerator if there is one
         batch_size: int = 16,  # answers in one forward pass
         name: str = 'reward_model',  # under which it is logged
-        dtype: str = 'auto'  # float32 on a CPU, bfloat16 elsewhere
+        dtype: str = 'auto'  # float32 on a CPU, elsewhere bfloat16, or float16 where the GPU has no bfloat16
     ):
         self.path, self.batch_size, self.name = local_or_hub(str(path), 'reward_model_name'), batch_size, name
         self.device = _device(device)
-        kind = (torch.float32 if self.device == 'cpu' else torch.bfloat16) if dtype == 'auto' else getattr(torch, dtype)
+        kind = _dtype(self.device) if dtype == 'auto' else getattr(torch, dtype)
         self.model = read_scorer(self.path, kind, device=self.device).to(self.device).eval().requires_grad_(False)
         with reading('there is no tokenizer beside the model', f'tokenizer {self.path}', 'save it there'):
             self.tokenizer = AutoTokenizer.from_pretrained(self.path)
