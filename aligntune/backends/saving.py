@@ -132,7 +132,7 @@ def copy_device(
                 human(free))
     return 'cpu'
 
-# %% ../../nbs/backends/02b_saving.ipynb #21e142f6
+# %% ../../nbs/backends/02b_saving.ipynb #4afa211f
 def merged_model(
     model: Any,  # a model with an adapter
     base: Any  # its base model, read again
@@ -141,9 +141,9 @@ def merged_model(
     with tempfile.TemporaryDirectory() as folder, quiet():
         model.save_pretrained(folder)
         if is_quantized(base): base = base.dequantize()
-        elif getattr(base, 'is_quantized', False): raise UnsupportedError(
-            'an adapter cannot be put into quantised weights', where='merged=True',
-            why=f'they are in {quantisation_of(base.config.to_dict()).title}', fix='keep the adapter (merged=False)')
+        elif stored := quantisation_of(base.config.to_dict()): raise UnsupportedError(
+            'an adapter cannot be put into quantised weights', where='merged=True', why=f'they are in {stored.title}',
+            fix='keep the adapter (merged=False)')
         return read_adapter(base, folder, trainable=False).merge_and_unload(safe_merge=True)
 
 # %% ../../nbs/backends/02b_saving.ipynb #d1eeb868
