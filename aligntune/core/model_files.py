@@ -382,7 +382,7 @@ def _fitting(where: str) -> Iterator[None]:
                    f'{held} in the file, {wanted} in the model with this {ADAPTER}')
         raise ModelError('the adapter does not fit the model', where=where, why=why, fix=FITTING) from e
 
-# %% ../../nbs/core/08_model_files.ipynb #4aeaebb1
+# %% ../../nbs/core/08_model_files.ipynb #35104c05
 def read_adapter(
     model: Any,  # the base model
     folder: str | Path,  # what PEFT saved
@@ -408,5 +408,5 @@ def _repeated(model: Any, weights: Mapping[str, Any]) -> set[str]:
     import torch
     base = model.state_dict()
     at = {k: k.removeprefix('base_model.model.').replace('.base_layer.', '.') for k in weights}
-    same = lambda a, b: a.shape == b.shape and torch.equal(a.to(b), b)   # b may be on a GPU
+    same = lambda a, b: a.shape == b.shape and torch.equal(a.cpu().to(b.dtype), b)
     return {k for k, n in at.items() if n in base and same(base[n], weights[k])}

@@ -13,9 +13,9 @@ from . import cuda
 
 # %% auto #0
 __all__ = ['QUESTIONS', 'ALL', 'CASES', 'EXACT', 'NOTEBOOKS', 'PROGRAMS', 'GPUS', 'GRADIENTS', 'LOSS', 'spread',
-           'save_case_models', 'make_handle', 'gradients_of', 'use', 'run_case', 'run_resumed', 'run_continued',
-           'host_bytes', 'decomposed', 'run_loading', 'run_half', 'code_of', 'run_notebook', 'main', 'run', 'distance',
-           'alike', 'problems_of', 'problems']
+           'save_case_models', 'make_handle', 'gradients_of', 'use', 'run_case', 'run_resumed', 'host_bytes',
+           'decomposed', 'run_loading', 'run_half', 'code_of', 'run_notebook', 'main', 'run', 'distance', 'alike',
+           'problems_of', 'problems']
 
 # %% ../../nbs/emulation/05_training.ipynb #006b9665
 QUESTIONS = [f'sort {"9876543210"[:2 + i % 3]}=' for i in range(8)]
@@ -155,22 +155,6 @@ def run_resumed(
     a, b = whole.model.state_dict(), rest.model.state_dict()
     return dict(same=a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), place=str(rest.model.device))
 
-# %% ../../nbs/emulation/05_training.ipynb #41158e1e
-def run_continued(
-    name: str,  # of a case with an adapter
-    device: str,  # cpu or cuda
-    folder: str  # of the models
-) -> dict[str, Any]:
-    "Whether an adapter that is read back gives the logits that it gave"
-    import dataclasses
-    import torch
-    session = make_handle(name, device, folder).session
-    model = session.weights.load(session.source)
-    model.save_pretrained(f'{folder}/{device} adapter', save_embedding_layers=True)
-    again = session.weights.load(dataclasses.replace(session.source, adapter=f'{folder}/{device} adapter'))
-    x = torch.arange(4, 24, device=model.device)[None]
-    return dict(same=torch.equal(model.eval()(x).logits, again.eval()(x).logits), place=str(again.device))
-
 # %% ../../nbs/emulation/05_training.ipynb #6c4fb40a
 def host_bytes(
     f: Callable[[], Any]  # what to watch
@@ -263,10 +247,9 @@ def run_notebook(
                 scaled=trainer.trainer.accelerator.scaler is not None,
                 losses=[names['loss_before'], names['loss_after']])
 
-# %% ../../nbs/emulation/05_training.ipynb #85f1afd4
+# %% ../../nbs/emulation/05_training.ipynb #edc80f96
 PROGRAMS: dict[str, Callable[[str, str, str], dict[str, Any]]] = dict(
-    case=run_case, resumed=run_resumed, continued=run_continued, loading=run_loading, half=run_half,
-    notebook=run_notebook)
+    case=run_case, resumed=run_resumed, loading=run_loading, half=run_half, notebook=run_notebook)
 GPUS: dict[str, dict[str, Any]] = dict(cuda={}, t4=dict(name='Tesla T4', capability=(7, 5), memory=15 << 30))
 
 def main(
