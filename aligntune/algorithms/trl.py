@@ -19,7 +19,7 @@ from ..engine.models import inner_model
 __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
            'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
            'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
-           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'policy_logps', 'without_old_logps', 'rollout_logs',
+           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'without_old_logps', 'rollout_logs',
            'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
            'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'halve_micro_batch', 'observe_steps',
            'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names', 'loading_info']
@@ -372,11 +372,11 @@ class ScoringHooks(HFTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> Any: return self.prepare_batch(generation_batch)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #fdbf77f4
+# %% ../../nbs/algorithms/00_trl.ipynb #6bb121aa
 IMAGE_FIELDS = tuple('''pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes
     token_type_ids mm_token_type_ids image_position_ids'''.split())  # what TRL's loss reads of a batch with images
 
-def policy_logps(
+def loss_logps(
     trainer: Any,  # a GRPOTrainer
     inputs: dict[str, Any]  # the answers of a forward pass
 ) -> torch.Tensor:
