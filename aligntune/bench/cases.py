@@ -18,8 +18,8 @@ from ..process.connection import CLOSED, BackgroundConnection, Connection, Messa
 from ..run.manifest import json_safe, write_atomic
 
 # %% auto #0
-__all__ = ['STATES', 'MARK', 'TAIL', 'PATIENCE', 'LEAST', 'Case', 'CaseResult', 'marked', 'end_marked', 'run_case', 'run_one',
-           'sample', 'run_cases', 'write_results', 'read_cases']
+__all__ = ['STATES', 'MARK', 'ROOT', 'TAIL', 'PATIENCE', 'LEAST', 'Case', 'CaseResult', 'marked', 'end_marked', 'short_traceback',
+           'run_case', 'run_one', 'sample', 'run_cases', 'write_results', 'read_cases']
 
 # %% ../../nbs/bench/09_cases.ipynb #75357253
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ class CaseResult:
         at = f'{self.started + self.seconds:6.1f} s  {self.state:8} {self.name:36} {self.seconds:5.1f} s'
         return f'{at}  {last[:150]}'.rstrip()
 
-# %% ../../nbs/bench/09_cases.ipynb #e15b8b9e
+# %% ../../nbs/bench/09_cases.ipynb #59ccb04c
 MARK = 'ALIGNTUNE_CASE'   # environment variable
+ROOT = Path(__file__).resolve().parents[2] if '__file__' in globals() else Path.cwd()
 TAIL, PATIENCE = 1500, 5.   # characters of a traceback; seconds that a killed process may take to go
 
 def marked(
@@ -86,7 +87,16 @@ def end_marked(
             with suppress(OSError): os.kill(number, signal.SIGKILL)
         time.sleep(.02)
 
-# %% ../../nbs/bench/09_cases.ipynb #b75b13d0
+# %% ../../nbs/bench/09_cases.ipynb #39220c55
+def short_traceback(
+    e: BaseException,  # what was raised
+    most: int = TAIL  # characters
+) -> str:
+    "The end of a traceback"
+    lines = [l for l in ''.join(traceback.format_exception(e)).splitlines() if l.strip(' ^~')]
+    return '\n'.join(lines).replace(f'{ROOT}/', '')[-most:]
+
+# %% ../../nbs/bench/09_cases.ipynb #94c76ee4
 def _end_with_parent(parent: Connection) -> None:
     "Wait for the end of the parent, then end this process and what it started"
     with suppress(EOFError, OSError): parent.receive()
@@ -104,8 +114,7 @@ def run_case(
         result = import_function(call)(lambda part: parent.send_json(dict(part=json_safe(part))), **settings)
         parent.send_json(dict(result=json_safe(result or {})))
     except Exception as e:
-        text = ''.join(traceback.format_exception(e))
-        parent.send_json(dict(error=f'{text[-TAIL:] if len(text) > TAIL else text}'))
+        parent.send_json(dict(error=short_traceback(e)))
 
 # %% ../../nbs/bench/09_cases.ipynb #3b2df23b
 def _news(case: CaseResult, message: Message, child: ChildProcess) -> bool:

@@ -74,18 +74,17 @@ def _contestants(case: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[
                'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': in_gib(memory),
                'first step s': n.get('first_step'), 'fault': n.get('fault')}
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #cb0e85dd
+# %% ../../nbs/bench/11_gpu_report.ipynb #0293429b
 def about_machine(results: Sequence[CaseResult]) -> str:
     "The machine in a few lines"
     m: dict[str, Any] = next((r.result for r in results if r.name == 'machine'), {})
     found = m.get('packages', {})
     absent = [n for n in (*REQUIRED, *OPTIONAL) if n in found and not found[n]]
     missing = ', '.join(n for n in absent if n in REQUIRED)
-    lines = [f"{m.get('name') or m.get('hardware', 'unknown machine')}; "
-             f"{cell_text(in_gib(m.get('free')))} of {cell_text(in_gib(m.get('total')))} GiB free; "
-             f"CUDA {m.get('cuda')}; Python {m.get('python')}; {m.get('precision')}; "
-             f"matrix product {cell_text(m.get('matmul', 0)/1e12)} TFLOP/s, "
-             f"rated {cell_text((m.get('rated') or 0)/1e12)}",
+    tera = lambda what: f'{cell_text((m.get(what) or 0)/1e12)} TFLOP/s'
+    card = (f"{m['name']}, {cell_text(in_gib(m['free']))} of {cell_text(in_gib(m['total']))} GiB free, "
+            f"CUDA {m['cuda']}, rated at {tera('rated')}" if 'name' in m else m.get('hardware', 'unknown machine'))
+    lines = [f"{card}; a matrix product in {m.get('precision')} at {tera('matmul')}; Python {m.get('python')}.",
              ', '.join(f'{n} {v}' for n, v in found.items() if v),
              f"Not installed: {', '.join(absent) or 'nothing'}."]
     if missing: lines.append(f'**Required and missing: {missing}.** Cases that need them were skipped.')
