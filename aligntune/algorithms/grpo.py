@@ -275,7 +275,8 @@ def _sorted_by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     sizes = [len(b['prompt_ids']) for b in batches]
     prompts = [tuple(row) for b in batches for row in b['prompt_ids'].tolist()]
     first = {p: i for i, p in reversed(list(enumerate(prompts)))}
-    order = sorted(range(len(prompts)), key=lambda i: first[prompts[i]])
+    order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]),
+                         device=batches[0]['prompt_ids'].device)
     of_answers = [k for k, v in batches[0].items() if isinstance(v, torch.Tensor) and v.dim()]
     sorted_rows = {k: torch.cat([b[k] for b in batches])[order].split(sizes) for k in of_answers}
     return [b | {k: rows[i] for k, rows in sorted_rows.items()} for i, b in enumerate(batches)]
@@ -374,7 +375,7 @@ class GroupSteps(RolloutHooks, ScoringHooks):
         "The value of each reward for each answer, checked by the guard"
         values = super().compute_rewards(*args)
         if self.guard is not None and self.model.training:
-            totals = values @ self.reward_weights.to(values)
+            totals = values.cpu() @ self.reward_weights.to(values.dtype).cpu()   # one transfer
             self.guard.see(totals, self.num_generations, self.state.global_step)
         return values
 

@@ -324,7 +324,7 @@ class SampledAnswers(NamedTuple):
 
     def tokens(self) -> list[list[int]]:
         "The tokens of each answer"
-        return [a[m.bool()].tolist() for a, m in zip(self.answer, self.mask)]
+        return [[t for t, m in zip(*row) if m] for row in zip(self.answer.tolist(), self.mask.tolist())]
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:

@@ -313,11 +313,13 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
     spec = spec.on(plan.backend)
     args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths,
-                                batch_size=plan.batch_size, accumulation=plan.accumulation, execution=plan.execution)
+                                batch_size=plan.batch_size, accumulation=plan.accumulation, execution=plan.execution,
+                                processes=plan.processes)
     if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
     plan = _with_checkpointing(plan, spec, *needs_checkpointing(spec, plan.facts, plan.memory, **args))
     assert plan.facts is not None
-    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, **args | dict(execution=plan.execution)))
+    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, memory=plan.memory,
+                                                       **args | dict(execution=plan.execution)))
 
 # %% ../../nbs/core/11_plan.ipynb #51d72c44
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:

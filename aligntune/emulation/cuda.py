@@ -285,10 +285,13 @@ def _gpu_attention(plain: Callable) -> Callable:
     return attention
 
 # %% ../../nbs/emulation/01_cuda.ipynb #749d5ddc
-def guard() -> None:
+def guard(
+    answers: bool = False  # does torch.cuda answer for a GPU, as a trainer asks
+) -> None:
     "Let fake tensors on cuda go through autograd; to be called before torch is imported"
     if _library is not None: return
     _load('emulation_guard')
+    if answers: _replace_python('NVIDIA H100 80GB HBM3', (9, 0), 80 << 30)
     import torch
     _allow_autocast()
     torch.cuda.is_bf16_supported = reply(True)
