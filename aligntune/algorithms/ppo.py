@@ -324,7 +324,7 @@ class SampledAnswers(NamedTuple):
 
     def tokens(self) -> list[list[int]]:
         "The tokens of each answer"
-        return [a[m.bool()].tolist() for a, m in zip(self.answer, self.mask)]
+        return [[t for t, m in zip(*row) if m] for row in zip(self.answer.tolist(), self.mask.tolist())]
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:
@@ -684,14 +684,14 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
         total = loss.sum()*(self.args.world_size*self.use.accumulation/inputs['tokens'])
         return (total, {}) if return_outputs else total
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #7b0ce20e
+# %% ../../nbs/algorithms/10_ppo.ipynb #f4b65056
 def _value_model(session: SessionLike) -> Any:
     "The separate value model of a request, if it has one"
     name = session.spec['reward_value_model']
     if not name: return None
-    model = read_scorer(local_or_hub(name, 'reward_value_model'), trained=False, device=str(session.model.device))
+    model = read_scorer(local_or_hub(name, 'reward_value_model'), trained=False)
     _score_head(model)
-    return model
+    return model.to(session.model.device)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #dfa61c09
 def make_trainer(session: SessionLike) -> PPOTrainer:

@@ -20,8 +20,8 @@ from .spec import TrainSpec
 # %% auto #0
 __all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'BYTES', 'NF4', 'STATES', 'EXPERT_PARAMETERS', 'WHOLE',
            'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE',
-           'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'Family',
-           'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts', 'has_latent_attention', 'sparse_layers',
+           'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL',
+           'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts', 'has_latent_attention', 'sparse_layers',
            'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human', 'trains_subspace',
            'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called',
            'trained_parameters', 'about_experts', 'Saved', 'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise',
@@ -444,8 +444,8 @@ def read_model_config(
                          fix='give the base model, and this folder as adapter=')
     return read_model_config(base, None, offline, _base=base)
 
-# %% ../../nbs/core/10_estimate.ipynb #7a5a8dd4
-PHASES = ('rollout', 'loss', 'backward', 'update')
+# %% ../../nbs/core/10_estimate.ipynb #3bb014fb
+PHASES = ('rollout', 'scoring', 'loss', 'backward', 'update')
 
 class Part(NamedTuple):
     "Something that takes memory"
@@ -646,10 +646,10 @@ def about_experts(
         out.append('MXFP4 in the checkpoint, unpacked to bf16 while they load: nothing trains through MXFP4')
     return '; '.join(out)
 
-# %% ../../nbs/core/10_estimate.ipynb #f1157d40
+# %% ../../nbs/core/10_estimate.ipynb #041b9b99
 class Saved(NamedTuple):
     "Activations that a block keeps for one token"
-    fp32: float  # numbers that are always in fp32
+    hidden: float  # numbers in the format of the hidden states, which is that of the weights
     computed: float  # numbers in the precision of the computation
     formula: str  # how they were counted
 
@@ -658,11 +658,12 @@ def _rate(facts: ModelFacts, *names: str) -> float:
     "A dropout rate of the config"
     return next((float(facts.config[n]) for n in names if facts.config.get(n) is not None), 0.)
 
-# %% ../../nbs/core/10_estimate.ipynb #b39205ce
-def _squares(f: ModelFacts, attention: str, device: str) -> int:
-    "How many matrices of length x length attention keeps for each head"
+# %% ../../nbs/core/10_estimate.ipynb #952968be
+def _squares(f: ModelFacts, attention: str, device: str, half: bool = False) -> int:
+    "How many matrices of length x length attention keeps for each head; one in fp32 is two in half precision"
     drop = bool(_rate(f, 'attn_pdrop', 'attention_dropout', 'attention_probs_dropout_prob'))
-    if attention == 'eager': return 1 + 2*drop + bool(f.config.get('attn_logit_softcapping'))
+    # the softmax is in fp32, and copied for the product
+    if attention == 'eager': return 1 + 2*half + 2*drop + bool(f.config.get('attn_logit_softcapping'))
     if attention != 'sdpa': return 0
     # its position bias is learned, and no fused kernel returns that gradient
     if f.family == 't5': return 3 if _rate(f, 'dropout_rate') else 1
@@ -716,7 +717,7 @@ def _attention_floats(f: ModelFacts, length: int, uneven: bool, squares: int, ro
     keys_and_values = 2*q if uneven or squares else 2*f.kv_width
     return 2*q + keys_and_values + f.heads*(squares*length or 1) + (not squares)*f.traits.copies*q
 
-# %% ../../nbs/core/10_estimate.ipynb #41ec1399
+# %% ../../nbs/core/10_estimate.ipynb #d0f14cbe
 def block_saved(
     facts: ModelFacts,  # the model
     length: int,  # tokens of a row
@@ -734,26 +735,27 @@ def block_saved(
     masks = length*(uneven and not rowwise and attention != 'flash_attention_2')
     dropout = 2*facts.hidden*bool(_rate(facts, *facts.traits.dropout.split())) if facts.traits.dropout else 0
     inputs, mlp = _input_floats(facts, half), _mlp_floats(facts, recomputed)
-    heads = _attention_floats(facts, length, uneven, _squares(facts, attention, device), rowwise)
+    heads = _attention_floats(facts, length, uneven, _squares(facts, attention, device, half), rowwise)
     wide = norms + masks
     # experts are multiplied in the format of their weights, whatever autocast says
     if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)
     return Saved(wide + dropout, inputs + heads + mlp,
                  f'norms {wide + dropout:,.0f} + inputs {inputs:,} + attention {heads:,.0f} + mlp {mlp:,.0f}')
 
-# %% ../../nbs/core/10_estimate.ipynb #51b83f26
-def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = 'cpu') -> tuple[float, float]:
+# %% ../../nbs/core/10_estimate.ipynb #4df41c36
+def _stack(f: ModelFacts, saved: Saved, half: bool, length: int, device: str = 'cpu',
+           weight: int = 4) -> tuple[float, float]:
     "Bytes for a token that all blocks keep, and those of the largest block"
     c, drop = 2 if half else 4, bool(_rate(f, *f.traits.dropout.split()))
-    block = 4*saved.fp32 + c*saved.computed
+    block = weight*saved.hidden + c*saved.computed
     if not f.encoder_layers: return block*f.layers, block
     squares = _squares(f, 'sdpa', device)
     heads = f.heads*(length*squares if squares == 3 else 1)
     # of attention to the encoder: its norm, its inputs, its heads
-    cross = 4*f.hidden*(1 + f.traits.rms + drop) + c*(f.hidden + 2*f.q_width + 2*f.kv_width + heads)
+    cross = weight*f.hidden*(1 + f.traits.rms + drop) + c*(f.hidden + 2*f.q_width + 2*f.kv_width + heads)
     return block*(f.layers + f.encoder_layers) + cross*f.layers, block + cross
 
-# %% ../../nbs/core/10_estimate.ipynb #74d08a4b
+# %% ../../nbs/core/10_estimate.ipynb #0f17a589
 @dataclass(frozen=True)
 class Training:
     "What an estimate depends on"
@@ -762,6 +764,8 @@ class Training:
     execution: ExecutionPlan
     precision: str  # fp32, bf16 or fp16
     device: str  # cpu, cuda or mps
+    processes: int = 1  # devices that train in parallel
+    memory: float | None = None  # bytes of the device, where they are known
 
     @property
     def algorithm(self) -> AlgorithmFacts:
@@ -776,21 +780,17 @@ class Training:
         "Bytes of a number in the precision of the computation"
         return BYTES[self.precision]
     @property
+    def weight(self) -> int:
+        "Bytes of a weight that is not quantised, and of a number of the hidden states"
+        return weight_bytes(self.spec, self.precision)
+    @property
+    def casts(self) -> bool:
+        "Does autocast keep copies of weights in half precision?"
+        return self.half and self.weight == 4
+    @property
     def trains_all(self) -> bool:
         "Do embeddings, norms and head get a gradient?"
         return self.spec['method'] == 'full' or trains_subspace(self.spec) and self.spec['train_rest']
-    @property
-    def has_chunked_loss(self) -> bool:
-        "Can TRL take the loss in chunks: the plain cross entropy of texts?"
-        plain = self.spec['loss_type'] in (None, 'chunked_nll') and not self.spec['label_smoothing']
-        return plain and self.algorithm.data == 'text'
-    @property
-    def logits_in_blocks(self) -> bool:
-        "Are logits computed a block at a time? Unsloth has chunks of its own size"
-        if backend_facts(self.spec.run.backend).own_kernels: return False
-        by_backend = self.execution.lm_head.value == 'backend'
-        in_chunks = self.has_chunked_loss or self.algorithm.data != 'text'
-        return self.execution.uses('lm_head') or by_backend and in_chunks
 
 # %% ../../nbs/core/10_estimate.ipynb #1f81c640
 class Batch(NamedTuple):
@@ -943,8 +943,8 @@ def logit_copies(
     "Copies of all logits that are alive at once, where they are not computed in chunks"
     return 5 if facts.value_model else 2 if facts.compares_groups else 3
 
-# %% ../../nbs/core/10_estimate.ipynb #db943193
-TRL_CHUNK, TRL_COPIES = 256, 5   # tokens at once in TRL's chunked loss of SFT, and copies of their logits
+# %% ../../nbs/core/10_estimate.ipynb #b66e8870
+TRL_CHUNK, TRL_COPIES = 256, 5   # tokens at once in chunks of TRL's or Unsloth's, and copies of their logits
 
 def _logits(
     t: Training,
@@ -953,14 +953,12 @@ def _logits(
     "Bytes of the logits in the loss, and the formula"
     T, V = b.targets, t.facts.vocab
     if t.facts.kind == 'classification' or t.algorithm.scores: return 0, ''
-    if t.logits_in_blocks:
-        products = t.width if t.algorithm.data == 'text' else 4   # log-probabilities are taken of float32 products
-        block, tile = head_block(T, V, products, t.device, bool(t.execution.checkpointing))
-        size = products if products == t.width else products + t.width
-        return ((size*block + 2*4*tile)*V,
-                f'({size} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}')
+    if t.execution.uses('lm_head'):
+        block, tile = head_block(T, V, t.width, t.device, bool(t.execution.checkpointing))
+        return ((t.width*block + 2*4*tile)*V,
+                f'({t.width} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}')
     copies = logit_copies(t.algorithm)
-    if t.execution.lm_head.value == 'backend' and t.has_chunked_loss: T, copies = min(TRL_CHUNK, T), TRL_COPIES
+    if t.execution.lm_head.value == 'backend': T, copies = min(TRL_CHUNK, T), TRL_COPIES
     return 4*copies*T*V, f'4 x {copies} copies x {T:,} tokens x {V:,}'
 
 # %% ../../nbs/core/10_estimate.ipynb #d91249a2
@@ -979,7 +977,7 @@ def piece_rows(
 # %% ../../nbs/core/10_estimate.ipynb #88650e17
 MARGINS = dict(cpu=.3)  # left free beside the estimate; a tenth elsewhere
 
-# %% ../../nbs/core/10_estimate.ipynb #57802a82
+# %% ../../nbs/core/10_estimate.ipynb #c0f7e8c9
 @dataclass(frozen=True, repr=False)
 class Estimate:
     "Memory and time of a training"
@@ -997,7 +995,7 @@ class Estimate:
     def phases(self) -> dict[str, int]:
         "Bytes of each moment"
         return {m: sum(p.bytes for p in self.parts if m in p.phases)
-                for m in PHASES if m != 'rollout' or self['kv cache']}
+                for m in PHASES if m not in ('rollout', 'scoring') or self['kv cache']}
     @property
     def phase(self) -> str:
         "The phase that takes most"
@@ -1072,8 +1070,9 @@ def _flops(t: Training, b: Batch, accumulation: int) -> float:
     if t.algorithm.writes_answers: each += forward/(a.num_iterations or 1)   # answers are generated
     return each*b.mean*accumulation
 
-# %% ../../nbs/core/10_estimate.ipynb #cdfc7e2e
+# %% ../../nbs/core/10_estimate.ipynb #720b8efc
 PROCESS = dict(cpu=500_000_000, cuda=500_000_000)  # Python with torch, transformers, trl and peft; a CUDA context
+NCCL = 500_000_000  # buffers of NCCL's channels between the GPUs of a machine
 
 def _with_head(spec: TrainSpec, facts: ModelFacts) -> ModelFacts:
     "The model as it will be trained: a causal model may become a classifier"
@@ -1085,7 +1084,7 @@ def _with_head(spec: TrainSpec, facts: ModelFacts) -> ModelFacts:
     classifier = replace(facts, kind='classification', config=config)
     return replace(classifier, parameters=facts.parameters - _head(facts) + _head(classifier))
 
-# %% ../../nbs/core/10_estimate.ipynb #ab862240
+# %% ../../nbs/core/10_estimate.ipynb #c2433825
 def estimate(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1097,37 +1096,57 @@ def estimate(
     batch_size: int | None = None,  # rows of a micro-step, where the plan changed it
     accumulation: int | None = None,  # micro-steps of a step, where the plan changed it
     batches: int = DRAWS,  # of the training
-    execution: ExecutionPlan | None = None  # the plan's; made from the request when None
+    execution: ExecutionPlan | None = None,  # the plan's; made from the request when None
+    processes: int = 1,  # devices that train in parallel
+    memory: float | None = None  # bytes of the device, of which vLLM gets a share
 ) -> Estimate:
     "What the training in `spec` of the model in `facts` will take"
     facts = _with_head(spec, facts)
     execution = execution or make_execution(spec, facts.config, facts.kind, device, precision)
     if checkpointing is not None: execution = replace(execution, checkpointing=Chosen(checkpointing))
-    t, acc = Training(spec, facts, execution, precision, device), accumulation or spec['gradient_accumulation_steps']
+    t = Training(spec, facts, execution, precision, device, processes, memory)
+    acc = accumulation or spec['gradient_accumulation_steps']
     b = batch_of(spec, facts, lengths, batch_size, batches, execution)
     # what goes through the model at once
     piece = piece_rows(b.rows, b.length, device) if t.algorithm.value_model else b.rows
     pieces = -(-b.rows//piece)
     once = batch_of(spec, facts, lengths, piece, batches*pieces, execution) if pieces > 1 else b
-    parts = [*_held(spec, facts, precision, acc*pieces), *_step_parts(t, once), *_other_parts(t, b, acc)]
+    held = _held(spec, facts, precision, acc*pieces)
+    parts = [*_over_processes(t, held), *_step_parts(t, once), *_other_parts(t, b, acc)]
     flops = _flops(t, b, acc)
     return Estimate(tuple(parts), b, bool(execution.checkpointing), trained_parameters(spec, facts), facts, flops,
-                    PROCESS.get(device, 0), flops/flops_per_second if flops_per_second else None, device)
+                    PROCESS.get(device, 0) + NCCL*(processes > 1 and device == 'cuda'), flops/flops_per_second if flops_per_second else None, device)
 
-# %% ../../nbs/core/10_estimate.ipynb #d7a22869
+# %% ../../nbs/core/10_estimate.ipynb #f7ae2b8b
+_SHARDED = ('weights', 'experts', 'adapter', 'optimizer', 'gradients')
+
+def _over_processes(t: Training, held: list[Part]) -> list[Part]:
+    "What is held on each of several processes"
+    n, f = t.processes, t.facts
+    if n == 1: return held
+    if not t.execution.sharded:
+        size = next(p.bytes for p in held if p.name == 'gradients')
+        return [*held, Part('gradient buckets', size, 'copies that are exchanged between processes')]
+    own = [p._replace(bytes=p.bytes//n, formula=f'{p.formula}, over {n} processes') if p.name in _SHARDED else p
+           for p in held]
+    block = sum(l.parameters for l in f.linears)//max(f.layers + f.encoder_layers, 1)
+    return [*own, Part('gathered weights', t.weight*(2*block + f.embedding),
+                       f'{t.weight} x (2 x {block:,} of two blocks + {f.embedding:,} of the embedding)')]
+
+# %% ../../nbs/core/10_estimate.ipynb #a6dd9436
 def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
     "Bytes for a token that all blocks keep, those of the largest block, and the formula"
     e, f = t.execution, t.facts
     saved = block_saved(f, b.length, t.trains_all, t.half, b.uneven, e.attention.value, t.device,
                         bool(e.recompute_norms), b.rowwise)
-    blocks, one = _stack(f, saved, t.half, b.length, t.device)
+    blocks, one = _stack(f, saved, t.half, b.length, t.device, t.weight)
     attended = t.width*2*f.q_width*b.attended/max(b.tokens, 1)
     blocks, one = blocks + attended*f.layers, one + attended
     if not trains_adapter(t.spec): return blocks, one, saved.formula
     inside = sum(l.used*t.spec['lora_r'] for l in f.linears if not l.expert)*t.width + 2*t.half*f.q_width*f.layers
     return blocks + inside, one + inside/f.layers, saved.formula
 
-# %% ../../nbs/core/10_estimate.ipynb #c7c1986a
+# %% ../../nbs/core/10_estimate.ipynb #4528a511
 def _activations(t: Training, b: Batch) -> list[Part]:
     "Activations: of all blocks, or with checkpointing the inputs of all and those of one"
     f, T, twice = t.facts, b.tokens, bool(t.execution.checkpointing)
@@ -1135,7 +1154,7 @@ def _activations(t: Training, b: Batch) -> list[Part]:
     keeps_normed = t.trains_all and not (t.execution.recompute_norms and f.traits.rms)
     tail = (2 + keeps_normed)*4*f.hidden*T   # the last norm, and what the output layer reads
     layers = f.layers + f.encoder_layers
-    stored, what = ((4*f.hidden*layers*T, f'4 x {f.hidden} x {layers} blocks') if twice
+    stored, what = ((t.weight*f.hidden*layers*T, f'{t.weight} x {f.hidden} x {layers} blocks') if twice
                     else (blocks*T, f'{blocks:,.0f} bytes'))
     parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {formula}',
                   ('loss', 'backward')), *_merged_experts(t)]
@@ -1144,22 +1163,30 @@ def _activations(t: Training, b: Batch) -> list[Part]:
                           ('backward', 'update')))
     return parts
 
-# %% ../../nbs/core/10_estimate.ipynb #69145a81
+# %% ../../nbs/core/10_estimate.ipynb #399f517b
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     f, h, full = t.facts, t.facts.hidden, t.trains_all
     logits, formula = _logits(t, b)
-    parts = [*_activations(t, b), Part('workspace', 12*f.intermediate*b.tokens,
-             f'4 x 3 x {f.intermediate} x {b.tokens:,} tokens: gradients inside a block', ('backward', 'update')),
-             Part('logits', logits, formula, ('loss',))]
-    if full and logits:
-        parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',) + ('update',)*f.tied))
-    if not t.half or weight_bytes(t.spec, t.precision) != 4: return parts
-    if t.logits_in_blocks:
-        parts.append(Part('half head', 2*(1 + full)*f.embedding, f"2 x {1 + full} x {f.vocab:,} x {h}: "
-                          f"the head{' and its gradient' if full else ''} in half precision", ('loss',)))
-    parts.append(Part('half copies', 2*sum(l.parameters for l in f.linears if not l.expert),
-                      'autocast keeps each matrix in half precision too', ('loss', 'backward')))
+    parts = [*_activations(t, b), Part('workspace', 3*t.width*f.intermediate*b.tokens,
+             f'{t.width} x 3 x {f.intermediate} x {b.tokens:,} tokens: gradients inside a block',
+             ('backward', 'update')), Part('logits', logits, formula, ('scoring', 'loss'))]
+    if full and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
+    if full and f.tied:
+        parts.append(Part('tied gradients', 8*f.embedding, f'2 x 4 x {f.vocab:,} x {h}: the gradients of input and '
+                          f'output embedding, beside their sum', ('update',)))
+    return parts + (_half_parts(t) if t.casts else [])
+
+# %% ../../nbs/core/10_estimate.ipynb #bfe774bc
+def _half_parts(t: Training) -> list[Part]:
+    "Half-precision copies of weights in fp32"
+    f = t.facts
+    size = f'{f.vocab:,} x {f.hidden}'
+    parts = [Part('half copies', 2*sum(l.parameters for l in f.linears if not l.expert),
+                  'autocast keeps each matrix in half precision too', ('rollout', 'scoring', 'loss', 'backward'))]
+    if t.execution.lm_head.value == 'full': return parts
+    parts.append(Part('half head', 2*f.embedding, f'2 x {size}', ('rollout', 'scoring', 'loss')))
+    if t.trains_all: parts.append(Part('half head gradient', 2*f.embedding, f'2 x {size}', ('loss',)))
     return parts
 
 # %% ../../nbs/core/10_estimate.ipynb #1a7e3592
@@ -1170,39 +1197,60 @@ def _second_experts(spec: TrainSpec, facts: ModelFacts, precision: str) -> tuple
     every = weight_bytes(spec, precision)*sum(l.held*l.n_in*l.n_out for l in facts.linears if l.name in names)
     return every//max(sparse_layers(facts), 1), every
 
-# %% ../../nbs/core/10_estimate.ipynb #0af9a78f
+# %% ../../nbs/core/10_estimate.ipynb #56632a2c
 def _merged_experts(t: Training) -> list[Part]:
     "The experts with their adapters added"
     one, every = _second_experts(t.spec, t.facts, t.precision)
     if not every: return []
     if t.execution.checkpointing: size, which, when = 2*one, 'a block, and their gradient', ('backward', 'update')
-    else: size, which, when = every + one, 'all blocks, and the gradient of one', ('loss', 'backward')
+    else: size, which, when = every, 'all blocks', ('loss', 'backward')
     return [Part('adapted experts', size, f'{t.width} x the experts of {which}: weight and adapter in one', when)]
 
-# %% ../../nbs/core/10_estimate.ipynb #5e6681fa
+# %% ../../nbs/core/10_estimate.ipynb #70e03a3c
 def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     "Reference, value and reward models"
     spec, N, out, w = t.spec, t.facts.parameters, [], weight_bytes(t.spec, t.precision)
-    # precomputed log-probabilities: from a GPU the reference goes to the CPU afterwards
-    precomputed = is_pairwise(t.algorithm) and spec.algo.precompute_ref_log_probs and t.device != 'cpu'
+    # from a GPU the reference goes to the CPU once its log-probabilities are there
+    precomputed = is_pairwise(t.algorithm) and t.device != 'cpu' and spec.algo.precompute_ref_log_probs is not False
     wanted = spec['ref_model_name'] or spec['method'] == 'full' and needs_reference(spec)
     if wanted and not precomputed: out.append(Part('reference model', w*N, f'{w} x {N:,}, frozen'))
     if t.algorithm.value_model and spec.algo.reward_value_model:
         out.append(Part('value model', 16*N, f'16 x {N:,}: weights, gradients, AdamW'))
+    if share := _vllm_share(t):
+        out.append(Part('vLLM', int(share*(t.memory or 0)), f'{share:g} of the device, as vllm_gpu_memory_utilization'))
+    if tower := _tower(t.facts.config):
+        out.append(Part('encoders', w*tower, f'{w} x {tower:,} of images and sound: frozen, texts do not use them'))
     if spec['reward_model_name']:
         out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     return out + (_rollout_parts(t, b, accumulation) if t.algorithm.writes_answers else [])
 
-# %% ../../nbs/core/10_estimate.ipynb #e071bb99
+# %% ../../nbs/core/10_estimate.ipynb #bc57edb8
+def _vllm_share(t: Training) -> float:
+    "The share of the device that vLLM takes; 0 without it, and where it is a server elsewhere"
+    extra = t.spec.extra
+    inside = t.execution.generation.value == 'vllm' and extra.get('vllm_mode', 'colocate') == 'colocate'
+    return (extra.get('vllm_gpu_memory_utilization') or .3) if inside else 0.
+
+def _tower(config: Mapping[str, Any]) -> int:
+    "Weights of the encoders of images and sound, about: their blocks, each attention and an MLP"
+    total = 0
+    for c in (config.get('vision_config'), config.get('audio_config')):
+        shape = {k: _find(c, k) for k in ('hidden', 'layers', 'intermediate')} if isinstance(c, Mapping) else {}
+        h, layers = shape.get('hidden') or 0, shape.get('layers') or (c or {}).get('depth') or 0
+        total += layers*(4*h*h + 2*h*(shape.get('intermediate') or 4*h))
+    return total
+
+# %% ../../nbs/core/10_estimate.ipynb #382b9e60
 def _rollout_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     "The KV cache of answers that are generated, and the logits of their next tokens"
     f, c, rows = t.facts, t.width, b.rows*(t.spec.algo.steps_per_generation or accumulation)
-    cache = 2*f.layers*f.kv_width*c*rows*b.length
+    cache, block = 2*f.layers*f.kv_width*c*rows*b.length, _block_bytes(t, b)[1]
     return [Part('kv cache', cache, f'2 x {f.layers} blocks x {f.kv_width} x {c} x {rows} answers x {b.length} tokens',
                  ('rollout',)),
-            Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',))]
+            Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',)),
+            Part('scored block', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', ('scoring',))]
 
-# %% ../../nbs/core/10_estimate.ipynb #6709b575
+# %% ../../nbs/core/10_estimate.ipynb #bfe5d2b7
 def needs_checkpointing(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1212,7 +1260,7 @@ def needs_checkpointing(
     "Whether to recompute activations in the backward pass, and why: only where memory needs it"
     requested = spec['gradient_checkpointing']
     if requested != 'auto': return requested, 'as requested'
-    plain, saving = (estimate(spec, facts, checkpointing=c, **kwargs) for c in (False, True))
+    plain, saving = (estimate(spec, facts, checkpointing=c, memory=memory, **kwargs) for c in (False, True))
     if memory is None: return False, f'{human(plain.total)} without; the memory of the device is not known'
     if plain.fits(memory): return False, f'{human(plain.total)} of {human(memory)} are enough without'
     if saving.fits(memory):
