@@ -224,10 +224,15 @@ class PairLogps(OwnTrainer, PairHooks):
         "The key of all that decides what the reference computes"
         return reference_key(weights, self.accelerator.unwrap_model(self.ref_model or self.model), self.args)
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #54b33cd4
+# %% ../../nbs/algorithms/05_dpo.ipynb #0205827c
 class EqualPairs(HFTrainer):
     "Each pair of an optimizer step weighs the same, however the step is cut into passes"
+    paired = True   # chosen answers, then rejected ones
     passes_per_pair: float | None = None  # in the present step
+    def share(self, batch: Any, piece: Any) -> float:
+        "What a piece of a batch counts: its loss is weighted by its pairs already"
+        return 1.
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, the tokens of their answers counted"
         batches, n = super().get_batch_samples(*args, **kwargs)

@@ -21,7 +21,7 @@ __all__ = ['SEEN', 'PRIVATE', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 
            'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch',
            'RolloutHooks', 'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
            'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
-           'halve_micro_batch', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
+           'one_forward_pass', 'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
            'save_under_plain_names', 'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
@@ -94,12 +94,14 @@ def _concerns(p: PrivateName, trainer: str) -> bool:
     of_one = file.endswith('_trainer') and file != 'base_trainer'
     return not of_one or file == f'{trainer}_trainer'
 
-# %% ../../nbs/algorithms/00_trl.ipynb #32f9e59b
+# %% ../../nbs/algorithms/00_trl.ipynb #299dc62e
 PRIVATE += [
     PrivateName('_send_telemetry', 'trl.trainer.base_trainer', 'overridden: nothing is sent'),
     *(PrivateName('_metrics', f'trl.trainer.{t}_trainer', 'read and changed: what a log entry reports')
       for t in ('sft', 'dpo', 'grpo', 'reward')),
-    PrivateName('_prepare_inputs', 'transformers.trainer', 'called: a batch on its device', 'inputs'),
+    PrivateName('_prepare_inputs', 'transformers.trainer', 'called and replaced for a while: a batch on its device',
+                'inputs'),
+    PrivateName('_n_gpu', 'transformers.training_args', 'set: one device, or transformers takes all it sees'),
     PrivateName('_ForwardRedirection', 'trl.models.utils', 'called: a function inside the forward of a wrapped model')]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #5f46dce9
@@ -267,7 +269,7 @@ class PairHooks(ReferenceHooks):
         if logps is not None: return logps, torch.zeros_like(logps), None   # no outputs: there is no router's loss
         return super()._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #25b6ef9e
+# %% ../../nbs/algorithms/00_trl.ipynb #319427f6
 _GRPO = 'trl.trainer.grpo_trainer'
 PRIVATE += [
     PrivateName('_get_train_sampler', _GRPO, 'overridden: which prompts come when', 'dataset'),
@@ -281,7 +283,7 @@ PRIVATE += [
                 'model batch_size compute_aux_loss'),
     PrivateName('_prepare_inputs', _GRPO, 'overridden: answers of a step in our order'),
     PrivateName('_buffered_inputs', _GRPO, 'changed: the batches of a rollout, one for each forward pass'),
-    PrivateName('_step', _GRPO, 'read: forward passes so far'),
+    PrivateName('_step', _GRPO, 'read and set: forward passes so far'),
     PrivateName('_logs', _GRPO, 'read: prompts, answers and rewards of the last rollout'),
     PrivateName('_entropy_bonus_enabled', _GRPO, 'read: whether entropies need a gradient', since='1.16')]
 
@@ -494,13 +496,24 @@ RESUMED_ATTRIBUTES = ('_step', '_buffered_inputs', '_metrics', '_total_train_tok
                       'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss',
                       '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
 
-# %% ../../nbs/algorithms/00_trl.ipynb #551ec288
-def halve_micro_batch(trainer: HFTrainer) -> None:
-    "Half the rows in a micro-step, twice the micro-steps in a step"
-    args = trainer.args
-    args.per_device_train_batch_size //= 2
-    args.gradient_accumulation_steps *= 2
-    trainer._train_batch_size = args.train_batch_size
+# %% ../../nbs/algorithms/00_trl.ipynb #fab0932c
+@contextlib.contextmanager
+def one_forward_pass(trainer: HFTrainer) -> Iterator[None]:
+    "While the pieces of a batch are computed: they are prepared, and TRL counts one forward pass"
+    step, before = getattr(trainer, '_step', None), vars(trainer).get('_prepare_inputs')
+    vars(trainer)['_prepare_inputs'] = lambda inputs: inputs
+    try: yield
+    finally:
+        if before is None: del vars(trainer)['_prepare_inputs']
+        else: vars(trainer)['_prepare_inputs'] = before
+        if step is not None: vars(trainer)['_step'] = step + 1
+
+# %% ../../nbs/algorithms/00_trl.ipynb #466dac0c
+def one_device(
+    args: Any  # transformers' TrainingArguments; changed in place
+) -> None:
+    "Let a process train on its one device, also where it sees several"
+    if getattr(args, '_n_gpu', 1) > 1: args._n_gpu = 1
 
 # %% ../../nbs/algorithms/00_trl.ipynb #78ade88d
 def observe_steps(

@@ -17,10 +17,10 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['log', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run',
-           'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
+__all__ = ['log', 'FINER', 'LEARN', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run', 'warn_or_end',
+           'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
            'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
-           'equal_generations', 'is_out_of_memory', 'remedies']
+           'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -393,31 +393,29 @@ def equal_generations(guards: Guards) -> int:
     "How many generations in a row had equal rewards"
     return getattr(getattr(guards.trainer, 'guard', None), 'flat', guards.answers.equal.n)
 
-# %% ../../nbs/run/02_guards.ipynb #b0e05e58
-NO_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory', 'bad_alloc')
-
-def is_out_of_memory(e: BaseException) -> bool:
-    "Does this error mean that memory ran out?"
-    if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
-    return isinstance(e, RuntimeError) and any(w in str(e) for w in NO_MEMORY)
-
-# %% ../../nbs/run/02_guards.ipynb #e52a8936
+# %% ../../nbs/run/02_guards.ipynb #fa3f5112
 def remedies(
     spec: TrainSpec | None,  # the request; None for a trainer without one
     batch: int,  # rows of a micro-step
     accumulation: int,  # micro-steps of a step
-    checkpointing: bool = False  # are activations recomputed already?
+    checkpointing: bool = False,  # are activations recomputed already?
+    updating: bool = False  # did the optimizer run out of memory?
 ) -> list[str]:
     "What helps against too little memory, cheapest first"
+    rows = [] if updating else _remedies_of_rows(spec, batch, accumulation, checkpointing)
+    if spec is None: return rows or ["optimizer='adamw_8bit'"]
+    full, out = spec.peft.method == 'full', []
+    if full: out.append("method='lora'")
+    if not spec['load_in_4bit']: out.append('load_in_4bit=True')
+    if full and spec['optimizer'] == 'adamw': out.append("optimizer='adamw_8bit'")
+    return rows + (out[::-1] if updating else out)
+
+def _remedies_of_rows(spec: TrainSpec | None, batch: int, accumulation: int, checkpointing: bool) -> list[str]:
+    "What makes the activations smaller"
     out = [f'batch_size={batch//2}, gradient_accumulation_steps={accumulation*2} (the same effective batch), '
            f'or auto_batch=True'] if batch > 1 else []
     if not checkpointing: out.append('gradient_checkpointing=True')
     if spec is None: return out
-    longest, full = spec['max_completion_length'], spec.peft.method == 'full'
-    if longest and facts_of(spec.algo.algorithm).writes_answers:
-        out.append(f'max_completion_length={max(longest//2, 1)}')
-    else: out.append("a smaller max_seq_length with on_long='drop'")
-    if full: out.append("method='lora'")
-    if not spec['load_in_4bit']: out.append('load_in_4bit=True')
-    if full and spec['optimizer'] == 'adamw': out.append("optimizer='adamw_8bit'")
-    return out
+    if (longest := spec['max_completion_length']) and facts_of(spec.algo.algorithm).writes_answers:
+        return [*out, f'max_completion_length={max(longest//2, 1)}']
+    return [*out, "a smaller max_seq_length with on_long='drop'"]
