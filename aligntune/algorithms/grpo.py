@@ -391,15 +391,22 @@ def can_regroup(
     is_sum = trainer.loss_type != 'bnpo' and 'pixel_values' not in batch
     return trainer.scoring.shared and all_there and is_sum
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #2792f36d
+# %% ../../nbs/algorithms/06_grpo.ipynb #005b15af
 class RewardMeans(RowMeans):
-    "An evaluation by rewards"
+    "What a piece of a batch counts, and an evaluation by rewards"
+    loss_type: str   # TRL's
+    def share(self, batch: Any, piece: Any) -> float:
+        "What a piece of a batch counts in its loss: a sum over tokens, their mean, or a mean over answers"
+        if self.loss_type in ('cispo', 'dapo', 'vespo'): return 1.
+        if self.loss_type != 'bnpo': return len(piece['advantages'])/len(batch['advantages'])
+        return float(piece['completion_mask'].sum()/batch['completion_mask'].sum().clamp(min=1))
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         "The mean reward of held-out prompts and its parts, with all else that TRL logs of them"
         found = super().evaluate(*args, **kwargs)
         return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #82dd310a
+# %% ../../nbs/algorithms/06_grpo.ipynb #7e4d14fa
 class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with our sampler, generation, log-probabilities, reference and guard"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -432,13 +439,6 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
         "The answers of a fresh rollout, in each step those to one prompt side by side"
         if not can_regroup(self, batches[0]): return batches
         return group_answers_by_prompt(batches, self.args.gradient_accumulation_steps)
-
-    def share(self, batch: Any, piece: Any) -> float:
-        "What a piece of a batch counts in its loss: a sum over tokens, their mean, or a mean over answers"
-        if self.loss_type in ('cispo', 'dapo', 'vespo'): return 1.
-        key = 'completion_mask' if self.loss_type == 'bnpo' else 'advantages'
-        part, whole = (b[key].sum().item() if key == 'completion_mask' else len(b[key]) for b in (piece, batch))
-        return part/max(whole, 1)
 
     def prepare_batch(self, batch: Any) -> Any:
         "The answers of a forward pass, their tokens counted"

@@ -17,9 +17,9 @@ from ..engine.batches import IGNORE_INDEX
 from ..engine.memory import is_out_of_memory, release, with_fewer_rows
 
 # %% auto #0
-__all__ = ['logger', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss', 'largest',
-           'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'RowTooLarge', 'StepPieces', 'use_pieces',
-           'evaluate_with_fewer_rows']
+__all__ = ['logger', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss', 'BatchCutter',
+           'largest', 'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after',
+           'RowTooLarge', 'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #8902ab41
 logger = logging.getLogger('aligntune')
@@ -77,7 +77,7 @@ def is_packed(batch: Mapping[str, Any]) -> bool:
     padded = mask is not None and mask.shape == batch['input_ids'].shape   # a mask of another shape is a layout's
     return {'position_ids', 'labels'} <= batch.keys() and not padded
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #5d09b631
+# %% ../../nbs/algorithms/00b_pieces.ipynb #bbad6425
 def share_of(
     trainer: HFTrainer,
     batch: Mapping[str, Any],
@@ -85,13 +85,14 @@ def share_of(
     num_items_in_batch: Any = None  # labels of the step, where the loss is divided by them
 ) -> float:
     "What the loss of a piece counts in that of its batch"
+    if (own := getattr(trainer, 'share', None)): return own(batch, piece)
     takes_labels = trainer.model_accepts_loss_kwargs or trainer.compute_loss_func is not None
     if num_items_in_batch is not None and takes_labels: return 1.
-    labels = [x.get('labels') for x in (piece, batch)]
-    if isinstance(labels[0], Tensor) and labels[0].dim() > 1:
-        part, whole = (int((y[..., 1:] != IGNORE_INDEX).sum()) for y in labels)
-        return part/max(whole, 1)
-    return batch_rows(piece)/batch_rows(batch)
+    def count(b: Mapping[str, Any]) -> int:
+        labels = b.get('labels')
+        if not isinstance(labels, Tensor) or labels.dim() < 2: return batch_rows(b)
+        return int((labels[..., 1:] != IGNORE_INDEX).sum())
+    return count(piece)/max(count(batch), 1)
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #a5699fad
 @contextlib.contextmanager
@@ -106,6 +107,24 @@ def weighted_loss(trainer: HFTrainer, share: float) -> Iterator[None]:
     finally:
         if own: vars(trainer)['compute_loss'] = compute
         else: del vars(trainer)['compute_loss']
+
+# %% ../../nbs/algorithms/00b_pieces.ipynb #639f0c0b
+class BatchCutter:
+    "Cuts the batches of a trainer"
+    def __init__(self, trainer: HFTrainer):
+        self.trainer, self.paired = trainer, getattr(trainer, 'paired', False)
+
+    def rows(self, batch: Any) -> int:
+        "Rows of a batch, or its pairs"
+        return len(unpacked(batch)) if is_packed(batch) else batch_rows(batch, self.paired)
+
+    def pieces(self, batch: Any, number: int, num_items_in_batch: Any) -> list[tuple[Any, float]]:
+        "The pieces of a batch, and the share of each"
+        if number == 1: return [(batch, 1.)]
+        cut = (cut_packed(batch, number, self.trainer.data_collator) if is_packed(batch)
+               else cut_rows(batch, number, self.paired))
+        shares = [share_of(self.trainer, batch, piece, num_items_in_batch) for piece in cut]
+        return [(piece, share if i < self.rows(batch) else 0.) for i, (piece, share) in enumerate(zip(cut, shares))]
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #85b4662d
 def largest(
@@ -152,93 +171,86 @@ def average_gradients(model: torch.nn.Module) -> None:
         work.append(dist.all_reduce(p.grad, async_op=True))
     for w in work: w.wait()
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #7857d13c
+# %% ../../nbs/algorithms/00b_pieces.ipynb #e026bfa1
+@contextlib.contextmanager
+def gradients_averaged_after(
+    model: Any,  # as the accelerator wrapped it
+    accelerator: Any,
+    failed: Callable[[bool], bool]  # tells the other processes how this one fares; has one failed?
+) -> Iterator[None]:
+    "Gradients stay with their process meanwhile; then they are averaged, where that is due"
+    if not hasattr(model, 'require_backward_grad_sync'):   # DistributedDataParallel's
+        yield
+        return
+    due = model.require_backward_grad_sync
+    with model.no_sync(), agree_before_exchanges(accelerator, failed): yield
+    if due: average_gradients(model)
+
+# %% ../../nbs/algorithms/00b_pieces.ipynb #7cbe2c87
 class RowTooLarge(MemoryError):
     "A batch of one row does not fit"
 
+class PieceCount:
+    "The number of pieces of a batch, the same on all processes"
+    def __init__(self, trainer: HFTrainer, changed: Callable[[int, str], None]):
+        self.trainer, self.changed = trainer, changed
+        self.number, self.rows = 1, 0   # pieces; rows of the largest batch of a process
+
+    def failed(self, here: bool, rows: int) -> bool:
+        "Has a process failed? Told and asked by all"
+        anywhere, self.rows = largest((int(here), rows), self.trainer.args.device)
+        return bool(anywhere)
+
+    def double(self, why: str) -> None:
+        "Go on with twice as many pieces"
+        if self.number >= self.rows: raise RowTooLarge(why)
+        self.number = min(2*self.number, self.rows)
+        logger.warning('out of memory in step %d: going on with %d pieces of each batch, at most %d rows each; the same '
+                       'rows a step and the same loss (%s)', self.trainer.state.global_step + 1, self.number,
+                       -(-self.rows//self.number), why)
+        self.changed(self.number, why)
+
+# %% ../../nbs/algorithms/00b_pieces.ipynb #e2aefb1c
 class StepPieces:
     "Computes the batches of a trainer, in pieces where memory does not hold them whole"
-    def __init__(self,
-        trainer: HFTrainer,
-        changed: Callable[[int, str], None] = lambda number, why: None  # told of a new number of pieces, and why
-    ):
-        self.trainer, self.changed = trainer, changed
-        self.number = 1   # pieces of a batch
-        self.rows = 0   # of the largest batch of this step, over all processes
-        self.step, self.batches = -1, list[tuple[Any, Any]]()   # a step, and its batches so far
-        self.why = ''   # the error of this process
+    def __init__(self, trainer: HFTrainer, changed: Callable[[int, str], None]):
+        self.trainer, self.cutter, self.count = trainer, BatchCutter(trainer), PieceCount(trainer, changed)
+        self.step, self.batches, self.why = -1, list[tuple[Any, Any]](), ''   # of the step; the last error here
 
-    def __call__(self, compute: Callable[..., Tensor], model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        "The loss of a batch; `compute` is the trainer's own training_step"
+    def __call__(self, compute: Callable, model: Any, inputs: Any, n: Any = None) -> Tensor:
+        "The loss of a batch; `compute` is the trainer's own training_step, `n` the labels of the step"
         t = self.trainer
         if self.step != t.state.global_step: self.step, self.batches = t.state.global_step, []
-        self.batches.append((prepared_inputs(t, inputs), num_items_in_batch))
-        with one_forward_pass(t), self.gradients_averaged_after(model):
+        self.batches.append((prepared_inputs(t, inputs), n))
+        with one_forward_pass(t), gradients_averaged_after(model, t.accelerator, self.failed):
             loss = self.attempt(compute, model, self.batches[-1:])
             while loss is None:
-                self.shrink(model)
+                model.zero_grad()
+                self.count.double(self.why or 'another process ran out of memory')
                 loss = self.attempt(compute, model, self.batches)
         return loss
 
     def attempt(self, compute: Callable[..., Tensor], model: Any, batches: list) -> Tensor | None:
         "The loss of the last of these batches; None where memory ran out, on this process or another"
-        failed = False
+        self.why = ''
         try: losses = [self.loss(compute, model, *b) for b in batches]
         except OtherProcess: return None
         except Exception as e:
             if not is_out_of_memory(e): raise
-            self.why, failed = (str(e).splitlines() or [''])[0][:200] or type(e).__name__, True
+            self.why = (str(e).splitlines() or [''])[0][:200] or type(e).__name__
             release(e)
-        return None if self.failed(failed) else losses[-1]
+        return None if self.failed(bool(self.why)) else losses[-1]
 
-    def loss(self, compute: Callable[..., Tensor], model: Any, batch: Any, num_items_in_batch: Any) -> Tensor:
+    def loss(self, compute: Callable[..., Tensor], model: Any, batch: Any, n: Any) -> Tensor:
         "The loss of a batch, its gradient added to the weights'"
         losses = []
-        for piece, share in self.pieces(batch, num_items_in_batch):
-            with weighted_loss(self.trainer, share): losses.append(compute(model, copy.copy(piece), num_items_in_batch))
-        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-
-    def pieces(self, batch: Any, num_items_in_batch: Any) -> list[tuple[Any, float]]:
-        "The pieces of a batch, and the share of each"
-        if self.number == 1: return [(batch, 1.)]
-        t, n = self.trainer, self.size(batch)
-        paired, share = getattr(t, 'paired', False), getattr(t, 'share', None)
-        cut = (cut_packed(batch, self.number, t.data_collator) if is_packed(batch)
-               else cut_rows(batch, self.number, paired))
-        shares = [share(batch, p) if share else share_of(t, batch, p, num_items_in_batch) for p in cut]
-        return list(zip(cut, [s if i < n else 0. for i, s in enumerate(shares)]))
-
-    def size(self, batch: Any) -> int:
-        "Rows of a batch"
-        if is_packed(batch): return len(unpacked(batch))
-        return batch_rows(batch, getattr(self.trainer, 'paired', False))
+        for piece, share in self.cutter.pieces(batch, self.count.number, n):
+            with weighted_loss(self.trainer, share): losses.append(compute(model, copy.copy(piece), n))
+        return sum(losses[1:], losses[0])
 
     def failed(self, here: bool) -> bool:
-        "Has a process failed? Told and asked by all"
-        mine = max(self.size(batch) for batch, _ in self.batches)
-        anywhere, self.rows = largest((int(here), mine), self.trainer.args.device)
-        return bool(anywhere)
-
-    @contextlib.contextmanager
-    def gradients_averaged_after(self, model: Any) -> Iterator[None]:
-        "Gradients stay with their process meanwhile; then they are averaged, where that is due"
-        if not hasattr(model, 'require_backward_grad_sync'):   # DistributedDataParallel's
-            yield
-            return
-        due, accelerator = model.require_backward_grad_sync, self.trainer.accelerator
-        with model.no_sync(), agree_before_exchanges(accelerator, self.failed): yield
-        if due: average_gradients(model)
-
-    def shrink(self, model: Any) -> None:
-        "Drop the gradients, and go on with twice as many pieces"
-        model.zero_grad()
-        why = self.why or 'another process ran out of memory'
-        if self.number >= self.rows: raise RowTooLarge(why)
-        self.number, self.why = min(2*self.number, self.rows), ''
-        logger.warning('out of memory in step %d: going on with %d pieces of each batch, at most %d rows each; '
-                       'the same rows a step and the same loss (%s)', self.trainer.state.global_step + 1, self.number,
-                       -(-self.rows//self.number), why)
-        self.changed(self.number, why)
+        "Has a process failed?"
+        return self.count.failed(here, max(self.cutter.rows(batch) for batch, _ in self.batches))
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #e1b257f4
 def use_pieces(

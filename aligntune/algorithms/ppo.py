@@ -489,7 +489,7 @@ def token_losses(
     sums = torch.stack([(x.detach()*mask).sum() for x in measured])
     return (pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask, sums
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #139a6e6e
+# %% ../../nbs/algorithms/10_ppo.ipynb #b89c5fbf
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
@@ -523,10 +523,6 @@ class PPOParts(OwnTrainer):
         other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
         self.reference = Reference(both, other)
         if guard is not None: self.add_callback(guard)
-
-    def share(self, batch: Any, piece: Any) -> float:
-        "What a piece of a forward pass counts: its loss is a sum"
-        return 1.
 
     @property
     def use(self) -> RolloutUse:
@@ -585,11 +581,15 @@ def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str
     return dict(reward=sum(totals)/len(totals), truncated=1 - ended/len(rows),
                 **{f'rewards/{k}/mean': sum(v)/len(v) for k, v in parts.items()})
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #9bce68c5
+# %% ../../nbs/algorithms/10_ppo.ipynb #c97e834c
 class PPOReports(HFTrainer):
     "Logs and evaluation of PPO"
     seen: list[dict[str, float]]  # measures since the last log entry
     control: Any  # transformers'
+    def share(self, batch: Any, piece: Any) -> float:
+        "What a piece of a forward pass counts: its loss is a sum"
+        return 1.
+
     def total(self, x: Tensor) -> Tensor:
         "The sum over all processes"
         return self.accelerator.reduce(x, reduction='sum')

@@ -506,7 +506,7 @@ def stops(server: Server, weights: str | None) -> Iterator[Row]:
         yield expect(dict(stop_file='a file named stop').get(do, do.upper()), before, 'Interrupted', 'go on with', code)
         yield resumed(server, '  and resumed', folder, before, weights)
 
-# %% ../../nbs/bench/06_faults.ipynb #f6f759df
+# %% ../../nbs/bench/06_faults.ipynb #5b52d837
 def broken(server: Server, weights: str | None) -> Iterator[Row]:
     "NaN, a step size that explodes, memory that the system does not give"
     yield expect('NaN at step 8', server.run(folder=server.folder(), at=8, do='poison'), 'GuardError',
@@ -517,7 +517,8 @@ def broken(server: Server, weights: str | None) -> Iterator[Row]:
                  'batch_size=1, gradient_accumulation_steps=4', 4)
     result = server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True).result
     step, pieces = result.get('step'), result.get('pieces')
-    yield Row('out of memory, auto_batch', f'step {step}, batches in {pieces} pieces', ok=(step, pieces) == (STEPS, [2]))
+    ok = (step, pieces) == (STEPS, [2])
+    yield Row('out of memory, auto_batch', f'step {step}, batches in {pieces} pieces', ok=ok)
 
 # %% ../../nbs/bench/06_faults.ipynb #15b3abfc
 def inside(server: Server, weights: str | None) -> Iterator[Row]:

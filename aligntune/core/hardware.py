@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'Package', 'Probe', 'Simulated', 'gib', 'Card', 'Hardware', 'torch_build', 'Toolkit',
-           'toolkit', 'answer_of', 'print_answer', 'Seen', 'hardware', 'simulated', 'device']
+__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'Package', 'Probe', 'free_ram', 'Simulated', 'gib', 'Card', 'Cards', 'Hardware',
+           'torch_build', 'Toolkit', 'toolkit', 'torch_answer', 'print_answer', 'Seen', 'hardware', 'simulated',
+           'device']
 
 # %% ../../nbs/core/04b_hardware.ipynb #525a9eeb
 from .capability import DEVICES
@@ -72,7 +73,7 @@ class Package:
     version: str
     requires: tuple[str, ...] = ()
 
-# %% ../../nbs/core/04b_hardware.ipynb #e6e2e05a
+# %% ../../nbs/core/04b_hardware.ipynb #cc01d081
 class Probe(_Machine):
     "Reads facts from this machine and its Python packages, and changes nothing"
     def package(self, name: str) -> Package | None:
@@ -108,19 +109,20 @@ class Probe(_Machine):
         total = os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES')
         return min(total, int(limit)) if limit.isdigit() else total
 
-    def ram_free(self) -> int | None:
-        "Bytes of memory that nobody holds, within the limit of a container"
-        found = re.search(r'(?m)^MemAvailable:\s*(\d+) kB', self.read('/proc/meminfo'))
-        if not found: return None
-        free, limit = int(found[1])*1024, self.read('/sys/fs/cgroup/memory.max').strip()
-        used = self.read('/sys/fs/cgroup/memory.current').strip()
-        return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
-
     def cpus(self) -> int:
         "Processor cores that this process may use"
         return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
-# %% ../../nbs/core/04b_hardware.ipynb #63cf2590
+# %% ../../nbs/core/04b_hardware.ipynb #33276ed1
+def free_ram(p: Probe) -> int | None:
+    "Bytes of memory that nobody holds, within the limit of a container; None where the system does not tell"
+    found = re.search(r'(?m)^MemAvailable:\s*(\d+) kB', p.read('/proc/meminfo'))
+    if not found: return None
+    free, limit = int(found[1])*1024, p.read('/sys/fs/cgroup/memory.max').strip()
+    used = p.read('/sys/fs/cgroup/memory.current').strip()
+    return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
+
+# %% ../../nbs/core/04b_hardware.ipynb #fc141b4b
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -130,7 +132,7 @@ class Simulated(Probe):
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name: version, then requirements
     memory: int | None = 32 * 2**30
     cores: int = 8
-    torch: Mapping[str, Any] | None = field(default_factory=lambda: dict(unasked=True))  # its answer; None: too slow
+    torch: Mapping[str, Any] | None = field(default_factory=dict)  # its answer; none: too slow; empty: not asked
 
     def read(self, path: str) -> str:
         "The text of a file"
@@ -153,15 +155,12 @@ class Simulated(Probe):
         "Whether a package has the module's name"
         return module.replace('_', '-') in {n.replace('_', '-') for n in self.packages}
     def loaded(self, module: str) -> Any: "None: nothing is loaded on a simulated machine"
-    def ask_torch(self) -> dict[str, Any] | None:
+    def ask_torch(self) -> Any:
         "What torch would say"
-        assert self.torch is None or 'unasked' not in self.torch, f'torch is asked on {self.name}, and has no answer'
-        return self.torch if self.torch is None else dict(self.torch)
+        assert self.torch != {}, f'torch is asked on {self.name}, and has no answer'
+        return self.torch
     def ram(self) -> int | None:
         "The memory"
-        return self.memory
-    def ram_free(self) -> int | None:
-        "The same: nothing else runs on a simulated machine"
         return self.memory
     def cpus(self) -> int:
         "The number of cores"
@@ -184,20 +183,13 @@ class Card:
     usable: bool | None = None  # whether the installed torch has kernels for it
     uuid: str = ''
 
-# %% ../../nbs/core/04b_hardware.ipynb #e34e8afa
+# %% ../../nbs/core/04b_hardware.ipynb #a6ae43bd
 @dataclass(frozen=True)
-class Hardware:
-    "The machine, in numbers"
+class Cards:
+    "The accelerators of a machine, in numbers"
     kind: str = 'cpu'  # cuda, rocm, xpu, mps or cpu
     cards: tuple[Card, ...] = ()  # those that are visible
     driver: str = ''
-    cpu: str = ''
-    cpu_count: int = 1
-    cpu_bf16: bool = False  # whether the processor has bfloat16 instructions
-    ram: int | None = None  # bytes
-    ram_free: int | None = None  # bytes that nobody holds
-    notes: tuple[str, ...] = ()  # what is hidden, or could not be read
-    fault: str = ''  # why torch finds no accelerator, in its words
 
     @property
     def count(self) -> int:
@@ -225,6 +217,22 @@ class Hardware:
         "The lowest of all cards; empty where one is unknown"
         return min((c.capability for c in self.cards), key=_version, default='')
 
+def _version(text: str) -> tuple[int, ...]:
+    "The numbers of a version, to compare"
+    return tuple(map(int, re.findall(r'\d+', text)))
+
+# %% ../../nbs/core/04b_hardware.ipynb #14502c1a
+@dataclass(frozen=True)
+class Hardware(Cards):
+    "The machine, in numbers"
+    cpu: str = ''
+    cpu_count: int = 1
+    cpu_bf16: bool = False  # whether the processor has bfloat16 instructions
+    ram: int | None = None  # bytes
+    ram_free: int | None = None  # bytes that nobody holds
+    notes: tuple[str, ...] = ()  # what is hidden, or could not be read
+    fault: str = ''  # why torch finds no accelerator, in its words
+
     def using(self, n: int) -> Hardware:
         "The machine with its first `n` cards"
         return replace(self, cards=self.cards[:n])
@@ -242,10 +250,6 @@ class Hardware:
         driver = f'driver {self.driver}' if self.driver else ''
         parts = [cards, capability, driver, f'{self.cpu_count} CPU cores', f'{gib(self.ram)} RAM']
         return '; '.join(filter(None, parts))
-
-def _version(text: str) -> tuple[int, ...]:
-    "The numbers of a version, to compare"
-    return tuple(map(int, re.findall(r'\d+', text)))
 
 # %% ../../nbs/core/04b_hardware.ipynb #65db9942
 def torch_build(p: Probe) -> dict[str, str]:
@@ -269,8 +273,8 @@ def toolkit(cuda: str) -> Toolkit | None:
     "The row of a version of CUDA"
     return next((t for t in TOOLKITS if t.cuda <= _version(cuda)), None)
 
-# %% ../../nbs/core/04b_hardware.ipynb #1f871191
-def answer_of(
+# %% ../../nbs/core/04b_hardware.ipynb #79717927
+def torch_answer(
     torch: Any,  # the module
     everywhere: bool = False  # read the free memory of all cards
 ) -> dict[str, Any]:
@@ -304,7 +308,7 @@ def _has_kernels(known: set[str], major: int, minor: int) -> bool:
         return there <= (major, minor) and (kind == 'compute' or there[0] == major)
     return any(map(fits, known))
 
-# %% ../../nbs/core/04b_hardware.ipynb #a7326273
+# %% ../../nbs/core/04b_hardware.ipynb #57eef7b7
 def print_answer() -> None:
     "What the child process does"
     import warnings
@@ -313,7 +317,7 @@ def print_answer() -> None:
         import torch
         own = os.environ.get('LOCAL_RANK')   # one of several processes reads the memory of its own card only
         if own is not None and torch.cuda.is_available(): torch.cuda.set_device(int(own))
-        answer = answer_of(torch, everywhere=own is None)
+        answer = torch_answer(torch, everywhere=own is None)
     if not answer['cards'] and said: answer['error'] = ' '.join(str(said[-1].message).split())[:300]
     print(json.dumps(answer))
 
@@ -328,10 +332,10 @@ class Seen(NamedTuple):
     ram: int | None = None  # where it is shared with the accelerator
     cpu: str = ''
 
-# %% ../../nbs/core/04b_hardware.ipynb #4ff43cc0
+# %% ../../nbs/core/04b_hardware.ipynb #4e74d4ee
 _FIELDS = 'index,uuid,name,memory.total,memory.free,compute_cap,driver_version,mig.mode.current'
 
-def _visible(cards: list[dict[str, str]], mask: str | None) -> list[dict[str, str]]:
+def _visible(cards: list[dict[str, Any]], mask: str | None) -> list[dict[str, Any]]:
     "The cards that CUDA_VISIBLE_DEVICES lets through, in its order"
     if mask is None: return cards
     out = []
@@ -341,8 +345,8 @@ def _visible(cards: list[dict[str, str]], mask: str | None) -> list[dict[str, st
         out.append(named[0])
     return out
 
-# %% ../../nbs/core/04b_hardware.ipynb #0705e44d
-_SIGNS = ('/dev/nvidia[0-9]', '/dev/nvidiactl', '/dev/dxg', '/etc/nv_tegra_release')
+# %% ../../nbs/core/04b_hardware.ipynb #7c31d847
+_SIGNS = ('/dev/nvidia*', '/dev/dxg', '/etc/nv_tegra_release')
 
 def _smi_cards(p: Probe) -> tuple[list[dict[str, str]], bool]:
     "The fields of each card as nvidia-smi prints them, and whether it was too slow"
@@ -383,7 +387,7 @@ def _nvidia_doubt(p: Probe, seen: list[dict[str, str]], cards: tuple[Card, ...])
     if any(c.usable is False for c in cards): return 'a card that usual builds of torch have no kernels for'
     return ''
 
-# %% ../../nbs/core/04b_hardware.ipynb #13e4e042
+# %% ../../nbs/core/04b_hardware.ipynb #6e860af4
 def _nvidia(p: Probe) -> Seen | None:
     "NVIDIA cards; None without any"
     rows, slow = _smi_cards(p)
@@ -391,7 +395,8 @@ def _nvidia(p: Probe) -> Seen | None:
     mask, build = p.env.get('CUDA_VISIBLE_DEVICES'), torch_build(p).get('cuda', '')
     signs = slow or any(p.glob(s) for s in _SIGNS)
     why = f'nvidia-smi took longer than {p.patience} s' if slow else 'nvidia-smi does not answer'
-    if mask is not None and mask.strip() in ('', '-1') and (known or signs):
+    hides_all = mask is not None and mask.strip() in ('', '-1')
+    if hides_all and (known or signs):
         return Seen('cuda', notes=(f'CUDA_VISIBLE_DEVICES={mask!r} hides the NVIDIA cards',))
     if not known: return Seen('cuda', doubt=f'{why}, and the driver names no card') if signs else None
     seen = known if mask and 'MIG-' in mask else _visible(known, mask)
@@ -426,14 +431,14 @@ def _amd_cards(p: _Machine) -> tuple[Card, ...]:
         return Card(p.read(home + 'product_name').strip() or f'AMD GPU {g}', total, free, g, _gfx_bf16(g))
     return tuple(map(card, gfx, at))
 
-# %% ../../nbs/core/04b_hardware.ipynb #51da8d9b
+# %% ../../nbs/core/04b_hardware.ipynb #0563028b
 def _amd(p: Probe) -> Seen | None:
     "AMD cards; None without any"
     cards = _amd_cards(p)
     if not cards:
         sign = p.glob('/dev/kfd') and 'hip' in torch_build(p)
         return Seen('rocm', doubt='the kernel lists no AMD card, and there is /dev/kfd') if sign else None
-    named = [dict(index=str(i), uuid='GPU-?', card=c) for i, c in enumerate(cards)]
+    named: list[dict[str, Any]] = [dict(index=str(i), uuid='GPU-?', card=c) for i, c in enumerate(cards)]
     for mask in _AMD_MASKS:
         if (value := p.env.get(mask)) is None: continue
         if 'GPU-' in value: return Seen('rocm', cards, doubt=f'{mask}={value} names cards by UUID')
@@ -464,7 +469,7 @@ def _apple(p: _Machine) -> Seen | None:
     bf16 = _version(system) >= (14,) if system else None
     return Seen('mps', (Card(name or 'Apple GPU', memory, bf16=bf16, usable=True),), ram=memory, cpu=name)
 
-# %% ../../nbs/core/04b_hardware.ipynb #a5c3ad7e
+# %% ../../nbs/core/04b_hardware.ipynb #b198dc2f
 def hardware(p: Probe | None = None  # none: this machine
             ) -> Hardware:
     "The accelerators of the machine, its processor and its memory"
@@ -472,7 +477,7 @@ def hardware(p: Probe | None = None  # none: this machine
     base = _processor(p)
     torch = p.loaded('torch')
     if torch and getattr(torch.version, 'cuda', None) and torch.cuda.is_initialized():
-        return _by_torch(base, Seen('cuda'), answer_of(torch))
+        return _by_torch(base, Seen('cuda'), torch_answer(torch))
     found = [s for vendor in (_nvidia, _amd, _intel, _apple) if (s := vendor(p))]
     build = torch_build(p)
     found.sort(key=lambda s: _BUILD.get(s.kind, '') not in build and s.kind != 'mps')   # a stable sort
@@ -487,16 +492,15 @@ def _processor(p: Probe) -> Hardware:
     flags = set((re.search(r'(?m)^(?:flags|Features)\s*:(.*)$', info) or [''])[0].split())
     model = re.search(r'(?m)^model name\s*:\s*(.*)$', info)
     return Hardware(cpu=model.group(1).strip() if model else p.machine, cpu_count=p.cpus(), ram=p.ram(),
-                    ram_free=p.ram_free(), cpu_bf16=bool(flags & {'avx512_bf16', 'amx_bf16', 'bf16'}))
+                    ram_free=free_ram(p), cpu_bf16=bool(flags & {'avx512_bf16', 'amx_bf16', 'bf16'}))
 
-# %% ../../nbs/core/04b_hardware.ipynb #70f8cb90
+# %% ../../nbs/core/04b_hardware.ipynb #f8935f42
 def _as_seen(base: Hardware, seen: Seen, *notes: str, fault: str = '') -> Hardware:
     "The machine by what can be read without torch"
     nameless = (Card(f'{_VENDOR[seen.kind]} GPU'),) if seen.doubt and not fault else ()
     cards = seen.cards or nameless
-    own = dict(ram=seen.ram or base.ram, cpu=seen.cpu or base.cpu, notes=(*seen.notes, *notes), fault=fault)
-    kind = seen.kind if cards or fault else 'cpu'
-    return replace(base, kind=kind, cards=cards, driver=seen.driver, **own)
+    return replace(base, kind=seen.kind if cards or fault else 'cpu', cards=cards, driver=seen.driver, fault=fault,
+                   notes=(*seen.notes, *notes), ram=seen.ram or base.ram, cpu=seen.cpu or base.cpu)
 
 _VENDOR = dict(cuda='NVIDIA', rocm='AMD', xpu='Intel', mps='Apple')
 
@@ -579,12 +583,12 @@ def simulated(
     packages = dict(usual['packages']) | dict(changes.pop('packages', {}))
     return Simulated(**(usual | dict(name=name) | changes | dict(packages={k: v for k, v in packages.items() if v})))
 
-# %% ../../nbs/core/04b_hardware.ipynb #029905dd
+# %% ../../nbs/core/04b_hardware.ipynb #a8c4ed28
 def _wheel_index(kind: str, driver: str = '', capability: str = '') -> str:
     "The package index with the torch for this hardware; old drivers and old cards need CUDA 12.6"
     number = driver.partition('.')[0]
-    old = number.isdigit() and int(number) < 580 or capability and _version(capability) < (7, 5)
-    cuda = 'cu126' if old else 'cu130'
+    old_driver = number.isdigit() and int(number) < 580
+    cuda = 'cu126' if old_driver or (0,) < _version(capability) < (7, 5) else 'cu130'
     return f"https://download.pytorch.org/whl/{dict(cuda=cuda, rocm='rocm7.1', xpu='xpu')[kind]}"
 
 def _other_torch(version: str, hw: Hardware) -> str:
@@ -612,11 +616,11 @@ def device(
 _CONTAINER = dict(cuda='docker run --gpus all ..., or a newer driver', xpu='docker run --device /dev/dri ...',
                   rocm='docker run --device /dev/kfd --device /dev/dri ...')
 
-# %% ../../nbs/core/04b_hardware.ipynb #e2848964
+# %% ../../nbs/core/04b_hardware.ipynb #a934910a
 def _driver_fault(hw: Hardware, build: Mapping[str, str], version: str) -> tuple[str, str] | None:
     "Why the driver is too old for this torch, and the fix"
     kit, number = toolkit(build.get('cuda', '')), hw.driver.partition('.')[0]
-    if hw.kind != 'cuda' or not kit or not number.isdigit() or int(number) >= kit.driver: return None
+    if not kit or not number.isdigit() or int(number) >= kit.driver: return None
     why = f'its driver {hw.driver} is too old for torch {version}: CUDA {build["cuda"]} needs {kit.driver} or newer'
     least = min(t.driver for t in TOOLKITS if t.cuda >= (12, 0))
     other = f', or {_other_torch(version, hw)}' if int(number) >= least else ''

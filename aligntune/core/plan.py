@@ -226,7 +226,7 @@ def data_source(name: Any) -> str:
                         fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/11_plan.ipynb #963f17da
+# %% ../../nbs/core/11_plan.ipynb #71ba50da
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -244,6 +244,8 @@ def make_plan(
     against, device_fix = usable_device(every, probe or Probe())[1:]
     device, device_why = choose_device(spec.model.device, hw, status.get(chosen.backend, status['trl'])['device'],
                                        against)
+    if device != 'cpu' and every.count > here and not spec.model.device_map:
+        device_why += f'; {every.count} are visible, and --nproc {every.count} trains on all of them'
     precision, precision_why = choose_precision(spec.optim.precision, device, hw, _loss_only(spec, facts, model_type))
     processes = int(os.environ.get('WORLD_SIZE', 1))
     batch, acc, batch_why = choose_batch(spec, processes)
@@ -282,22 +284,17 @@ def _measured(spec: TrainSpec, probe: Probe | None, facts: ModelFacts | None) ->
     if probe is not None or facts is None: return ''
     return plugin('bench evidence')(spec, facts.parameters) or ''
 
-# %% ../../nbs/core/11_plan.ipynb #b1c2c94d
+# %% ../../nbs/core/11_plan.ipynb #d6d6524a
 def local_processes() -> int:
     "How many processes of this training share this machine: torchrun says so"
     return int(os.environ.get('LOCAL_WORLD_SIZE') or os.environ.get('WORLD_SIZE') or 1)
 
 def device_notes(spec: TrainSpec, device: str, hw: Hardware, against: str, fix: str) -> list[str]:
-    "What the user should know of GPUs that are not used, and of what could not be found out"
-    why, n = against or '; '.join(hw.notes), local_processes()
-    if device == 'cpu':
-        wanted = why and spec.model.device == 'auto'
-        return [f'training on the CPU: {why}' + (f' ({fix})' if fix else '')] if wanted else []
-    unknown = list(hw.notes) if hw.bf16 is None or None in hw.memory else []
-    if spec.model.device_map or hw.count <= n: return unknown
-    trains = 'trains' if n == 1 else 'train'
-    return [*unknown, f'{hw.count} GPUs are visible, and {n} of them {trains}: --nproc {hw.count} on the command line, or '
-                      f'nproc_per_node={hw.count} in Python, trains on all of them']
+    "What the user should know of GPUs that cannot be used, and of what could not be found out"
+    why = against or '; '.join(hw.notes)
+    if device != 'cpu': return list(hw.notes) if hw.bf16 is None or None in hw.memory else []
+    wanted = why and spec.model.device == 'auto'
+    return [f'training on the CPU: {why}' + (f' ({fix})' if fix else '')] if wanted else []
 
 # %% ../../nbs/core/11_plan.ipynb #bc878c13
 def _check_quantisation(spec: TrainSpec, facts: ModelFacts | None, installed: bool) -> None:

@@ -428,10 +428,11 @@ def out_of_memory(
     return GuardError(what, where=f"step {step + 1}{', the optimizer' if updating else ''}",
                       why=(str(e).splitlines() or [type(e).__name__])[0][:200], fix='; or '.join(fixes))
 
-# %% ../../nbs/run/05_run.ipynb #cc9b4372
+# %% ../../nbs/run/05_run.ipynb #2996008b
 class ErrorHandler:
     "Turns what ended a training into the error that the user gets"
-    def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal, callback: RunCallback):
+    def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal,
+                 callback: RunCallback):
         self.trainer, self.spec, self.guards, self.journal, self.callback = trainer, spec, guards, journal, callback
 
     def explained(self, e: BaseException, step: int) -> BaseException:
@@ -492,10 +493,11 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #7df363b0
+# %% ../../nbs/run/05_run.ipynb #1bfe0765
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
-    def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest, journal: Journal):
+    def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
+                 journal: Journal):
         self.trainer, self.setup, self.writer, self.stop = trainer, setup, writer, stop
         one_device(trainer.args)
         def changed(number: int, why: str) -> None:
@@ -667,7 +669,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #949afbb5
+# %% ../../nbs/run/05_run.ipynb #300ddace
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -702,7 +704,7 @@ class Run:
             begin = lambda: begin_run(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             a.callback.start = start = on_first_process(begin)
             self.point = start.checkpoint
-            if a.pieces: a.pieces.number = start.pieces
+            if a.pieces: a.pieces.count.number = start.pieces
             try:
                 with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
             finally: self.progress.close()
