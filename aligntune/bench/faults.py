@@ -4,15 +4,13 @@
 
 # %% ../../nbs/bench/06_faults.ipynb #81926fd4
 from __future__ import annotations
-import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, tempfile, time
+import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from ..core.facts import ALGORITHM_FACTS, facts_of
 from ..core.registry import load
-from ..process.child import ChildProcess
-from ..process.connection import Connection
 from transformers import Trainer, TrainerCallback
 from ..run.run import Run
 
@@ -76,19 +74,19 @@ def clock_back(trainer: Trainer) -> None:
     time.time = lambda: now() - 86_400*400   # a mock: a test may not set the machine's clock
     for p in Path(trainer.args.output_dir).glob('checkpoint-*'): os.utime(p, (now() + 1e6, now() + 1e6))
 
-# %% ../../nbs/bench/06_faults.ipynb #67d1c87a
+# %% ../../nbs/bench/06_faults.ipynb #dfe78717
 def no_memory(trainer: Trainer) -> None:
     "From here on each row of a micro-step needs 200 MB, and the system gives this process 300 MB"
     import resource
     import torch
     now = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + 300*2**20, resource.RLIM_INFINITY))
-    training_step = trainer.training_step
-    def step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    compute_loss = trainer.compute_loss
+    def loss(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         memory = torch.empty(len(inputs['input_ids'])*200*2**20, dtype=torch.uint8)
         del memory
-        return training_step(model, inputs, *args, **kwargs)
-    trainer.training_step = step
+        return compute_loss(model, inputs, *args, **kwargs)
+    vars(trainer)['compute_loss'] = loss
 
 # %% ../../nbs/bench/06_faults.ipynb #8b85a376
 def user_error(trainer: Trainer) -> None:
@@ -128,12 +126,13 @@ def kill_in_save(job: dict[str, Any]) -> Callable[[str], None]:
         if job.get('phase') == [name, seen[name]]: os.kill(os.getpid(), signal.SIGKILL)
     return phase
 
-# %% ../../nbs/bench/06_faults.ipynb #e9be4fc9
+# %% ../../nbs/bench/06_faults.ipynb #9937942f
 def result_of_job(trainer: Trainer, run: Run) -> dict[str, Any]:
     "The hash of the final weights, and how the training went"
     digest = hashlib.sha256(b''.join(p.detach().numpy().tobytes() for p in trainer.model.parameters())).hexdigest()[:16]
-    return dict(weights=digest, step=trainer.state.global_step, rows=trainer.args.per_device_train_batch_size,
-                point=run.point.name if run.point else None)
+    history = run.journal.manifest['history'] if run.journal.manifest else []
+    return dict(weights=digest, step=trainer.state.global_step, point=run.point.name if run.point else None,
+                pieces=[e['pieces'] for e in history if 'pieces' in e])
 
 # %% ../../nbs/bench/06_faults.ipynb #53f1f886
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
@@ -236,17 +235,19 @@ def fork_job(job: dict[str, Any], env: dict[str, str]) -> int:
     finally: os._exit(code)
 
 # %% ../../nbs/bench/06_faults.ipynb #5fe4c9ca
-def serve_faults(connection: Connection) -> None:
-    "Fork children for each job; send their process ids, then their exit codes"
+def serve_faults() -> None:
+    "Fork children for each line on standard input; print their process ids, then their exit codes"
+    out = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)
     import aligntune.data.tiny
     import aligntune.run.run   # noqa: F401   imported once for all children
     load('aligntune.backends.trl:Session')
-    while True:
-        try: job = connection.receive_json()
-        except EOFError: return
+    for line in sys.stdin:
+        job = json.loads(line)
         pids = [fork_job(job, env) for env in job.pop('envs', [{}])]
-        connection.send_json(pids)
-        connection.send_json([os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids])
+        print(json.dumps(pids), file=out, flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids]
+        print(json.dumps(codes), file=out, flush=True)
 
 # %% ../../nbs/bench/06_faults.ipynb #005af7cd
 @dataclass
@@ -272,11 +273,16 @@ class Server:
     def __enter__(self) -> Server:
         self.home, self.n = Path(tempfile.mkdtemp(prefix='faults-')), 0
         env = os.environ | dict(OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
-        self.child = ChildProcess('aligntune.bench.faults:serve_faults', name='faults', env=env, patience=30)
+        command = [sys.executable, '-c', 'from aligntune.bench.faults import serve_faults; serve_faults()']
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, env=env)
+        assert self.process.stdin and self.process.stdout
+        self.jobs, self.replies = self.process.stdin, self.process.stdout
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.child.stop()
+        self.jobs.close()
+        self.process.wait(30)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def folder(self, name: str = 'run') -> Path:
@@ -289,8 +295,9 @@ class Server:
         self.n += 1
         files = {k: self.home/f'{self.n}.{k}' for k in ('steps', 'result')}
         sent = dict(job, folder=str(job['folder']), **{k: str(f) for k, f in files.items()})
-        begun, self.pids = time.monotonic(), self.child.ask(sent)
-        return lambda: end_of_job(self.child.connection.receive_json(), files, begun)
+        print(json.dumps(sent), file=self.jobs, flush=True)
+        begun, self.pids = time.monotonic(), json.loads(self.replies.readline())
+        return lambda: end_of_job(json.loads(self.replies.readline()), files, begun)
 
     def run(self, **job: Any) -> JobEnd:
         "Do a job to its end"
@@ -499,7 +506,7 @@ def stops(server: Server, weights: str | None) -> Iterator[Row]:
         yield expect(dict(stop_file='a file named stop').get(do, do.upper()), before, 'Interrupted', 'go on with', code)
         yield resumed(server, '  and resumed', folder, before, weights)
 
-# %% ../../nbs/bench/06_faults.ipynb #d9999440
+# %% ../../nbs/bench/06_faults.ipynb #5b52d837
 def broken(server: Server, weights: str | None) -> Iterator[Row]:
     "NaN, a step size that explodes, memory that the system does not give"
     yield expect('NaN at step 8', server.run(folder=server.folder(), at=8, do='poison'), 'GuardError',
@@ -509,8 +516,9 @@ def broken(server: Server, weights: str | None) -> Iterator[Row]:
     yield expect('out of memory', server.run(folder=server.folder(), at=5, do='no_memory'), 'GuardError',
                  'batch_size=1, gradient_accumulation_steps=4', 4)
     result = server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True).result
-    step, rows = result.get('step'), result.get('rows')
-    yield Row('out of memory, auto_batch', f'step {step} with micro-steps of {rows} row', ok=(step, rows) == (STEPS, 1))
+    step, pieces = result.get('step'), result.get('pieces')
+    ok = (step, pieces) == (STEPS, [2])
+    yield Row('out of memory, auto_batch', f'step {step}, batches in {pieces} pieces', ok=ok)
 
 # %% ../../nbs/bench/06_faults.ipynb #15b3abfc
 def inside(server: Server, weights: str | None) -> Iterator[Row]:

@@ -13,9 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from ..core.errors import RunError
-from ..core.status import hardware
-from ..core.registry import load
-from ..process.child import ChildProcess
+from ..core.hardware import hardware
+from ..process.child import ChildProcess, import_function
 from ..process.connection import Connection
 
 # %% auto #0
@@ -97,7 +96,7 @@ def run_entry(
     def wait() -> None:
         try: parent.receive_json()
         except EOFError: os._exit(1)   # the parent is gone
-    result = load(call)(Meter(parent.send_json, wait), **settings)
+    result = import_function(call)(Meter(parent.send_json, wait), **settings)
     parent.send_json(dict(result=result or {}, memory=peak_memory()))
 
 # %% ../../nbs/bench/00_measure.ipynb #7e4c56c5

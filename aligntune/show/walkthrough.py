@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
-from ..core.noise import log_only, quiet
+from ..core.noise import quiet
 from ..algorithms.tasks import warm_start
 from ..core.errors import AligntuneError, UnsupportedError
 from ..core.estimate import human
 from ..core.execution import because
 from ..core.plan import Plan, make_plan
 from ..core.spec import TrainSpec
-from ..core.status import Probe, hardware, simulated
+from ..core.hardware import Probe, hardware, simulated
 from ..core.trainer import Result
 from ..data.tiny import save_tiny, tiny_model, tiny_tokenizer
 
@@ -89,14 +89,17 @@ def choose(
     **settings: Any  # any setting of TrainSpec
 ) -> Choice:
     "The first method that fits into the memory of this machine"
-    tried = []
-    with log_only(logging.ERROR):   # the trainer logs its own plan
+    log, tried = logging.getLogger('aligntune'), []
+    level = log.level
+    log.setLevel(logging.ERROR)   # the trainer logs its own plan
+    try:
         for method in methods:
             plan = make_plan(TrainSpec.parse(model_name=model_name, **settings,
                                              **{} if method == 'full' else dict(method=method)), probe)
             need = plan.estimate.total if plan.estimate else None
             tried.append((method, need))
             if plan.estimate is None or plan.memory is None or plan.estimate.fits(plan.memory): break
+    finally: log.setLevel(level)
     if gpu and plan.device == 'cpu':
         raise UnsupportedError('this walkthrough needs a GPU', where='choose',
                                why=f'{hardware(probe)}: a model of this size would take days',
