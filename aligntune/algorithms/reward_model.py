@@ -14,6 +14,7 @@ from trl import RewardConfig, RewardTrainer
 from .common import OwnTrainer, SessionLike, log_execution, training_args
 from .trl import batch_metrics, prepared_inputs
 from ..core.errors import DataError, SpecError
+from ..core.facts import DEFAULT_ALGORITHM
 from ..core.noise import quiet
 from ..core.spec import TrainSpec
 from ..data.prepare import Prepared
@@ -36,14 +37,14 @@ def bradley_terry(
     "The loss of a batch of comparisons"
     return -F.logsigmoid(chosen - rejected - margin).mean()
 
-# %% ../../nbs/algorithms/11_reward_model.ipynb #bd3c11e8
+# %% ../../nbs/algorithms/11_reward_model.ipynb #a32b4910
 class RewardPairTrainer(OwnTrainer, RewardTrainer):
     "TRL's RewardTrainer on prepared pairs"
     steady = paired = True
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step; the score depends on every token of both answers"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int(b['attention_mask'].sum()) for b in batches)
+        self.count_trained(b['attention_mask'] for b in batches)
         return batches, n
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = 'eval', **kwargs: Any) -> Any:
@@ -140,7 +141,7 @@ def judged_texts(
 ) -> JudgedTexts:
     "The texts of a request; a stream and dropped rows are refused"
     plain: dict[str, Any] = {k: None for k in _OF_PAIRS if spec.given(k)}
-    found = read(spec.replace(**plain | dict(algorithm='sft') | changes))
+    found = read(spec.replace(**plain | dict(algorithm=DEFAULT_ALGORITHM) | changes))
     if isinstance(found.train, IterableDataset):
         raise SpecError('a stream cannot be compared', where='streaming',
                         why='each answer is held against another one', fix='streaming=False')

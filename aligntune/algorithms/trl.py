@@ -16,13 +16,14 @@ from ..core.errors import MissingPackageError
 from ..engine.models import inner_model
 
 # %% auto #0
-__all__ = ['SEEN', 'PRIVATE', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts', 'SilentTrainer',
-           'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head', 'answer_fused_head',
-           'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch',
-           'RolloutHooks', 'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
-           'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
-           'one_forward_pass', 'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
-           'save_under_plain_names', 'loading_info']
+__all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
+           'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
+           'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
+           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'without_old_logps', 'rollout_logs',
+           'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
+           'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'one_forward_pass', 'one_device',
+           'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names',
+           'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
@@ -269,7 +270,7 @@ class PairHooks(ReferenceHooks):
         if logps is not None: return logps, torch.zeros_like(logps), None   # no outputs: there is no router's loss
         return super()._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #319427f6
+# %% ../../nbs/algorithms/00_trl.ipynb #90e018a8
 _GRPO = 'trl.trainer.grpo_trainer'
 PRIVATE += [
     PrivateName('_get_train_sampler', _GRPO, 'overridden: which prompts come when', 'dataset'),
@@ -280,7 +281,7 @@ PRIVATE += [
     PrivateName('_generate_and_score_completions', _GRPO, 'overridden: a rollout', 'inputs'),
     PrivateName('_calculate_rewards', _GRPO, 'overridden: rewards are watched', 'inputs prompts completions'),
     PrivateName('_get_per_token_logps_and_entropies', _GRPO, 'overridden: log-probabilities of answers',
-                'model batch_size compute_aux_loss'),
+                'model batch_size compute_entropy compute_aux_loss'),
     PrivateName('_prepare_inputs', _GRPO, 'overridden: answers of a step in our order'),
     PrivateName('_buffered_inputs', _GRPO, 'changed: the batches of a rollout, one for each forward pass'),
     PrivateName('_step', _GRPO, 'read and set: forward passes so far'),
@@ -337,10 +338,11 @@ class RolloutHooks(HFTrainer):
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any: return self.generate_tokens(*args, **kwargs)
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Any: return self.compute_rewards(*args, **kwargs)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #3d5e0527
+# %% ../../nbs/algorithms/00_trl.ipynb #b1d8af49
 class ScoringHooks(HFTrainer):
     "GRPOTrainer with public names for what it does with the answers of a rollout; the defaults are TRL's"
     _buffered_inputs: Any  # TRL's: the batches of a rollout
+    own_logps = True  # are log-probabilities taken from answer_logps; False: the trainer below computes them
     def answer_logps(self, model: Any, batch: AnswerBatch) -> Any:
         "Log-probability and entropy of each answer token, and the loss of the router, as far as they are wanted"
         return super()._get_per_token_logps_and_entropies(
@@ -359,9 +361,12 @@ class ScoringHooks(HFTrainer):
         self._buffered_inputs = self.arrange_batches(self._buffered_inputs)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
-    def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, keep: int,
-                                           batch_size: int | None = None, compute_entropy: bool = False,
-                                           compute_aux_loss: bool = False, **images: Any) -> Any:
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.own_logps: return super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        return self._own_logps(*args, **kwargs)
+
+    def _own_logps(self, model: Any, ids: Any, mask: Any, keep: int, batch_size: int | None = None,
+                   compute_entropy: bool = False, compute_aux_loss: bool = False, **images: Any) -> Any:
         in_loss = getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef)
         entropy = None if not compute_entropy else 'gradient' if in_loss else 'value'
         given = {k: v for k, v in images.items() if v is not None}
@@ -369,6 +374,32 @@ class ScoringHooks(HFTrainer):
         return self.answer_logps(model, batch)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any: return self.prepare_batch(generation_batch)
+
+# %% ../../nbs/algorithms/00_trl.ipynb #6bb121aa
+IMAGE_FIELDS = tuple('''pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes
+    token_type_ids mm_token_type_ids image_position_ids'''.split())  # what TRL's loss reads of a batch with images
+
+def loss_logps(
+    trainer: Any,  # a GRPOTrainer
+    inputs: dict[str, Any]  # the answers of a forward pass
+) -> torch.Tensor:
+    "The log-probabilities of answers under the present policy, computed as the loss computes them"
+    ids, mask = (torch.cat([inputs[f'prompt_{k}'], inputs[f'completion_{k}']], 1) for k in ('ids', 'mask'))
+    images = {k: inputs[k] for k in IMAGE_FIELDS if k in inputs}
+    with torch.no_grad():
+        return trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, inputs['completion_ids'].shape[1], compute_aux_loss=trainer.aux_loss_enabled,
+            **images)[0]
+
+# %% ../../nbs/algorithms/00_trl.ipynb #fd1e8525
+@contextlib.contextmanager
+def without_old_logps(trainer: HFTrainer) -> Iterator[None]:
+    "TRL takes a rollout for one that a single optimizer step uses up, and computes no log-probabilities of the policy"
+    args = trainer.args
+    before = args.gradient_accumulation_steps
+    args.gradient_accumulation_steps = args.steps_per_generation*args.num_iterations
+    try: yield
+    finally: args.gradient_accumulation_steps = before
 
 # %% ../../nbs/algorithms/00_trl.ipynb #dad2f939
 def rollout_logs(

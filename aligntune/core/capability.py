@@ -19,7 +19,7 @@ __all__ = ['ALGORITHMS', 'BACKENDS', 'MODEL_TYPES', 'TASK_TYPES', 'DEVICES', 'MA
 # %% ../../nbs/core/03_capability.ipynb #cb9d2f16
 from .errors import MissingPackageError, SpecError, UnsupportedError, did_you_mean
 from .facts import (  # noqa: F401   enums and cells are offered here too
-    ALGORITHM_FACTS, BACKEND_FACTS, FALLBACK, YES, BackendType, Cell, RLAlgorithm, TrainingType)
+    ALGORITHM_FACTS, BACKEND_FACTS, DEFAULT_ALGORITHM, FALLBACK, YES, BackendType, Cell, RLAlgorithm, TrainingType)
 
 _all_ = ['BackendType', 'Cell', 'RLAlgorithm', 'TrainingType', 'YES']
 
@@ -297,7 +297,7 @@ def _model_and_task(f: Facts) -> tuple[str, str | None]:
     t = resolve_task_type(f.task_type) if f.task_type else None
     return resolve_model_type(f.model_type) if f.model_type else model_of(resolve_algorithm(f.algorithm), t), t
 
-def _model_reason(f: Facts) -> str: return support('sft', 'unsloth', *_model_and_task(f)).reason
+def _model_reason(f: Facts) -> str: return support(DEFAULT_ALGORITHM, 'unsloth', *_model_and_task(f)).reason
 
 # %% ../../nbs/core/03_capability.ipynb #a5eb9abc
 TREE: dict[str, Question] = dict(
@@ -350,15 +350,10 @@ def _objections(f: Facts) -> list[str]:
     "All reasons against Unsloth here, not only the first"
     return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
 
-# %% ../../nbs/core/03_capability.ipynb #f40f5958
-def _fits(f: Facts) -> list[str]:
-    "The backends that can train this"
-    return [b for b in BACKENDS if f.cell(b)]
-
 # %% ../../nbs/core/03_capability.ipynb #63745e28
 def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:
     "The refusal of a pair that the matrix rules out, naming who can"
-    can, a = _fits(f), resolve_algorithm(f.algorithm)
+    can, a = [b for b in BACKENDS if f.cell(b)], resolve_algorithm(f.algorithm)
     fix = (f"backend={can[0]!r}" + (f" (also: {', '.join(can[1:])})" if can[1:] else '') if can
            else 'another algorithm or model type; aligntune.core.capability.matrix_text() shows all')
     what = f'{ALGORITHMS[a]} of a {_model_and_task(f)[0]} model'

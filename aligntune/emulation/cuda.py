@@ -142,7 +142,7 @@ def _answers(name: str, capability: tuple[int, int], memory: int) -> dict[str, A
         set_rng_state=lambda new, *device: torch.random.set_rng_state(new.cpu()),
         set_rng_state_all=lambda new: torch.random.set_rng_state(new[0].cpu()))
 
-# %% ../../nbs/emulation/01_cuda.ipynb #f7181762
+# %% ../../nbs/emulation/01_cuda.ipynb #0f130de6
 def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None:
     "Replace what torch.cuda and torch.accelerator would ask a driver"
     import torch
@@ -158,7 +158,14 @@ def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None
     torch.accelerator.current_stream = reply(Stream())   # type: ignore[assignment]
     torch.accelerator.get_memory_info = reply((memory, memory))
     cuda.default_generators = (torch.default_generator,)
+    torch.UntypedStorage.clone = _clone   # type: ignore[method-assign]
     _allow_autocast()
+
+def _clone(self: Any) -> Any:
+    "A copy of a storage, as copy.deepcopy of a tensor makes it: PyTorch for CPUs allocates none on the device"
+    import torch
+    bytes_of = lambda storage: torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+    return bytes_of(self).clone().untyped_storage()
 
 def _allow_autocast() -> None:
     "autocast asks whether there is a GPU"

@@ -22,7 +22,7 @@ from ..core.estimate import NF4
 from ..core.facts import facts_of
 from ..core.plan import make_plan
 from ..core.spec import TrainSpec
-from ..core.status import simulated
+from ..core.hardware import simulated
 from . import cuda
 
 # %% auto #0

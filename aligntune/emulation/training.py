@@ -89,7 +89,7 @@ def make_handle(
     from aligntune.core import backend_factory as doors
     from aligntune.core.facts import facts_of
     from aligntune.core.plan import make_plan
-    from aligntune.core.status import simulated
+    from aligntune.core.hardware import simulated
     request = ALL | dict(model_name='qwen3', algorithm='sft') | CASES[name] | more
     request |= {k: str(Path(folder, request[k])) for k in _FOLDERS if request.get(k)}
     request.setdefault('output_dir', str(Path(folder, f'{device} {name}')))
@@ -235,7 +235,7 @@ def run_notebook(
     "Run a walkthrough on a machine"
     from aligntune.core import backend_factory as doors
     from aligntune.core.plan import make_plan
-    from aligntune.core.status import simulated
+    from aligntune.core.hardware import simulated
     from aligntune.show import walkthrough
     def plan_here(spec: Any, probe: Any = None) -> Any: return make_plan(spec, probe or simulated(device))
     names: dict[str, Any] = {}

@@ -61,7 +61,7 @@ def make_handle(
     "The trainer that our door gives, for the model in the present folder"
     from aligntune.core import backend_factory as doors
     from aligntune.core.plan import make_plan
-    from aligntune.core.status import simulated
+    from aligntune.core.hardware import simulated
     machine = simulated('h100' if backend_facts(backend).own_kernels else 'cpu')
     request = _ALL | CASES[case] | dict(model_name='model', backend=backend, max_steps=steps,
                                         output_dir=f'{case}-{backend}')

@@ -16,7 +16,8 @@ from .memory import with_fewer_rows
 from .models import eval_mode
 
 # %% auto #0
-__all__ = ['SAMPLING', 'batches_by_length', 'inference', 'generation_settings', 'stop_token_ids', 'generate_texts', 'scores']
+__all__ = ['SAMPLING', 'VLLM_NAMES', 'batches_by_length', 'inference', 'generation_settings', 'stop_token_ids', 'vllm_settings',
+           'generate_texts', 'scores']
 
 # %% ../../nbs/engine/07_generation.ipynb #97604021
 def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
@@ -72,6 +73,17 @@ def stop_token_ids(
     "Every token that ends an answer: those given, and those that the model's generation config lists"
     own = model.generation_config.eos_token_id
     return sorted({*stop, *(own if isinstance(own, list) else [] if own is None else [own])})
+
+# %% ../../nbs/engine/07_generation.ipynb #9a248d79
+VLLM_NAMES = dict(max_new_tokens='max_tokens', min_new_tokens='min_tokens', stop_strings='stop')
+
+def vllm_settings(
+    requested: dict[str, Any],  # settings of generation, under the names of transformers or of vLLM
+    stop: Sequence[int]  # tokens that end an answer
+) -> dict[str, Any]:
+    "Keywords of vLLM's SamplingParams"
+    named = {VLLM_NAMES.get(k, k): v for k, v in requested.items()}
+    return named | dict(stop_token_ids=sorted({*stop, *(named.get('stop_token_ids') or [])}))
 
 # %% ../../nbs/engine/07_generation.ipynb #7208c61a
 def _check_prompts(model: Any, prompts: Sequence[Sequence[int]]) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import logging, math, shutil, statistics
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 import torch
@@ -17,10 +17,10 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['log', 'FINER', 'LEARN', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run', 'warn_or_end',
-           'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
-           'equal_generations', 'remedies']
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'summed', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run',
+           'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
+           'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'begin_guards',
+           'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -35,6 +35,16 @@ def real_tokens(inputs: Mapping[str, Any], pad: int | None) -> list[torch.Tensor
     if not masks and 'input_ids' in flat: masks = [flat['input_ids'] != (-1 if pad is None else pad)]
     return [m.sum() for m in masks]
 
+# %% ../../nbs/run/02_guards.ipynb #5f1d0a78
+def summed(
+    groups: Sequence[Sequence[torch.Tensor]]  # numbers, on any devices
+) -> list[float]:
+    "The sum of each group, in one transfer from the device"
+    sums = [torch.stack([torch.as_tensor(x).double().sum() for x in g]).sum() if g
+            else torch.zeros((), dtype=torch.float64) for g in groups]
+    device = next((s.device for s in sums if s.device.type != 'cpu'), None)
+    return torch.stack([s.to(device) for s in sums]).tolist()
+
 # %% ../../nbs/run/02_guards.ipynb #df0b349d
 class StepRecorder:
     "Losses, gradient norm, labels and tokens of the present optimizer step"
@@ -42,10 +52,12 @@ class StepRecorder:
         self.seen_labels = self.total_tokens = 0
         self.pad: int | None = None
         self.losses, self.labels, self.tokens, self.norms = (list[torch.Tensor]() for _ in range(4))
+        self.sums: list[float] | None = None   # of losses, labels and tokens, and the norm, once they are read
 
     def drop(self) -> None:
         "Forget the present step: it will be repeated"
         for values in (self.losses, self.labels, self.tokens, self.norms): values.clear()
+        self.sums = None
 
     def install(self, trainer: Trainer) -> StepRecorder:
         "Record every step of `trainer`"
@@ -55,38 +67,50 @@ class StepRecorder:
 
     def add_batch(self, inputs: Any) -> None:
         "Count labels and tokens of a micro-batch"
+        self.sums = None
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
         self.tokens += real_tokens(inputs, self.pad)
 
+    def read(self) -> list[float]:
+        "The sums of losses, labels and tokens, and the norm; the device is asked once for all"
+        if self.sums is None:
+            norms = [x for x in self.norms[-1:] if x is not None]
+            self.sums = summed([self.losses, self.labels, self.tokens, norms])
+        return self.sums
+
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
-        loss = float(torch.stack([x.double().sum() for x in self.losses]).sum()) if self.losses else 0.
-        return loss, float(self.norms[-1]) if self.norms and self.norms[-1] is not None else None
+        loss, _, _, norm = self.read()
+        return loss, norm if self.norms and self.norms[-1] is not None else None
 
     def next_step(self) -> int:
         "Begin the next step; returns the tokens of this one"
-        n = int(sum(self.tokens))
-        self.total_tokens += n
-        self.seen_labels += int(sum(self.labels))
+        _, labels, tokens, _ = self.read()
+        self.total_tokens += int(tokens)
+        self.seen_labels += int(labels)
         self.drop()
-        return n
+        return int(tokens)
 
 # %% ../../nbs/run/02_guards.ipynb #5f26acb2
+PART = 2**22   # weights that are summed at a time
+
 class InitialWeights:
     "Tells whether any trained weight has changed since the start"
     def __init__(self, model: torch.nn.Module):
-        self.before = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
+        found = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
+        self.before = dict(zip(found, torch.stack([*found.values()]).tolist())) if found else {}
 
     @staticmethod
     @torch.no_grad()
-    def _sums(p: torch.Tensor) -> tuple[float, float]:
-        x = p.detach().double().reshape(-1)
-        return float(x.sum()), float((x*x).sum())
+    def _sums(p: torch.Tensor) -> torch.Tensor:
+        parts = (x.double() for x in p.detach().reshape(-1).split(PART))   # not all of it in float64
+        return torch.stack([torch.stack([x.sum(), x @ x]) for x in parts]).sum(0)
 
     def changed(self, model: torch.nn.Module) -> bool:
         "Has at least one weight changed?"
-        return any(self._sums(p) != self.before.get(n) for n, p in model.named_parameters() if p.requires_grad)
+        trained = ((n, p) for n, p in model.named_parameters() if p.requires_grad)
+        return any(self._sums(p).tolist() != self.before.get(n) for n, p in trained)
 
 # %% ../../nbs/run/02_guards.ipynb #4d85bef3
 class InARow:
@@ -251,6 +275,33 @@ def nothing_learned(step: int, steps: int, equal: int) -> NoReturn:
     end_run('learning', f'no weight has moved in {steps} steps', step,
             'every trained weight is what it was at the start', LEARN)
 
+# %% ../../nbs/run/02_guards.ipynb #55e95ab3
+class SkippedSteps:
+    "Steps that the loss scaler of fp16 skipped"
+    def __init__(self) -> None:
+        self.n, self.scaler, self.scale = 0, None, 0.
+
+    def begin(self, scaler: Any) -> None:
+        "A training begins, with this GradScaler or none"
+        self.scaler, self.scale = scaler, scaler.get_scale() if scaler else 0.
+
+    def count(self, step: int) -> bool:
+        "Was this step skipped?"
+        if self.scaler is None: return False
+        before, self.scale = self.scale, self.scaler.get_scale()
+        if self.scale >= before: return False
+        self.n += 1
+        if self.n == 1: log.info('step %d was skipped: a gradient is infinite in fp16; the loss is multiplied by %g '
+                                 'from now on', step, self.scale)
+        return True
+
+    def check_end(self, step: int, counted: int) -> None:
+        "End a run all of whose steps were skipped; say how many were"
+        if self.n and not counted:
+            end_run('learning', f'all {self.n} steps were skipped', step, 'their gradients are infinite in fp16',
+                    'more steps: the loss scale is halved at each; or precision="fp32"')
+        if self.n: log.info('%d of %d steps were skipped, as a gradient was infinite in fp16', self.n, self.n + counted)
+
 # %% ../../nbs/run/02_guards.ipynb #3115197a
 class MetricReader:
     "Metrics that a TRL trainer has added since the last reading"
@@ -304,7 +355,7 @@ def check_disk(step: int, need: int, folder: str | Path) -> None:
         end_run('disk', f'the disk is nearly full: {what}', step, 'half a checkpoint is none',
                 'free some space, or a smaller save_total_limit')
 
-# %% ../../nbs/run/02_guards.ipynb #7c736c48
+# %% ../../nbs/run/02_guards.ipynb #09b86512
 class Guards:
     "The guards of one run, and what they have seen"
     def __init__(self,
@@ -314,6 +365,7 @@ class Guards:
     ):
         self.trainer, self.on, self.recorder = trainer, on, recorder or StepRecorder().install(trainer)
         self.numbers, self.losses, self.logits = NumberGuard(), LossGuard(), LogitGuard()
+        self.skipped = SkippedSteps()
         self.learning, self.answers, self.metrics = LearningGuard(), AnswerGuard(self.on), MetricReader()
 
     @property
@@ -341,30 +393,26 @@ class Guards:
         "Before a save"
         if 'nan' in self.on: self.numbers.check_weights(self.trainer.model, step)
 
-# %% ../../nbs/run/02_guards.ipynb #028fedf1
+# %% ../../nbs/run/02_guards.ipynb #8e609e00
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Keep the sums of the weights"
-        g = self.guards
-        g.numbers.begin(state.global_step)
-        g.logits.bad_from = None
-        g.learning.begin(self.trainer.model if 'learning' in g.on else None)
+        begin_guards(self.guards, state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Loss and gradient, before they change a weight"
         g, step = self.guards, state.global_step + 1
         loss, norm = g.recorder.loss_and_norm()
-        scaled = getattr(self.trainer.accelerator, 'scaler', None) is not None
-        if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, scaled)
+        if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, g.skipped.scaler is not None)
         if 'loss' in g.on and math.isfinite(loss): g.losses.check(loss, step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "What can be judged after a step"
         g, step, had_labels = self.guards, state.global_step, bool(self.guards.recorder.labels)
         g.recorder.next_step()
-        g.learning.count_step(self.trainer.optimizer)
+        if not g.skipped.count(step): g.learning.count_step(self.trainer.optimizer)
         if 'learning' in g.on:
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
             g.learning.check_step(self.trainer.model, step, equal_generations(g))
@@ -382,6 +430,15 @@ class GuardCallback(TrainerCallback):
         "No success for a run that learned nothing"
         if 'learning' in self.guards.on and state.global_step >= state.max_steps:
             self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
+            self.guards.skipped.check_end(state.global_step, self.guards.learning.steps)
+
+# %% ../../nbs/run/02_guards.ipynb #fab97564
+def begin_guards(guards: Guards, step: int) -> None:
+    "A training begins after this step"
+    guards.numbers.begin(step)
+    guards.skipped.begin(getattr(guards.trainer.accelerator, 'scaler', None))
+    guards.logits.bad_from = None
+    guards.learning.begin(guards.trainer.model if 'learning' in guards.on else None)
 
 # %% ../../nbs/run/02_guards.ipynb #e975ea1f
 def has_reward_guard(trainer: Trainer) -> bool:
