@@ -353,7 +353,7 @@ def check_complete(
                          f'{lost[0]}', where=f'model_name {name}', why='training would start from random numbers',
                          fix='save the model again, or name the right one')
 
-# %% ../../nbs/backends/01_loading.ipynb #ed740148
+# %% ../../nbs/backends/01_loading.ipynb #291dfa18
 def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str, kind: str) -> None:
     "Refuse a model with weights that are missing, unused or not finite"
     check_complete(randomly_initialised(info), name, kind)
@@ -362,6 +362,11 @@ def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str, kind
         raise ModelError(f'{len(bad)} tensors of the model are not finite numbers, the first is {bad[0]}',
                          where=f'model_name {name}', why='all its outputs would be NaN',
                          fix='a copy from before its training diverged')
+
+def _keep_differentiable(model: PreTrainedModel) -> None:
+    "Turn off bitsandbytes' repacking of 4-bit weights for CPUs: it has no gradient"
+    for m in model.modules():
+        if type(m).__name__ == 'Linear4bit': m.support_avx512bf16_for_cpu = False
 
 def _read_weights(cls: Any, source: ModelSource, spec: TrainSpec, kind: str, **kw: Any) -> PreTrainedModel:
     "The model of class `cls`, with its weights checked"
@@ -373,6 +378,7 @@ def _read_weights(cls: Any, source: ModelSource, spec: TrainSpec, kind: str, **k
         with quiet(), from_hub(name, revision=revision):
             model, info = cls.from_pretrained(name, **options, **kw)
     _check_weights(model, info, name, kind)
+    _keep_differentiable(model)
     if new := {n.split('.')[0] for n in randomly_initialised(info)}:
         logger.info('new head %s, drawn from seed %s', ', '.join(sorted(new)), spec['seed'])
     return model
@@ -424,7 +430,7 @@ def _weight_options(spec: TrainSpec, plan: Plan, config: PretrainedConfig, devic
     if bits: options['quantization_config'] = bits
     return options | device_options(spec, device, bool(weight_bits(spec, config.to_dict())))
 
-# %% ../../nbs/backends/01_loading.ipynb #d803c2aa
+# %% ../../nbs/backends/01_loading.ipynb #11aa6099
 def _after_dequantizing(model: PreTrainedModel, stored: Quantisation | None, dtype: torch.dtype) -> None:
     "Where weights were unpacked: all in one number format, saved under the names of a plain checkpoint"
     if not stored or not stored.unpacked_by: return
@@ -440,11 +446,6 @@ def _warn_unquantized_experts(model: PreTrainedModel) -> None:
     formats = sorted({str(w.dtype).removeprefix('torch.') for w in left})
     size = human(sum(w.numel()*w.element_size() for w in left))
     logger.warning('the experts stay in %s, %s: %s', '/'.join(formats), size, WHOLE)
-
-def _keep_differentiable(model: PreTrainedModel) -> None:
-    "Turn off bitsandbytes' repacking of 4-bit weights for CPUs: it has no gradient"
-    for m in model.modules():
-        if type(m).__name__ == 'Linear4bit': m.support_avx512bf16_for_cpu = False
 
 # %% ../../nbs/backends/01_loading.ipynb #d2e5831d
 def grow(
@@ -517,7 +518,7 @@ def describe(
             f'held in {"/".join(sorted(weights))}, computed in {plan.precision} on {plan.device}; '
             f'attention {attention_of(model)} ({why})')
 
-# %% ../../nbs/backends/01_loading.ipynb #f6488892
+# %% ../../nbs/backends/01_loading.ipynb #90a0b4f9
 @dataclass(frozen=True)
 class WeightLoader:
     "Reads the weights for one request; another backend brings its own `load`"
@@ -553,7 +554,6 @@ class WeightLoader:
                               attn_implementation=attention_for(self.execution, device), **options,
                               **_class_options(self.spec, self.kind, self.label_names))
         _after_dequantizing(model, stored_quantisation(self.config), options['dtype'])
-        _keep_differentiable(model)
         if self.execution.recompute_norms:
             norms, mlps = recompute_norms_and_mlps(model)
             logger.debug('%d norms and %d MLPs are recomputed in the backward pass', norms, mlps)
