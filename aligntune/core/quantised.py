@@ -108,7 +108,7 @@ def training_blocker(
     if q.packages == _GPTQ and spec.peft.method == 'dora': return 'PEFT has no DoRA for these layers', "method='lora'"
     return None
 
-# %% ../../nbs/core/08b_quantised.ipynb #063e9696
+# %% ../../nbs/core/08b_quantised.ipynb #682d5275
 def about_weights(
     config: Mapping[str, Any]  # contents of a config.json
 ) -> str:
@@ -127,17 +127,19 @@ def check_quantised(
     "Refuse a checkpoint whose quantised weights the request cannot train, or this machine cannot read"
     q = quantisation_of(config)
     if q is None: return
-    name, what = str(spec.model.model_name), f'the weights of the checkpoint are quantised, in {q.title}'
+    name = str(spec.model.model_name)
     if blocked := training_blocker(q, spec):
         why, fix = blocked
-        raise UnsupportedError(what, where=f'model_name {name}', why=why,
+        raise UnsupportedError(f'the checkpoint is quantised, in {q.title}: not for this training',
+                               where=f'model_name {name}', why=why,
                                fix=', or '.join(filter(None, (fix, _way_out(name)))))
     if lacking := [p for p in q.packages if not importable(p)]:
-        raise MissingPackageError(what, where=f'model_name {name}', why=f'{", ".join(lacking)} reads them',
+        raise MissingPackageError(f'the checkpoint is quantised, in {q.title}, and nothing here reads that',
+                                  where=f'model_name {name}', why=f'{", ".join(lacking)} is not installed',
                                   fix=f"pip install {' '.join(lacking).replace('_', '-')}, or {_way_out(name)}")
     if q.gpu and device == 'cpu':
-        raise UnsupportedError(what, where=f'model_name {name}', why='they are computed on a GPU only',
-                               fix=_way_out(name))
+        raise UnsupportedError(f'the checkpoint is quantised, in {q.title}: that needs a GPU',
+                               where=f'model_name {name}', fix=_way_out(name))
 
 # %% ../../nbs/core/08b_quantised.ipynb #fe90d954
 def weight_bits(
