@@ -38,8 +38,9 @@ from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 __all__ = ['logger', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'full_batches', 'add_reference_adapter', 'reference_of',
            'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers', 'PromptEncoder',
            'group_answers_by_prompt', 'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps',
-           'has_whole_steps', 'can_regroup', 'with_old_logps', 'RewardMeans', 'GroupTrainer', 'try_rewards',
-           'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'set_stop_tokens', 'group_trainer', 'make_trainer']
+           'has_whole_steps', 'can_regroup', 'with_old_logps', 'warn_of_rounded_logits', 'RewardMeans', 'GroupTrainer',
+           'try_rewards', 'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'set_stop_tokens', 'group_trainer',
+           'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -411,6 +412,16 @@ def with_old_logps(
     return [b if i < first_step else b | dict(old_per_token_logps=loss_logps(trainer, b))
             for i, b in enumerate(plain)]
 
+# %% ../../nbs/algorithms/06_grpo.ipynb #6218b5d2
+def warn_of_rounded_logits(
+    args: GRPOConfig,  # importance_sampling_level, bf16, fp16, epsilon
+    execution: ExecutionPlan  # whether logits come in chunks
+) -> None:
+    "Warn where ratios of answers are taken of logits in half precision"
+    if args.importance_sampling_level != 'sequence' or not (args.bf16 or args.fp16) or execution.uses('lm_head'): return
+    logger.warning('ratios of answers, clipped at %g, are taken of logits that are rounded to %s (output layer: %s)',
+                   args.epsilon, 'bf16' if args.bf16 else 'fp16', execution.lm_head)
+
 # %% ../../nbs/algorithms/06_grpo.ipynb #2792f36d
 class RewardMeans(RowMeans):
     "An evaluation by rewards"
@@ -521,7 +532,7 @@ def set_stop_tokens(
     if ends: model.generation_config.eos_token_id = ends
     if args.use_vllm: args.generation_kwargs = vllm_settings(args.generation_kwargs or {}, ends)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #2c80afc5
+# %% ../../nbs/algorithms/06_grpo.ipynb #bf10c1b3
 def group_trainer(
     session: SessionLike,  # spec, plan, loaded model, tokenizer, rows
     cls: Callable[..., GroupTrainer] = GroupTrainer,  # the algorithm's trainer
@@ -542,6 +553,7 @@ def group_trainer(
         reference=getattr(session, 'reference', None), encode=encode,
         guard=RewardGuard() if 'rewards' in guards_on(spec['guards']) else None, train_dataset=session.train_dataset,
         eval_dataset=session.eval_dataset, processing_class=session.tokenizer, callbacks=[trial])
+    warn_of_rounded_logits(args, trainer.execution)
     return trainer
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #79608e1d
