@@ -412,15 +412,16 @@ def with_old_logps(
     return [b if i < first_step else b | dict(old_per_token_logps=loss_logps(trainer, b))
             for i, b in enumerate(plain)]
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #6218b5d2
+# %% ../../nbs/algorithms/06_grpo.ipynb #a113910a
 def warn_of_rounded_logits(
     args: GRPOConfig,  # importance_sampling_level, bf16, fp16, epsilon
     execution: ExecutionPlan  # whether logits come in chunks
 ) -> None:
     "Warn where ratios of answers are taken of logits in half precision"
-    if args.importance_sampling_level != 'sequence' or not (args.bf16 or args.fp16) or execution.uses('lm_head'): return
+    rounded = 'bf16' if args.bf16 else 'fp16' if args.fp16 else ''
+    if args.importance_sampling_level != 'sequence' or not rounded or execution.uses('lm_head'): return
     logger.warning('ratios of answers, clipped at %g, are taken of logits that are rounded to %s (output layer: %s)',
-                   args.epsilon, 'bf16' if args.bf16 else 'fp16', execution.lm_head)
+                   args.epsilon, rounded, execution.lm_head)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #2792f36d
 class RewardMeans(RowMeans):
