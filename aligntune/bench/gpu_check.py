@@ -20,7 +20,7 @@ from .workloads import (WORKS, Work, entries_for, even_words, import_first, leng
 from ..core.errors import RunError
 from ..core.estimate import read_model_config
 from ..core.facts import BACKEND_FACTS, backend_facts, facts_of
-from ..core.hardware import hardware
+from ..core.status import hardware
 
 # %% auto #0
 __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'WEIGHTS', 'GPU', 'TINY',
@@ -125,7 +125,7 @@ def model_at(folder: str | Path, size: str, answer: int = 0) -> Path:
     "Where a model is"
     return Path(folder, f'{size}-ends' if answer else size)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #bfc606ac
+# %% ../../nbs/bench/10_gpu_check.ipynb #c23bd2a1
 def take_turns(
     entries: Sequence[Entry],  # the contestants
     tell: Tell,
@@ -134,26 +134,29 @@ def take_turns(
 ) -> dict[str, dict[str, Any]]:
     "Let contestants train; the numbers of each"
     found: dict[str, dict[str, Any]] = {}
+    faults: dict[str, dict[str, Any]] = {}
+    running: list[Contestant] = []
     def act(c: Contestant, what: Callable[[], bool]) -> bool:
         try: return what()
         except RunError as e:
-            found[c.entry.name] = dict(fault=short_fault(str(e)))
+            faults[c.entry.name] = dict(fault=short_fault(str(e)))
             return False
+    def state() -> dict[str, dict[str, Any]]:
+        return found | {c.entry.name: faults.get(c.entry.name) or numbers(c, warmup) for c in running}
     for some in [list(entries)] if together else [[e] for e in entries]:
-        running: list[Contestant] = []
+        running = []
         try:
             for e in some: running.append(Contestant(e))
             active = [c for c in running if act(c, c.listen)]
             while active:
+                tell(dict(contestants=state()))
                 active = [c for c in active if act(c, c.turn)]
-                found |= {c.entry.name: numbers(c, warmup) for c in running if c.laps and c.entry.name not in found}
-                tell(dict(contestants={c.entry.name: numbers(c, warmup) for c in running} | found))
-            found |= {c.entry.name: numbers(c, warmup) for c in running if 'fault' not in found.get(c.entry.name, {})}
+            found = state()
         finally:
             for c in running: c.close()
     return found
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #e3990451
+# %% ../../nbs/bench/10_gpu_check.ipynb #290478e0
 def short_fault(text: str) -> str:
     "The line that says most of an error"
     lines = [part.strip() for part in text.replace('\n', ' | ').split(' | ') if part.strip()]
@@ -169,7 +172,7 @@ def numbers(
     speeds = [lap['tokens']/lap['seconds'] for lap in laps if lap['tokens']]
     return dict(tokens_per_second=median(speeds) if speeds else None, laps=len(laps), first_step=c.first,
                 seconds=median(lap['seconds'] for lap in laps) if laps else None,
-                memory=c.end.get('memory'), **{k: v for k, v in c.end.get('gpu', {}).items()}, **result)
+                memory=c.end.get('memory'), **c.end.get('gpu', {}), **result)
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #c30eacae
 def changed(
@@ -182,9 +185,8 @@ def changed(
     for m in more: settings |= m
     return replace(entry, name=name or entry.name, settings=settings)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #3cfee227
-# of a loss, which is a mean of many; of a norm four times as much
-ROUNDING = dict(fp32=2**-14, bf16=2**-7, fp16=2**-9)
+# %% ../../nbs/bench/10_gpu_check.ipynb #81e6b80e
+ROUNDING = dict(fp32=2**-14, bf16=2**-7, fp16=2**-10)   # of a norm; a quarter of it of a loss
 NOISE = 3   # times what TRL differs from itself
 TRL, AGAIN, OURS = 'TRL', 'TRL, eager attention', 'aligntune'
 
@@ -197,7 +199,7 @@ def parity_gaps(
 ) -> dict[str, Any]:
     "How far two trainings are apart in losses and norms, and how far they may be"
     out: dict[str, Any] = {}
-    for curve, floor in (('losses', ROUNDING[precision]), ('norms', 4*ROUNDING[precision])):
+    for curve, floor in (('losses', ROUNDING[precision]/4), ('norms', ROUNDING[precision])):
         base = found[other][curve]
         if max(map(abs, base)) < 1e-3: continue
         noise = gap(base, found[again][curve])
@@ -259,7 +261,7 @@ def short_request(
                 logging_steps=1, save_strategy='no', progress='none', lr_scheduler='constant',
                 gradient_checkpointing=False, allow_fallback=False, **own) | (LORA if adapter else {}) | settings
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #50a7a125
+# %% ../../nbs/bench/10_gpu_check.ipynb #512b3bf3
 def train_once(
     tell: Tell,
     algorithm: str,
@@ -280,11 +282,11 @@ def train_once(
     def reward(completions: list[str], **columns: Any) -> list[float]:
         answers.extend(completions)
         return even_words(completions)
-    kind = data_kind(algorithm)
     with tempfile.TemporaryDirectory() as home:
-        rows = write_rows(Path(home, 'rows.jsonl'), kind, 128, read_model_config(model).vocab, mean, high, sigma=sigma)
+        rows = write_rows(Path(home, 'rows.jsonl'), data_kind(algorithm), 128, read_model_config(model).vocab, mean,
+                          high, sigma=sigma)
         request = short_request(algorithm, model, rows, answer, reward, backend=backend, max_steps=steps,
-                             output_dir=str(Path(home, 'run')), **settings)
+                                output_dir=str(Path(home, 'run')), **settings)
         create: Any = create_sft_trainer if 'sft' in facts_of(algorithm).doors else create_rl_trainer
         trainer = create(**request)
         trainer.trainer   # loads
