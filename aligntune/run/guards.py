@@ -17,9 +17,9 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['log', 'PART', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'summed', 'StepRecorder', 'InitialWeights', 'InARow',
-           'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard',
-           'nothing_learned', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
+           'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
+           'LearningGuard', 'nothing_learned', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
            'has_reward_guard', 'equal_generations', 'is_out_of_memory', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
@@ -72,25 +72,24 @@ class StepRecorder:
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
         self.tokens += real_tokens(inputs, self.pad)
 
-    def read(self) -> list[float]:
-        "The sums of losses, labels and tokens, and the norm; the device is asked once for all"
-        if self.sums is None:
-            norms = [x for x in self.norms[-1:] if x is not None]
-            self.sums = summed([self.losses, self.labels, self.tokens, norms])
-        return self.sums
-
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
-        loss, _, _, norm = self.read()
+        loss, _, _, norm = sums_of(self)
         return loss, norm if self.norms and self.norms[-1] is not None else None
 
     def next_step(self) -> int:
         "Begin the next step; returns the tokens of this one"
-        _, labels, tokens, _ = self.read()
+        _, labels, tokens, _ = sums_of(self)
         self.total_tokens += int(tokens)
         self.seen_labels += int(labels)
         self.drop()
         return int(tokens)
+
+# %% ../../nbs/run/02_guards.ipynb #5f1d0a7a
+def sums_of(r: StepRecorder) -> list[float]:
+    "The sums of losses, labels and tokens of a step, and its norm"
+    if r.sums is None: r.sums = summed([r.losses, r.labels, r.tokens, [x for x in r.norms[-1:] if x is not None]])
+    return r.sums
 
 # %% ../../nbs/run/02_guards.ipynb #5f26acb2
 PART = 2**22   # weights that are summed at a time
