@@ -1234,7 +1234,7 @@ def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
         out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     return out + (_rollout_parts(t, b, accumulation) if t.algorithm.writes_answers else [])
 
-# %% ../../nbs/core/10_estimate.ipynb #bc57edb8
+# %% ../../nbs/core/10_estimate.ipynb #3ae654c3
 def _vllm_share(t: Training) -> float:
     "The share of the device that vLLM takes; 0 without it, and where it is a server elsewhere"
     extra = t.spec.extra
@@ -1244,10 +1244,9 @@ def _vllm_share(t: Training) -> float:
 def _tower(config: Mapping[str, Any]) -> int:
     "Weights of the encoders of images and sound, about: their blocks, each attention and an MLP"
     total = 0
-    for c in (config.get('vision_config'), config.get('audio_config')):
-        shape = {k: _find(c, k) for k in ('hidden', 'layers', 'intermediate')} if isinstance(c, Mapping) else {}
-        h, layers = shape.get('hidden') or 0, shape.get('layers') or (c or {}).get('depth') or 0
-        total += layers*(4*h*h + 2*h*(shape.get('intermediate') or 4*h))
+    for c in filter(None, (config.get('vision_config'), config.get('audio_config'))):
+        h, layers = _find(c, 'hidden', 0), _find(c, 'layers') or c.get('depth', 0)
+        total += layers*(4*h*h + 2*h*_find(c, 'intermediate', 4*h))
     return total
 
 # %% ../../nbs/core/10_estimate.ipynb #382b9e60
