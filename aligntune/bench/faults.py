@@ -20,9 +20,9 @@ __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMA
            'kill_in_save', 'result_of_job', 'run_job', 'error_of', 'job_process', 'failing_reward', 'algorithm_request',
            'run_algorithm', 'fork_job', 'serve_faults', 'JobEnd', 'Server', 'end_of_job', 'Row', 'resumed', 'expect',
            'kills_in_saves', 'wait_for_moment', 'after_kill', 'random_kills', 'flip', 'damages', 'start_after_damage',
-           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'inside', 'pair',
-           'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two', 'count_rows',
-           'all_parts', 'suite']
+           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'short_of_memory',
+           'inside', 'pair', 'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two',
+           'count_rows', 'all_parts', 'suite']
 
 # %% ../../nbs/bench/06_faults.ipynb #2dc52663
 STEPS, SAVE = 12, 3
@@ -506,7 +506,7 @@ def stops(server: Server, weights: str | None) -> Iterator[Row]:
         yield expect(dict(stop_file='a file named stop').get(do, do.upper()), before, 'Interrupted', 'go on with', code)
         yield resumed(server, '  and resumed', folder, before, weights)
 
-# %% ../../nbs/bench/06_faults.ipynb #5b52d837
+# %% ../../nbs/bench/06_faults.ipynb #5590607b
 def broken(server: Server, weights: str | None) -> Iterator[Row]:
     "NaN, a step size that explodes, memory that the system does not give"
     yield expect('NaN at step 8', server.run(folder=server.folder(), at=8, do='poison'), 'GuardError',
@@ -515,10 +515,13 @@ def broken(server: Server, weights: str | None) -> Iterator[Row]:
                  'step 2', 4)
     yield expect('out of memory', server.run(folder=server.folder(), at=5, do='no_memory'), 'GuardError',
                  'batch_size=1, gradient_accumulation_steps=4', 4)
-    result = server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True).result
-    step, pieces = result.get('step'), result.get('pieces')
-    ok = (step, pieces) == (STEPS, [2])
-    yield Row('out of memory, auto_batch', f'step {step}, batches in {pieces} pieces', ok=ok)
+    yield short_of_memory(server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True),
+                          'out of memory, auto_batch')
+
+def short_of_memory(end: JobEnd, fault: str) -> Row:
+    "A run with auto_batch that ran out of memory went on in pieces"
+    step, pieces = end.result.get('step'), end.result.get('pieces')
+    return Row(fault, f'step {step}, batches in {pieces} pieces', ok=(step, pieces) == (STEPS, [2]))
 
 # %% ../../nbs/bench/06_faults.ipynb #15b3abfc
 def inside(server: Server, weights: str | None) -> Iterator[Row]:
@@ -545,7 +548,7 @@ def pair() -> list[dict[str, str]]:
     return [dict(RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                  MASTER_PORT=str(port)) for r in (0, 1)]
 
-# %% ../../nbs/bench/06_faults.ipynb #0887a1c0
+# %% ../../nbs/bench/06_faults.ipynb #ce39b745
 def two_processes(server: Server) -> Iterator[Row]:
     "Kill one of two processes; ask one of two to stop; resume with another number"
     alone = server.run(folder=server.folder(), envs=pair())
@@ -561,6 +564,8 @@ def two_processes(server: Server) -> Iterator[Row]:
     before = server.run(folder=folder, at=7, do='sigterm', rank=1, envs=pair())
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
+    yield short_of_memory(server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair()),
+                          'the second of two runs out of memory')
 
 # %% ../../nbs/bench/06_faults.ipynb #19600bf2
 def trained_algorithms() -> list[str]:
