@@ -548,7 +548,7 @@ def pair() -> list[dict[str, str]]:
     return [dict(RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                  MASTER_PORT=str(port)) for r in (0, 1)]
 
-# %% ../../nbs/bench/06_faults.ipynb #ce39b745
+# %% ../../nbs/bench/06_faults.ipynb #f0c65750
 def two_processes(server: Server) -> Iterator[Row]:
     "Kill one of two processes; ask one of two to stop; resume with another number"
     alone = server.run(folder=server.folder(), envs=pair())
@@ -564,8 +564,8 @@ def two_processes(server: Server) -> Iterator[Row]:
     before = server.run(folder=folder, at=7, do='sigterm', rank=1, envs=pair())
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
-    yield short_of_memory(server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair()),
-                          'the second of two runs out of memory')
+    end = server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair())
+    yield short_of_memory(end, 'the second of two runs out of memory')
 
 # %% ../../nbs/bench/06_faults.ipynb #19600bf2
 def trained_algorithms() -> list[str]:
