@@ -186,7 +186,7 @@ def gradients_averaged_after(
     with model.no_sync(), agree_before_exchanges(accelerator, failed): yield
     if due: average_gradients(model)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #7cbe2c87
+# %% ../../nbs/algorithms/00b_pieces.ipynb #7e25f44b
 class RowTooLarge(MemoryError):
     "A batch of one row does not fit"
 
@@ -205,8 +205,8 @@ class PieceCount:
         "Go on with twice as many pieces"
         if self.number >= self.rows: raise RowTooLarge(why)
         self.number = min(2*self.number, self.rows)
-        logger.warning('out of memory in step %d: going on with %d pieces of each batch, at most %d rows each; the same '
-                       'rows a step and the same loss (%s)', self.trainer.state.global_step + 1, self.number,
+        logger.warning('out of memory in step %d: going on with %d pieces of each batch, at most %d rows each; the '
+                       'same rows a step and the same loss (%s)', self.trainer.state.global_step + 1, self.number,
                        -(-self.rows//self.number), why)
         self.changed(self.number, why)
 

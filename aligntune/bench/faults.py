@@ -4,15 +4,13 @@
 
 # %% ../../nbs/bench/06_faults.ipynb #81926fd4
 from __future__ import annotations
-import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, tempfile, time
+import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from ..core.facts import ALGORITHM_FACTS, facts_of
 from ..core.registry import load
-from ..process.child import ChildProcess
-from ..process.connection import Connection
 from transformers import Trainer, TrainerCallback
 from ..run.run import Run
 
@@ -22,9 +20,9 @@ __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMA
            'kill_in_save', 'result_of_job', 'run_job', 'error_of', 'job_process', 'failing_reward', 'algorithm_request',
            'run_algorithm', 'fork_job', 'serve_faults', 'JobEnd', 'Server', 'end_of_job', 'Row', 'resumed', 'expect',
            'kills_in_saves', 'wait_for_moment', 'after_kill', 'random_kills', 'flip', 'damages', 'start_after_damage',
-           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'inside', 'pair',
-           'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two', 'count_rows',
-           'all_parts', 'suite']
+           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'short_of_memory',
+           'inside', 'pair', 'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two',
+           'count_rows', 'all_parts', 'suite']
 
 # %% ../../nbs/bench/06_faults.ipynb #2dc52663
 STEPS, SAVE = 12, 3
@@ -237,17 +235,19 @@ def fork_job(job: dict[str, Any], env: dict[str, str]) -> int:
     finally: os._exit(code)
 
 # %% ../../nbs/bench/06_faults.ipynb #5fe4c9ca
-def serve_faults(connection: Connection) -> None:
-    "Fork children for each job; send their process ids, then their exit codes"
+def serve_faults() -> None:
+    "Fork children for each line on standard input; print their process ids, then their exit codes"
+    out = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)
     import aligntune.data.tiny
     import aligntune.run.run   # noqa: F401   imported once for all children
     load('aligntune.backends.trl:Session')
-    while True:
-        try: job = connection.receive_json()
-        except EOFError: return
+    for line in sys.stdin:
+        job = json.loads(line)
         pids = [fork_job(job, env) for env in job.pop('envs', [{}])]
-        connection.send_json(pids)
-        connection.send_json([os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids])
+        print(json.dumps(pids), file=out, flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids]
+        print(json.dumps(codes), file=out, flush=True)
 
 # %% ../../nbs/bench/06_faults.ipynb #005af7cd
 @dataclass
@@ -273,11 +273,16 @@ class Server:
     def __enter__(self) -> Server:
         self.home, self.n = Path(tempfile.mkdtemp(prefix='faults-')), 0
         env = os.environ | dict(OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
-        self.child = ChildProcess('aligntune.bench.faults:serve_faults', name='faults', env=env, patience=30)
+        command = [sys.executable, '-c', 'from aligntune.bench.faults import serve_faults; serve_faults()']
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True, env=env)
+        assert self.process.stdin and self.process.stdout
+        self.jobs, self.replies = self.process.stdin, self.process.stdout
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.child.stop()
+        self.jobs.close()
+        self.process.wait(30)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def folder(self, name: str = 'run') -> Path:
@@ -290,8 +295,9 @@ class Server:
         self.n += 1
         files = {k: self.home/f'{self.n}.{k}' for k in ('steps', 'result')}
         sent = dict(job, folder=str(job['folder']), **{k: str(f) for k, f in files.items()})
-        begun, self.pids = time.monotonic(), self.child.ask(sent)
-        return lambda: end_of_job(self.child.connection.receive_json(), files, begun)
+        print(json.dumps(sent), file=self.jobs, flush=True)
+        begun, self.pids = time.monotonic(), json.loads(self.replies.readline())
+        return lambda: end_of_job(json.loads(self.replies.readline()), files, begun)
 
     def run(self, **job: Any) -> JobEnd:
         "Do a job to its end"
@@ -500,7 +506,7 @@ def stops(server: Server, weights: str | None) -> Iterator[Row]:
         yield expect(dict(stop_file='a file named stop').get(do, do.upper()), before, 'Interrupted', 'go on with', code)
         yield resumed(server, '  and resumed', folder, before, weights)
 
-# %% ../../nbs/bench/06_faults.ipynb #5b52d837
+# %% ../../nbs/bench/06_faults.ipynb #5590607b
 def broken(server: Server, weights: str | None) -> Iterator[Row]:
     "NaN, a step size that explodes, memory that the system does not give"
     yield expect('NaN at step 8', server.run(folder=server.folder(), at=8, do='poison'), 'GuardError',
@@ -509,10 +515,13 @@ def broken(server: Server, weights: str | None) -> Iterator[Row]:
                  'step 2', 4)
     yield expect('out of memory', server.run(folder=server.folder(), at=5, do='no_memory'), 'GuardError',
                  'batch_size=1, gradient_accumulation_steps=4', 4)
-    result = server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True).result
-    step, pieces = result.get('step'), result.get('pieces')
-    ok = (step, pieces) == (STEPS, [2])
-    yield Row('out of memory, auto_batch', f'step {step}, batches in {pieces} pieces', ok=ok)
+    yield short_of_memory(server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True),
+                          'out of memory, auto_batch')
+
+def short_of_memory(end: JobEnd, fault: str) -> Row:
+    "A run with auto_batch that ran out of memory went on in pieces"
+    step, pieces = end.result.get('step'), end.result.get('pieces')
+    return Row(fault, f'step {step}, batches in {pieces} pieces', ok=(step, pieces) == (STEPS, [2]))
 
 # %% ../../nbs/bench/06_faults.ipynb #15b3abfc
 def inside(server: Server, weights: str | None) -> Iterator[Row]:
@@ -539,7 +548,7 @@ def pair() -> list[dict[str, str]]:
     return [dict(RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                  MASTER_PORT=str(port)) for r in (0, 1)]
 
-# %% ../../nbs/bench/06_faults.ipynb #0887a1c0
+# %% ../../nbs/bench/06_faults.ipynb #f0c65750
 def two_processes(server: Server) -> Iterator[Row]:
     "Kill one of two processes; ask one of two to stop; resume with another number"
     alone = server.run(folder=server.folder(), envs=pair())
@@ -555,6 +564,8 @@ def two_processes(server: Server) -> Iterator[Row]:
     before = server.run(folder=folder, at=7, do='sigterm', rank=1, envs=pair())
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
+    end = server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair())
+    yield short_of_memory(end, 'the second of two runs out of memory')
 
 # %% ../../nbs/bench/06_faults.ipynb #19600bf2
 def trained_algorithms() -> list[str]:
