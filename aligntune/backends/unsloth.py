@@ -24,7 +24,7 @@ from ..core.spec import TrainSpec
 __all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'standard_name', 'unsloth_name', 'quantised_bits',
            'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
            'no_weights_missing', 'UnslothLoader', 'own_settings', 'set_own_padding', 'prepare_groups',
-           'planned_precision', 'keep_value_mask', 'UnslothSession', 'UnslothBackend']
+           'planned_precision', 'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -239,15 +239,7 @@ def planned_precision(
     for n in ('bf16_full_eval', 'fp16_full_eval'):
         setattr(session.trainer.args, n, bool(session.spec.extra.get(n)))
 
-# %% ../../nbs/backends/04_unsloth.ipynb #ba2fbb78
-def keep_value_mask(
-    trainer: Any  # of PPO, or another
-) -> None:
-    "Let a value model of its own read the padding mask in training"
-    value = getattr(trainer.model, 'value_model', None)
-    if value is not None: value.base_model._unsloth_keep_padding_mask = True
-
-# %% ../../nbs/backends/04_unsloth.ipynb #0377b61c
+# %% ../../nbs/backends/04_unsloth.ipynb #3a0026b6
 class UnslothSession(Session):
     "One request on Unsloth"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -261,11 +253,9 @@ class UnslothSession(Session):
         self.spec = self.spec.replace(**own).on(UnslothBackend.name)   # trainers read which backend computes
         self.weights = UnslothLoader(self.spec, self.plan, self.config, self.tokenizer, self.kind, self.label_names)
 
-    @contextlib.contextmanager
-    def trainer_setup(self) -> Iterator[None]:
-        "Trainers compute in the planned number format, and value models read masks"
-        with planned_precision(self): yield
-        keep_value_mask(self.trainer)
+    def trainer_setup(self) -> contextlib.AbstractContextManager:
+        "Trainers compute in the planned number format"
+        return planned_precision(self)
 
 # %% ../../nbs/backends/04_unsloth.ipynb #548ac13c
 class UnslothBackend(TRLBackend):
