@@ -4,13 +4,15 @@
 
 # %% ../../nbs/bench/06_faults.ipynb #81926fd4
 from __future__ import annotations
-import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import contextlib, hashlib, json, logging, os, random, re, shutil, signal, socket, subprocess, tempfile, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from ..core.facts import ALGORITHM_FACTS, facts_of
 from ..core.registry import load
+from ..process.child import ChildProcess
+from ..process.connection import Connection
 from transformers import Trainer, TrainerCallback
 from ..run.run import Run
 
@@ -235,19 +237,17 @@ def fork_job(job: dict[str, Any], env: dict[str, str]) -> int:
     finally: os._exit(code)
 
 # %% ../../nbs/bench/06_faults.ipynb #5fe4c9ca
-def serve_faults() -> None:
-    "Fork children for each line on standard input; print their process ids, then their exit codes"
-    out = os.fdopen(os.dup(1), 'w')
-    os.dup2(2, 1)
+def serve_faults(connection: Connection) -> None:
+    "Fork children for each job; send their process ids, then their exit codes"
     import aligntune.data.tiny
     import aligntune.run.run   # noqa: F401   imported once for all children
     load('aligntune.backends.trl:Session')
-    for line in sys.stdin:
-        job = json.loads(line)
+    while True:
+        try: job = connection.receive_json()
+        except EOFError: return
         pids = [fork_job(job, env) for env in job.pop('envs', [{}])]
-        print(json.dumps(pids), file=out, flush=True)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids]
-        print(json.dumps(codes), file=out, flush=True)
+        connection.send_json(pids)
+        connection.send_json([os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids])
 
 # %% ../../nbs/bench/06_faults.ipynb #005af7cd
 @dataclass
@@ -273,16 +273,11 @@ class Server:
     def __enter__(self) -> Server:
         self.home, self.n = Path(tempfile.mkdtemp(prefix='faults-')), 0
         env = os.environ | dict(OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
-        command = [sys.executable, '-c', 'from aligntune.bench.faults import serve_faults; serve_faults()']
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True, env=env)
-        assert self.process.stdin and self.process.stdout
-        self.jobs, self.replies = self.process.stdin, self.process.stdout
+        self.child = ChildProcess('aligntune.bench.faults:serve_faults', name='faults', env=env, patience=30)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.jobs.close()
-        self.process.wait(30)
+        self.child.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def folder(self, name: str = 'run') -> Path:
@@ -295,9 +290,8 @@ class Server:
         self.n += 1
         files = {k: self.home/f'{self.n}.{k}' for k in ('steps', 'result')}
         sent = dict(job, folder=str(job['folder']), **{k: str(f) for k, f in files.items()})
-        print(json.dumps(sent), file=self.jobs, flush=True)
-        begun, self.pids = time.monotonic(), json.loads(self.replies.readline())
-        return lambda: end_of_job(json.loads(self.replies.readline()), files, begun)
+        begun, self.pids = time.monotonic(), self.child.ask(sent)
+        return lambda: end_of_job(self.child.connection.receive_json(), files, begun)
 
     def run(self, **job: Any) -> JobEnd:
         "Do a job to its end"

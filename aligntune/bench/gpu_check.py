@@ -20,7 +20,7 @@ from .workloads import (WORKS, Work, entries_for, even_words, import_first, leng
 from ..core.errors import RunError
 from ..core.estimate import read_model_config
 from ..core.facts import BACKEND_FACTS, backend_facts, facts_of
-from ..core.status import hardware
+from ..core.hardware import hardware
 
 # %% auto #0
 __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'WEIGHTS', 'GPU', 'TINY',
