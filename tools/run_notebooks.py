@@ -26,7 +26,7 @@ os.environ |= dict(TMPDIR=tempfile.tempdir, IN_TEST='1', HF_HUB_OFFLINE='1', TOK
 TIMES, COVER = root/'.cache/notebook_seconds.json', 90
 BOTH = ('core/', 'data/', 'show/')   # run as they stand too, but for the long one
 # run where it is installed
-UNSLOTH = ('backends/04_unsloth bench/07_parity emulation/02_unsloth walkthroughs/02_choosing_a_backend '
+UNSLOTH = ('backends/04_unsloth bench/07_parity emulation/04_unsloth walkthroughs/02_choosing_a_backend '
            'walkthroughs/08_qlora_unsloth guides/unsloth_guide').split()
 # not forked from a process that has imported torch and transformers: they look at what is imported
 COLD = ('00_package', 'cli', 'core/', 'backends/04_unsloth', 'backends/02_isolation', 'bench/07_parity')

@@ -1,13 +1,15 @@
-"""Peak memory of one real training step on a simulated GPU, for the cases of nbs/emulation/03_simulated_memory.ipynb.
+"""Peak memory of one real training step on a simulated GPU, for the cases of nbs/emulation/05_simulated_memory.ipynb.
 
 `python tools/simulate_memory.py` simulates all and writes simulated_memory.json; a quarter of an hour on two cores."""
 import json
-from common import root
+import common  # noqa: F401
+from aligntune.emulation.cases import run_calls
 from aligntune.emulation.cuda import blocker
-from aligntune.emulation.simulated_memory import CASES, simulate_cases
+from aligntune.emulation.simulated_memory import SIMULATIONS, STORED
 
 if __name__ == '__main__':
     if why := blocker(): raise SystemExit(f'skipped: {why}')
-    kept = [{k: r[k] for k in ('case', 'peak', 'phase', 'peaks')} for r in simulate_cases(CASES)]
+    found = run_calls('shapes', 'simulated_memory.simulate', list(SIMULATIONS.values()))
+    kept = [{k: r[k] for k in ('case', 'peak', 'phase', 'peaks')} for r in found]
     lines = ',\n'.join(map(json.dumps, kept))
-    (root/'nbs/emulation/simulated_memory.json').write_text(f'[\n{lines}\n]\n')
+    STORED.write_text(f'[\n{lines}\n]\n')
