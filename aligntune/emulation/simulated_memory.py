@@ -435,7 +435,7 @@ def simulate_cases(
             raise RuntimeError(f'{cases[len(found)]} failed:\n{errors.read()[-3000:]}')
     return found
 
-# %% ../../nbs/emulation/03_simulated_memory.ipynb #c3ad861e
+# %% ../../nbs/emulation/03_simulated_memory.ipynb #2daed888
 _ANSWERS = dict(size='1b', layers=4, tokens=512, rows=8, max_completion_length=16)
 _PAIRS = dict(algorithm='dpo', rows=2, tokens=1024)
 _TWICE = dict(gradient_checkpointing=True)
@@ -447,7 +447,7 @@ CASES: list[dict[str, Any]] = [
     dict(size='1b', layers=4, tokens=512, rows=8), dict(size='0.6b', layers=4, tokens=32768, **_TWICE),
     dict(size='1b', layers=4, attn_implementation='eager'),
     dict(size='1b', layers=4, attn_implementation='eager', method='lora', **_TWICE),
-    dict(size='1b', layers=4, rows=4, shorter=300, packing=False, method='lora'),
+    dict(size='1b', layers=4, rows=4, tokens=2048, shorter=300, packing=False, method='lora'),
     dict(size='30b-a3b', layers=4, method='lora'), dict(size='30b-a3b', layers=4, **_TWICE),
     dict(size='30b-a3b', layers=4, method='qlora', tokens=8192, **_TWICE),
     dict(size='1b', layers=4, **_PAIRS), dict(size='8b', layers=4, method='lora', **_PAIRS, **_TWICE),
