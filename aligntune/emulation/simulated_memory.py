@@ -249,7 +249,7 @@ class PackedProduct(torch.autograd.Function):
         "The gradient of the input"
         return above[0] @ torch.empty(ctx.shape, dtype=above[0].dtype, device=above[0].device), None, None
 
-# %% ../../nbs/emulation/03_simulated_memory.ipynb #0aeafcc8
+# %% ../../nbs/emulation/03_simulated_memory.ipynb #ea897d17
 def packed_linear(layer: nn.Linear) -> nn.Module:
     "bitsandbytes' 4-bit layer in place of a linear one, without its kernels"
     from bitsandbytes.nn import Linear4bit
@@ -260,7 +260,8 @@ def packed_linear(layer: nn.Linear) -> nn.Module:
             return (y if self.bias is None else y + self.bias.to(y.dtype)).to(x.dtype)
     out, shape = Packed.__new__(Packed), (layer.out_features, layer.in_features)
     nn.Module.__init__(out)
-    out.in_features, out.out_features, out.compute_dtype, out.bias = *reversed(shape), layer.weight.dtype, layer.bias
+    out.out_features, out.in_features = shape
+    out.compute_dtype, out.bias = layer.weight.dtype, layer.bias
     bytes_held = int(NF4*shape[0]*shape[1])
     out.weight = nn.Parameter(torch.empty(bytes_held, dtype=torch.uint8, device='cuda'), requires_grad=False)
     out.weight.compress_statistics, out.weight.quant_type, out.weight.quant_state = True, 'nf4', None
@@ -336,12 +337,12 @@ def prepare_step(trainer: Any, gpu: SimulatedGPU) -> Callable[[], None]:
         memory.phase = 'rollout' if hasattr(trainer, 'sampler') or hasattr(trainer, 'generation') else 'between'
     return begin
 
-# %% ../../nbs/emulation/03_simulated_memory.ipynb #7ce4daa0
+# %% ../../nbs/emulation/03_simulated_memory.ipynb #4044cd10
 def make_session(folder: str, case: dict[str, Any]) -> Any:
     "Our session on TRL for a case"
     from aligntune.backends.trl import TRLBackend
     from aligntune.data.tiny import tiny_tokenizer
-    case = dict(rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda') | case
+    case = {**dict[str, Any](rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda'), **case}
     config, layers = SHAPES[case.pop('size')], case.pop('layers', None)
     Path(folder, 'config.json').write_text(json.dumps(config | (dict(num_hidden_layers=layers) if layers else {})))
     tiny_tokenizer(context=10**6).save_pretrained(folder)
