@@ -51,7 +51,7 @@ def found_room(home, tiny):
 def check(a, home):
     "Run all cases; the exit code"
     if missing := absent(LEAST):
-        sys.exit(f'not installed: {missing}, without which nothing can be checked; --wheels DIR takes wheels from a folder')
+        sys.exit(f'not installed: {missing}, without which nothing can be checked; --wheels DIR unpacks wheels')
     from aligntune.bench.cases import run_cases
     from aligntune.bench.gpu_check import GPU, TINY, all_cases
     from aligntune.bench.gpu_report import write_report

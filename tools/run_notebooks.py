@@ -56,7 +56,7 @@ def name(path): return path.with_suffix('').relative_to('nbs').as_posix()
 
 def differs(path):
     "Whether running it as it stands shows more than running it on the package, at a price worth it"
-    return name(path).startswith(BOTH) and name(path) != 'core/10_estimate' and '"#| export' in (root/path).read_text()
+    return name(path).startswith(BOTH) and name(path) != 'core/12_estimate' and '"#| export' in (root/path).read_text()
 
 def lessons(path, package, run_flags, at):
     "Run one notebook here, the number of the current cell in the file `at`; the message of its failure, or nothing"

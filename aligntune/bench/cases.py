@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from ..process.child import ChildProcess, import_function
+from ..core.registry import load
+from ..process.child import ChildProcess
 from ..process.connection import CLOSED, BackgroundConnection, Connection, Message
 from ..run.manifest import json_safe, write_atomic
 
@@ -111,7 +112,7 @@ def run_case(
     "The main function of a case's process"
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     try:
-        result = import_function(call)(lambda part: parent.send_json(dict(part=json_safe(part))), **settings)
+        result = load(call)(lambda part: parent.send_json(dict(part=json_safe(part))), **settings)
         parent.send_json(dict(result=json_safe(result or {})))
     except Exception as e:
         parent.send_json(dict(error=short_traceback(e)))

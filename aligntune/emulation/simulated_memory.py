@@ -251,7 +251,7 @@ class PackedProduct(torch.autograd.Function):
         "The gradient of the input"
         return above[0] @ torch.empty(ctx.shape, dtype=above[0].dtype, device=above[0].device), None, None
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #ea7c05e7
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #9baef1b1
 def packed_linear(layer: nn.Linear) -> nn.Module:
     "bitsandbytes' 4-bit layer in place of a linear one, without its kernels"
     from bitsandbytes.nn import Linear4bit
@@ -262,7 +262,7 @@ def packed_linear(layer: nn.Linear) -> nn.Module:
             return (y if self.bias is None else y + self.bias.to(y.dtype)).to(x.dtype)
     out, shape = Packed.__new__(Packed), (layer.out_features, layer.in_features)
     nn.Module.__init__(out)
-    out.in_features, out.out_features = layer.in_features, layer.out_features
+    out.out_features, out.in_features = shape
     out.compute_dtype, out.bias = layer.weight.dtype, layer.bias
     bytes_held = int(NF4*shape[0]*shape[1])
     out.weight = nn.Parameter(torch.empty(bytes_held, dtype=torch.uint8, device='cuda'), requires_grad=False)
@@ -339,12 +339,12 @@ def prepare_step(trainer: Any, gpu: SimulatedGPU) -> Callable[[], None]:
         memory.phase = 'rollout' if hasattr(trainer, 'sampler') or hasattr(trainer, 'generation') else 'between'
     return begin
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #703bd3d5
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #c817fb63
 def make_session(folder: str, case: dict[str, Any]) -> Any:
     "Our session on TRL for a case"
     from aligntune.backends.trl import TRLBackend
     from aligntune.data.tiny import tiny_tokenizer
-    case = dict[str, Any](rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda') | case
+    case = {**dict[str, Any](rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda'), **case}
     config, layers = SHAPES[case.pop('size')], case.pop('layers', None)
     Path(folder, 'config.json').write_text(json.dumps(config | (dict(num_hidden_layers=layers) if layers else {})))
     tiny_tokenizer(context=10**6).save_pretrained(folder)
@@ -412,7 +412,7 @@ def simulate(
                 estimated={p.name: p.bytes for p in estimate.parts if p.bytes}, estimated_phases=estimate.phases,
                 syncs=[[n, what, describe_place(at)] for (what, at), n in gpu.ended.items()])
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #81485919
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #83148e3a
 _ANSWERS = dict(size='1b', layers=4, tokens=512, rows=8, max_completion_length=16)
 _PAIRS = dict(algorithm='dpo', rows=2, tokens=1024)
 _TWICE = dict(gradient_checkpointing=True)
@@ -424,7 +424,7 @@ _CASES: list[dict[str, Any]] = [
     dict(size='1b', layers=4, tokens=512, rows=8), dict(size='0.6b', layers=4, tokens=32768, **_TWICE),
     dict(size='1b', layers=4, attn_implementation='eager'),
     dict(size='1b', layers=4, attn_implementation='eager', method='lora', **_TWICE),
-    dict(size='1b', layers=4, rows=4, shorter=300, packing=False, method='lora'),
+    dict(size='1b', layers=4, rows=4, tokens=2048, shorter=300, packing=False, method='lora'),
     dict(size='30b-a3b', layers=4, method='lora'), dict(size='30b-a3b', layers=4, **_TWICE),
     dict(size='30b-a3b', layers=4, method='qlora', tokens=8192, **_TWICE),
     dict(size='1b', layers=4, **_PAIRS), dict(size='8b', layers=4, method='lora', **_PAIRS, **_TWICE),
