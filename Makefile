@@ -54,8 +54,9 @@ bench: $(DEV)    ## speed and memory beside plain TRL, on this machine: make ben
 browser: $(DEV)  ## the widgets in a real browser (needs Chromium)
 	@$(PY) tools/browser.py
 
-test-long: $(DEV) emulation ## every notebook as it stands, the long ones too, Unsloth's GPU code among them
+test-long: $(DEV) emulation ## every notebook as it stands, the slow cells too, and every case on an emulated GPU
 	@$(PY) tools/run_notebooks.py --all --flags slow
+	@$(PY) tools/emulate.py
 
 test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
 	@.venv-newest/bin/python tools/run_notebooks.py --package

@@ -9,7 +9,7 @@ from aligntune.emulation.simulated_memory import SIMULATIONS, STORED
 
 if __name__ == '__main__':
     if why := blocker(): raise SystemExit(f'skipped: {why}')
-    found = run_calls('shapes', 'simulated_memory.simulate', list(SIMULATIONS.values()))
+    found = run_calls('shapes', [('simulated_memory.simulate', case) for case in SIMULATIONS.values()])
     kept = [{k: r[k] for k in ('case', 'peak', 'phase', 'peaks')} for r in found]
     lines = ',\n'.join(map(json.dumps, kept))
     STORED.write_text(f'[\n{lines}\n]\n')

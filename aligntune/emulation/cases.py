@@ -85,45 +85,43 @@ def use(
     judged = {k: v for k, v in handle.evaluate(rows).items() if isinstance(v, float)}
     return dict(answers=answers, evaluated=judged, formats=sorted({str(p.dtype) for p in handle.model.parameters()}))
 
-# %% ../../nbs/emulation/02_cases.ipynb #bb64293e
+# %% ../../nbs/emulation/02_cases.ipynb #21d86f22
 DEVICES: dict[str, Callable[[], None]] = dict(
     cpu=lambda: None, h100=partial(cuda.start, triton=False), triton=cuda.start,
     t4=partial(cuda.start, 'Tesla T4', (7, 5), 15 << 30, triton=False), shapes=partial(cuda.guard, answers=True))
 
 def call_each(
     device: str,  # a name of DEVICES
-    function: str,  # `training.train_case`, for one
-    calls: list[dict[str, Any]],  # its arguments
+    calls: list[tuple[str, dict[str, Any]]],  # functions, as training.train_case, with their arguments
     out: str  # a file, for a line of JSON a call
 ) -> None:
     "What the process does"
     DEVICES[device]()
-    module, name = function.split('.')
-    call = getattr(importlib.import_module(f'aligntune.emulation.{module}'), name)
     with open(out, 'w') as lines:
-        for arguments in calls:
+        for function, arguments in calls:
+            module, name = function.split('.')
+            call = getattr(importlib.import_module(f'aligntune.emulation.{module}'), name)
             try: result = call(**arguments)
             except Exception: result = dict(error=f'{function} of {arguments}:\n{traceback.format_exc()[-3000:]}')
             print(json.dumps(result, default=str), file=lines, flush=True)
 
-# %% ../../nbs/emulation/02_cases.ipynb #fdf43bf2
+# %% ../../nbs/emulation/02_cases.ipynb #3a0696e4
 def run_calls(
     device: str,  # a name of DEVICES
-    function: str,  # of a module of this room
-    calls: Sequence[dict[str, Any]],  # its arguments, call by call
+    calls: Sequence[tuple[str, dict[str, Any]]],  # functions, as training.train_case, with their arguments
     keep_going: bool = False,  # a call that fails gives dict(error=...), and the others run
     limit: float = 3600  # seconds
 ) -> list[dict[str, Any]]:
-    "What a function gives for each call, in a process of its own"
+    "What each call gives, in a process of its own"
     with tempfile.TemporaryDirectory() as home:   # Unsloth writes the trainers that it compiles there
         out = Path(home, 'results')
-        arguments = [device, function, [*calls], str(out)]
-        code = f'from aligntune.emulation.cases import call_each; call_each(*{arguments!r})'
+        code = f'from aligntune.emulation.cases import call_each; call_each({device!r}, {[*calls]!r}, {str(out)!r})'
         env = os.environ | dict(OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1')
         done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=limit, cwd=home, env=env)
         results = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-    if done.returncode: raise RuntimeError(f'{function} on {device} died:\n{done.stdout[-4000:]}')
+    if done.returncode: raise RuntimeError(f'{calls[len(results):][:1]} on {device} ended with {done.returncode}:\n'
+                                           f'{done.stdout[-4000:]}')
     failed = [r['error'] for r in results if 'error' in r]
     if failed and not keep_going: raise RuntimeError(failed[0])
     return results

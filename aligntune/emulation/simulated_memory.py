@@ -438,7 +438,7 @@ def name_of_case(case: dict[str, Any]) -> str:
 SIMULATIONS = {name_of_case(c): c for c in _CASES}
 STORED = cuda.SOURCE.with_name('simulated_memory.json')
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #73a8ac27
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #1720dc66
 def peak_problems(
     found: dict[str, Any],  # from simulate
     kept: dict[str, Any]  # what is stored of it
@@ -454,5 +454,5 @@ def memory_problems(
 ) -> dict[str, list[str]]:
     "What is wrong with the stored peaks of some cases, by name"
     kept = {name_of_case(r['case']): r for r in json.loads(STORED.read_text())}
-    found = run_calls('shapes', 'simulated_memory.simulate', [SIMULATIONS[n] for n in names], keep_going=True)
+    found = run_calls('shapes', [('simulated_memory.simulate', SIMULATIONS[n]) for n in names], keep_going=True)
     return {name: peak_problems(x, kept[name]) for name, x in zip(names, found)}

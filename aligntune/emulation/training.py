@@ -195,17 +195,16 @@ def walk_through(
                 scaled=trainer.trainer.accelerator.scaler is not None,
                 losses=[names['loss_before'], names['loss_after']])
 
-# %% ../../nbs/emulation/03_training.ipynb #a630a3ab
+# %% ../../nbs/emulation/03_training.ipynb #a987df44
 def run(
     machine: str,  # cpu, h100 or t4
-    program: str,  # a function of this page
-    names: Iterable[str],  # of cases
+    work: Iterable[tuple[str, str]],  # functions of this page, each with the name of a case
     folder: str,  # of the models
     keep_going: bool = False  # though a case fails
-) -> dict[str, dict[str, Any]]:
-    "What cases computed, by name, in a process of its own"
-    calls = [dict(name=n, machine=machine, folder=folder) for n in names]
-    return {c['name']: r for c, r in zip(calls, run_calls(machine, f'training.{program}', calls, keep_going))}
+) -> list[dict[str, Any]]:
+    "What they computed, in a process of its own"
+    calls = [(f'training.{f}', dict(name=n, machine=machine, folder=folder)) for f, n in work]
+    return run_calls(machine, calls, keep_going)
 
 def training_problems(
     names: Iterable[str] = tuple(TRAININGS)  # of cases
@@ -213,5 +212,6 @@ def training_problems(
     "What is wrong with some cases, by name; each is trained on both devices"
     with tempfile.TemporaryDirectory() as folder:
         save_training_models(folder)
-        wanted, ours = (run(machine, 'train_case', names, folder, keep_going=True) for machine in ('cpu', 'h100'))
-        return {name: compare_results(name, ours[name], wanted[name]) for name in names}
+        work = [('train_case', name) for name in names]
+        ours, wanted = (run(machine, work, folder, keep_going=True) for machine in ('h100', 'cpu'))
+        return {name: compare_results(name, *both) for name, *both in zip(names, ours, wanted)}

@@ -100,7 +100,7 @@ def train_on(
     if emulated: found |= dict(kernels=cuda.launches(), misnamed=misnamed_overrides(type(handle.trainer)))
     return found
 
-# %% ../../nbs/emulation/04_unsloth.ipynb #128e1052
+# %% ../../nbs/emulation/04_unsloth.ipynb #03b31fc0
 def unsloth_alone(
     ours: dict[str, Any]  # from train_on
 ) -> list[str]:
@@ -120,10 +120,11 @@ def unsloth_problems(
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         save_llamas(folder)
-        calls = [dict(case=case, steps=steps, folder=folder) for case in cases]
-        on_trl = run_calls('cpu', 'unsloth.train_on', [dict(backend='trl') | c for c in calls], keep_going=True)
-        for case, c, wanted in zip(cases, calls, on_trl):
-            [ours] = run_calls('triton', 'unsloth.train_on', [dict(backend='unsloth') | c], keep_going=True)
+        calls = {backend: [('unsloth.train_on', dict(backend=backend, case=case, steps=steps, folder=folder))
+                           for case in cases] for backend in ('unsloth', 'trl')}
+        on_trl = run_calls('cpu', calls['trl'], keep_going=True)
+        for case, call, wanted in zip(cases, calls['unsloth'], on_trl):
+            [ours] = run_calls('triton', [call], keep_going=True)
             found[case] = compare_results(case, ours, wanted) + ([] if 'error' in ours else unsloth_alone(ours))
     return found
 
