@@ -105,7 +105,7 @@ def call_each(
             except Exception: result = dict(error=f'{function} of {arguments}:\n{traceback.format_exc()[-3000:]}')
             print(json.dumps(result, default=str), file=lines, flush=True)
 
-# %% ../../nbs/emulation/02_cases.ipynb #3a0696e4
+# %% ../../nbs/emulation/02_cases.ipynb #36833f3f
 def run_calls(
     device: str,  # a name of DEVICES
     calls: Sequence[tuple[str, dict[str, Any]]],  # functions, as training.train_case, with their arguments
@@ -120,11 +120,13 @@ def run_calls(
         done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=limit, cwd=home, env=env)
         results = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-    if done.returncode: raise RuntimeError(f'{calls[len(results):][:1]} on {device} ended with {done.returncode}:\n'
-                                           f'{done.stdout[-4000:]}')
+    if done.returncode:   # it died in the call that has no result, or at its end
+        died = dict(error=f'ended with {done.returncode}:\n{done.stdout[-3000:]}')
+        results = [*results[:len(calls) - 1], died]
     failed = [r['error'] for r in results if 'error' in r]
     if failed and not keep_going: raise RuntimeError(failed[0])
-    return results
+    left = calls[len(results):]
+    return results + (run_calls(device, left, keep_going, limit) if left else [])
 
 # %% ../../nbs/emulation/02_cases.ipynb #e312b0df
 GRADIENTS, LOSS = 1e-4, 1e-5

@@ -80,7 +80,7 @@ def misnamed_overrides(
                for b in compiled if n in vars(b) and n != '__init__']
     return {n: wrong for n, f, g in methods if (wrong := misnamed_options(f, g))}
 
-# %% ../../nbs/emulation/04_unsloth.ipynb #6767623f
+# %% ../../nbs/emulation/04_unsloth.ipynb #ec515245
 def train_on(
     backend: str,  # unsloth or trl
     case: str,  # a name of ON_UNSLOTH
@@ -96,7 +96,9 @@ def train_on(
     handle = make_handle(own | ON_UNSLOTH[case], 'h100' if emulated else 'cpu', folder)
     set_adapter(handle.model)
     with given_answers(handle.tokenizer.eos_token_id): found = train(handle, f'{out}.safetensors')
-    if case == 'sft': found |= use(handle, TEXTS['dataset_name'][:3], max_new_tokens=3)
+    if case == 'sft':
+        found |= use(handle, TEXTS['dataset_name'][:3], max_new_tokens=3)
+        found['evaluated'].pop('eval_mean_token_accuracy', None)   # Unsloth computes none
     if emulated: found |= dict(kernels=cuda.launches(), misnamed=misnamed_overrides(type(handle.trainer)))
     return found
 
