@@ -2,9 +2,9 @@
 
     python tools/emulate.py training 'unsloth:grpo' 'memory:1b layers=4'
 
-training   every algorithm on TRL, on cuda:0 against the CPU (nbs/emulation/03_training.ipynb); 5 minutes of a core
-unsloth    Unsloth's trainers, forwards and kernels against TRL (04_unsloth.ipynb); 10 minutes, Triton
-memory     a step's peak on a simulated GPU against what is stored (05_simulated_memory.ipynb); 20 minutes"""
+training   every algorithm on TRL, on cuda:0 against the CPU (nbs/emulation/03_training.ipynb); 2 minutes of a core
+unsloth    Unsloth's trainers, forwards and kernels against TRL (04_unsloth.ipynb), with Triton; 8 minutes
+memory     a step's peak on a simulated GPU against what is stored (05_simulated_memory.ipynb); 15 minutes"""
 import sys
 from collections import defaultdict
 from common import report
