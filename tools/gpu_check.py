@@ -98,7 +98,7 @@ def one(what, asked, backend, child, home):
 def machine():
     "Hardware and versions"
     import torch
-    from aligntune.core.status import Probe, hardware
+    from aligntune.core.hardware import Probe, hardware
     hw = hardware(Probe(patience=5))
     def number(name):
         try: return version(name)

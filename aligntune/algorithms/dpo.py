@@ -108,15 +108,14 @@ def packed_pairs(
     batch: PairBatch  # pairs, padded on the right
 ) -> PackedPairs | None:
     "The batch as one row; None where a prompt is empty"
-    each = torch.stack([batch.ids, batch.answer.to(batch.ids), batch.real.to(batch.ids)], 1).tolist()   # one transfer
-    rows = [_prompt_and_answer(*row) for row in each]
+    rows = [_prompt_and_answer(*row) for row in zip(batch.ids.tolist(), batch.answer.tolist(), batch.real.tolist())]
     prompts, answers = zip(*rows)
     if not all(prompts): return None
-    def padded(prompts, answers): return torch.cat([pad(prompts, 0, left=True), pad(answers, 0)], 1)
+    def padded(prompts, answers):
+        return torch.cat([pad(prompts, 0, left=True), pad(answers, 0)], 1).to(batch.ids.device)
     mask = padded([[1]*len(p) for p in prompts], [[1]*len(a) for a in answers])
     keep = max(map(len, answers))
-    packed = PackedPrefixBatch(padded(prompts, answers), mask, keep, batch.ids.device)
-    return PackedPairs(packed, mask[:, -keep:].bool().to(batch.ids.device))
+    return PackedPairs(PackedPrefixBatch(padded(prompts, answers), mask, keep), mask[:, -keep:].bool())
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #37186803
 def _prompt_and_answer(ids: list[int], answer: list[int], real: list[int]) -> tuple[list[int], list[int]]:
@@ -225,14 +224,19 @@ class PairLogps(OwnTrainer, PairHooks):
         "The key of all that decides what the reference computes"
         return reference_key(weights, self.accelerator.unwrap_model(self.ref_model or self.model), self.args)
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #54b33cd4
+# %% ../../nbs/algorithms/05_dpo.ipynb #0205827c
 class EqualPairs(HFTrainer):
     "Each pair of an optimizer step weighs the same, however the step is cut into passes"
+    paired = True   # chosen answers, then rejected ones
     passes_per_pair: float | None = None  # in the present step
+    def share(self, batch: Any, piece: Any) -> float:
+        "What a piece of a batch counts: its loss is weighted by its pairs already"
+        return 1.
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, the tokens of their answers counted"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.count_trained(b['completion_mask'] for b in batches)
+        self.trained_tokens += sum(int(b['completion_mask'].sum()) for b in batches)
         self.passes_per_pair = len(batches)/sum(len(b['input_ids']) for b in batches) if batches else None
         return batches, n
 

@@ -20,9 +20,9 @@ __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMA
            'kill_in_save', 'result_of_job', 'run_job', 'error_of', 'job_process', 'failing_reward', 'algorithm_request',
            'run_algorithm', 'fork_job', 'serve_faults', 'JobEnd', 'Server', 'end_of_job', 'Row', 'resumed', 'expect',
            'kills_in_saves', 'wait_for_moment', 'after_kill', 'random_kills', 'flip', 'damages', 'start_after_damage',
-           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'inside', 'pair',
-           'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two', 'count_rows',
-           'all_parts', 'suite']
+           'small_disk', 'disks', 'two_writers', 'requests', 'set_version', 'stops', 'broken', 'short_of_memory',
+           'inside', 'pair', 'two_processes', 'trained_algorithms', 'tiny_model_folder', 'rewards', 'algorithms_in_two',
+           'count_rows', 'all_parts', 'suite']
 
 # %% ../../nbs/bench/06_faults.ipynb #2dc52663
 STEPS, SAVE = 12, 3
@@ -74,19 +74,19 @@ def clock_back(trainer: Trainer) -> None:
     time.time = lambda: now() - 86_400*400   # a mock: a test may not set the machine's clock
     for p in Path(trainer.args.output_dir).glob('checkpoint-*'): os.utime(p, (now() + 1e6, now() + 1e6))
 
-# %% ../../nbs/bench/06_faults.ipynb #67d1c87a
+# %% ../../nbs/bench/06_faults.ipynb #dfe78717
 def no_memory(trainer: Trainer) -> None:
     "From here on each row of a micro-step needs 200 MB, and the system gives this process 300 MB"
     import resource
     import torch
     now = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + 300*2**20, resource.RLIM_INFINITY))
-    training_step = trainer.training_step
-    def step(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    compute_loss = trainer.compute_loss
+    def loss(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         memory = torch.empty(len(inputs['input_ids'])*200*2**20, dtype=torch.uint8)
         del memory
-        return training_step(model, inputs, *args, **kwargs)
-    trainer.training_step = step
+        return compute_loss(model, inputs, *args, **kwargs)
+    vars(trainer)['compute_loss'] = loss
 
 # %% ../../nbs/bench/06_faults.ipynb #8b85a376
 def user_error(trainer: Trainer) -> None:
@@ -126,12 +126,13 @@ def kill_in_save(job: dict[str, Any]) -> Callable[[str], None]:
         if job.get('phase') == [name, seen[name]]: os.kill(os.getpid(), signal.SIGKILL)
     return phase
 
-# %% ../../nbs/bench/06_faults.ipynb #e9be4fc9
+# %% ../../nbs/bench/06_faults.ipynb #9937942f
 def result_of_job(trainer: Trainer, run: Run) -> dict[str, Any]:
     "The hash of the final weights, and how the training went"
     digest = hashlib.sha256(b''.join(p.detach().numpy().tobytes() for p in trainer.model.parameters())).hexdigest()[:16]
-    return dict(weights=digest, step=trainer.state.global_step, rows=trainer.args.per_device_train_batch_size,
-                point=run.point.name if run.point else None)
+    history = run.journal.manifest['history'] if run.journal.manifest else []
+    return dict(weights=digest, step=trainer.state.global_step, point=run.point.name if run.point else None,
+                pieces=[e['pieces'] for e in history if 'pieces' in e])
 
 # %% ../../nbs/bench/06_faults.ipynb #53f1f886
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
@@ -505,7 +506,7 @@ def stops(server: Server, weights: str | None) -> Iterator[Row]:
         yield expect(dict(stop_file='a file named stop').get(do, do.upper()), before, 'Interrupted', 'go on with', code)
         yield resumed(server, '  and resumed', folder, before, weights)
 
-# %% ../../nbs/bench/06_faults.ipynb #d9999440
+# %% ../../nbs/bench/06_faults.ipynb #5590607b
 def broken(server: Server, weights: str | None) -> Iterator[Row]:
     "NaN, a step size that explodes, memory that the system does not give"
     yield expect('NaN at step 8', server.run(folder=server.folder(), at=8, do='poison'), 'GuardError',
@@ -514,9 +515,13 @@ def broken(server: Server, weights: str | None) -> Iterator[Row]:
                  'step 2', 4)
     yield expect('out of memory', server.run(folder=server.folder(), at=5, do='no_memory'), 'GuardError',
                  'batch_size=1, gradient_accumulation_steps=4', 4)
-    result = server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True).result
-    step, rows = result.get('step'), result.get('rows')
-    yield Row('out of memory, auto_batch', f'step {step} with micro-steps of {rows} row', ok=(step, rows) == (STEPS, 1))
+    yield short_of_memory(server.run(folder=server.folder(), at=5, do='no_memory', auto_batch=True),
+                          'out of memory, auto_batch')
+
+def short_of_memory(end: JobEnd, fault: str) -> Row:
+    "A run with auto_batch that ran out of memory went on in pieces"
+    step, pieces = end.result.get('step'), end.result.get('pieces')
+    return Row(fault, f'step {step}, batches in {pieces} pieces', ok=(step, pieces) == (STEPS, [2]))
 
 # %% ../../nbs/bench/06_faults.ipynb #15b3abfc
 def inside(server: Server, weights: str | None) -> Iterator[Row]:
@@ -543,7 +548,7 @@ def pair() -> list[dict[str, str]]:
     return [dict(RANK=str(r), LOCAL_RANK=str(r), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                  MASTER_PORT=str(port)) for r in (0, 1)]
 
-# %% ../../nbs/bench/06_faults.ipynb #0887a1c0
+# %% ../../nbs/bench/06_faults.ipynb #f0c65750
 def two_processes(server: Server) -> Iterator[Row]:
     "Kill one of two processes; ask one of two to stop; resume with another number"
     alone = server.run(folder=server.folder(), envs=pair())
@@ -559,6 +564,8 @@ def two_processes(server: Server) -> Iterator[Row]:
     before = server.run(folder=folder, at=7, do='sigterm', rank=1, envs=pair())
     yield Row('SIGTERM to the second of two', f'exit {before.codes}', None, before.codes == (143, 143))
     yield resumed(server, '  and resumed', folder, before, alone.weights, envs=pair())
+    end = server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair())
+    yield short_of_memory(end, 'the second of two runs out of memory')
 
 # %% ../../nbs/bench/06_faults.ipynb #19600bf2
 def trained_algorithms() -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from ..core.errors import RunError
-from ..core.status import hardware
+from ..core.hardware import hardware
 from ..process.child import ChildProcess, import_function
 from ..process.connection import Connection
 

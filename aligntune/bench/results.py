@@ -16,7 +16,8 @@ from .workloads import WORKS, Work, entries_for, lengths
 from ..core.errors import SpecError, did_you_mean
 from ..core.estimate import read_model_config
 from ..core.spec import TrainSpec
-from ..core.status import get_backend_status, hardware
+from ..core.hardware import hardware
+from ..core.status import get_backend_status
 from ..run.manifest import write_atomic
 
 log = logging.getLogger('aligntune')

@@ -14,7 +14,7 @@ from ..backends.launch import launch
 from .measure import Meter, machine, peak_memory
 from .results import run_race
 from .workloads import WORKS, make_model, ours, write_rows
-from ..core.status import hardware
+from ..core.hardware import hardware
 
 # %% auto #0
 __all__ = ['by_length', 'by_group', 'timed', 'by_processes', 'measure_scaling']

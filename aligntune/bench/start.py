@@ -12,7 +12,7 @@ from typing import Any
 from .measure import Entry, Meter, result_of_entry, machine, peak_memory
 from .workloads import make_model, write_rows
 from ..core.errors import RunError
-from ..core.status import hardware
+from ..core.hardware import hardware
 
 # %% auto #0
 __all__ = ['COMMANDS', 'SCRIPT', 'WORDS', 'by_command', 'seconds_until', 'first_step', 'prepare_ours', 'prepare_plain',

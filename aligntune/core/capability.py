@@ -248,7 +248,7 @@ def matrix_text(backends: Iterable[str] = tuple(BACKENDS)  # the columns
     widths = [max(map(len, col)) for col in zip(*rows)]
     return '\n'.join('  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in rows)
 
-# %% ../../nbs/core/03_capability.ipynb #6d4a8c06
+# %% ../../nbs/core/03_capability.ipynb #dcad7daa
 @dataclass(frozen=True)
 class Facts:
     "What the decision needs to know: the request, the machine, the preference"
@@ -270,7 +270,8 @@ class Facts:
     @property
     def gpu(self) -> bool:
         "Whether there is a GPU here that Unsloth supports"
-        return MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
+        supported = MATRIX['device', self.unsloth.get('device', 'cpu'), 'unsloth'] == YES
+        return supported and not self.unsloth.get('device_reason')   # such as an old card
 
     def cell(self, backend: str) -> Cell:
         "The cell of the matrix that decides for a backend"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import logging, math, shutil, statistics
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 import torch
@@ -17,10 +17,10 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['log', 'PART', 'FINER', 'LEARN', 'NO_MEMORY', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
-           'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
-           'LearningGuard', 'nothing_learned', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
-           'has_reward_guard', 'equal_generations', 'is_out_of_memory', 'remedies']
+__all__ = ['log', 'FINER', 'LEARN', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run', 'warn_or_end',
+           'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
+           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
+           'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -35,16 +35,6 @@ def real_tokens(inputs: Mapping[str, Any], pad: int | None) -> list[torch.Tensor
     if not masks and 'input_ids' in flat: masks = [flat['input_ids'] != (-1 if pad is None else pad)]
     return [m.sum() for m in masks]
 
-# %% ../../nbs/run/02_guards.ipynb #5f1d0a78
-def summed(
-    groups: Sequence[Sequence[torch.Tensor]]  # numbers, on any devices
-) -> list[float]:
-    "The sum of each group, in one transfer from the device"
-    sums = [torch.stack([torch.as_tensor(x).double().sum() for x in g]).sum() if g
-            else torch.zeros((), dtype=torch.float64) for g in groups]
-    device = next((s.device for s in sums if s.device.type != 'cpu'), None)
-    return torch.stack([s.to(device) for s in sums]).tolist()
-
 # %% ../../nbs/run/02_guards.ipynb #df0b349d
 class StepRecorder:
     "Losses, gradient norm, labels and tokens of the present optimizer step"
@@ -52,12 +42,10 @@ class StepRecorder:
         self.seen_labels = self.total_tokens = 0
         self.pad: int | None = None
         self.losses, self.labels, self.tokens, self.norms = (list[torch.Tensor]() for _ in range(4))
-        self.sums: list[float] | None = None   # of losses, labels and tokens, and the norm, once they are read
 
     def drop(self) -> None:
         "Forget the present step: it will be repeated"
         for values in (self.losses, self.labels, self.tokens, self.norms): values.clear()
-        self.sums = None
 
     def install(self, trainer: Trainer) -> StepRecorder:
         "Record every step of `trainer`"
@@ -67,49 +55,38 @@ class StepRecorder:
 
     def add_batch(self, inputs: Any) -> None:
         "Count labels and tokens of a micro-batch"
-        self.sums = None
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
         self.tokens += real_tokens(inputs, self.pad)
 
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
-        loss, _, _, norm = sums_of(self)
-        return loss, norm if self.norms and self.norms[-1] is not None else None
+        loss = float(torch.stack([x.double().sum() for x in self.losses]).sum()) if self.losses else 0.
+        return loss, float(self.norms[-1]) if self.norms and self.norms[-1] is not None else None
 
     def next_step(self) -> int:
         "Begin the next step; returns the tokens of this one"
-        _, labels, tokens, _ = sums_of(self)
-        self.total_tokens += int(tokens)
-        self.seen_labels += int(labels)
+        n = int(sum(self.tokens))
+        self.total_tokens += n
+        self.seen_labels += int(sum(self.labels))
         self.drop()
-        return int(tokens)
-
-# %% ../../nbs/run/02_guards.ipynb #5f1d0a7a
-def sums_of(r: StepRecorder) -> list[float]:
-    "The sums of losses, labels and tokens of a step, and its norm"
-    if r.sums is None: r.sums = summed([r.losses, r.labels, r.tokens, [x for x in r.norms[-1:] if x is not None]])
-    return r.sums
+        return n
 
 # %% ../../nbs/run/02_guards.ipynb #5f26acb2
-PART = 2**22   # weights that are summed at a time
-
 class InitialWeights:
     "Tells whether any trained weight has changed since the start"
     def __init__(self, model: torch.nn.Module):
-        found = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
-        self.before = dict(zip(found, torch.stack([*found.values()]).tolist())) if found else {}
+        self.before = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
 
     @staticmethod
     @torch.no_grad()
-    def _sums(p: torch.Tensor) -> torch.Tensor:
-        parts = (x.double() for x in p.detach().reshape(-1).split(PART))   # not all of it in float64
-        return torch.stack([torch.stack([x.sum(), x @ x]) for x in parts]).sum(0)
+    def _sums(p: torch.Tensor) -> tuple[float, float]:
+        x = p.detach().double().reshape(-1)
+        return float(x.sum()), float((x*x).sum())
 
     def changed(self, model: torch.nn.Module) -> bool:
         "Has at least one weight changed?"
-        trained = ((n, p) for n, p in model.named_parameters() if p.requires_grad)
-        return any(self._sums(p).tolist() != self.before.get(n) for n, p in trained)
+        return any(self._sums(p) != self.before.get(n) for n, p in model.named_parameters() if p.requires_grad)
 
 # %% ../../nbs/run/02_guards.ipynb #4d85bef3
 class InARow:
@@ -416,31 +393,29 @@ def equal_generations(guards: Guards) -> int:
     "How many generations in a row had equal rewards"
     return getattr(getattr(guards.trainer, 'guard', None), 'flat', guards.answers.equal.n)
 
-# %% ../../nbs/run/02_guards.ipynb #b0e05e58
-NO_MEMORY = ('out of memory', "can't allocate memory", 'not enough memory', 'bad_alloc')
-
-def is_out_of_memory(e: BaseException) -> bool:
-    "Does this error mean that memory ran out?"
-    if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
-    return isinstance(e, RuntimeError) and any(w in str(e) for w in NO_MEMORY)
-
-# %% ../../nbs/run/02_guards.ipynb #e52a8936
+# %% ../../nbs/run/02_guards.ipynb #fa3f5112
 def remedies(
     spec: TrainSpec | None,  # the request; None for a trainer without one
     batch: int,  # rows of a micro-step
     accumulation: int,  # micro-steps of a step
-    checkpointing: bool = False  # are activations recomputed already?
+    checkpointing: bool = False,  # are activations recomputed already?
+    updating: bool = False  # did the optimizer run out of memory?
 ) -> list[str]:
     "What helps against too little memory, cheapest first"
+    rows = [] if updating else _remedies_of_rows(spec, batch, accumulation, checkpointing)
+    if spec is None: return rows or ["optimizer='adamw_8bit'"]
+    full, out = spec.peft.method == 'full', []
+    if full: out.append("method='lora'")
+    if not spec['load_in_4bit']: out.append('load_in_4bit=True')
+    if full and spec['optimizer'] == 'adamw': out.append("optimizer='adamw_8bit'")
+    return rows + (out[::-1] if updating else out)
+
+def _remedies_of_rows(spec: TrainSpec | None, batch: int, accumulation: int, checkpointing: bool) -> list[str]:
+    "What makes the activations smaller"
     out = [f'batch_size={batch//2}, gradient_accumulation_steps={accumulation*2} (the same effective batch), '
            f'or auto_batch=True'] if batch > 1 else []
     if not checkpointing: out.append('gradient_checkpointing=True')
     if spec is None: return out
-    longest, full = spec['max_completion_length'], spec.peft.method == 'full'
-    if longest and facts_of(spec.algo.algorithm).writes_answers:
-        out.append(f'max_completion_length={max(longest//2, 1)}')
-    else: out.append("a smaller max_seq_length with on_long='drop'")
-    if full: out.append("method='lora'")
-    if not spec['load_in_4bit']: out.append('load_in_4bit=True')
-    if full and spec['optimizer'] == 'adamw': out.append("optimizer='adamw_8bit'")
-    return out
+    if (longest := spec['max_completion_length']) and facts_of(spec.algo.algorithm).writes_answers:
+        return [*out, f'max_completion_length={max(longest//2, 1)}']
+    return [*out, "a smaller max_seq_length with on_long='drop'"]

@@ -13,7 +13,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.secrets import Variable, as_stored, mask, masked_words, names_secret, variables
 from ..core.spec import FIELDS, TrainSpec, applies, filled
-from ..core.status import hardware
+from ..core.hardware import hardware
 from ..core.plan import Plan
 from ..data.report import DataReport
 

@@ -17,7 +17,7 @@ from ..core.estimate import human
 from ..core.execution import because
 from ..core.plan import Plan, make_plan
 from ..core.spec import TrainSpec
-from ..core.status import Probe, hardware, simulated
+from ..core.hardware import Probe, hardware, simulated
 from ..core.trainer import Result
 from ..data.tiny import save_tiny, tiny_model, tiny_tokenizer
 
