@@ -108,14 +108,15 @@ def packed_pairs(
     batch: PairBatch  # pairs, padded on the right
 ) -> PackedPairs | None:
     "The batch as one row; None where a prompt is empty"
-    rows = [_prompt_and_answer(*row) for row in zip(batch.ids.tolist(), batch.answer.tolist(), batch.real.tolist())]
+    each = torch.stack([batch.ids, batch.answer.to(batch.ids), batch.real.to(batch.ids)], 1).tolist()   # one transfer
+    rows = [_prompt_and_answer(*row) for row in each]
     prompts, answers = zip(*rows)
     if not all(prompts): return None
-    def padded(prompts, answers):
-        return torch.cat([pad(prompts, 0, left=True), pad(answers, 0)], 1).to(batch.ids.device)
+    def padded(prompts, answers): return torch.cat([pad(prompts, 0, left=True), pad(answers, 0)], 1)
     mask = padded([[1]*len(p) for p in prompts], [[1]*len(a) for a in answers])
     keep = max(map(len, answers))
-    return PackedPairs(PackedPrefixBatch(padded(prompts, answers), mask, keep), mask[:, -keep:].bool())
+    packed = PackedPrefixBatch(padded(prompts, answers), mask, keep, batch.ids.device)
+    return PackedPairs(packed, mask[:, -keep:].bool().to(batch.ids.device))
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #37186803
 def _prompt_and_answer(ids: list[int], answer: list[int], real: list[int]) -> tuple[list[int], list[int]]:
@@ -224,7 +225,7 @@ class PairLogps(OwnTrainer, PairHooks):
         "The key of all that decides what the reference computes"
         return reference_key(weights, self.accelerator.unwrap_model(self.ref_model or self.model), self.args)
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #0205827c
+# %% ../../nbs/algorithms/05_dpo.ipynb #8a70c84e
 class EqualPairs(HFTrainer):
     "Each pair of an optimizer step weighs the same, however the step is cut into passes"
     paired = True   # chosen answers, then rejected ones
@@ -236,7 +237,7 @@ class EqualPairs(HFTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, the tokens of their answers counted"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int(b['completion_mask'].sum()) for b in batches)
+        self.count_trained(b['completion_mask'] for b in batches)
         self.passes_per_pair = len(batches)/sum(len(b['input_ids']) for b in batches) if batches else None
         return batches, n
 

@@ -40,7 +40,7 @@ __all__ = ['logger', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'full_bat
            'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers', 'PromptEncoder',
            'group_answers_by_prompt', 'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps',
            'can_regroup', 'RewardMeans', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'tokens_of_answers',
-           'prompt_encoder', 'group_trainer', 'make_trainer']
+           'prompt_encoder', 'set_stop_tokens', 'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -200,7 +200,7 @@ class RewardGuard(TrainerCallback):
         if seen >= self.warn: raise equal_rewards(self.what, 'in the whole run', None, f'step {state.global_step}')
         logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, seen)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #2f797512
+# %% ../../nbs/algorithms/06_grpo.ipynb #8c3ff756
 @dataclass
 class AnswerGeneration:
     "Who generates the answers of a GRPOTrainer: our decoder, or TRL"
@@ -217,7 +217,7 @@ class AnswerGeneration:
         how = self.config_or_reason(trainer, images)
         with eval_mode(trainer.model):
             if isinstance(how, DecodeConfig): return decoded_answers(trainer, prompt_ids, how), None
-            log_once(trainer.model, how)
+            if self.execution.generation.value != 'vllm': log_once(trainer.model, how)
             if images or not self.calls_generate(trainer): return by_trl(prompt_ids)
             return generate_by_length(trainer.model, prompt_ids, by_trl)
 
@@ -276,7 +276,8 @@ def _sorted_by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     sizes = [len(b['prompt_ids']) for b in batches]
     prompts = [tuple(row) for b in batches for row in b['prompt_ids'].tolist()]
     first = {p: i for i, p in reversed(list(enumerate(prompts)))}
-    order = sorted(range(len(prompts)), key=lambda i: first[prompts[i]])
+    order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]),
+                         device=batches[0]['prompt_ids'].device)
     of_answers = [k for k, v in batches[0].items() if isinstance(v, torch.Tensor) and v.dim()]
     sorted_rows = {k: torch.cat([b[k] for b in batches])[order].split(sizes) for k in of_answers}
     return [b | {k: rows[i] for k, rows in sorted_rows.items()} for i, b in enumerate(batches)]
@@ -333,18 +334,19 @@ class AnswerScoring:
         plain = not (batch.balance or batch.images) and bool(batch.mask[:, -batch.keep:].any())
         return self.shared and plain and not prefix_sharing_blocker(bare)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #d9205182
+# %% ../../nbs/algorithms/06_grpo.ipynb #3c98a9da
 def scoring_of(
     trainer: 'GroupTrainer'  # with its execution plan
 ) -> AnswerScoring:
     "How the answers of a trainer are scored"
+    if not trainer.own_logps: return AnswerScoring()
     shared, chunked = bool(trainer.execution.prefix_sharing), trainer.execution.uses('lm_head')
     if shared and not trainer.aux_loss_enabled: return AnswerScoring(shared, chunked)
     other_head = has_fused_head() and not has_plain_head(trainer.model)
     right_padded = other_head or padding_blocker(trainer.model, left=True) is not None
     return AnswerScoring(shared, chunked, right_padded)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #f0d49d06
+# %% ../../nbs/algorithms/06_grpo.ipynb #4db82cd4
 class GroupSteps(RolloutHooks, ScoringHooks):
     "The steps of a rollout, by the objects that a GroupTrainer holds"
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
@@ -376,7 +378,7 @@ class GroupSteps(RolloutHooks, ScoringHooks):
         "The value of each reward for each answer, checked by the guard"
         values = super().compute_rewards(*args)
         if self.guard is not None and self.model.training:
-            totals = values @ self.reward_weights.to(values)
+            totals = values.cpu() @ self.reward_weights.to(values.dtype).cpu()   # one transfer
             self.guard.see(totals, self.num_generations, self.state.global_step)
         return values
 
@@ -406,7 +408,7 @@ class RewardMeans(RowMeans):
         found = super().evaluate(*args, **kwargs)
         return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #7e4d14fa
+# %% ../../nbs/algorithms/06_grpo.ipynb #c200bcc3
 class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with our sampler, generation, log-probabilities, reference and guard"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
@@ -432,6 +434,7 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
         if guard is not None: self.add_callback(guard)
         why = None if holds_whole_head(self.accelerator) else SHARDED
         self.execution = confirmed(execution, prefix_sharing=why, lm_head=why, generation=why)
+        self.own_logps = execution.lm_head.value != 'backend'
         self.generation, self.scoring = AnswerGeneration(self.execution), scoring_of(self)
         self.packed_attention = self.scoring.shared
 
@@ -443,7 +446,7 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
     def prepare_batch(self, batch: Any) -> Any:
         "The answers of a forward pass, their tokens counted"
         inputs = super().prepare_batch(batch)
-        if self.model.training: self.trained_tokens += int(inputs['completion_mask'].sum())
+        if self.model.training: self.count_trained([inputs['completion_mask']])
         return inputs
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #b9636a12
@@ -495,7 +498,17 @@ def prompt_encoder(
     def encode(rows): return [list(ids) for ids, _ in tokens.encoder.encode([tokens.prompt(r) for r in rows])]
     return encode, list(prepared.stop_ids)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #0bf2af0e
+# %% ../../nbs/algorithms/06_grpo.ipynb #32fa55e7
+def set_stop_tokens(
+    model: Any,  # the policy
+    args: GRPOConfig,  # of its trainer
+    stops: list[int]  # tokens that end an answer
+) -> None:
+    "Let generation end with these tokens, whoever generates"
+    ends = model.generation_config.eos_token_id = stop_token_ids(model, stops)
+    if args.use_vllm: args.generation_kwargs = dict(stop_token_ids=ends) | (args.generation_kwargs or {})
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #ac8b0391
 def group_trainer(
     session: SessionLike,  # spec, plan, loaded model, tokenizer, rows
     cls: Callable[..., GroupTrainer] = GroupTrainer,  # the algorithm's trainer
@@ -508,10 +521,11 @@ def group_trainer(
                         why='without the KL term there is no reference', fix='beta=0.04, or no ref_model_name')
     check_policy(session)
     encode, stops = prompt_encoder(session)
-    if stops: model.generation_config.eos_token_id = stop_token_ids(model, stops)
+    args = group_args(session)
+    if stops: set_stop_tokens(model, args, stops)
     trial = RewardTrial(tokens_of_answers)
     trial.trainer = trainer = cls(
-        model, rewards or make_rewards(spec), group_args(session), log_execution(execution_of(session)),
+        model, rewards or make_rewards(spec), args, log_execution(execution_of(session)),
         reference=getattr(session, 'reference', None), encode=encode,
         guard=RewardGuard() if 'rewards' in guards_on(spec['guards']) else None, train_dataset=session.train_dataset,
         eval_dataset=session.eval_dataset, processing_class=session.tokenizer, callbacks=[trial])

@@ -158,14 +158,19 @@ def padded_inputs(ids: Tensor, mask: Tensor) -> dict[str, Any]:
     "Arguments of a model for answers with a row of their own"
     return dict(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False)
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #449d90ba
+# %% ../../nbs/algorithms/10_ppo.ipynb #29ee574d
 class AnswerInputs(NamedTuple):
     "Answers as a model reads them"
     inputs: dict[str, Any]  # arguments of its forward
+    before: Tensor | slice  # the positions before the targets
     targets: Tensor  # the answers' tokens, one after the other
     back: Callable[[Tensor], Tensor]  # from values of those tokens to (answers, tokens)
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #014b0932
+    def kept(self, x: Tensor) -> Tensor:
+        "What a model computed at the positions before the targets, whether or not it left out others"
+        return (x if isinstance(self.before, Tensor) else x[:, self.before]).flatten(0, 1)
+
+# %% ../../nbs/algorithms/10_ppo.ipynb #a5c76789
 def answer_inputs(
     ids: Tensor,  # (n, prompt + answer)
     mask: Tensor,  # the same shape; 1 for real tokens
@@ -175,10 +180,9 @@ def answer_inputs(
     "Answers packed or padded"
     if packed:
         batch = PackedPrefixBatch(ids, mask, keep)
-        return AnswerInputs(batch.inputs(), batch.target_ids, batch.scatter_back)
-    before_targets = torch.arange(ids.shape[1] - keep - 1, ids.shape[1] - 1, device=ids.device)
-    return AnswerInputs(padded_inputs(ids, mask) | dict(logits_to_keep=before_targets), ids[:, -keep:].flatten(),
-                        lambda x: x.view(len(ids), keep))
+        return AnswerInputs(batch.inputs(), batch.logit_positions, batch.target_ids, batch.scatter_back)
+    return AnswerInputs(padded_inputs(ids, mask) | dict(logits_to_keep=keep + 1), slice(-keep - 1, -1),
+                        ids[:, -keep:].flatten(), lambda x: x.view(len(ids), keep))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #ab218205
 @contextmanager
@@ -189,7 +193,7 @@ def _input_of(module: torch.nn.Module) -> Iterator[list[Tensor]]:
     try: yield seen
     finally: hook.remove()
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #b7fc7a46
+# %% ../../nbs/algorithms/10_ppo.ipynb #4f1b6ff3
 def read_targets(
     model: Any,  # a causal model
     answers: AnswerInputs,
@@ -198,11 +202,13 @@ def read_targets(
     chunked: bool  # the head is plain: logits in chunks
 ) -> tuple[Tensor, Tensor, Tensor]:
     "Log-probability of each target, entropy and hidden state there"
-    if chunked: return target_logps(model, answers.inputs, answers.targets, temperature, bool(entropy))
-    with _input_of(model.get_output_embeddings()) as seen: logits = model(**answers.inputs).logits.flatten(0, 1)
+    if chunked:
+        inputs = answers.inputs | dict(logits_to_keep=answers.before)
+        return target_logps(model, inputs, answers.targets, temperature, bool(entropy))
+    with _input_of(model.get_output_embeddings()) as seen: logits = answers.kept(model(**answers.inputs).logits)
     with nullcontext() if entropy == 'gradient' else torch.no_grad():
         spread = entropies(logits, temperature) if entropy else torch.zeros(())
-    return selected_logps(logits, answers.targets, temperature), spread, seen[0].flatten(0, 1)
+    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0])
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #fb3de74c
 def _score_head(model: Any) -> torch.nn.Module:
@@ -319,7 +325,7 @@ class SampledAnswers(NamedTuple):
 
     def tokens(self) -> list[list[int]]:
         "The tokens of each answer"
-        return [a[m.bool()].tolist() for a, m in zip(self.answer, self.mask)]
+        return [[t for t, m in zip(*row) if m] for row in zip(self.answer.tolist(), self.mask.tolist())]
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:

@@ -36,14 +36,14 @@ def bradley_terry(
     "The loss of a batch of comparisons"
     return -F.logsigmoid(chosen - rejected - margin).mean()
 
-# %% ../../nbs/algorithms/11_reward_model.ipynb #bd3c11e8
+# %% ../../nbs/algorithms/11_reward_model.ipynb #a32b4910
 class RewardPairTrainer(OwnTrainer, RewardTrainer):
     "TRL's RewardTrainer on prepared pairs"
     steady = paired = True
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step; the score depends on every token of both answers"
         batches, n = super().get_batch_samples(*args, **kwargs)
-        self.trained_tokens += sum(int(b['attention_mask'].sum()) for b in batches)
+        self.count_trained(b['attention_mask'] for b in batches)
         return batches, n
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = 'eval', **kwargs: Any) -> Any:

@@ -269,7 +269,7 @@ class PairHooks(ReferenceHooks):
         if logps is not None: return logps, torch.zeros_like(logps), None   # no outputs: there is no router's loss
         return super()._get_per_token_logps_and_entropies(model, model_kwargs, input_ids, completion_mask)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #319427f6
+# %% ../../nbs/algorithms/00_trl.ipynb #90e018a8
 _GRPO = 'trl.trainer.grpo_trainer'
 PRIVATE += [
     PrivateName('_get_train_sampler', _GRPO, 'overridden: which prompts come when', 'dataset'),
@@ -280,7 +280,7 @@ PRIVATE += [
     PrivateName('_generate_and_score_completions', _GRPO, 'overridden: a rollout', 'inputs'),
     PrivateName('_calculate_rewards', _GRPO, 'overridden: rewards are watched', 'inputs prompts completions'),
     PrivateName('_get_per_token_logps_and_entropies', _GRPO, 'overridden: log-probabilities of answers',
-                'model batch_size compute_aux_loss'),
+                'model batch_size compute_entropy compute_aux_loss'),
     PrivateName('_prepare_inputs', _GRPO, 'overridden: answers of a step in our order'),
     PrivateName('_buffered_inputs', _GRPO, 'changed: the batches of a rollout, one for each forward pass'),
     PrivateName('_step', _GRPO, 'read and set: forward passes so far'),
@@ -337,10 +337,11 @@ class RolloutHooks(HFTrainer):
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any: return self.generate_tokens(*args, **kwargs)
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Any: return self.compute_rewards(*args, **kwargs)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #3d5e0527
+# %% ../../nbs/algorithms/00_trl.ipynb #b1d8af49
 class ScoringHooks(HFTrainer):
     "GRPOTrainer with public names for what it does with the answers of a rollout; the defaults are TRL's"
     _buffered_inputs: Any  # TRL's: the batches of a rollout
+    own_logps = True  # are log-probabilities taken from answer_logps; False: the trainer below computes them
     def answer_logps(self, model: Any, batch: AnswerBatch) -> Any:
         "Log-probability and entropy of each answer token, and the loss of the router, as far as they are wanted"
         return super()._get_per_token_logps_and_entropies(
@@ -359,9 +360,12 @@ class ScoringHooks(HFTrainer):
         self._buffered_inputs = self.arrange_batches(self._buffered_inputs)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
-    def _get_per_token_logps_and_entropies(self, model: Any, ids: Any, mask: Any, keep: int,
-                                           batch_size: int | None = None, compute_entropy: bool = False,
-                                           compute_aux_loss: bool = False, **images: Any) -> Any:
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.own_logps: return super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        return self._own_logps(*args, **kwargs)
+
+    def _own_logps(self, model: Any, ids: Any, mask: Any, keep: int, batch_size: int | None = None,
+                   compute_entropy: bool = False, compute_aux_loss: bool = False, **images: Any) -> Any:
         in_loss = getattr(self, '_entropy_bonus_enabled', self.args.entropy_coef)
         entropy = None if not compute_entropy else 'gradient' if in_loss else 'value'
         given = {k: v for k, v in images.items() if v is not None}

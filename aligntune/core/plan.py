@@ -330,11 +330,13 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
     spec = spec.on(plan.backend)
     args: dict[str, Any] = dict(precision=plan.precision, device=plan.device, lengths=lengths,
-                                batch_size=plan.batch_size, accumulation=plan.accumulation, execution=plan.execution)
+                                batch_size=plan.batch_size, accumulation=plan.accumulation, execution=plan.execution,
+                                processes=plan.processes)
     if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
     plan = _with_checkpointing(plan, spec, *needs_checkpointing(spec, plan.facts, plan.memory, **args))
     assert plan.facts is not None
-    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, **args | dict(execution=plan.execution)))
+    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, memory=plan.memory,
+                                                       **args | dict(execution=plan.execution)))
 
 # %% ../../nbs/core/11_plan.ipynb #51d72c44
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:
@@ -346,8 +348,10 @@ def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason
 
 # %% ../../nbs/core/11_plan.ipynb #f951e738
 def _memory(device: str, hw: Hardware) -> int | None:
-    "Bytes that the training may use"
-    return hw.ram if device == 'cpu' else min((m for m in hw.memory if m), default=None)
+    "Bytes that the training may use; what other programs hold on a GPU is not there"
+    if device == 'cpu': return hw.ram
+    each = [total if free is None else free for total, free in zip(hw.memory, hw.free)]
+    return min((m for m in each if m), default=None)
 
 # %% ../../nbs/core/11_plan.ipynb #eb118710
 class _ToStderr(logging.Handler):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import logging, math, shutil, statistics
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 import torch
@@ -17,10 +17,10 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['log', 'FINER', 'LEARN', 'real_tokens', 'StepRecorder', 'InitialWeights', 'InARow', 'end_run', 'warn_or_end',
-           'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard', 'nothing_learned',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback', 'has_reward_guard',
-           'equal_generations', 'remedies']
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights', 'InARow',
+           'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard',
+           'nothing_learned', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
+           'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -35,6 +35,16 @@ def real_tokens(inputs: Mapping[str, Any], pad: int | None) -> list[torch.Tensor
     if not masks and 'input_ids' in flat: masks = [flat['input_ids'] != (-1 if pad is None else pad)]
     return [m.sum() for m in masks]
 
+# %% ../../nbs/run/02_guards.ipynb #5f1d0a78
+def summed(
+    groups: Sequence[Sequence[torch.Tensor]]  # numbers, on any devices
+) -> list[float]:
+    "The sum of each group, in one transfer from the device"
+    sums = [torch.stack([torch.as_tensor(x).double().sum() for x in g]).sum() if g
+            else torch.zeros((), dtype=torch.float64) for g in groups]
+    device = next((s.device for s in sums if s.device.type != 'cpu'), None)
+    return torch.stack([s.to(device) for s in sums]).tolist()
+
 # %% ../../nbs/run/02_guards.ipynb #df0b349d
 class StepRecorder:
     "Losses, gradient norm, labels and tokens of the present optimizer step"
@@ -42,10 +52,12 @@ class StepRecorder:
         self.seen_labels = self.total_tokens = 0
         self.pad: int | None = None
         self.losses, self.labels, self.tokens, self.norms = (list[torch.Tensor]() for _ in range(4))
+        self.sums: list[float] | None = None   # of losses, labels and tokens, and the norm, once they are read
 
     def drop(self) -> None:
         "Forget the present step: it will be repeated"
         for values in (self.losses, self.labels, self.tokens, self.norms): values.clear()
+        self.sums = None
 
     def install(self, trainer: Trainer) -> StepRecorder:
         "Record every step of `trainer`"
@@ -55,38 +67,49 @@ class StepRecorder:
 
     def add_batch(self, inputs: Any) -> None:
         "Count labels and tokens of a micro-batch"
+        self.sums = None
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
         self.tokens += real_tokens(inputs, self.pad)
 
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
-        loss = float(torch.stack([x.double().sum() for x in self.losses]).sum()) if self.losses else 0.
-        return loss, float(self.norms[-1]) if self.norms and self.norms[-1] is not None else None
+        loss, _, _, norm = sums_of(self)
+        return loss, norm if self.norms and self.norms[-1] is not None else None
 
     def next_step(self) -> int:
         "Begin the next step; returns the tokens of this one"
-        n = int(sum(self.tokens))
-        self.total_tokens += n
-        self.seen_labels += int(sum(self.labels))
+        _, labels, tokens, _ = sums_of(self)
+        self.total_tokens += int(tokens)
+        self.seen_labels += int(labels)
         self.drop()
-        return n
+        return int(tokens)
+
+# %% ../../nbs/run/02_guards.ipynb #5f1d0a7a
+def sums_of(r: StepRecorder) -> list[float]:
+    "The sums of losses, labels and tokens of a step, and its norm"
+    if r.sums is None: r.sums = summed([r.losses, r.labels, r.tokens, [x for x in r.norms[-1:] if x is not None]])
+    return r.sums
 
 # %% ../../nbs/run/02_guards.ipynb #5f26acb2
+PART = 2**22   # weights that are summed at a time
+
 class InitialWeights:
     "Tells whether any trained weight has changed since the start"
     def __init__(self, model: torch.nn.Module):
-        self.before = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
+        found = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
+        self.before = dict(zip(found, torch.stack([*found.values()]).tolist())) if found else {}
 
     @staticmethod
     @torch.no_grad()
-    def _sums(p: torch.Tensor) -> tuple[float, float]:
-        x = p.detach().double().reshape(-1)
-        return float(x.sum()), float((x*x).sum())
+    def _sums(p: torch.Tensor) -> torch.Tensor:
+        parts = (x.double() for x in p.detach().reshape(-1).split(PART))   # not all of it in float64
+        return torch.stack([torch.stack([x.sum(), x @ x]) for x in parts]).sum(0)
 
     def changed(self, model: torch.nn.Module) -> bool:
         "Has at least one weight changed?"
-        return any(self._sums(p) != self.before.get(n) for n, p in model.named_parameters() if p.requires_grad)
+        trained = ((n, p) for n, p in model.named_parameters() if p.requires_grad)
+        return any(self._sums(p).tolist() != self.before.get(n) for n, p in trained)
 
 # %% ../../nbs/run/02_guards.ipynb #4d85bef3
 class InARow:
