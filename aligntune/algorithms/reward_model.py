@@ -14,6 +14,7 @@ from trl import RewardConfig, RewardTrainer
 from .common import OwnTrainer, SessionLike, log_execution, training_args
 from .trl import batch_metrics, prepared_inputs
 from ..core.errors import DataError, SpecError
+from ..core.facts import DEFAULT_ALGORITHM
 from ..core.noise import quiet
 from ..core.spec import TrainSpec
 from ..data.prepare import Prepared
@@ -140,7 +141,7 @@ def judged_texts(
 ) -> JudgedTexts:
     "The texts of a request; a stream and dropped rows are refused"
     plain: dict[str, Any] = {k: None for k in _OF_PAIRS if spec.given(k)}
-    found = read(spec.replace(**plain | dict(algorithm='sft') | changes))
+    found = read(spec.replace(**plain | dict(algorithm=DEFAULT_ALGORITHM) | changes))
     if isinstance(found.train, IterableDataset):
         raise SpecError('a stream cannot be compared', where='streaming',
                         why='each answer is held against another one', fix='streaming=False')

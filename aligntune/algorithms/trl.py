@@ -16,13 +16,14 @@ from ..core.errors import MissingPackageError
 from ..engine.models import inner_model
 
 # %% auto #0
-__all__ = ['SEEN', 'PRIVATE', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts', 'SilentTrainer',
-           'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head', 'answer_fused_head',
-           'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks', 'AnswerBatch',
-           'RolloutHooks', 'ScoringHooks', 'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
-           'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
-           'one_forward_pass', 'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
-           'save_under_plain_names', 'loading_info']
+__all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
+           'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
+           'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
+           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'without_old_logps', 'rollout_logs',
+           'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
+           'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'one_forward_pass', 'one_device',
+           'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names',
+           'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
@@ -373,6 +374,32 @@ class ScoringHooks(HFTrainer):
         return self.answer_logps(model, batch)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any: return self.prepare_batch(generation_batch)
+
+# %% ../../nbs/algorithms/00_trl.ipynb #6bb121aa
+IMAGE_FIELDS = tuple('''pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes
+    token_type_ids mm_token_type_ids image_position_ids'''.split())  # what TRL's loss reads of a batch with images
+
+def loss_logps(
+    trainer: Any,  # a GRPOTrainer
+    inputs: dict[str, Any]  # the answers of a forward pass
+) -> torch.Tensor:
+    "The log-probabilities of answers under the present policy, computed as the loss computes them"
+    ids, mask = (torch.cat([inputs[f'prompt_{k}'], inputs[f'completion_{k}']], 1) for k in ('ids', 'mask'))
+    images = {k: inputs[k] for k in IMAGE_FIELDS if k in inputs}
+    with torch.no_grad():
+        return trainer._get_per_token_logps_and_entropies(
+            trainer.model, ids, mask, inputs['completion_ids'].shape[1], compute_aux_loss=trainer.aux_loss_enabled,
+            **images)[0]
+
+# %% ../../nbs/algorithms/00_trl.ipynb #fd1e8525
+@contextlib.contextmanager
+def without_old_logps(trainer: HFTrainer) -> Iterator[None]:
+    "TRL takes a rollout for one that a single optimizer step uses up, and computes no log-probabilities of the policy"
+    args = trainer.args
+    before = args.gradient_accumulation_steps
+    args.gradient_accumulation_steps = args.steps_per_generation*args.num_iterations
+    try: yield
+    finally: args.gradient_accumulation_steps = before
 
 # %% ../../nbs/algorithms/00_trl.ipynb #dad2f939
 def rollout_logs(

@@ -19,8 +19,8 @@ from ..core.spec import TrainSpec
 # %% auto #0
 __all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights', 'InARow',
            'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard',
-           'nothing_learned', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
-           'has_reward_guard', 'equal_generations', 'remedies']
+           'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
+           'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -274,6 +274,33 @@ def nothing_learned(step: int, steps: int, equal: int) -> NoReturn:
     end_run('learning', f'no weight has moved in {steps} steps', step,
             'every trained weight is what it was at the start', LEARN)
 
+# %% ../../nbs/run/02_guards.ipynb #55e95ab3
+class SkippedSteps:
+    "Steps that the loss scaler of fp16 skipped"
+    def __init__(self) -> None:
+        self.n, self.scaler, self.scale = 0, None, 0.
+
+    def begin(self, scaler: Any) -> None:
+        "A training begins, with this GradScaler or none"
+        self.scaler, self.scale = scaler, scaler.get_scale() if scaler else 0.
+
+    def count(self, step: int) -> bool:
+        "Was this step skipped?"
+        if self.scaler is None: return False
+        before, self.scale = self.scale, self.scaler.get_scale()
+        if self.scale >= before: return False
+        self.n += 1
+        if self.n == 1: log.info('step %d was skipped: a gradient is infinite in fp16; the loss is multiplied by %g '
+                                 'from now on', step, self.scale)
+        return True
+
+    def check_end(self, step: int, counted: int) -> None:
+        "End a run all of whose steps were skipped; say how many were"
+        if self.n and not counted:
+            end_run('learning', f'all {self.n} steps were skipped', step, 'their gradients are infinite in fp16',
+                    'more steps: the loss scale is halved at each; or precision="fp32"')
+        if self.n: log.info('%d of %d steps were skipped, as a gradient was infinite in fp16', self.n, self.n + counted)
+
 # %% ../../nbs/run/02_guards.ipynb #3115197a
 class MetricReader:
     "Metrics that a TRL trainer has added since the last reading"
@@ -327,7 +354,7 @@ def check_disk(step: int, need: int, folder: str | Path) -> None:
         end_run('disk', f'the disk is nearly full: {what}', step, 'half a checkpoint is none',
                 'free some space, or a smaller save_total_limit')
 
-# %% ../../nbs/run/02_guards.ipynb #7c736c48
+# %% ../../nbs/run/02_guards.ipynb #09b86512
 class Guards:
     "The guards of one run, and what they have seen"
     def __init__(self,
@@ -337,6 +364,7 @@ class Guards:
     ):
         self.trainer, self.on, self.recorder = trainer, on, recorder or StepRecorder().install(trainer)
         self.numbers, self.losses, self.logits = NumberGuard(), LossGuard(), LogitGuard()
+        self.skipped = SkippedSteps()
         self.learning, self.answers, self.metrics = LearningGuard(), AnswerGuard(self.on), MetricReader()
 
     @property
@@ -364,30 +392,26 @@ class Guards:
         "Before a save"
         if 'nan' in self.on: self.numbers.check_weights(self.trainer.model, step)
 
-# %% ../../nbs/run/02_guards.ipynb #028fedf1
+# %% ../../nbs/run/02_guards.ipynb #8e609e00
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Keep the sums of the weights"
-        g = self.guards
-        g.numbers.begin(state.global_step)
-        g.logits.bad_from = None
-        g.learning.begin(self.trainer.model if 'learning' in g.on else None)
+        begin_guards(self.guards, state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Loss and gradient, before they change a weight"
         g, step = self.guards, state.global_step + 1
         loss, norm = g.recorder.loss_and_norm()
-        scaled = getattr(self.trainer.accelerator, 'scaler', None) is not None
-        if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, scaled)
+        if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, g.skipped.scaler is not None)
         if 'loss' in g.on and math.isfinite(loss): g.losses.check(loss, step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "What can be judged after a step"
         g, step, had_labels = self.guards, state.global_step, bool(self.guards.recorder.labels)
         g.recorder.next_step()
-        g.learning.count_step(self.trainer.optimizer)
+        if not g.skipped.count(step): g.learning.count_step(self.trainer.optimizer)
         if 'learning' in g.on:
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
             g.learning.check_step(self.trainer.model, step, equal_generations(g))
@@ -405,6 +429,15 @@ class GuardCallback(TrainerCallback):
         "No success for a run that learned nothing"
         if 'learning' in self.guards.on and state.global_step >= state.max_steps:
             self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
+            self.guards.skipped.check_end(state.global_step, self.guards.learning.steps)
+
+# %% ../../nbs/run/02_guards.ipynb #fab97564
+def begin_guards(guards: Guards, step: int) -> None:
+    "A training begins after this step"
+    guards.numbers.begin(step)
+    guards.skipped.begin(getattr(guards.trainer.accelerator, 'scaler', None))
+    guards.logits.bad_from = None
+    guards.learning.begin(guards.trainer.model if 'learning' in guards.on else None)
 
 # %% ../../nbs/run/02_guards.ipynb #e975ea1f
 def has_reward_guard(trainer: Trainer) -> bool:
