@@ -122,7 +122,7 @@ def free_ram(p: Probe) -> int | None:
     used = p.read('/sys/fs/cgroup/memory.current').strip()
     return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
 
-# %% ../../nbs/core/04_hardware.ipynb #86c89594
+# %% ../../nbs/core/04_hardware.ipynb #fe8460ce
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -159,8 +159,12 @@ class Simulated(Probe):
         "What torch would say"
         assert self.torch != {}, f'torch is asked on {self.name}, and has no answer'
         return self.torch
-    def ram(self) -> int | None: return self.memory
-    def cpus(self) -> int: return self.cores
+    def ram(self) -> int | None:
+        "Memory in bytes"
+        return self.memory
+    def cpus(self) -> int:
+        "Processor cores"
+        return self.cores
 
 # %% ../../nbs/core/04_hardware.ipynb #8ef63059
 def gib(n: int | None) -> str:

@@ -345,8 +345,10 @@ def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason
 
 # %% ../../nbs/core/13_plan.ipynb #f951e738
 def _memory(device: str, hw: Hardware) -> int | None:
-    "Bytes that the training may use"
-    return hw.ram if device == 'cpu' else min((m for m in hw.memory if m), default=None)
+    "Bytes that the training may use; what other programs hold on a GPU is not there"
+    if device == 'cpu': return hw.ram
+    each = [total if free is None else free for total, free in zip(hw.memory, hw.free)]
+    return min((m for m in each if m), default=None)
 
 # %% ../../nbs/core/13_plan.ipynb #eb118710
 class _ToStderr(logging.Handler):
