@@ -154,7 +154,7 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list): return len(a) == len(b) and all(map(alike, a, b))
     return bool(a == b)
 
-# %% ../../nbs/emulation/02_cases.ipynb #ccbb94dc
+# %% ../../nbs/emulation/02_cases.ipynb #25652667
 def compare_results(
     name: str,  # of the case
     ours: dict[str, Any],  # what it computed on the emulated GPU
@@ -163,7 +163,7 @@ def compare_results(
     "What is wrong with a case; it prints what was measured"
     from safetensors.torch import load_file
     if failed := [r['error'] for r in (ours, wanted) if 'error' in r]: return [f'{name}: {failed[0]}']
-    losses = [abs(x - y)/max(abs(y), 1e-3) for x, y in zip(ours['losses'], wanted['losses'], strict=True)]
+    losses = [abs(x - y)/max(abs(y), 1e-2) for x, y in zip(ours['losses'], wanted['losses'], strict=True)]
     gradients = distances(*(load_file(r['gradients']) for r in (ours, wanted)))
     print(f'{name:22} {len(losses)} steps, losses differ by {max(losses):.0e}, gradients by {max(gradients):.0e} of '
           'their norm', flush=True)
