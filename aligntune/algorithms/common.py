@@ -21,7 +21,7 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TokenCount', 'OwnTrainer', 'RowMeans',
+           'check_arguments', 'log_execution', 'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans',
            'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
@@ -93,7 +93,7 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
 _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True)
 
-# %% ../../nbs/algorithms/01_common.ipynb #9cb92176
+# %% ../../nbs/algorithms/01_common.ipynb #d05b4a93
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -108,24 +108,12 @@ def training_args(
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= own | check_extra(spec.extra, cls)
-    kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
     try: args = cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings',
                         why=' '.join(str(e).split())) from e
     one_device(args)
-    log_tf32(plan.device)
     return args
-
-# %% ../../nbs/algorithms/01_common.ipynb #187a4ad6
-def log_tf32(
-    device: str  # kind of device
-) -> None:
-    "Log that float32 products are computed in TF32, where they are"
-    from torch.backends.cuda import matmul
-    if device == 'cuda' and matmul.fp32_precision == 'tf32':
-        logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested, or by torch_compile): '
-                    'tf32=False keeps all 23')
 
 # %% ../../nbs/algorithms/01_common.ipynb #314690ab
 def _schedule(spec: TrainSpec, has_eval: bool) -> dict[str, Any]:
@@ -193,20 +181,25 @@ class LastStepLogged(TrainerCallback):
         "Request a log entry at the end"
         if state.global_step >= state.max_steps: control.should_log = True
 
-# %% ../../nbs/algorithms/01_common.ipynb #91a8c9fe
-class TokenCount:
-    "A number of tokens, kept on the device until it is read"
-    def __get__(self, trainer: Any, owner: type | None = None) -> int:
-        trainer.counted = int(trainer.counted)
-        return trainer.counted
+# %% ../../nbs/algorithms/01_common.ipynb #6c20b1d4
+class TrainedTokens:
+    "How many tokens a trainer has trained"
+    _trained: Any = 0   # a number, or a sum that is still on the device
+    @property
+    def trained_tokens(self) -> int:
+        "Tokens that were trained; the device is asked when this is read"
+        self._trained = int(self._trained)
+        return self._trained
+    @trained_tokens.setter
+    def trained_tokens(self, n: int) -> None: self._trained = n
 
-    def __set__(self, trainer: Any, n: int) -> None: trainer.counted = n
+    def count_trained(self, masks: Iterable[Any]) -> None:
+        "Count the tokens that masks mark, on their device"
+        self._trained = sum((m.sum() for m in masks), self._trained)
 
-# %% ../../nbs/algorithms/01_common.ipynb #b5bde48d
-class OwnTrainer(SilentTrainer):
+# %% ../../nbs/algorithms/01_common.ipynb #965d48f5
+class OwnTrainer(TrainedTokens, SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
-    counted: Any = 0  # the same as trained_tokens, a tensor of the device while nobody reads it
-    trained_tokens = TokenCount()
     steady = False  # dropout is off in training too
     packed_attention = False  # attention reads the layout of packed batches
     pieces: StepPieces | None = None  # computes a batch in pieces where memory does not hold it whole
@@ -230,11 +223,6 @@ class OwnTrainer(SilentTrainer):
         "An evaluation, with fewer rows at a time where memory runs out"
         evaluate, writes = super().evaluate, hasattr(self, 'rewards')
         return evaluate_with_fewer_rows(self, lambda: evaluate(*args, **kwargs), agrees=not writes)
-
-    def count_trained(self, masks: Iterable[Any]) -> None:
-        "Count the tokens that masks mark"
-        self.counted = sum((m.sum() for m in masks), self.counted)
-
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"
