@@ -259,13 +259,14 @@ def make_plan(
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw))
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels), spec), chosen)
+    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str]) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels)
+    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
+                               gpus)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
