@@ -182,12 +182,6 @@ class Situation:
         "Does a causal model learn from its own answers?"
         return self.kind == 'causal' and self.algorithm.writes_answers
     @property
-    def spread(self) -> bool:
-        "Does `device_map` lay the model over several GPUs? Another map is looked at once the model is there"
-        asked = self.spec['device_map']
-        if isinstance(asked, Mapping): return len(set(asked.values())) > 1
-        return self.gpus > 1 and asked in ('auto', 'balanced', 'balanced_low_0')
-    @property
     def liger(self) -> bool:
         "Were Liger's kernels requested?"
         return bool(self.spec.extra.get('use_liger_kernel'))
@@ -211,9 +205,15 @@ def weights_are_sharded(
 SPREAD = 'the model is spread over several GPUs'
 ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation')   # what SPREAD rules out
 
+def _is_spread(s: Situation) -> bool:
+    "Does `device_map` lay the model over several GPUs? Of other maps the loaded model tells"
+    asked = s.spec['device_map']
+    if isinstance(asked, Mapping): return len(set(asked.values())) > 1
+    return s.gpus > 1 and asked in ('auto', 'balanced', 'balanced_low_0')
+
 def _layout_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our attention function is not used; None where it can be"
-    return SPREAD if s.spread else layout_blocker(s.config, attention.value)
+    return SPREAD if _is_spread(s) else layout_blocker(s.config, attention.value)
 
 # %% ../../nbs/core/05_execution.ipynb #d8f60c70
 REFUSALS = dict(packing='rows cannot be packed exactly for this model')
@@ -437,7 +437,7 @@ def config_chunking_blocker(
     "Why log-probabilities are taken of all logits at once; None where they come in chunks"
     if why := computed_elsewhere(s): return why
     if s.spec['torch_compile']: return 'a compiled model is called as a whole'
-    if s.spread: return SPREAD
+    if _is_spread(s): return SPREAD
     return SHARDED if weights_are_sharded(s.spec) else None
 
 # %% ../../nbs/core/05_execution.ipynb #350c35f3
@@ -448,7 +448,7 @@ def _text_head(s: Situation) -> Chosen:
     if s.spec['loss_type'] not in (None, 'chunked_nll'): return Chosen(full, f"the loss is {s.spec['loss_type']}")
     if s.spec['label_smoothing']: return Chosen(full, 'label_smoothing needs the whole distribution')
     if weights_are_sharded(s.spec): return Chosen('backend', f"{SHARDED}: TRL's own chunked loss is taken")
-    chosen = switched(s.spec, 'chunked_head', SPREAD if s.spread else None)
+    chosen = switched(s.spec, 'chunked_head', SPREAD if _is_spread(s) else None)
     return Chosen(chunked if chosen else full, chosen.reason)
 
 # %% ../../nbs/core/05_execution.ipynb #6c2b6fec

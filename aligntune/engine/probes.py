@@ -86,13 +86,16 @@ def first_decides(
 ) -> Any:
     "What the first process decides, in all; what it refuses, all refuse"
     if not (dist.is_available() and dist.is_initialized()): return decide()
-    found: list[Any] = [None, None]
+    decided: Any = None
+    error: Any = None
+    every: list[Any] = [None]*dist.get_world_size()
     if dist.get_rank() == 0:
-        try: found[0] = decide()
-        except AligntuneError as e: found[1] = e
-    dist.broadcast_object_list(found)
-    if found[1] is not None: raise found[1]
-    return found[0]
+        try: decided = decide()
+        except AligntuneError as e: error = e
+    dist.all_gather_object(every, (decided, error))
+    decided, error = every[0]
+    if error is not None: raise error
+    return decided
 
 # %% ../../nbs/engine/09_probes.ipynb #a89474b0
 KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
