@@ -15,6 +15,7 @@ ALLOWED = {   # (module, what): why nobody else can write what is read there
     ('aligntune.run.checkpoint', 'pickle'): 'the name of the error that torch.load(weights_only=True) raises',
     ('aligntune.run.checkpoint', 'all_gather_object'): 'between the processes of one training',
     ('aligntune.algorithms.dapo', 'gather_object'): 'between the processes of one training',
+    ('aligntune.engine.probes', 'all_gather_object'): 'between the processes of one training',
 }
 
 def dotted(o):

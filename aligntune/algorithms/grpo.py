@@ -32,7 +32,7 @@ from ..engine.lm_head import has_plain_head, holds_whole_head
 from ..engine.memory import with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import completion_logps, padded_completion_logps, prefix_sharing_blocker
-from ..engine.probes import execution_of
+from ..engine.probes import execution_of, first_decides
 from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 
 # %% auto #0
@@ -348,9 +348,10 @@ def scoring_of(
     if not trainer.own_logps: return AnswerScoring()
     shared, chunked = bool(trainer.execution.prefix_sharing), trainer.execution.uses('lm_head')
     if shared and not trainer.aux_loss_enabled: return AnswerScoring(shared, chunked)
-    other_head = has_fused_head() and not has_plain_head(trainer.model)
-    right_padded = other_head or padding_blocker(trainer.model, left=True) is not None
-    return AnswerScoring(shared, chunked, right_padded)
+    def right_padded() -> bool:
+        if has_fused_head() and not has_plain_head(trainer.model): return True
+        return padding_blocker(trainer.model, left=True) is not None
+    return AnswerScoring(shared, chunked, first_decides(right_padded))
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #504cffeb
 class GroupSteps(RolloutHooks, ScoringHooks):

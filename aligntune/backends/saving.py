@@ -22,6 +22,7 @@ from ..run.manifest import delete_path
 from ..core.plan import Plan
 from ..core.spec import TrainSpec
 from ..data.report import DataReport
+from ..engine.models import probing
 
 # %% auto #0
 __all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'without_autocast', 'probe_logprobs',
@@ -92,12 +93,9 @@ def probe_logprobs(
     "Log-probabilities for a fixed row of tokens, or the raw outputs of a reward model"
     vocab = model.get_input_embeddings().weight.shape[0]
     ids = ((torch.arange(n)*7919 + 11) % vocab)[None].to(model.device)
-    was = model.training
-    model.eval()
     extra = dict(decoder_input_ids=ids) if model.config.is_encoder_decoder else {}
-    with quiet(), without_autocast(model):
+    with quiet(), without_autocast(model), probing(model):
         out = model(input_ids=ids, attention_mask=torch.ones_like(ids), **extra).logits.float().cpu()
-    model.train(was)
     return out if out.shape[-1] == 1 else out.log_softmax(-1)
 
 # %% ../../nbs/backends/02b_saving.ipynb #2e6bfbff

@@ -15,14 +15,14 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'OPTIMISATIONS', 'ON_MODEL', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS',
-           'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
-           'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA',
-           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'LIGER_LOSSES', 'because', 'Chosen',
-           'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
-           'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
-           'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel',
-           'choose_rows', 'choose_rowwise', 'choose_sharing', 'config_chunking_blocker', 'choose_head',
+__all__ = ['logger', 'AS_REQUESTED', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS', 'EAGER_FAMILIES',
+           'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS',
+           'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'HUB', 'ON_REQUEST',
+           'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE',
+           'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash',
+           'changes_model', 'Situation', 'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched',
+           'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels',
+           'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'config_chunking_blocker', 'choose_head',
            'choose_recomputing', 'generation_blocker', 'choose_generation', 'make_execution', 'with_checkpointing',
            'replaced', 'confirmed']
 
@@ -155,6 +155,7 @@ class Situation:
     device: str = 'cpu'
     precision: str = 'fp32'
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # from attention_kernels
+    gpus: int = 1  # that this process sees
 
     @property
     def family(self) -> str:
@@ -199,6 +200,20 @@ def weights_are_sharded(
     "Are weights sharded over processes (FSDP, DeepSpeed)? The TRL config or accelerate's launcher says so"
     return any(spec.extra.get(name) or os.environ.get(f'ACCELERATE_USE_{name.upper()}') == 'true'
                for name in ('fsdp', 'deepspeed'))
+
+# %% ../../nbs/core/05_execution.ipynb #57e0b363
+SPREAD = 'the model is spread over several GPUs'
+ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation')   # what SPREAD rules out
+
+def _is_spread(s: Situation) -> bool:
+    "Does `device_map` lay the model over several GPUs? Of other maps the loaded model tells"
+    asked = s.spec['device_map']
+    if isinstance(asked, Mapping): return len(set(asked.values())) > 1
+    return s.gpus > 1 and asked in ('auto', 'balanced', 'balanced_low_0')
+
+def _layout_blocker(s: Situation, attention: Chosen) -> str | None:
+    "Why our attention function is not used; None where it can be"
+    return SPREAD if _is_spread(s) else layout_blocker(s.config, attention.value)
 
 # %% ../../nbs/core/05_execution.ipynb #d8f60c70
 REFUSALS = dict(packing='rows cannot be packed exactly for this model')
@@ -382,7 +397,7 @@ def choose_rowwise(
     if is_flash(attention.value):
         return switched(s.spec, 'rowwise_attention', 'FlashAttention keeps rows apart itself')
     compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
-    blocker = computed_elsewhere(s) or compiled or layout_blocker(s.config, attention.value)
+    blocker = computed_elsewhere(s) or compiled or _layout_blocker(s, attention)
     return switched(s.spec, 'rowwise_attention', blocker)
 
 # %% ../../nbs/core/05_execution.ipynb #486b78d6
@@ -409,7 +424,7 @@ def choose_sharing(
     "Whether a prompt is computed once for all its answers"
     if not (s.learns_pairs or s.learns_answers): return Chosen(False)
     own = _pairs_blocker(s) if s.learns_pairs else _group_blocker(s) if s.algorithm.compares_groups else None
-    blocker = computed_elsewhere(s) or own or layout_blocker(s.config, attention.value)
+    blocker = computed_elsewhere(s) or own or _layout_blocker(s, attention)
     chosen = switched(s.spec, 'prefix_sharing', blocker)
     notes = [BY_SDPA]*is_flash(attention.value)
     if s.algorithm.compares_groups and balances_experts(s): notes += ['except in passes that balance the experts']
@@ -422,6 +437,7 @@ def config_chunking_blocker(
     "Why log-probabilities are taken of all logits at once; None where they come in chunks"
     if why := computed_elsewhere(s): return why
     if s.spec['torch_compile']: return 'a compiled model is called as a whole'
+    if _is_spread(s): return SPREAD
     return SHARDED if weights_are_sharded(s.spec) else None
 
 # %% ../../nbs/core/05_execution.ipynb #350c35f3
@@ -432,7 +448,7 @@ def _text_head(s: Situation) -> Chosen:
     if s.spec['loss_type'] not in (None, 'chunked_nll'): return Chosen(full, f"the loss is {s.spec['loss_type']}")
     if s.spec['label_smoothing']: return Chosen(full, 'label_smoothing needs the whole distribution')
     if weights_are_sharded(s.spec): return Chosen('backend', f"{SHARDED}: TRL's own chunked loss is taken")
-    chosen = switched(s.spec, 'chunked_head', None)
+    chosen = switched(s.spec, 'chunked_head', SPREAD if _is_spread(s) else None)
     return Chosen(chunked if chosen else full, chosen.reason)
 
 # %% ../../nbs/core/05_execution.ipynb #6c2b6fec
@@ -490,7 +506,7 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
     elsewhere = f'{s.backend.title} generates nothing' if s.backend.launches else None
     if s.backend.own_kernels: elsewhere = f'{s.backend.title} generates with its own kernels'
-    why = elsewhere or layout_blocker(s.config, attention.value) or generation_blocker(settings)
+    why = elsewhere or _layout_blocker(s, attention) or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
@@ -532,10 +548,12 @@ def make_execution(
     device: str = 'cpu',  # cpu, cuda, mps or xpu
     precision: str = 'fp32',  # fp32, bf16 or fp16
     kernels: Mapping[str, str] | None = None,  # from attention_kernels; None where that is not known
+    gpus: int = 1,  # that this process sees
     loaded: Chosen | None = None  # the attention kernel of a loaded model; None: chosen here
 ) -> ExecutionPlan:
     "Decide how the steps are computed; checkpointing is decided with the memory estimate"
-    s = Situation(spec, {**config, **(config.get('text_config') or {})}, kind, device, precision, kernels or {})
+    s = Situation(spec, {**config, **(config.get('text_config') or {})}, kind, device, precision, kernels or {},
+                  gpus)
     attention = loaded or choose_kernel(s)
     sharing = choose_sharing(s, attention)
     rows = choose_rows(s, attention, sharing)

@@ -259,13 +259,14 @@ def make_plan(
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw))
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels), spec), chosen)
+    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str]) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels)
+    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
+                               gpus)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
@@ -345,10 +346,8 @@ def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason
 
 # %% ../../nbs/core/13_plan.ipynb #f951e738
 def _memory(device: str, hw: Hardware) -> int | None:
-    "Bytes that the training may use; what other programs hold on a GPU is not there"
-    if device == 'cpu': return hw.ram
-    each = [total if free is None else free for total, free in zip(hw.memory, hw.free)]
-    return min((m for m in each if m), default=None)
+    "Bytes that the training may use"
+    return hw.ram if device == 'cpu' else min((m for m in hw.memory if m), default=None)
 
 # %% ../../nbs/core/13_plan.ipynb #eb118710
 class _ToStderr(logging.Handler):

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/engine/02_batches.ipynb #8a1229a2
 from __future__ import annotations
-import weakref
+import contextlib, weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +104,9 @@ def packing_blocker(
     model: Any  # a causal language model
 ) -> str | None:
     "Why rows cannot be packed for `model`; None where they can"
-    try: assert_exact(model)
+    on_host = without_flash(model) if model.device.type == 'cpu' else contextlib.nullcontext()
+    try:
+        with on_host: assert_exact(model)
     except UnsupportedError as e: return e.why
     except torch.OutOfMemoryError: raise   # tells nothing about the model
     except FAILURES as e: return f'{model.config.model_type} does not take packed rows ({type(e).__name__})'

@@ -24,7 +24,8 @@ def inner_model(model: Any) -> Any:
 def own_copy(model: Any) -> Any:
     "A copy of `model` that computes with its own weights, without a replaced forward"
     twin = copy.deepcopy(model)
-    for m in twin.modules(): m.__dict__.pop('forward', None)
+    for m in twin.modules():
+        if not hasattr(m, '_hf_hook'): m.__dict__.pop('forward', None)   # accelerate's: its copy computes with the copy
     return twin
 
 # %% ../../nbs/engine/00_models.ipynb #9bf03d76

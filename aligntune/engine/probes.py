@@ -5,10 +5,14 @@
 # %% ../../nbs/engine/09_probes.ipynb #725ec726
 from __future__ import annotations
 import importlib, logging, pkgutil
+from collections.abc import Callable
 from typing import Any
+import torch.distributed as dist
 import aligntune.engine
-from ..core.execution import (
-    OPTIMISATIONS, ON_MODEL, Chosen, ExecutionPlan, confirmed, is_flash, make_execution, with_checkpointing)
+from ..core.errors import AligntuneError
+from aligntune.core.execution import (
+    ON_MODEL, ON_ONE_DEVICE, OPTIMISATIONS, SPREAD, Chosen, ExecutionPlan, confirmed, is_flash, make_execution,
+    with_checkpointing)
 from ..core.facts import facts_of
 from .attention import LAYOUT_ATTENTION
 from .batches import packing_blocker
@@ -20,7 +24,8 @@ from .prefix_sharing import prefix_sharing_blocker
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'KINDS', 'change_model', 'other_attention', 'confirm_execution', 'execution_of']
+__all__ = ['logger', 'KINDS', 'change_model', 'other_attention', 'spread_blocker', 'confirm_execution', 'first_decides',
+           'execution_of']
 
 # %% ../../nbs/engine/09_probes.ipynb #378ef053
 def change_model(
@@ -43,6 +48,14 @@ def other_attention(
     same = real in (None, LAYOUT_ATTENTION, plan.attention.value) or plan.uses_flash and is_flash(real)
     return None if same else Chosen(real, "the model's own choice")
 
+# %% ../../nbs/engine/09_probes.ipynb #322a10cd
+def spread_blocker(
+    model: Any  # a causal model, with its adapter if it has one
+) -> str | None:
+    "Why what our engine computes beside the model is left out: it is spread over devices; None where it is not"
+    places = getattr(inner_model(model), 'hf_device_map', None) or {}
+    return SPREAD if len(set(places.values())) > 1 else None
+
 # %% ../../nbs/engine/09_probes.ipynb #24d033b8
 def confirm_execution(
     plan: ExecutionPlan,
@@ -53,6 +66,8 @@ def confirm_execution(
     "The plan after its probes on the loaded models"
     facts = facts_of(spec.algo.algorithm)
     models = [m for m in (model, reference) if m is not None]
+    if why := next(filter(None, map(spread_blocker, models)), None):
+        plan = confirmed(plan, **dict.fromkeys(ON_ONE_DEVICE, why))
     if plan.uses('rowwise_attention'): plan = confirmed(plan, rowwise_attention=prefix_sharing_blocker(model))
     if plan.uses('rows') and not plan.uses('prefix_sharing'): plan = confirmed(plan, rows=packing_blocker(model))
     if plan.uses('prefix_sharing'):
@@ -64,6 +79,23 @@ def confirm_execution(
         plan = confirmed(plan, lm_head=unshared or next(filter(None, map(head_blocker, models)), None))
     if plan.uses('generation'): plan = confirmed(plan, generation=decode_blocker(model))
     return plan
+
+# %% ../../nbs/engine/09_probes.ipynb #2d4b1bc7
+def first_decides(
+    decide: Callable[[], Any]  # what is the same in all processes, or an error
+) -> Any:
+    "What the first process decides, in all; what it refuses, all refuse"
+    if not (dist.is_available() and dist.is_initialized()): return decide()
+    decided: Any = None
+    error: Any = None
+    every: list[Any] = [None]*dist.get_world_size()
+    if dist.get_rank() == 0:
+        try: decided = decide()
+        except AligntuneError as e: error = e
+    dist.all_gather_object(every, (decided, error))
+    decided, error = every[0]
+    if error is not None: raise error
+    return decided
 
 # %% ../../nbs/engine/09_probes.ipynb #a89474b0
 KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
@@ -84,4 +116,4 @@ def execution_of(
         logger.info('attention: %s', loaded)
         execution = decide(loaded)
     if kind != 'causal': return execution
-    return confirm_execution(execution, spec, model, getattr(session, 'reference', None))
+    return first_decides(lambda: confirm_execution(execution, spec, model, getattr(session, 'reference', None)))

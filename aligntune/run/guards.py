@@ -219,7 +219,9 @@ class LogitGuard:
     def check(self, trainer: Trainer, step: int) -> None:
         "End the run if its next answers would be sampled from NaN"
         policy = self.policy(trainer)
-        if policy is None or gives_numbers(policy): return
+        if policy is None: return
+        with trainer.accelerator.autocast(): fine = gives_numbers(policy)
+        if fine: return
         self.bad_from = step
         end_run('nan', 'the logits are NaN or infinite', step,
                 f'after this step no answer can be drawn; learning rate {trainer.args.learning_rate:g}',
