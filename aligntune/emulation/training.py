@@ -33,7 +33,7 @@ _ANSWERS = dict(dataset_name=[dict(prompt=q) for q in QUESTIONS], reward_functio
 _GROUPS = _ANSWERS | dict(num_generations=2)
 _LORA = dict(method='lora', lora_r=4)
 
-# %% ../../nbs/emulation/05_training.ipynb #750758d3
+# %% ../../nbs/emulation/05_training.ipynb #c44f9ded
 CASES: dict[str, dict[str, Any]] = {
     'sft': _TEXTS, 'lora': _TEXTS | _LORA, 'dora': _TEXTS | dict(method='dora', lora_r=4),
     'checkpointing': _TEXTS | dict(gradient_checkpointing=True), 'padded': _TEXTS | dict(packing=False),
@@ -44,6 +44,10 @@ CASES: dict[str, dict[str, Any]] = {
     'token classification': dict(model_name='bert', task_type='token_classification', dataset_name=[
         dict(tokens=q.split(), ner_tags=[0, i % 2]) for i, q in enumerate(QUESTIONS)]),
     'reward_model': _PAIRS | dict(algorithm='reward_model'),
+    'reward_model lora': _PAIRS | _LORA | dict(algorithm='reward_model'),
+    'head lora': _TEXTS | _LORA | dict(modules_to_save=['lm_head']),
+    'text classification lora': _LORA | dict(model_name='bert', task_type='text_classification', dataset_name=[
+        dict(text=q, label=i % 2) for i, q in enumerate(QUESTIONS)]),
     'dpo': _PAIRS | dict(algorithm='dpo'), 'dpo lora': _PAIRS | _LORA | dict(algorithm='dpo'),
     'dpo reference': _PAIRS | dict(algorithm='dpo', ref_model_name='other'),
     'dpo precomputed': _PAIRS | dict(algorithm='dpo', precompute_ref_log_probs=True),
@@ -51,10 +55,12 @@ CASES: dict[str, dict[str, Any]] = {
     'gspo': _GROUPS | dict(algorithm='gspo'), 'dr_grpo': _GROUPS | dict(algorithm='dr_grpo'),
     'dapo': _GROUPS | dict(algorithm='dapo', mask_truncated_completions=False, soft_overlong_cache=0),
     'ppo': _ANSWERS | dict(algorithm='ppo'),
+    'ppo limit': _ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
     'ppo value model': _ANSWERS | dict(algorithm='ppo', reward_value_model='scorer'),
     'ppo models': _ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
                                   reward_value_model='scorer')}
-EXACT = tuple(name for name in CASES if name != 'ppo models')   # a GPU computes the reward model in half precision
+# a GPU computes the reward model in half precision; steps beyond the limit of the KL have no gradient
+EXACT = tuple(name for name in CASES if name not in ('ppo models', 'ppo limit'))
 
 # %% ../../nbs/emulation/05_training.ipynb #69d2364c
 def save_case_models(
@@ -200,7 +206,7 @@ def run_loading(
     return dict(places=sorted({str(p.device) for p in model.parameters()}), on_host=made/size,
                 decomposed=decomposed(session, model) if device != 'cpu' else 0)
 
-# %% ../../nbs/emulation/05_training.ipynb #65a91310
+# %% ../../nbs/emulation/05_training.ipynb #cdafd1d1
 def run_half(
     name: str,  # of a case
     device: str,  # cpu, cuda or t4
@@ -213,7 +219,8 @@ def run_half(
     logging.getLogger('aligntune').addHandler(logging.StreamHandler(said))
     losses = [h['loss'] for h in handle.train().history if 'loss' in h]
     handle.predict(QUESTIONS[:2], **dict(max_new_tokens=4) if handle.session.kind == 'causal' else {})
-    return dict(losses=losses, precision=precision, scaled=trainer.accelerator.scaler is not None,
+    trained = sorted({str(p.dtype) for p in handle.model.parameters() if p.requires_grad})
+    return dict(losses=losses, precision=precision, scaled=trainer.accelerator.scaler is not None, trained=trained,
                 skipped='was skipped: a gradient is infinite' in said.getvalue())
 
 # %% ../../nbs/emulation/05_training.ipynb #af21f36b
