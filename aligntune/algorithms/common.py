@@ -202,12 +202,13 @@ class TokenCount:
 
     def __set__(self, trainer: Any, n: int) -> None: trainer.counted = n
 
-# %% ../../nbs/algorithms/01_common.ipynb #1ab1c35f
+# %% ../../nbs/algorithms/01_common.ipynb #536d348a
 class OwnTrainer(SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
     counted: Any = 0  # the same as trained_tokens, a tensor of the device while nobody reads it
     trained_tokens = TokenCount()
     steady = False  # dropout is off in training too
+    dropout_places = functools.cached_property(lambda self: dropout_of(self.model))   # found once
     packed_attention = False  # attention reads the layout of packed batches
     pieces: StepPieces | None = None  # computes a batch in pieces where memory does not hold it whole
     paired = False  # a batch holds two rows for each row of data: first all chosen, then all rejected
@@ -219,11 +220,6 @@ class OwnTrainer(SilentTrainer):
     def attention(self) -> contextlib.AbstractContextManager:
         "The attention of forward and backward passes"
         return use_layout_attention(self.model) if self.packed_attention else contextlib.nullcontext()
-
-    @functools.cached_property
-    def dropout_places(self) -> list[tuple[Any, str]]:
-        "Where the model keeps its dropout, found once"
-        return dropout_of(self.model)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         "Forward and backward"
@@ -240,7 +236,6 @@ class OwnTrainer(SilentTrainer):
     def count_trained(self, masks: Iterable[Any]) -> None:
         "Count the tokens that masks mark"
         self.counted = sum((m.sum() for m in masks), self.counted)
-
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"
