@@ -108,7 +108,7 @@ def weighted_loss(trainer: HFTrainer, share: float) -> Iterator[None]:
         if own: vars(trainer)['compute_loss'] = compute
         else: del vars(trainer)['compute_loss']
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #639f0c0b
+# %% ../../nbs/algorithms/00b_pieces.ipynb #02fe94f0
 class BatchCutter:
     "Cuts the batches of a trainer"
     def __init__(self, trainer: HFTrainer):
@@ -123,8 +123,8 @@ class BatchCutter:
         if number == 1: return [(batch, 1.)]
         cut = (cut_packed(batch, number, self.trainer.data_collator) if is_packed(batch)
                else cut_rows(batch, number, self.paired))
-        shares = [share_of(self.trainer, batch, piece, num_items_in_batch) for piece in cut]
-        return [(piece, share if i < self.rows(batch) else 0.) for i, (piece, share) in enumerate(zip(cut, shares))]
+        shares, rows = [share_of(self.trainer, batch, piece, num_items_in_batch) for piece in cut], self.rows(batch)
+        return [(piece, share if i < rows else 0.) for i, (piece, share) in enumerate(zip(cut, shares))]
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #85b4662d
 def largest(
@@ -186,7 +186,7 @@ def gradients_averaged_after(
     with model.no_sync(), agree_before_exchanges(accelerator, failed): yield
     if due: average_gradients(model)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #7e25f44b
+# %% ../../nbs/algorithms/00b_pieces.ipynb #13b9dceb
 class RowTooLarge(MemoryError):
     "A batch of one row does not fit"
 
@@ -194,23 +194,23 @@ class PieceCount:
     "The number of pieces of a batch, the same on all processes"
     def __init__(self, trainer: HFTrainer, changed: Callable[[int, str], None]):
         self.trainer, self.changed = trainer, changed
-        self.number, self.rows = 1, 0   # pieces; rows of the largest batch of a process
+        self.number = 1
 
-    def failed(self, here: bool, rows: int) -> bool:
+    def failed(self, here: bool) -> bool:
         "Has a process failed? Told and asked by all"
-        anywhere, self.rows = largest((int(here), rows), self.trainer.args.device)
-        return bool(anywhere)
+        return bool(largest((int(here),), self.trainer.args.device)[0])
 
-    def double(self, why: str) -> None:
-        "Go on with twice as many pieces"
-        if self.number >= self.rows: raise RowTooLarge(why)
-        self.number = min(2*self.number, self.rows)
+    def double(self, why: str, rows: int) -> None:
+        "Go on with twice as many pieces; `rows` are those of the largest batch here"
+        rows, = largest((rows,), self.trainer.args.device)
+        if self.number >= rows: raise RowTooLarge(why)
+        self.number = min(2*self.number, rows)
         logger.warning('out of memory in step %d: going on with %d pieces of each batch, at most %d rows each; the '
                        'same rows a step and the same loss (%s)', self.trainer.state.global_step + 1, self.number,
-                       -(-self.rows//self.number), why)
+                       -(-rows//self.number), why)
         self.changed(self.number, why)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #e2aefb1c
+# %% ../../nbs/algorithms/00b_pieces.ipynb #6dabbbeb
 class StepPieces:
     "Computes the batches of a trainer, in pieces where memory does not hold them whole"
     def __init__(self, trainer: HFTrainer, changed: Callable[[int, str], None]):
@@ -222,11 +222,12 @@ class StepPieces:
         t = self.trainer
         if self.step != t.state.global_step: self.step, self.batches = t.state.global_step, []
         self.batches.append((prepared_inputs(t, inputs), n))
-        with one_forward_pass(t), gradients_averaged_after(model, t.accelerator, self.failed):
+        with one_forward_pass(t), gradients_averaged_after(model, t.accelerator, self.count.failed):
             loss = self.attempt(compute, model, self.batches[-1:])
             while loss is None:
                 model.zero_grad()
-                self.count.double(self.why or 'another process ran out of memory')
+                rows = max(self.cutter.rows(batch) for batch, _ in self.batches)
+                self.count.double(self.why or 'another process ran out of memory', rows)
                 loss = self.attempt(compute, model, self.batches)
         return loss
 
@@ -239,7 +240,7 @@ class StepPieces:
             if not is_out_of_memory(e): raise
             self.why = (str(e).splitlines() or [''])[0][:200] or type(e).__name__
             release(e)
-        return None if self.failed(bool(self.why)) else losses[-1]
+        return None if self.count.failed(bool(self.why)) else losses[-1]
 
     def loss(self, compute: Callable[..., Tensor], model: Any, batch: Any, n: Any) -> Tensor:
         "The loss of a batch, its gradient added to the weights'"
@@ -247,10 +248,6 @@ class StepPieces:
         for piece, share in self.cutter.pieces(batch, self.count.number, n):
             with weighted_loss(self.trainer, share): losses.append(compute(model, copy.copy(piece), n))
         return sum(losses[1:], losses[0])
-
-    def failed(self, here: bool) -> bool:
-        "Has a process failed?"
-        return self.count.failed(here, max(self.cutter.rows(batch) for batch, _ in self.batches))
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #e1b257f4
 def use_pieces(

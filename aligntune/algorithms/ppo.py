@@ -43,8 +43,8 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'PolicyAndValue', 'head_values', 'separate_values', 'state_beside_policy', 'Reference', 'prompt_ids',
            'SampledAnswers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses', 'make_rollout', 'sampled',
            'policy_and_reference', 'judged', 'rollout_measures', 'token_losses', 'PPOParts', 'prompt_sampler',
-           'forward_batch', 'note_measures', 'means_of', 'mean_rewards', 'PPOReports', 'PPOCheckpoints', 'PPOTrainer',
-           'make_trainer']
+           'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports', 'PPOCheckpoints',
+           'PPOTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1f068f6e
 logger = logging.getLogger('aligntune')
@@ -209,7 +209,7 @@ def read_targets(
     with _input_of(model.get_output_embeddings()) as seen: logits = answers.kept(model(**answers.inputs).logits)
     with nullcontext() if entropy == 'gradient' else torch.no_grad():
         spread = entropies(logits, temperature) if entropy else torch.zeros(())
-    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0].to(logits.device))
+    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0])
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #fb3de74c
 def _score_head(model: Any) -> torch.nn.Module:
@@ -236,7 +236,6 @@ class PolicyAndValue(torch.nn.Module):
     _keys_to_ignore_on_save = None  # read by transformers' Trainer
     config = property(lambda self: self.policy.config)
     device = property(lambda self: self.policy.device)
-    hf_device_map = property(lambda self: self.policy.hf_device_map)   # a model over several GPUs stays where it is
     def __init__(self,
         policy: Any,  # a causal model, with its adapter if it has one
         value_model: Any = None,  # a scorer with one output; a linear head on the policy when None
@@ -571,14 +570,28 @@ def forward_batch(trainer: 'PPOTrainer', at: int) -> dict[str, Tensor]:
                   for i in use.split(at, trainer.args.seed, trainer.state.global_step//use.steps))
     return {k: v[rows] for k, v in rollout.items()} | dict(tokens=trainer.total(rollout['mask'][step].sum()))
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #86d98482
-def note_measures(trainer: 'PPOTrainer') -> None:
-    "Keep the measures of a forward pass; end the use of this rollout when the policy has moved too far"
+# %% ../../nbs/algorithms/10_ppo.ipynb #a5bbcc52
+def note_measures(
+    trainer: 'PPOTrainer',
+    last: bool  # of its optimizer step
+) -> None:
+    "Keep the measures of a forward pass; the last ends the use of this rollout when the policy has moved too far"
     count, *sums = trainer.total(trainer.sums).tolist()
     trainer.seen.append({k: x/count for k, x in zip(MEASURES, sums)})
     s = trainer.settings
     limit = None if s.adaptive_kl else s.target_kl
-    trainer.stopped = bool(limit and trainer.seen[-1]['approx_kl'] > 1.5*limit)
+    passes = [m['approx_kl'] for m in trainer.seen[-trainer.use.accumulation:] if last and limit]
+    trainer.stopped = bool(limit and passes) and sum(passes)/len(passes) > 1.5*limit
+
+# %% ../../nbs/algorithms/10_ppo.ipynb #7e0430c6
+def pass_by(
+    scaler: torch.amp.GradScaler  # of the accelerator
+) -> None:
+    "Let a scaler do nothing in the next optimizer step, which has no gradient"
+    def end(*args: Any) -> None:
+        for name in idle: del vars(scaler)[name]
+    idle = dict(unscale_=lambda optimizer: None, step=lambda optimizer, *args: optimizer.step(*args), update=end)
+    vars(scaler).update(idle)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #e1bce7bc
 def means_of(
@@ -668,7 +681,7 @@ class PPOCheckpoints(CheckpointHooks):
 
     def _state_file(self, folder: Path) -> Path: return folder/f'rollout_{self.args.process_index}.safetensors'
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #97d61743
+# %% ../../nbs/algorithms/10_ppo.ipynb #d9d086fe
 class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
     "PPO on transformers' Trainer"
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
@@ -684,8 +697,9 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
         at = self.use.at(self.state.global_step, self.position)
         if at == 0: self.rollout, self.stopped, self.position = make_rollout(self, inputs), False, 0
         self.position += 1
-        # no gradient: the optimizer leaves the weights alone
-        if self.stopped: return torch.zeros((), device=self.args.device)
+        if self.stopped:
+            if self.accelerator.scaler is not None: pass_by(self.accelerator.scaler)
+            return torch.zeros((), device=self.args.device)
         data, self.sums = forward_batch(self, at), torch.zeros(len(MEASURES) + 1, device=self.args.device)
         slices, losses = micro_slices(len(data['ids']), data['ids'].shape[1], self.args.device.type), []
         for part in slices:
@@ -693,7 +707,7 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
             # processes exchange gradients with the last slice
             with nullcontext() if part is slices[-1] else self.accelerator.no_sync(model):
                 losses.append(super().training_step(model, piece))
-        note_measures(self)
+        note_measures(self, last=(at + 1) % self.use.accumulation == 0)
         return torch.stack(losses).sum()
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False,

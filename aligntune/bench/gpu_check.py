@@ -63,7 +63,7 @@ def unmet(
                                              and not _there(r.name)]
     return {m: lacking for m, lacking in found.items() if lacking}
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #8a5d66c5
+# %% ../../nbs/bench/10_gpu_check.ipynb #78f4be3c
 def device_name() -> str:
     "cuda where torch drives a GPU, otherwise cpu"
     import torch
@@ -73,7 +73,7 @@ def best_precision() -> str:
     "What a training on this device computes in"
     import torch
     if device_name() == 'cpu': return 'fp32'
-    return 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+    return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #ff117220
 def describe_device(tell: Tell) -> dict[str, Any]:

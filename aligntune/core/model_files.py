@@ -16,7 +16,7 @@ __all__ = ['logger', 'MOST', 'COPY_AGAIN', 'SAVED', 'COUNTED', 'MOST_COUNTED', '
            'ADAPTER_WEIGHTS', 'FLOATING', 'PLAIN', 'SAVED_TOGETHER', 'PICKLED', 'SPARE', 'FITTING', 'reading',
            'regular_file', 'read_json', 'tensors_in', 'read_config_file', 'check_tokenizer', 'check_generation',
            'shards', 'check_model', 'limit_size', 'local_device', 'check_used', 'not_numbers', 'check_adapter',
-           'load_adapter_weights', 'read_adapter']
+           'load_adapter_weights', 'train_in_float32', 'read_adapter']
 
 # %% ../../nbs/core/10_model_files.ipynb #e9b7f734
 logger = logging.getLogger('aligntune')
@@ -382,7 +382,23 @@ def _fitting(where: str) -> Iterator[None]:
                    f'{held} in the file, {wanted} in the model with this {ADAPTER}')
         raise ModelError('the adapter does not fit the model', where=where, why=why, fix=FITTING) from e
 
-# %% ../../nbs/core/10_model_files.ipynb #35104c05
+# %% ../../nbs/core/10_model_files.ipynb #917b8b75
+def train_in_float32(
+    model: Any  # with an adapter of PEFT, changed in place
+) -> None:
+    "Hold layers that are trained whole in float32; they still take and give the format of the base"
+    import torch
+    from peft.utils import ModulesToSaveWrapper
+    def cast(x: Any, dtype: Any) -> Any:
+        return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+    for wrapper in [m for m in model.modules() if isinstance(m, ModulesToSaveWrapper)]:
+        formats = {p.dtype for p in wrapper.original_module.parameters()} & {torch.float16, torch.bfloat16}
+        for layer, dtype in ((layer, dtype) for layer in wrapper.modules_to_save.values() for dtype in formats):
+            layer.float()
+            layer.register_forward_pre_hook(lambda m, args: tuple(cast(x, torch.float32) for x in args))
+            layer.register_forward_hook(lambda m, args, out, dtype=dtype: cast(out, dtype))
+
+# %% ../../nbs/core/10_model_files.ipynb #2373e03e
 def read_adapter(
     model: Any,  # the base model
     folder: str | Path,  # what PEFT saved
@@ -400,6 +416,7 @@ def read_adapter(
         known = _repeated(model, weights)
         out = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     for w in caught: logger.debug('PEFT: %s', w.message)
+    if trainable: train_in_float32(out)
     load_adapter_weights(out, weights, 'default', str(folder/ADAPTER_WEIGHTS), known)
     return out
 

@@ -114,7 +114,7 @@ def reply(value: Any) -> Callable:
     "A function that answers this, whatever it is asked"
     return lambda *args, **kwargs: value
 
-# %% ../../nbs/emulation/01_cuda.ipynb #56e4fd0d
+# %% ../../nbs/emulation/01_cuda.ipynb #9ea799ed
 def properties(
     name: str,  # of the GPU
     capability: tuple[int, int],  # CUDA compute capability
@@ -133,10 +133,11 @@ def _answers(name: str, capability: tuple[int, int], memory: int) -> dict[str, A
     import torch
     ampere, state = capability >= (8, 0), torch.random.get_rng_state
     plain = ANSWERS | dict(
-        get_device_name=name, get_device_capability=capability, is_bf16_supported=ampere, is_tf32_supported=ampere,
+        get_device_name=name, get_device_capability=capability, is_tf32_supported=ampere,
         get_device_properties=properties(name, capability, memory), current_stream=Stream(), default_stream=Stream(),
         get_arch_list=['sm_%d%d' % capability], mem_get_info=(memory - (1 << 30), memory))
     return {k: reply(v) for k, v in plain.items()} | dict(
+        is_bf16_supported=lambda including_emulation=True: ampere or including_emulation,
         Stream=Stream, Event=Event, stream=lambda s: contextlib.nullcontext(), _lazy_call=lambda f, **kw: f(),
         get_rng_state=lambda *device: state(), get_rng_state_all=lambda: [state()],
         set_rng_state=lambda new, *device: torch.random.set_rng_state(new.cpu()),

@@ -263,25 +263,26 @@ def size_of(value: Any) -> int:
     sizes = {t.untyped_storage().data_ptr() or id(t): t.numel()*t.element_size() for t in nested_tensors(value)}
     return sum(sizes.values())
 
-# %% ../../nbs/run/01_checkpoint.ipynb #1b1e4892
+# %% ../../nbs/run/01_checkpoint.ipynb #9bf75647
 def random_state() -> dict[str, Any]:
     "The state of every random number generator of this process"
     kind, keys, *rest = np.random.get_state(legacy=True)  # type: ignore[misc]   # a tuple, as legacy is set
     out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest),
                cpu=torch.random.get_rng_state())
     if torch.cuda.is_available():
-        out['cuda'] = torch.cuda.get_rng_state_all() if dist.is_initialized() else torch.cuda.get_rng_state()
+        out['cuda'] = torch.cuda.get_rng_state()
     return out
 
-# %% ../../nbs/run/01_checkpoint.ipynb #7c404ebd
+# %% ../../nbs/run/01_checkpoint.ipynb #20a1c714
 def set_random_state(state: Mapping[str, Any]) -> None:
     "Restore the random number generators"
     random.setstate(state['python'])
     np.random.set_state(tuple(state['numpy']))
     torch.random.set_rng_state(state['cpu'])
     if 'cuda' not in state or not torch.cuda.is_available(): return
-    all_devices = isinstance(state['cuda'], list)
-    (torch.cuda.set_rng_state_all if all_devices else torch.cuda.set_rng_state)(state['cuda'])
+    cuda = state['cuda']
+    if isinstance(cuda, list): cuda = cuda[torch.cuda.current_device() % len(cuda)]   # of older checkpoints
+    torch.cuda.set_rng_state(cuda)
 
 # %% ../../nbs/run/01_checkpoint.ipynb #b9889be9
 def extra_names(trainer: Trainer) -> list[str]:
