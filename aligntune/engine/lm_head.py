@@ -108,7 +108,7 @@ def half_precision_factors(dtype: torch.dtype) -> Iterator[None]:
     try: yield
     finally: setting.fp32_precision = before
 
-# %% ../../nbs/engine/03_lm_head.ipynb #cf32757e
+# %% ../../nbs/engine/03_lm_head.ipynb #39db72c9
 class LogitBlocks:
     "The logits of hidden states, block by block and tile by tile"
     def __init__(self,
@@ -129,7 +129,7 @@ class LogitBlocks:
     def product(self, x: Tensor, out: Tensor) -> Tensor:
         "Hidden states times the matrix"
         if not self.precise: return torch.mm(x, self.w.t(), out=out)
-        if self.wide is None: return torch.mm(x, self.w.t(), out_dtype=torch.float32)
+        if self.wide is None: return torch.mm(x, self.w.t(), out_dtype=torch.float32, out=out)
         with half_precision_factors(x.dtype): return torch.mm(x.float(), self.wide.t(), out=out)
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
