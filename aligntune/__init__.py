@@ -74,7 +74,7 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #6e84c1ed
+# %% ../nbs/00_package.ipynb #535c985a
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
@@ -82,4 +82,5 @@ PLUGINS = {
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
+    'fewer rows': 'aligntune.engine.memory:with_fewer_rows',
 }

@@ -22,12 +22,12 @@ from .spec import TrainSpec
 __all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'STATES', 'EXPERT_PARAMETERS',
            'WHOLE', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE',
            'TILE_ELSEWHERE', 'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS',
-           'PROCESS', 'NCCL', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts', 'has_latent_attention',
-           'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
-           'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts',
-           'experts_called', 'trained_parameters', 'about_experts', 'Saved', 'block_saved', 'Training', 'Batch', 'Pair',
-           'is_pairwise', 'batch_of', 'head_block', 'logit_copies', 'piece_rows', 'Estimate', 'needs_reference',
-           'estimate', 'needs_checkpointing']
+           'PROCESS', 'NCCL', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts',
+           'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config',
+           'read_model_config', 'Part', 'human', 'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank',
+           'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'about_experts', 'Saved',
+           'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies',
+           'piece_rows', 'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'needs_checkpointing']
 
 # %% ../../nbs/core/12_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -1236,12 +1236,21 @@ def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
         out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     return out + (_rollout_parts(t, b, accumulation) if t.algorithm.writes_answers else [])
 
-# %% ../../nbs/core/12_estimate.ipynb #3ae654c3
+# %% ../../nbs/core/12_estimate.ipynb #611f7855
 def _vllm_share(t: Training) -> float:
     "The share of the device that vLLM takes; 0 without it, and where it is a server elsewhere"
     extra = t.spec.extra
     inside = t.execution.generation.value == 'vllm' and extra.get('vllm_mode', 'colocate') == 'colocate'
-    return (extra.get('vllm_gpu_memory_utilization') or .3) if inside else 0.
+    return vllm_share(t.spec) if inside else 0.
+
+VLLM_SHARE = .3   # TRL's default
+
+def vllm_share(
+    spec: TrainSpec  # the request
+) -> float:
+    "The share of a device that vLLM is given"
+    return spec.extra.get('vllm_gpu_memory_utilization') or VLLM_SHARE
+
 
 def _tower(config: Mapping[str, Any]) -> int:
     "Weights of the encoders of images and sound, about: their blocks, each attention and an MLP"
@@ -1261,20 +1270,23 @@ def _rollout_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
             Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',)),
             Part('scored block', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', ('scoring',))]
 
-# %% ../../nbs/core/12_estimate.ipynb #bfe5d2b7
+# %% ../../nbs/core/12_estimate.ipynb #6c98df93
 def needs_checkpointing(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
-    memory: float | None = None,  # bytes of the device; None where unknown
+    memory: float | None = None,  # bytes that the training may use; None where unknown
+    total: float | None = None,  # bytes of the device, where not all are free
     **kwargs: Any  # as for estimate: precision, device, lengths, batch_size, accumulation, execution
 ) -> tuple[bool, str]:
     "Whether to recompute activations in the backward pass, and why: only where memory needs it"
     requested = spec['gradient_checkpointing']
     if requested != 'auto': return requested, 'as requested'
-    plain, saving = (estimate(spec, facts, checkpointing=c, memory=memory, **kwargs) for c in (False, True))
+    plain, saving = (estimate(spec, facts, checkpointing=c, memory=total or memory, **kwargs) for c in (False, True))
     if memory is None: return False, f'{human(plain.total)} without; the memory of the device is not known'
-    if plain.fits(memory): return False, f'{human(plain.total)} of {human(memory)} are enough without'
+    has = human(memory) + ' free'*(total not in (None, memory))
+    if plain.fits(memory): return False, f'{human(plain.total)} of {has} are enough without'
     if saving.fits(memory):
-        return True, f'{human(plain.total)} without, {human(saving.total)} with it; the device has {human(memory)}'
-    return (True, f'{human(saving.total)} even with it, more than the {human(memory)} of the device: '
+        return True, f'{human(plain.total)} without, {human(saving.total)} with it; the device has {has}'
+    return (True, f'{human(saving.total)} even with it, more than the {has} of the device: '
+
                   f'a smaller batch_size or max_seq_length, or LoRA')

@@ -51,7 +51,7 @@ class _Machine:
         "What torch says of the accelerators, in a process of its own; None where it does not answer in time"
         return _asked(self.torch_patience, tuple(self.env.get(m, '') for m in MASKS))
 
-# %% ../../nbs/core/04_hardware.ipynb #8170ea95
+# %% ../../nbs/core/04_hardware.ipynb #e63315ca
 MASKS = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 'ZE_AFFINITY_MASK',
          'CUDA_DEVICE_ORDER')
 
@@ -62,7 +62,7 @@ def _asked(patience: float, masks: tuple[str, ...]) -> dict[str, Any] | None:
     try: out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=patience)
     except (OSError, subprocess.TimeoutExpired): return None
     lines = out.stdout.splitlines()
-    if out.returncode or not lines: return dict(cards=[], error=(out.stderr.strip().splitlines() or ['it ended'])[-1])
+    if out.returncode or not lines: return dict(failed=(out.stderr.strip().splitlines() or ['no answer'])[-1])
     return json.loads(lines[-1])
 
 # %% ../../nbs/core/04_hardware.ipynb #ae6bea7d
@@ -122,7 +122,7 @@ def free_ram(p: Probe) -> int | None:
     used = p.read('/sys/fs/cgroup/memory.current').strip()
     return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
 
-# %% ../../nbs/core/04_hardware.ipynb #fe8460ce
+# %% ../../nbs/core/04_hardware.ipynb #b42e96e8
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -133,14 +133,13 @@ class Simulated(Probe):
     memory: int | None = 32 * 2**30
     cores: int = 8
     torch: Mapping[str, Any] | None = field(default_factory=dict)  # its answer; none: too slow; empty: not asked
-
     def read(self, path: str) -> str:
         "The text of a file"
         return self.files.get(path, '')
     def glob(self, pattern: str) -> list[str]:
         "The files that match a pattern"
-        rx = re.compile(re.escape(pattern).replace(r'\*', '[^/]*'))
-        return sorted(f for f in self.files if rx.fullmatch(f))
+        rx = re.escape(pattern).replace(r'\*', '[^/]*')
+        return sorted(f for f in self.files if re.fullmatch(rx, f))
     def run(self, *command: str) -> str | None:
         "What a command prints"
         return self.outputs.get(command[0], '')
@@ -308,15 +307,16 @@ def _has_kernels(known: set[str], major: int, minor: int) -> bool:
         return there <= (major, minor) and (kind == 'compute' or there[0] == major)
     return any(map(fits, known))
 
-# %% ../../nbs/core/04_hardware.ipynb #57eef7b7
+# %% ../../nbs/core/04_hardware.ipynb #4f8789f1
 def print_answer() -> None:
     "What the child process does"
     import warnings
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
         import torch
-        own = os.environ.get('LOCAL_RANK')   # one of several processes reads the memory of its own card only
-        if own is not None and torch.cuda.is_available(): torch.cuda.set_device(int(own))
+        # one of several processes reads the memory of its own card only; a launcher may hide the others' cards
+        own = os.environ.get('LOCAL_RANK')
+        if own is not None and torch.cuda.is_available(): torch.cuda.set_device(int(own) % torch.cuda.device_count())
         answer = torch_answer(torch, everywhere=own is None)
     if not answer['cards'] and said: answer['error'] = ' '.join(str(said[-1].message).split())[:300]
     print(json.dumps(answer))
@@ -494,7 +494,7 @@ def _processor(p: Probe) -> Hardware:
     return Hardware(cpu=model.group(1).strip() if model else p.machine, cpu_count=p.cpus(), ram=p.ram(),
                     ram_free=free_ram(p), cpu_bf16=bool(flags & {'avx512_bf16', 'amx_bf16', 'bf16'}))
 
-# %% ../../nbs/core/04_hardware.ipynb #f8935f42
+# %% ../../nbs/core/04_hardware.ipynb #54c765cc
 def _as_seen(base: Hardware, seen: Seen, *notes: str, fault: str = '') -> Hardware:
     "The machine by what can be read without torch"
     nameless = (Card(f'{_VENDOR[seen.kind]} GPU'),) if seen.doubt and not fault else ()
@@ -506,9 +506,9 @@ _VENDOR = dict(cuda='NVIDIA', rocm='AMD', xpu='Intel', mps='Apple')
 
 def _by_torch(base: Hardware, seen: Seen, answer: Mapping[str, Any] | None, patience: float = 0.) -> Hardware:
     "The machine by torch's answer, which is what a training will meet"
-    if answer is None:
-        why = f'{seen.doubt}, and torch did not answer within {patience:g} s: what is not named here is unknown'
-        return _as_seen(base, seen, why)
+    if answer is None or 'failed' in answer:
+        what = f"failed ({answer['failed']})" if answer else f'did not answer within {patience:g} s'
+        return _as_seen(base, seen, f'{seen.doubt}, and torch {what}: what is not named here is unknown')
     cards = tuple(Card(**c) for c in answer['cards'])
     if cards:
         asked = (f'{seen.doubt}: torch was asked',) if seen.doubt else ()

@@ -27,7 +27,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
            'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #f0364216
+# %% ../../nbs/core/13_plan.ipynb #de8c128c
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -50,7 +50,8 @@ class Plan:
     facts: ModelFacts | None = None
     estimate: Estimate | None = None
     execution: ExecutionPlan | None = None  # how the steps are computed
-    memory: int | None = None  # bytes of the device; None where unknown
+    memory: int | None = None  # bytes that the training may use; None where unknown
+    device_memory: int | None = None  # all bytes of the device, of which vLLM gets its share
     data: Any = None  # the report on the rows, once they are read
 
     @property
@@ -227,7 +228,7 @@ def data_source(name: Any) -> str:
                         fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/13_plan.ipynb #d2a0f8a6
+# %% ../../nbs/core/13_plan.ipynb #8e5ce8e3
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -257,16 +258,16 @@ def make_plan(
     plan = Plan(spec.algo.algorithm, chosen.backend, _why(spec, chosen), device, precision, batch, acc, processes,
                 False, model_type, spec.data.task_type, _data_source(spec, known), chosen.rejected, reasons,
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
-                memory=_memory(device, hw))
+                memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
+
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
+    return _announce(_with_memory(_with_execution(plan, spec, kernels), spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str]) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
-                               gpus)
+    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
@@ -322,7 +323,7 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = '' if chosen.backend == requested else ' (auto)' if requested == 'auto' else f' (instead of {requested})'
     return because(f'{chosen.backend}{how}', chosen.reason)
 
-# %% ../../nbs/core/13_plan.ipynb #3cd6c456
+# %% ../../nbs/core/13_plan.ipynb #2f63f83c
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
@@ -331,9 +332,10 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
                                 batch_size=plan.batch_size, accumulation=plan.accumulation, execution=plan.execution,
                                 processes=plan.processes)
     if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
-    plan = _with_checkpointing(plan, spec, *needs_checkpointing(spec, plan.facts, plan.memory, **args))
+    plan = _with_checkpointing(plan, spec, *needs_checkpointing(spec, plan.facts, plan.memory, plan.device_memory,
+                                                                **args))
     assert plan.facts is not None
-    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, memory=plan.memory,
+    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, memory=plan.device_memory,
                                                        **args | dict(execution=plan.execution)))
 
 # %% ../../nbs/core/13_plan.ipynb #51d72c44
@@ -344,10 +346,12 @@ def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason
     return dataclasses.replace(plan, gradient_checkpointing=bool(checkpointing), execution=execution,
                                reasons={**plan.reasons, 'gradient_checkpointing': reason})
 
-# %% ../../nbs/core/13_plan.ipynb #f951e738
-def _memory(device: str, hw: Hardware) -> int | None:
-    "Bytes that the training may use"
-    return hw.ram if device == 'cpu' else min((m for m in hw.memory if m), default=None)
+# %% ../../nbs/core/13_plan.ipynb #eb9804bd
+def _memory(device: str, hw: Hardware, free: bool = True) -> int | None:
+    "Bytes of the device, or those that are free where that is known"
+    if device == 'cpu': return hw.ram
+    known = (c.free if free and c.free is not None else c.memory for c in hw.cards)
+    return min((m for m in known if m is not None), default=None)
 
 # %% ../../nbs/core/13_plan.ipynb #eb118710
 class _ToStderr(logging.Handler):
@@ -371,12 +375,13 @@ def _announce(plan: Plan, chosen: Decision) -> Plan:
     for n in plan.notes: log.warning('%s', n)
     return plan
 
-# %% ../../nbs/core/13_plan.ipynb #293d1de4
+# %% ../../nbs/core/13_plan.ipynb #5ef1f11e
 def _lines(p: Plan) -> list[tuple[str, str]]:
     "(decision, what and why), line by line"
     def line(value: Any, key: str) -> str: return because(value, p.reasons.get(key, ''))
     batch = f'{p.effective_batch} = {p.batch_size} x {p.accumulation} micro-steps x {p.processes} devices'
-    memory = f'{human(p.memory)}' if p.memory else 'unknown'
+    memory = 'unknown' if p.memory is None else human(p.memory)
+    if p.memory != p.device_memory: memory += f' that are free (the device has {human(p.device_memory or 0)})'
     rows = [('backend', p.why), ('  measured', p.reasons.get('measured', '')),
             *((f'  not {b}', r) for b, r in p.rejected.items()), ('device', line(p.device, 'device')),
             ('precision', line(p.precision, 'precision')), ('effective batch', line(batch, 'batch')),

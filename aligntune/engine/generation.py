@@ -128,7 +128,7 @@ def _generate_seq2seq(model: Any, prompts: Sequence[Sequence[int]], ends: Sequen
         return out
     return with_fewer_rows(work, size, 'generation', model)
 
-# %% ../../nbs/engine/07_generation.ipynb #e9c04198
+# %% ../../nbs/engine/07_generation.ipynb #b05c720e
 def scores(
     model: Any,  # a classifier of texts or tokens, or a reward model
     tokenizer: Any,  # its tokenizer
@@ -142,7 +142,7 @@ def scores(
         for some in batches_by_length(rows, size):
             ids = [rows[i] for i in some]
             with inference(model, precision):
-                logits = model(input_ids=pad(ids, tokenizer.pad_token_id).to(model.device),
+                logits = model(input_ids=pad(ids, tokenizer.pad_token_id).to(model.device), use_cache=False,
                                attention_mask=pad([[1]*len(r) for r in ids], 0).to(model.device)).logits.float().cpu()
             for i, row in zip(some, logits): out[i] = row[:len(rows[i])] if row.dim() == 2 else row
         return out

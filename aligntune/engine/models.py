@@ -12,13 +12,20 @@ from torch import Tensor
 from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
-__all__ = ['FAILURES', 'inner_model', 'own_copy', 'dropout_of', 'no_dropout', 'eval_mode', 'without_flash', 'probing',
+__all__ = ['SPREAD', 'FAILURES', 'inner_model', 'is_spread', 'own_copy', 'no_dropout', 'eval_mode', 'without_flash', 'probing',
            'probe_rows', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
     "The model inside an adapter; `model` itself without one"
     return model.get_base_model() if hasattr(model, 'get_base_model') else model
+
+# %% ../../nbs/engine/00_models.ipynb #dda332fe
+SPREAD = 'the model is spread over several devices, so it is called as a whole'
+
+def is_spread(model: Any) -> bool:
+    "Are the parts of a model on several devices?"
+    return len(set(getattr(inner_model(model), 'hf_device_map', {}).values())) > 1
 
 # %% ../../nbs/engine/00_models.ipynb #459e98fe
 def own_copy(model: Any) -> Any:
@@ -27,23 +34,15 @@ def own_copy(model: Any) -> Any:
     for m in twin.modules(): m.__dict__.pop('forward', None)
     return twin
 
-# %% ../../nbs/engine/00_models.ipynb #0150f28b
-def dropout_of(
-    model: Any  # any module
-) -> list[tuple[Any, str]]:
-    "Where `model` keeps its dropout: modules or configs, and the names of attributes"
+# %% ../../nbs/engine/00_models.ipynb #9bf03d76
+@contextlib.contextmanager
+def no_dropout(model: Any) -> Iterator[None]:
+    "A context in which the dropout of `model` is 0"
     modules = list(model.modules())
     configs = {id(c): c for m in modules for c in [m.__dict__.get('config')] if c is not None}
     named = [(o, k) for o in (*modules, *configs.values())
              for k, v in vars(o).items() if isinstance(v, float) and v and 'drop' in k]
-    return named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']
-
-@contextlib.contextmanager
-def no_dropout(
-    places: list[tuple[Any, str]]  # from dropout_of
-) -> Iterator[None]:
-    "A context in which the dropout of a model is 0"
-    was = [(o, k, getattr(o, k)) for o, k in places]
+    was = [(o, k, getattr(o, k)) for o, k in named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']]
     for o, k, _ in was: setattr(o, k, 0.)
     try: yield
     finally:
