@@ -21,7 +21,7 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TokenCount', 'OwnTrainer', 'RowMeans',
+           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans',
            'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
@@ -193,20 +193,25 @@ class LastStepLogged(TrainerCallback):
         "Request a log entry at the end"
         if state.global_step >= state.max_steps: control.should_log = True
 
-# %% ../../nbs/algorithms/01_common.ipynb #91a8c9fe
-class TokenCount:
-    "A number of tokens, kept on the device until it is read"
-    def __get__(self, trainer: Any, owner: type | None = None) -> int:
-        trainer.counted = int(trainer.counted)
-        return trainer.counted
+# %% ../../nbs/algorithms/01_common.ipynb #6c20b1d4
+class TrainedTokens:
+    "How many tokens a trainer has trained"
+    _trained: Any = 0   # a number, or a sum that is still on the device
+    @property
+    def trained_tokens(self) -> int:
+        "Tokens that were trained; the device is asked when this is read"
+        self._trained = int(self._trained)
+        return self._trained
+    @trained_tokens.setter
+    def trained_tokens(self, n: int) -> None: self._trained = n
 
-    def __set__(self, trainer: Any, n: int) -> None: trainer.counted = n
+    def count_trained(self, masks: Iterable[Any]) -> None:
+        "Count the tokens that masks mark, on their device"
+        self._trained = sum((m.sum() for m in masks), self._trained)
 
-# %% ../../nbs/algorithms/01_common.ipynb #536d348a
-class OwnTrainer(SilentTrainer):
+# %% ../../nbs/algorithms/01_common.ipynb #fa2acd8f
+class OwnTrainer(TrainedTokens, SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
-    counted: Any = 0  # the same as trained_tokens, a tensor of the device while nobody reads it
-    trained_tokens = TokenCount()
     steady = False  # dropout is off in training too
     dropout_places = functools.cached_property(lambda self: dropout_of(self.model))   # found once
     packed_attention = False  # attention reads the layout of packed batches
@@ -232,10 +237,6 @@ class OwnTrainer(SilentTrainer):
         "An evaluation, with fewer rows at a time where memory runs out"
         evaluate, writes = super().evaluate, hasattr(self, 'rewards')
         return evaluate_with_fewer_rows(self, lambda: evaluate(*args, **kwargs), agrees=not writes)
-
-    def count_trained(self, masks: Iterable[Any]) -> None:
-        "Count the tokens that masks mark"
-        self.counted = sum((m.sum() for m in masks), self.counted)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"

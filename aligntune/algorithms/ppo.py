@@ -209,7 +209,7 @@ def read_targets(
     with _input_of(model.get_output_embeddings()) as seen: logits = answers.kept(model(**answers.inputs).logits)
     with nullcontext() if entropy == 'gradient' else torch.no_grad():
         spread = entropies(logits, temperature) if entropy else torch.zeros(())
-    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0])
+    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0].to(logits.device))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #fb3de74c
 def _score_head(model: Any) -> torch.nn.Module:
@@ -236,6 +236,7 @@ class PolicyAndValue(torch.nn.Module):
     _keys_to_ignore_on_save = None  # read by transformers' Trainer
     config = property(lambda self: self.policy.config)
     device = property(lambda self: self.policy.device)
+    hf_device_map = property(lambda self: self.policy.hf_device_map)   # a model over several GPUs stays where it is
     def __init__(self,
         policy: Any,  # a causal model, with its adapter if it has one
         value_model: Any = None,  # a scorer with one output; a linear head on the policy when None

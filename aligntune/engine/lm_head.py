@@ -54,7 +54,7 @@ def lm_head_of(
     return LMHead(layer.weight, layer.bias, scale, getattr(config, SOFTCAP, None),
                   save_memory=inner.is_gradient_checkpointing)
 
-# %% ../../nbs/engine/03_lm_head.ipynb #689e95dd
+# %% ../../nbs/engine/03_lm_head.ipynb #ce7b2dd2
 @torch.no_grad()
 def has_plain_head(
     model: Any  # a causal language model, with or without an adapter
@@ -69,7 +69,7 @@ def has_plain_head(
     with probing(model):
         h = inner.base_model(input_ids=x, use_cache=False).last_hidden_state
         logits = inner(input_ids=x, use_cache=False).logits.float()
-    if h.shape[-1] != layer.weight.shape[-1]: return False
+    if h.shape[-1] != layer.weight.shape[-1] or len({x.device for x in (h, logits, layer.weight)}) > 1: return False
     head = lm_head_of(model)
     ours = head.to_logits((h @ head.weight.to(h.dtype).t()).float())
     return bool((ours - logits).abs().max() <= (1e-3 if h.dtype == torch.float32 else .05)*logits.abs().max())

@@ -12,8 +12,8 @@ from torch import Tensor
 from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
-__all__ = ['SPREAD', 'FAILURES', 'inner_model', 'is_spread', 'own_copy', 'no_dropout', 'eval_mode', 'without_flash', 'probing',
-           'probe_rows', 'relative_gap', 'tolerance']
+__all__ = ['SPREAD', 'FAILURES', 'inner_model', 'is_spread', 'own_copy', 'dropout_of', 'no_dropout', 'eval_mode', 'without_flash',
+           'probing', 'probe_rows', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
@@ -31,18 +31,27 @@ def is_spread(model: Any) -> bool:
 def own_copy(model: Any) -> Any:
     "A copy of `model` that computes with its own weights, without a replaced forward"
     twin = copy.deepcopy(model)
-    for m in twin.modules(): m.__dict__.pop('forward', None)
+    for m in twin.modules():
+        if not hasattr(m, '_hf_hook'): m.__dict__.pop('forward', None)   # accelerate's: its copy computes with the copy
     return twin
 
-# %% ../../nbs/engine/00_models.ipynb #9bf03d76
-@contextlib.contextmanager
-def no_dropout(model: Any) -> Iterator[None]:
-    "A context in which the dropout of `model` is 0"
+# %% ../../nbs/engine/00_models.ipynb #0150f28b
+def dropout_of(
+    model: Any  # any module
+) -> list[tuple[Any, str]]:
+    "Where `model` keeps its dropout: modules or configs, and the names of attributes"
     modules = list(model.modules())
     configs = {id(c): c for m in modules for c in [m.__dict__.get('config')] if c is not None}
     named = [(o, k) for o in (*modules, *configs.values())
              for k, v in vars(o).items() if isinstance(v, float) and v and 'drop' in k]
-    was = [(o, k, getattr(o, k)) for o, k in named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']]
+    return named + [(m, 'p') for m in modules if type(m).__name__ == 'Dropout']
+
+@contextlib.contextmanager
+def no_dropout(
+    places: list[tuple[Any, str]]  # from dropout_of
+) -> Iterator[None]:
+    "A context in which the dropout of a model is 0"
+    was = [(o, k, getattr(o, k)) for o, k in places]
     for o, k, _ in was: setattr(o, k, 0.)
     try: yield
     finally:
