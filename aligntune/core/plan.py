@@ -24,10 +24,10 @@ from .status import get_backend_status
 log = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['log', 'BF16_PAYS', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
+__all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
            'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #6d31212d
+# %% ../../nbs/core/13_plan.ipynb #beca4d3d
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -63,8 +63,7 @@ class Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
         steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
         return _with_memory(dataclasses.replace(self, steps=steps, data=report), spec, lengths)
-    def explain
-(self) -> str:
+    def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
     def __str__(self) -> str: return self.explain()
