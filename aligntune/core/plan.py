@@ -27,7 +27,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
            'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #de8c128c
+# %% ../../nbs/core/13_plan.ipynb #beca4d3d
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -63,7 +63,6 @@ class Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
         steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
         return _with_memory(dataclasses.replace(self, steps=steps, data=report), spec, lengths)
-
     def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
@@ -228,7 +227,7 @@ def data_source(name: Any) -> str:
                         fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/13_plan.ipynb #cd60ff54
+# %% ../../nbs/core/13_plan.ipynb #8e5ce8e3
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -261,14 +260,13 @@ def make_plan(
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
 
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
+    return _announce(_with_memory(_with_execution(plan, spec, kernels), spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str]) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
-                               gpus)
+    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
