@@ -227,7 +227,7 @@ def data_source(name: Any) -> str:
                         fix=did_you_mean(path.name, near) if near else '')
     return f'hub data set {text}' + ('' if text.count('/') < 2 else ' (no such local path)')
 
-# %% ../../nbs/core/13_plan.ipynb #8e5ce8e3
+# %% ../../nbs/core/13_plan.ipynb #cd60ff54
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None  # the machine; a simulated one answers what-if questions
@@ -260,13 +260,14 @@ def make_plan(
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
 
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels), spec), chosen)
+    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str]) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels)
+    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
+                               gpus)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
