@@ -570,7 +570,7 @@ def forward_batch(trainer: 'PPOTrainer', at: int) -> dict[str, Tensor]:
                   for i in use.split(at, trainer.args.seed, trainer.state.global_step//use.steps))
     return {k: v[rows] for k, v in rollout.items()} | dict(tokens=trainer.total(rollout['mask'][step].sum()))
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #a5bbcc52
+# %% ../../nbs/algorithms/10_ppo.ipynb #7214fc81
 def note_measures(
     trainer: 'PPOTrainer',
     last: bool  # of its optimizer step
@@ -580,8 +580,9 @@ def note_measures(
     trainer.seen.append({k: x/count for k, x in zip(MEASURES, sums)})
     s = trainer.settings
     limit = None if s.adaptive_kl else s.target_kl
-    passes = [m['approx_kl'] for m in trainer.seen[-trainer.use.accumulation:] if last and limit]
-    trainer.stopped = bool(limit and passes) and sum(passes)/len(passes) > 1.5*limit
+    if not (limit and last): return
+    passes = [m['approx_kl'] for m in trainer.seen[-trainer.use.accumulation:]]
+    trainer.stopped = sum(passes)/len(passes) > 1.5*limit
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #7e0430c6
 def pass_by(
