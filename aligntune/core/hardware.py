@@ -122,7 +122,7 @@ def free_ram(p: Probe) -> int | None:
     used = p.read('/sys/fs/cgroup/memory.current').strip()
     return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
 
-# %% ../../nbs/core/04_hardware.ipynb #b42e96e8
+# %% ../../nbs/core/04_hardware.ipynb #af098f5e
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -138,8 +138,7 @@ class Simulated(Probe):
         return self.files.get(path, '')
     def glob(self, pattern: str) -> list[str]:
         "The files that match a pattern"
-        rx = re.escape(pattern).replace(r'\*', '[^/]*')
-        return sorted(f for f in self.files if re.fullmatch(rx, f))
+        return sorted(f for f in self.files if re.fullmatch(re.escape(pattern).replace(r'\*', '[^/]*'), f))
     def run(self, *command: str) -> str | None:
         "What a command prints"
         return self.outputs.get(command[0], '')
