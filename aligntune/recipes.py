@@ -183,18 +183,15 @@ def outlook(
 ) -> tuple[str, str]:
     "Memory and time of a request, as in the head of a recipe"
     from aligntune.core.estimate import estimate, human, weight_bytes
-    from aligntune.core.execution import weights_are_sharded
     assert plan.facts is not None
     (rows, length), spec = ROWS[spec.data.dataset_name], spec.on(plan.backend)
     rows, extra = min(rows, spec.data.max_samples or rows), spec.extra
-    twice, sharded = (plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing')),
-                      weights_are_sharded(spec))
+    twice = plan.gradient_checkpointing or bool(extra.get('fsdp_config', {}).get('activation_checkpointing'))
     usual, largest = (estimate(spec, plan.facts, plan.precision,
-                               'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation)
+                               'cuda', twice, n, batch_size=plan.batch_size, accumulation=plan.accumulation,
+                               processes=plan.processes)
                       for n in (min(length, spec['max_seq_length'] or length), None))
-    shared = sum(p.bytes for p in largest.parts if p.name in ('weights', 'optimizer', 'gradients', 'half copies')
-                 and largest.phase in p.phases) if sharded else 0
-    memory, steps = largest.total - shared + shared//plan.processes, plan.with_data(spec, rows).steps or 0
+    memory, steps = largest.total, plan.with_data(spec, rows).steps or 0
     seconds = steps*(max(usual.flops/(PEAK*PEAK_SHARE), MIN_STEP*plan.accumulation)
                      + _generation_seconds(spec, plan, weight_bytes(spec, plan.precision)))
     many = f'{plan.processes} H100' if plan.processes > 1 else 'an H100'
