@@ -209,7 +209,7 @@ def read_targets(
     with _input_of(model.get_output_embeddings()) as seen: logits = answers.kept(model(**answers.inputs).logits)
     with nullcontext() if entropy == 'gradient' else torch.no_grad():
         spread = entropies(logits, temperature) if entropy else torch.zeros(())
-    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0])
+    return selected_logps(logits, answers.targets, temperature), spread, answers.kept(seen[0].to(logits.device))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #fb3de74c
 def _score_head(model: Any) -> torch.nn.Module:
@@ -236,6 +236,7 @@ class PolicyAndValue(torch.nn.Module):
     _keys_to_ignore_on_save = None  # read by transformers' Trainer
     config = property(lambda self: self.policy.config)
     device = property(lambda self: self.policy.device)
+    hf_device_map = property(lambda self: self.policy.hf_device_map)   # a model over several GPUs stays where it is
     def __init__(self,
         policy: Any,  # a causal model, with its adapter if it has one
         value_model: Any = None,  # a scorer with one output; a linear head on the policy when None
@@ -570,7 +571,7 @@ def forward_batch(trainer: 'PPOTrainer', at: int) -> dict[str, Tensor]:
                   for i in use.split(at, trainer.args.seed, trainer.state.global_step//use.steps))
     return {k: v[rows] for k, v in rollout.items()} | dict(tokens=trainer.total(rollout['mask'][step].sum()))
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #7214fc81
+# %% ../../nbs/algorithms/10_ppo.ipynb #db28f9db
 def note_measures(
     trainer: 'PPOTrainer',
     last: bool  # of its optimizer step
@@ -580,7 +581,7 @@ def note_measures(
     trainer.seen.append({k: x/count for k, x in zip(MEASURES, sums)})
     s = trainer.settings
     limit = None if s.adaptive_kl else s.target_kl
-    if not (limit and last): return
+    if not limit or not last: return
     passes = [m['approx_kl'] for m in trainer.seen[-trainer.use.accumulation:]]
     trainer.stopped = sum(passes)/len(passes) > 1.5*limit
 

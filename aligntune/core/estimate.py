@@ -1173,7 +1173,7 @@ def _activations(t: Training, b: Batch) -> list[Part]:
                           ('backward', 'update')))
     return parts
 
-# %% ../../nbs/core/12_estimate.ipynb #31b348e2
+# %% ../../nbs/core/12_estimate.ipynb #381bd717
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     f, h, full = t.facts, t.facts.hidden, t.trains_all
@@ -1183,18 +1183,19 @@ def _step_parts(t: Training, b: Batch) -> list[Part]:
              f'({t.width} x 3 x {f.intermediate} + 4 x {squared:,}) x {b.tokens:,} tokens: gradients inside a block',
              ('backward', 'update')), Part('logits', logits, formula, ('scoring', 'loss'))]
     if full and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
-    if full and f.tied:
+    if full and logits and f.tied:
         parts.append(Part('tied gradients', 8*f.embedding, f'2 x 4 x {f.vocab:,} x {h}: the gradients of input and '
                           f'output embedding, beside their sum', ('embedding',)))
     return parts + (_half_parts(t) if t.casts else [])
 
-# %% ../../nbs/core/12_estimate.ipynb #bfe774bc
+# %% ../../nbs/core/12_estimate.ipynb #03d79fef
 def _half_parts(t: Training) -> list[Part]:
     "Half-precision copies of weights in fp32"
     f = t.facts
     size = f'{f.vocab:,} x {f.hidden}'
-    parts = [Part('half copies', 2*sum(l.parameters for l in f.linears if not l.expert),
-                  'autocast keeps each matrix in half precision too', ('rollout', 'scoring', 'loss', 'backward'))]
+    matrices = sum(l.parameters for l in f.linears if not l.expert)//(t.processes if t.execution.sharded else 1)
+    parts = [Part('half copies', 2*matrices, 'autocast keeps each matrix in half precision too',
+                  ('rollout', 'scoring', 'loss', 'backward'))]
     if t.execution.lm_head.value == 'full': return parts
     parts.append(Part('half head', 2*f.embedding, f'2 x {size}', ('rollout', 'scoring', 'loss')))
     if t.trains_all: parts.append(Part('half head gradient', 2*f.embedding, f'2 x {size}', ('loss',)))

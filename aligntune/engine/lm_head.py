@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import DistributedType
 from torch import Tensor
-from .models import SPREAD, inner_model, is_spread, probing
+from .models import inner_model, probing
 from ..core.estimate import head_block
 
 # %% auto #0
@@ -61,7 +61,6 @@ def has_plain_head(
 ) -> bool:
     "Are the logits those of `LMHead`, so that they can be computed in chunks?"
     inner = inner_model(model)
-    if is_spread(inner): return False
     layer = inner.get_output_embeddings()
     adapted = getattr(layer, 'weight', None) is None or hasattr(layer, 'lora_A')
     if adapted or getattr(inner, 'base_model', inner) is inner: return False
@@ -79,7 +78,6 @@ def head_blocker(
     model: Any  # a causal model, with its adapter if it has one
 ) -> str | None:
     "Why the logits of `model` cannot be computed in chunks; None where they can"
-    if is_spread(model): return SPREAD
     return None if has_plain_head(model) else 'the head does more than multiply'
 
 # %% ../../nbs/engine/03_lm_head.ipynb #dfab34cc

@@ -12,20 +12,13 @@ from torch import Tensor
 from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
-__all__ = ['SPREAD', 'FAILURES', 'inner_model', 'is_spread', 'own_copy', 'dropout_of', 'no_dropout', 'eval_mode', 'without_flash',
-           'probing', 'probe_rows', 'relative_gap', 'tolerance']
+__all__ = ['FAILURES', 'inner_model', 'own_copy', 'dropout_of', 'no_dropout', 'eval_mode', 'without_flash', 'probing',
+           'probe_rows', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
     "The model inside an adapter; `model` itself without one"
     return model.get_base_model() if hasattr(model, 'get_base_model') else model
-
-# %% ../../nbs/engine/00_models.ipynb #dda332fe
-SPREAD = 'the model is spread over several devices, so it is called as a whole'
-
-def is_spread(model: Any) -> bool:
-    "Are the parts of a model on several devices?"
-    return len(set(getattr(inner_model(model), 'hf_device_map', {}).values())) > 1
 
 # %% ../../nbs/engine/00_models.ipynb #459e98fe
 def own_copy(model: Any) -> Any:

@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import repeat_kv
 from .attention import LAYOUT_ATTENTION, use_layout_attention
 from ..core.execution import layout_blocker
-from .models import FAILURES, SPREAD, inner_model, is_spread, probing, tolerance
+from .models import FAILURES, inner_model, probing, tolerance
 
 from .lm_head import target_logps
 
@@ -217,7 +217,6 @@ def _prefix_sharing_reason(model: Any) -> str | None:
     attention, family = config._attn_implementation, config.model_type
     why = layout_blocker(config.to_dict(), 'sdpa' if attention == LAYOUT_ATTENTION else attention)
     if why: return why
-    if is_spread(model): return SPREAD
     if not getattr(model, '_supports_attention_backend', False):
         return f'{family} takes no attention function from outside'
     with probing(model):
