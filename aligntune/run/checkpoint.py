@@ -284,11 +284,11 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     if isinstance(cuda, list): cuda = cuda[torch.cuda.current_device() % len(cuda)]   # of older checkpoints
     torch.cuda.set_rng_state(cuda)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #b9889be9
+# %% ../../nbs/run/01_checkpoint.ipynb #6cf76e90
 def extra_names(trainer: Trainer) -> list[str]:
     "The attributes of `trainer` that belong in a checkpoint"
     own = [n for c in type(trainer).__mro__ for n in vars(c).get('checkpointed', ())]
-    return list(dict.fromkeys([n for n in RESUMED_ATTRIBUTES if n in vars(trainer)] + own))
+    return list(dict.fromkeys([n for n in RESUMED_ATTRIBUTES if hasattr(trainer, n)] + own))
 
 # %% ../../nbs/run/01_checkpoint.ipynb #a15a5f1c
 def extra_state(trainer: Trainer) -> dict[str, Any]:
