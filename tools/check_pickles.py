@@ -13,9 +13,8 @@ ALLOWED = {   # (module, what): why nobody else can write what is read there
     ('aligntune.process.objects', 'dill'): 'a pipe between a process and the child that it started itself',
     ('aligntune.backends.worker', 'pickle'): 'an Unpickler that looks up a list of names and no other',
     ('aligntune.run.checkpoint', 'pickle'): 'the name of the error that torch.load(weights_only=True) raises',
-    ('aligntune.run.checkpoint', 'all_gather_object'): 'between the processes of one training',
     ('aligntune.algorithms.dapo', 'gather_object'): 'between the processes of one training',
-    ('aligntune.engine.probes', 'all_gather_object'): 'between the processes of one training',
+    ('aligntune.process.ranks', 'all_gather_object'): 'between the processes of one training',
 }
 
 def dotted(o):

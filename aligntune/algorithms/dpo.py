@@ -25,7 +25,8 @@ from ..engine.batches import check_padding, check_steady, pad
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
 from ..engine.models import inner_model, own_copy
 from ..engine.prefix_sharing import PackedPrefixBatch
-from ..engine.probes import execution_of, first_decides
+from ..engine.probes import execution_of
+from ..process.ranks import on_first_process
 
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'SMOOTHED', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'PackedPairs',
@@ -202,7 +203,7 @@ class PairLogps(OwnTrainer, PairHooks):
         self.shared = self.packed_attention = bool(self.execution.prefix_sharing)
         models = [self.accelerator.unwrap_model(m) for m in (self.model, self.ref_model) if m is not None]
         if self.shared: self.use_answer_logps()
-        elif not first_decides(lambda: all(map(has_plain_head, models))): self.use_full_logits()
+        elif not on_first_process(lambda: all(map(has_plain_head, models))): self.use_full_logits()
 
     def answer_logps(self, model: Any, batch: PairBatch) -> torch.Tensor | None:
         "Log-probabilities with shared prompts; None: TRL computes them"

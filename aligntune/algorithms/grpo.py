@@ -32,7 +32,8 @@ from ..engine.lm_head import has_plain_head, holds_whole_head
 from ..engine.memory import with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import completion_logps, padded_completion_logps, prefix_sharing_blocker
-from ..engine.probes import execution_of, first_decides
+from ..engine.probes import execution_of
+from ..process.ranks import on_first_process
 from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 
 # %% auto #0
@@ -351,7 +352,7 @@ def scoring_of(
     def right_padded() -> bool:
         if has_fused_head() and not has_plain_head(trainer.model): return True
         return padding_blocker(trainer.model, left=True) is not None
-    return AnswerScoring(shared, chunked, first_decides(right_padded))
+    return AnswerScoring(shared, chunked, on_first_process(right_padded))
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #504cffeb
 class GroupSteps(RolloutHooks, ScoringHooks):

@@ -15,11 +15,12 @@ from transformers import Trainer as HFTrainer
 from .trl import one_forward_pass, prepared_inputs
 from ..engine.batches import IGNORE_INDEX
 from ..engine.memory import is_out_of_memory, release, with_fewer_rows
+from ..process.ranks import largest
 
 # %% auto #0
 __all__ = ['logger', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss', 'BatchCutter',
-           'largest', 'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after',
-           'RowTooLarge', 'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
+           'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after', 'RowTooLarge',
+           'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #8902ab41
 logger = logging.getLogger('aligntune')
@@ -125,17 +126,6 @@ class BatchCutter:
                else cut_rows(batch, number, self.paired))
         shares, rows = [share_of(self.trainer, batch, piece, num_items_in_batch) for piece in cut], self.rows(batch)
         return [(piece, share if i < rows else 0.) for i, (piece, share) in enumerate(zip(cut, shares))]
-
-# %% ../../nbs/algorithms/00b_pieces.ipynb #85b4662d
-def largest(
-    numbers: tuple[int, ...],  # of this process
-    device: Any = 'cpu'  # where the processes exchange them
-) -> tuple[int, ...]:
-    "The largest of all processes, number by number"
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1: return numbers
-    t = torch.tensor(numbers, device=device)
-    dist.all_reduce(t, dist.ReduceOp.MAX)
-    return tuple(t.tolist())
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #20c01dbf
 class OtherProcess(Exception):

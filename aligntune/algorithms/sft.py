@@ -28,7 +28,8 @@ from ..engine.batches import (
     IGNORE_INDEX, BudgetedBatches, LabelledBatches, PackedBatches, PaddedBatches, TokenBudgetSampler, check_padding)
 from ..engine.lm_head import chunked_cross_entropy, has_plain_head, holds_whole_head, lm_head_of
 from ..engine.models import inner_model
-from ..engine.probes import execution_of, first_decides
+from ..engine.probes import execution_of
+from ..process.ranks import on_first_process
 
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'chunked_loss',
@@ -200,7 +201,7 @@ def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
     own: dict[str, Any] = dict(max_length=None, prediction_loss_only=True)
     own['dataset_kwargs'] = dict(skip_prepare_dataset=True)
     # TRL's name for a loss in chunks is chunked_nll, since 1.16 nll
-    plain = execution.lm_head.value == 'backend' and first_decides(lambda: has_plain_head(session.model))
+    plain = execution.lm_head.value == 'backend' and on_first_process(lambda: has_plain_head(session.model))
     in_chunks = execution.uses('lm_head') or plain and not smoothing
     own['loss_type'] = 'nll' if by_hand else name or ('chunked_nll' if in_chunks else 'nll')
     if splits_steps(spec):

@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from ..core.errors import SpecError, UnsupportedError, did_you_mean, nearest
 from ..core.estimate import KEYS, Experts, adapted_experts, expert_rank, experts_called, unfit
 from ..core.noise import quiet
+from ..engine.memory import is_out_of_memory
 from peft import LoraConfig
 from transformers import PretrainedConfig
 from ..core.spec import TrainSpec
@@ -37,7 +38,9 @@ def is_linear(
     row = torch.zeros(1, m.in_features, dtype=m.weight.dtype, device=m.weight.device)
     try:
         with torch.no_grad(): out = m(row)
-    except (RuntimeError, IndexError, TypeError, ValueError): return False
+    except (RuntimeError, IndexError, TypeError, ValueError) as e:
+        if is_out_of_memory(e): raise   # tells nothing about the layer
+        return False
     return isinstance(out, torch.Tensor) and out.shape == (1, m.out_features)
 
 # %% ../../nbs/backends/00_targets.ipynb #e734ca9b
@@ -338,6 +341,7 @@ def put_adapter(
     try:
         with quiet(): out = get_peft_model(model, config)
     except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as e:
+        if is_out_of_memory(e): raise   # tells nothing about the adapter
         raise UnsupportedError('PEFT cannot put this adapter on the model',
                                where=f'target_modules {targets.modules}', why=' '.join(str(e).split())[:300],
                                fix=f'other target_modules; here: {lora_targets(model)}') from e

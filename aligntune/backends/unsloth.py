@@ -11,6 +11,7 @@ from ..core.errors import ModelError, UnsupportedError
 from ..core.estimate import vllm_share
 from ..core.facts import facts_of
 from ..core.noise import quiet
+from ..engine.memory import is_out_of_memory
 from ..algorithms.trl import loading_info
 from .isolation import BackendProcess, Isolated, owner
 from .loading import (ModelSource, WeightLoader, check_complete, context_length, describe, grow,
@@ -160,6 +161,7 @@ class UnslothLoader(WeightLoader):
             try:
                 model, _ = FastLanguageModel.from_pretrained(source.model, tokenizer_name=source.tokenizer, **arguments)
             except (OSError, RuntimeError, ValueError, ImportError, NotImplementedError) as e:
+                if is_out_of_memory(e): raise   # tells nothing about the model
                 raise ModelError('Unsloth cannot load this model', where=f"model_name {self.spec['model_name']}",
                                  why=' '.join(str(e).split())[:300], fix="backend='trl'") from e
         check_loaded(model, arguments)

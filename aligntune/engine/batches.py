@@ -108,8 +108,9 @@ def packing_blocker(
     try:
         with on_host: assert_exact(model)
     except UnsupportedError as e: return e.why
-    except torch.OutOfMemoryError: raise   # tells nothing about the model
-    except FAILURES as e: return f'{model.config.model_type} does not take packed rows ({type(e).__name__})'
+    except FAILURES as e:
+        if is_out_of_memory(e): raise   # tells nothing about the model
+        return f'{model.config.model_type} does not take packed rows ({type(e).__name__})'
     return None
 
 # %% ../../nbs/engine/02_batches.ipynb #03db6d70

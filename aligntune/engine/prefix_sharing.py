@@ -12,9 +12,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import repeat_kv
 from .attention import LAYOUT_ATTENTION, use_layout_attention
 from ..core.execution import layout_blocker
-from .models import FAILURES, inner_model, probing, tolerance
-
 from .lm_head import target_logps
+from .memory import is_out_of_memory
+from .models import FAILURES, inner_model, probing, tolerance
 
 # %% auto #0
 __all__ = ['group_by_prompt', 'PackedLayout', 'packed_layout', 'PackedPrefixBatch', 'prefix_mask', 'selected_logps', 'entropies',
@@ -221,8 +221,9 @@ def _prefix_sharing_reason(model: Any) -> str | None:
         return f'{family} takes no attention function from outside'
     with probing(model):
         try: gap = prefix_sharing_gap(model)
-        except torch.OutOfMemoryError: raise   # tells nothing about the model
-        except FAILURES as e: return f'{family} takes no layout ({type(e).__name__})'
+        except FAILURES as e:
+            if is_out_of_memory(e): raise   # tells nothing about the model
+            return f'{family} takes no layout ({type(e).__name__})'
     return None if gap < tolerance(model) else f'{family} gives other log-probabilities that way (by {gap:.0%})'
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #8384efd4

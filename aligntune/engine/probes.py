@@ -5,11 +5,8 @@
 # %% ../../nbs/engine/09_probes.ipynb #725ec726
 from __future__ import annotations
 import importlib, logging, pkgutil
-from collections.abc import Callable
 from typing import Any
-import torch.distributed as dist
 import aligntune.engine
-from ..core.errors import AligntuneError
 from aligntune.core.execution import (
     ON_MODEL, ON_ONE_DEVICE, OPTIMISATIONS, SPREAD, Chosen, ExecutionPlan, confirmed, is_flash, make_execution,
     with_checkpointing)
@@ -20,12 +17,12 @@ from .decode import decode_blocker
 from .lm_head import head_blocker
 from .models import inner_model
 from .prefix_sharing import prefix_sharing_blocker
+from ..process.ranks import on_first_process
 
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'KINDS', 'change_model', 'other_attention', 'spread_blocker', 'confirm_execution', 'first_decides',
-           'execution_of']
+__all__ = ['logger', 'KINDS', 'change_model', 'other_attention', 'spread_blocker', 'confirm_execution', 'execution_of']
 
 # %% ../../nbs/engine/09_probes.ipynb #378ef053
 def change_model(
@@ -80,23 +77,6 @@ def confirm_execution(
     if plan.uses('generation'): plan = confirmed(plan, generation=decode_blocker(model))
     return plan
 
-# %% ../../nbs/engine/09_probes.ipynb #2d4b1bc7
-def first_decides(
-    decide: Callable[[], Any]  # what is the same in all processes, or an error
-) -> Any:
-    "What the first process decides, in all; what it refuses, all refuse"
-    if not (dist.is_available() and dist.is_initialized()): return decide()
-    decided: Any = None
-    error: Any = None
-    every: list[Any] = [None]*dist.get_world_size()
-    if dist.get_rank() == 0:
-        try: decided = decide()
-        except AligntuneError as e: error = e
-    dist.all_gather_object(every, (decided, error))
-    decided, error = every[0]
-    if error is not None: raise error
-    return decided
-
 # %% ../../nbs/engine/09_probes.ipynb #a89474b0
 KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
 
@@ -116,4 +96,4 @@ def execution_of(
         logger.info('attention: %s', loaded)
         execution = decide(loaded)
     if kind != 'causal': return execution
-    return first_decides(lambda: confirm_execution(execution, spec, model, getattr(session, 'reference', None)))
+    return on_first_process(lambda: confirm_execution(execution, spec, model, getattr(session, 'reference', None)))

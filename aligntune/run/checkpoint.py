@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 import numpy as np
 import torch
-import torch.distributed as dist
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, Trainer
@@ -20,6 +19,7 @@ from ..algorithms.trl import RESUMED_ATTRIBUTES, writes_random_state, writes_wei
 from ..core.errors import AligntuneError, ModelError, RunError
 from ..core.model_files import load_adapter_weights
 from ..engine.memory import is_out_of_memory, release
+from ..process.ranks import gather_objects, world_size
 from .manifest import delete_path, json_safe, package_versions, sync_folder, write_atomic
 
 # %% auto #0
@@ -27,9 +27,8 @@ __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'Pool', 'PHASES', 'file_ha
            'remove_checkpoint', 'clean_up', 'step_of', 'checkpoint_folders', 'whole_checkpoints', 'checkpoint_id',
            'newest_checkpoint', 'rotate', 'read_state', 'read_weights', 'cpu_copy', 'pool_of', 'nested_tensors',
            'size_of', 'random_state', 'set_random_state', 'extra_names', 'extra_state', 'load_extra_state', 'Snapshot',
-           'world_size', 'gather_objects', 'on_first_process', 'take_snapshot', 'unwrapped', 'rank_file',
-           'weights_writer', 'staging_folder', 'write_checkpoint', 'load_weights', 'misfit', 'free_memory',
-           'CheckpointWriter', 'save_error']
+           'take_snapshot', 'unwrapped', 'rank_file', 'weights_writer', 'staging_folder', 'write_checkpoint',
+           'load_weights', 'misfit', 'free_memory', 'CheckpointWriter', 'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -339,30 +338,6 @@ class Snapshot:
     def size(self) -> int:
         "Bytes of all its tensors"
         return size_of([self.weights, self.state])
-
-# %% ../../nbs/run/01_checkpoint.ipynb #fc3eb7b8
-def world_size() -> int:
-    "How many processes train together"
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-# %% ../../nbs/run/01_checkpoint.ipynb #2bf28c35
-def gather_objects(value: Any) -> list[Any]:
-    "The value of every process, in the order of their ranks"
-    if world_size() == 1: return [value]
-    out: list[Any] = [None]*world_size()
-    dist.all_gather_object(out, value)
-    return out
-
-# %% ../../nbs/run/01_checkpoint.ipynb #f6c3a828
-def on_first_process(work: Callable[[], Any]) -> Any:
-    "Call `work` in the first process; its result, or its error, is that of all processes"
-    done, error = None, None
-    if world_size() == 1 or dist.get_rank() == 0:
-        try: done = work()
-        except AligntuneError as e: error = e
-    done, error = gather_objects((done, error))[0]
-    if error is not None: raise error
-    return done
 
 # %% ../../nbs/run/01_checkpoint.ipynb #354f7638
 def take_snapshot(

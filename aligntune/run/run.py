@@ -14,18 +14,18 @@ import torch
 import torch.distributed as dist
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_utils import TrainOutput
-from ..algorithms.pieces import RowTooLarge, largest, use_pieces
+from ..algorithms.pieces import RowTooLarge, use_pieces
 from ..algorithms.trl import (load_checkpoint_weights, one_device, take_over_checkpoints, wrap_save,
                                       write_own_files)
 from ..core.errors import AligntuneError, GuardError, RunError, SpecError, did_you_mean
 from ..core.secrets import names_secret
 from ..core.spec import ALIASES, TrainSpec, guards_on
 from ..engine.memory import is_out_of_memory
+from ..process.ranks import gather_objects, largest, on_first_process, world_size
 from .checkpoint import (PREFIX, CheckpointWriter, Snapshot, checkpoint_folders, checkpoint_id, clean_up,
-                                      fault, free_memory, gather_objects, load_extra_state, load_weights,
-                                      newest_checkpoint, on_first_process, pool_of, rank_file, read_seal, read_state,
-                                      rotate, save_error, seal, set_random_state, staging_folder, step_of,
-                                      take_snapshot, unwrapped, whole_checkpoints, world_size)
+                                      fault, free_memory, load_extra_state, load_weights, newest_checkpoint, pool_of,
+                                      rank_file, read_seal, read_state, rotate, save_error, seal, set_random_state,
+                                      staging_folder, step_of, take_snapshot, unwrapped, whole_checkpoints)
 from .guards import GuardCallback, Guards, StepRecorder, check_disk, remedies
 from .manifest import (BY_CONTENT, MAY_CHANGE, Manifest, Metrics, data_fingerprint, delete_path,
                                     differences, explicit_settings, json_safe, manifest_data, model_fingerprint,
