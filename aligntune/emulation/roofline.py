@@ -5,7 +5,6 @@
 # %% ../../nbs/emulation/09_roofline.ipynb #41a933fb
 from __future__ import annotations
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 import torch
@@ -39,7 +38,7 @@ class PhaseWork:
     flops: int = 0
     bytes: int = 0
     launches: int = 0
-    seconds: Counter = field(default_factory=Counter)  # by device
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ROOFS, 0.))  # by device
 
     def add(self, flops: int, size: int, half: bool) -> None:
         "Count an operator"
