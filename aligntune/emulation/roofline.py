@@ -17,8 +17,8 @@ from .cases import run_calls
 from .simulated_memory import SimulatedGPU, all_tensors, case_session, run_step
 
 # %% auto #0
-__all__ = ['ROOFS', 'LAUNCH', 'FREE', 'TAKES_ROWS', 'LADDER', 'OFF', 'KEPT', 'STORED', 'Roof', 'PhaseWork', 'count_operator',
-           'CountingGPU', 'measure_work', 'rungs', 'ladder', 'row_of']
+__all__ = ['ROOFS', 'LAUNCH', 'FREE', 'TAKES_ROWS', 'PRODUCTS', 'LADDER', 'OFF', 'KEPT', 'STORED', 'Roof', 'PhaseWork',
+           'count_operator', 'CountingGPU', 'measure_work', 'rungs', 'ladder', 'row_of']
 
 # %% ../../nbs/emulation/09_roofline.ipynb #aa42fba9
 class Roof(NamedTuple):
@@ -50,6 +50,7 @@ class PhaseWork:
 FREE = ('empty', 'empty_strided', 'empty_like', 'new_empty', 'new_empty_strided', 'detach', 'lift_fresh',
         '_unsafe_view', '_reshape_alias')
 TAKES_ROWS = ('embedding', 'index', 'index_select', 'gather')
+PRODUCTS = tuple(getattr(torch.ops.aten, name) for name in ('mm', 'addmm', 'bmm', 'baddbmm'))
 
 def _on_gpu(x: Any) -> list[torch.Tensor]: return [t for t in all_tensors(x) if isinstance(t, FakeTensor)]
 
@@ -67,10 +68,13 @@ def count_operator(
     if free or not given + results: return
     changed = [a for a, s in zip(args, func._schema.arguments) if s.alias_info and s.alias_info.is_write]
     written, packet = results or _on_gpu(changed), func._overloadpacket
-    flops = flop_registry[packet](*args, **kwargs, out_val=out) if packet in flop_registry else 0
+    sums = name.startswith(('addmm', 'baddbmm'))
+    needed = args[:2 + sums] if packet in PRODUCTS else args   # not the format of the result
+    flops = flop_registry[packet](*needed, **kwargs, out_val=out) if packet in flop_registry else 0
     read = written if name in TAKES_ROWS else given
     size = sum(min(t.numel()*t.element_size(), t.untyped_storage().nbytes()) for t in [*read, *written])
-    work.add(flops, size, all(t.element_size() <= 2 for t in given if t.dtype.is_floating_point))
+    factors = _on_gpu(args[sums:])
+    work.add(flops, size, all(t.element_size() <= 2 for t in factors if t.dtype.is_floating_point))
 
 # %% ../../nbs/emulation/09_roofline.ipynb #610825b4
 class CountingGPU(SimulatedGPU):
