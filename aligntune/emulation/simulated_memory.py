@@ -282,22 +282,28 @@ def pack_linears(model: Any) -> Any:
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #1a1104a4
 def _made_weights(cls: Any, source: Any, spec: TrainSpec, kind: str, attn_implementation: str | None = None,
-                  quantization_config: Any = None, dtype: Any = None, **options: Any) -> Any:
+                  quantization_config: Any = None, dtype: Any = None, num_labels: int | None = None,
+                  **options: Any) -> Any:
     "The model of a config, in place of the weights that a session reads"
     from transformers import AutoConfig
     from transformers.initialization import no_init_weights
-    config = AutoConfig.from_pretrained(source.model)
+    config = AutoConfig.from_pretrained(source.model, **{} if num_labels is None else dict(num_labels=num_labels))
     with torch.device('cuda'), no_init_weights():
         model = cls.from_config(config, dtype=dtype, attn_implementation=attn_implementation)
     model.tie_weights()
     return pack_linears(model) if quantization_config is not None else model
 
+_moved = WeakIdKeyDictionary()   # a parameter that was replaced: its successor
+
 def _move(module: Any, fn: Callable, recurse: bool = True) -> Any:
-    "What Module._apply does, by new parameters"
+    "What Module._apply does, by new parameters; one that two layers share stays one"
     for m in module.modules() if recurse else [module]:
         for name, p in m._parameters.items():
-            if p is None or (new := fn(data := p.data)) is data: continue
-            m._parameters[name] = nn.Parameter(new, p.requires_grad)
+            if p is None: continue
+            while p in _moved: p = _moved[p]
+            new = fn(data := p.data)
+            if new is not data: p = _moved[p] = nn.Parameter(new, p.requires_grad)
+            m._parameters[name] = p
         m._buffers.update({k: fn(b) for k, b in m._buffers.items() if b is not None})
     return module
 
@@ -345,15 +351,19 @@ def make_session(folder: str, case: dict[str, Any]) -> Any:
     from aligntune.backends.trl import TRLBackend
     from aligntune.data.tiny import tiny_tokenizer
     case = {**dict[str, Any](rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda'), **case}
-    config, layers = SHAPES[case.pop('size')], case.pop('layers', None)
+    config, layers, added = SHAPES[case.pop('size')], case.pop('layers', None), case.pop('added', 0)
     Path(folder, 'config.json').write_text(json.dumps(config | (dict(num_hidden_layers=layers) if layers else {})))
-    tiny_tokenizer(context=10**6).save_pretrained(folder)
+    tokenizer = tiny_tokenizer(context=10**6)
+    if added: tokenizer.add_tokens([f'<{i}>' for i in range(config['vocab_size'] + added - len(tokenizer))])
+    tokenizer.save_pretrained(folder)
     Path(folder, 'model.safetensors').touch()
-    rows, tokens, shorter = case.pop('rows'), case.pop('tokens'), case.pop('shorter')
+    rows, tokens, shorter, evaluated = case.pop('rows'), case.pop('tokens'), case.pop('shorter'), case.pop('evaluated', 0)
     own: dict[str, Any] = dict(batch_size=rows, gradient_accumulation_steps=1, max_steps=1, save_strategy='no',
                                progress='none', guards=dict(learning=False), output_dir=f'{folder}/out')
     if facts_of(case['algorithm']).writes_answers: own['reward_functions'] = [letters_mod_5]
     else: own['max_seq_length'] = tokens
+    if evaluated: own |= dict(eval_dataset=letter_rows(case['algorithm'], evaluated, tokens), eval_strategy='steps',
+                              eval_steps=1, eval_batch_size=evaluated)
     spec = TrainSpec.parse(model_name=folder, dataset_name=letter_rows(case['algorithm'], rows, tokens, shorter),
                            **own | case)
     return TRLBackend().prepare(spec, make_plan(spec, simulated('h100')))
@@ -397,7 +407,7 @@ def run_step(gpu: SimulatedGPU, session: Any) -> None:
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #33557521
 def simulate(
-    **case: Any  # size (of SHAPES), algorithm, rows, tokens, shorter, layers, and any setting of a training
+    **case: Any  # size (of SHAPES), rows, tokens, shorter, layers, added (tokens), evaluated (rows), and any setting
 ) -> dict[str, Any]:
     "Peak of a step on the GPU by phase and by source line, its synchronisations, and our estimate"
     gpu = SimulatedGPU()
