@@ -13,7 +13,7 @@ from .capability import BACKENDS, Decision, Facts, decide
 from .errors import DataError, MissingPackageError, RunError, SpecError, UnsupportedError, did_you_mean
 from .execution import ExecutionPlan, attention_kernels, because, make_execution, with_checkpointing
 from .estimate import (
-    Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config)
+    Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config, with_tokens)
 from .facts import facts_of
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
@@ -59,10 +59,12 @@ class Plan:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
 
-    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None) -> Plan:
+    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
+                  words: int = 0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
         steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
-        return _with_memory(dataclasses.replace(self, steps=steps, data=report), spec, lengths)
+        facts = with_tokens(self.facts, words) if self.facts else None
+        return _with_memory(dataclasses.replace(self, steps=steps, data=report, facts=facts), spec, lengths)
     def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
@@ -258,7 +260,6 @@ def make_plan(
                 False, model_type, spec.data.task_type, _data_source(spec, known), chosen.rejected, reasons,
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
-
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
     return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
 
