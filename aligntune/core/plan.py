@@ -15,7 +15,7 @@ from .execution import ExecutionPlan, attention_kernels, because, make_execution
 from .estimate import (
     Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config, with_tokens)
 from .facts import facts_of
-from .quantised import about_weights, check_quantised
+from .quantised import about_weights, check_quantised, weight_bits
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
 from .hardware import Hardware, Probe, device as usable_device, hardware
@@ -25,7 +25,7 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
-           'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
+           'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'vllm_mismatch', 'show_log']
 
 # %% ../../nbs/core/13_plan.ipynb #beca4d3d
 @dataclass(frozen=True)
@@ -261,7 +261,8 @@ def make_plan(
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
+    plan = _check_vllm(_with_execution(plan, spec, kernels, hw.count), spec)
+    return _announce(_with_memory(plan, spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
 def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
@@ -316,6 +317,29 @@ def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
     if spec.model.model_type: return spec.model.model_type
     if 'classification' in task or facts_of(spec.algo.algorithm).scores: return 'classification'
     return facts.kind if facts else 'causal'
+
+# %% ../../nbs/core/13_plan.ipynb #c71648e8
+def vllm_mismatch(
+    spec: TrainSpec,  # what was asked
+    config: Mapping[str, Any],  # of the model
+    precision: str  # fp32, bf16 or fp16: that of the training
+) -> tuple[str, str]:
+    "Why vLLM would answer by another model than the one that is trained, and what to do; empty where it would not"
+    without = 'use_vllm=False'
+    if bits := weight_bits(spec, config):
+        return f'the policy is held in {bits:g} bits, and vLLM would hold it in 16', f"{without}, or method='lora'"
+    own = str(config.get('dtype') or config.get('torch_dtype') or 'float32').removeprefix('torch.')
+    engine = 'fp16' if own == 'float16' else 'bf16'   # no format is passed to it: that of the checkpoint, in 16 bits
+    if engine == precision: return '', ''
+    return f'it computes in {engine}, the training in {precision}', f"precision='{engine}', or {without}"
+
+def _check_vllm(plan: Plan, spec: TrainSpec) -> Plan:
+    "Refuse vLLM where its answers would be those of another model"
+    inside = plan.backend == 'trl' and spec.extra.get('vllm_mode') != 'server'
+    if not (inside and plan.facts and plan.execution and plan.execution.generation.value == 'vllm'): return plan
+    why, fix = vllm_mismatch(spec, plan.facts.config, plan.precision)
+    if why: raise UnsupportedError('vLLM cannot write the answers', where='argument use_vllm', why=why, fix=fix)
+    return plan
 
 # %% ../../nbs/core/13_plan.ipynb #ef9e67d2
 def _why(spec: TrainSpec, chosen: Decision) -> str:

@@ -236,6 +236,20 @@ SHAPES: dict[str, dict[str, Any]] = {   # Qwen3-0.6B, Llama-3.2-1B, Llama-3.1-8B
                     tie_word_embeddings=False, **_QWEN3),
     'tiny': _llama(512, 64, 128, 2, 16, True) | dict(num_attention_heads=4, num_key_value_heads=2)}
 
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #ee28a9fc
+SHAPES |= {
+    'gemma3-1b': dict(model_type='gemma3_text', architectures=['Gemma3ForCausalLM'], vocab_size=262144, head_dim=256,
+                      hidden_size=1152, intermediate_size=6912, num_hidden_layers=26, num_attention_heads=4,
+                      num_key_value_heads=1, sliding_window=512, query_pre_attn_scalar=256, tie_word_embeddings=True,
+                      max_position_embeddings=32768, rms_norm_eps=1e-6),
+    'mistral-7b': _llama(32768, 4096, 14336, 32, 128, False) | dict(
+        model_type='mistral', architectures=['MistralForCausalLM'], sliding_window=None),
+    'mistral-7b-v0.1': _llama(32000, 4096, 14336, 32, 128, False) | dict(
+        model_type='mistral', architectures=['MistralForCausalLM'], sliding_window=4096),
+    'phi2': dict(model_type='phi', architectures=['PhiForCausalLM'], vocab_size=51200, hidden_size=2560,
+                 intermediate_size=10240, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32,
+                 resid_pdrop=.1, partial_rotary_factor=.4, max_position_embeddings=2048, tie_word_embeddings=False)}
+
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #5486c427
 class PackedProduct(torch.autograd.Function):
     "The product with a matrix that is unpacked for it"
@@ -438,7 +452,16 @@ _CASES: list[dict[str, Any]] = [
     dict(size='30b-a3b', layers=4, method='lora'), dict(size='30b-a3b', layers=4, **_TWICE),
     dict(size='30b-a3b', layers=4, method='qlora', tokens=8192, **_TWICE),
     dict(size='1b', layers=4, **_PAIRS), dict(size='8b', layers=4, method='lora', **_PAIRS, **_TWICE),
-    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora')))]
+    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora'))),
+    dict(size='gemma3-1b', tokens=3000, rows=3, method='lora', lora_r=16, layers=6, **_TWICE),
+    dict(size='mistral-7b', tokens=12000, method='qlora', lora_r=16, layers=6, **_TWICE),
+    dict(size='mistral-7b-v0.1', tokens=12000, rows=1, method='lora', lora_r=16, layers=6, **_TWICE),
+    dict(size='phi2', tokens=768, rows=3, method='lora', lora_r=16, layers=6, gradient_checkpointing=False),
+    dict(size='0.6b', algorithm='osft', tokens=768, rows=3, layers=6, gradient_checkpointing=False),
+    dict(size='mistral-7b', algorithm='reward_model', tokens=3000, rows=1, method='lora', lora_r=16, layers=6,
+         **_TWICE),
+    dict(size='mistral-7b', layers=4, method='lora', added=8, tokens=1024),
+    dict(size='1b', layers=4, method='lora', modules_to_save=['lm_head'])]
 
 def name_of_case(case: dict[str, Any]) -> str:
     "Its size, algorithm and method, then the other settings"
