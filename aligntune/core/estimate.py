@@ -612,8 +612,9 @@ def whole_ends(
     "Are the input and the output embedding trained whole beside an adapter?"
     if not trains_adapter(spec): return False, False
     names, grows = {n.split('.')[-1] for n in spec['modules_to_save'] or ()}, facts.added > 0
+    if grows and facts.tied: return True, False
     read, write = bool(names & {*INPUTS}), bool(names & {*OUTPUTS})
-    return read or grows, not (grows and facts.tied) and (write or grows) and facts.kind != 'classification'
+    return read or grows, (write or grows) and facts.kind != 'classification'
 
 def whole_layers(
     spec: TrainSpec,  # the request
@@ -853,11 +854,6 @@ class Training:
     def trains_all(self) -> bool:
         "Do embeddings, norms and head get a gradient?"
         return self.spec['method'] == 'full' or trains_subspace(self.spec) and self.spec['train_rest']
-    @property
-    def trains_ends(self) -> tuple[bool, bool]:
-        "Do the input and the output embedding get a gradient?"
-        read, write = whole_ends(self.spec, self.facts)
-        return self.trains_all or read, self.trains_all or write or read and self.facts.tied and self.facts.added > 0
 
 # %% ../../nbs/core/12_estimate.ipynb #1f81c640
 class Batch(NamedTuple):
@@ -1241,7 +1237,7 @@ def _activations(t: Training, b: Batch) -> list[Part]:
 # %% ../../nbs/core/12_estimate.ipynb #381bd717
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
-    f, h, (embedding, head) = t.facts, t.facts.hidden, t.trains_ends
+    f, h, head = t.facts, t.facts.hidden, _trains_head(t)
     logits, formula = _logits(t, b)
     squared = f.heads*b.length*(t.execution.attention.value == 'eager')   # of the probabilities, in fp32
     # beside a matrix in fp32 or bf16 an adapter reads a copy of its input in fp32
@@ -1250,10 +1246,20 @@ def _step_parts(t: Training, b: Batch) -> list[Part]:
              f'({t.width} x {wide} x {f.intermediate} + 4 x {squared:,}) x {b.tokens:,} tokens: gradients in a block',
              ('backward', 'update')), Part('logits', logits, formula, ('scoring', 'loss'))]
     if head and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
-    if embedding and head and logits and f.tied and (t.trains_all or f.added):
+    if logits and _trains_tied(t):
         parts.append(Part('tied gradients', 8*f.embedding, f'2 x 4 x {f.vocab:,} x {h}: the gradients of input and '
                           f'output embedding, beside their sum', ('embedding',)))
-    return parts + (_half_parts(t) if t.casts else _half_head(t) if t.half and head and not t.trains_all else [])
+    if t.casts: return parts + _half_parts(t)
+    return parts + (_half_head(t) if t.half and head else [])
+
+def _trains_tied(t: Training) -> bool:
+    "Is one weight trained as input and as output embedding?"
+    grows = trains_adapter(t.spec) and t.facts.added > 0
+    return t.facts.tied and (t.trains_all or grows)
+
+def _trains_head(t: Training) -> bool:
+    "Does the output embedding get a gradient?"
+    return t.trains_all or _trains_tied(t) or whole_ends(t.spec, t.facts)[1]
 
 # %% ../../nbs/core/12_estimate.ipynb #03d79fef
 def _half_parts(t: Training) -> list[Part]:
@@ -1271,7 +1277,7 @@ def _half_head(t: Training) -> list[Part]:
     if t.execution.lm_head.value == 'full': return []
     n, size = 2*t.facts.embedding, f'2 x {t.facts.vocab:,} x {t.facts.hidden}'
     parts = [Part('half head', n, size, ('rollout', 'scoring', 'loss', 'evaluation'))]
-    return parts + [Part('half head gradient', n, size, ('loss',))]*t.trains_ends[1]
+    return parts + [Part('half head gradient', n, size, ('loss',))]*_trains_head(t)
 
 # %% ../../nbs/core/12_estimate.ipynb #1a7e3592
 def _second_experts(spec: TrainSpec, facts: ModelFacts, precision: str) -> tuple[int, int]:

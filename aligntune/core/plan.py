@@ -14,7 +14,7 @@ from .errors import DataError, MissingPackageError, RunError, SpecError, Unsuppo
 from .execution import ExecutionPlan, attention_kernels, because, make_execution, with_checkpointing
 from .estimate import (
     Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config, with_tokens)
-from .facts import facts_of
+from .facts import backend_facts, facts_of
 from .quantised import about_weights, check_quantised, weight_bits
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
@@ -62,9 +62,7 @@ class Plan:
     def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
                   words: int = 0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
-        steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
-        facts = with_tokens(self.facts, words) if self.facts else None
-        return _with_memory(dataclasses.replace(self, steps=steps, data=report, facts=facts), spec, lengths)
+        return _with_data(self, spec, rows, report, lengths, words)
     def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
@@ -335,8 +333,9 @@ def vllm_mismatch(
 
 def _check_vllm(plan: Plan, spec: TrainSpec) -> Plan:
     "Refuse vLLM where its answers would be those of another model"
-    inside = plan.backend == 'trl' and spec.extra.get('vllm_mode') != 'server'
-    if not (inside and plan.facts and plan.execution and plan.execution.generation.value == 'vllm'): return plan
+    writes = plan.execution.generation.value if plan.execution else ''
+    elsewhere = backend_facts(plan.backend).own_kernels or spec.extra.get('vllm_mode') == 'server'
+    if writes != 'vllm' or elsewhere or not plan.facts: return plan
     why, fix = vllm_mismatch(spec, plan.facts.config, plan.precision)
     if why: raise UnsupportedError('vLLM cannot write the answers', where='argument use_vllm', why=why, fix=fix)
     return plan
@@ -364,6 +363,12 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
                                                        **args | dict(execution=plan.execution)))
 
 # %% ../../nbs/core/13_plan.ipynb #51d72c44
+def _with_data(plan: Plan, spec: TrainSpec, rows: int | None, report: Any, lengths: list | None, words: int) -> Plan:
+    "The plan with its steps, and with memory by the tokens of each row and by those that the tokenizer adds"
+    steps = plan.steps if rows is None or plan.steps is not None else steps_of(rows, spec, plan)
+    facts = with_tokens(plan.facts, words) if plan.facts else None
+    return _with_memory(dataclasses.replace(plan, steps=steps, data=report, facts=facts), spec, lengths)
+
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:
     "The plan with the choice of gradient checkpointing"
     assert plan.execution is not None

@@ -371,7 +371,8 @@ def make_session(folder: str, case: dict[str, Any]) -> Any:
     if added: tokenizer.add_tokens([f'<{i}>' for i in range(config['vocab_size'] + added - len(tokenizer))])
     tokenizer.save_pretrained(folder)
     Path(folder, 'model.safetensors').touch()
-    rows, tokens, shorter, evaluated = case.pop('rows'), case.pop('tokens'), case.pop('shorter'), case.pop('evaluated', 0)
+    rows, tokens, shorter = case.pop('rows'), case.pop('tokens'), case.pop('shorter')
+    evaluated = case.pop('evaluated', 0)
     own: dict[str, Any] = dict(batch_size=rows, gradient_accumulation_steps=1, max_steps=1, save_strategy='no',
                                progress='none', guards=dict(learning=False), output_dir=f'{folder}/out')
     if facts_of(case['algorithm']).writes_answers: own['reward_functions'] = [letters_mod_5]
