@@ -77,7 +77,8 @@ def split(
     exact = weight.double() if weight.device.type == 'cpu' else weight.float()
     U, _, Vt = torch.linalg.svd(exact, full_matrices=False)
     def side(Q):
-        return Side(Q[:, k:].float(), True) if is_inside(len(Q), weight.shape, k) else Side(Q[:, :k].float(), False)
+        inside = is_inside(len(Q), weight.shape, k)
+        return Side((Q[:, k:] if inside else Q[:, :k]).to(torch.float32, copy=True), inside)
     return side(U), side(Vt.T)
 
 # %% ../../nbs/algorithms/12_osft.ipynb #7afaeb9c

@@ -122,7 +122,8 @@ def plan_for_rows(
     if streamed and not spec['max_steps']:
         raise SpecError('a stream has no length', where='streaming', why='epochs of it cannot be counted',
                         fix='max_steps=1000')
-    return plan.with_data(spec, None if streamed else len(prepared.train), prepared.report, prepared.lengths)
+    return plan.with_data(spec, None if streamed else len(prepared.train), prepared.report, prepared.lengths,
+                          len(prepared.tokens.tokenizer))
 
 # %% ../../nbs/backends/03_trl.ipynb #487d5d7e
 def is_conversation(x: Any) -> bool:

@@ -20,14 +20,15 @@ from .spec import TrainSpec
 
 # %% auto #0
 __all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'STATES', 'EXPERT_PARAMETERS',
-           'WHOLE', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE',
-           'TILE_ELSEWHERE', 'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS',
-           'PROCESS', 'NCCL', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts',
-           'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config',
-           'read_model_config', 'Part', 'human', 'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank',
-           'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'about_experts', 'Saved',
-           'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies',
-           'piece_rows', 'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'needs_checkpointing']
+           'INPUTS', 'OUTPUTS', 'WHOLE', 'PATTERNS', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY',
+           'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE',
+           'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear',
+           'ModelShapes', 'ModelFacts', 'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width',
+           'with_tokens', 'facts_from_config', 'read_model_config', 'Part', 'human', 'trains_subspace',
+           'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called',
+           'trained_parameters', 'whole_ends', 'whole_layers', 'about_experts', 'Saved', 'windowed', 'block_saved',
+           'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies', 'piece_rows',
+           'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'evaluated_rows', 'needs_checkpointing']
 
 # %% ../../nbs/core/12_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -152,6 +153,7 @@ class ModelShapes:
     linears: tuple[Linear, ...] = ()  # the matrices of the blocks
     parameters: int = 0  # all weights
     exact: bool = True  # is the family known, and the count therefore exact
+    added: int = 0  # tokens that the embeddings grow by
     base: str | None = None  # the base model, where the folder holds an adapter
     source: str = ''  # where the config was read
     config: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -323,6 +325,16 @@ def _head(f: ModelFacts) -> int:
     return labels*h + labels*(token and f.family != 'opt')
 
 # %% ../../nbs/core/12_estimate.ipynb #61af6c4b
+def with_tokens(
+    facts: ModelFacts,  # the model
+    tokens: int  # of the tokenizer
+) -> ModelFacts:
+    "The model whose embeddings have a row for each token of the tokenizer"
+    if tokens <= facts.vocab: return facts
+    grown = replace(facts, vocab=tokens, added=facts.added + tokens - facts.vocab)
+    return replace(grown, parameters=facts.parameters - _rest(facts) + _rest(grown))
+
+# %% ../../nbs/core/12_estimate.ipynb #65cceb9a
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     "The config of the text model, with numbers in place of lists"
     flat = {**config, **(config.get('text_config') or {})}
@@ -446,9 +458,10 @@ def read_model_config(
     return read_model_config(base, None, offline, _base=base)
 
 # %% ../../nbs/core/12_estimate.ipynb #70afb598
-PHASES = ('rollout', 'scoring', 'loss', 'backward', 'update', 'embedding')
+PHASES = ('rollout', 'scoring', 'loss', 'backward', 'update', 'embedding', 'evaluation')
 
-OWN_PHASES = dict(rollout='kv cache', scoring='kv cache', embedding='tied gradients')   # and a part that they need
+# and a part that they need
+OWN_PHASES = dict(rollout='kv cache', scoring='kv cache', embedding='tied gradients', evaluation='evaluated batch')
 
 class Part(NamedTuple):
     "Something that takes memory"
@@ -585,8 +598,32 @@ def trained_parameters(
     named = targets if isinstance(targets, (list, tuple)) else None
     experts = adapted_experts(spec, _experts(facts)).names
     n = facts.lora_parameters(spec['lora_r'], named, experts, expert_rank(spec, facts.experts_per_token))
+    n += whole_layers(spec, facts)
     if method != 'dora': return n
     return n + sum(l.held*l.n_out for l in facts.linears if not l.expert and l.name not in ROUTERS)
+
+# %% ../../nbs/core/12_estimate.ipynb #07e6b00c
+INPUTS, OUTPUTS = ('embed_tokens', 'wte', 'embed_in', 'shared', 'word_embeddings'), ('lm_head', 'embed_out')
+
+def whole_ends(
+    spec: TrainSpec,  # the request
+    facts: ModelFacts  # the model
+) -> tuple[bool, bool]:
+    "Are the input and the output embedding trained whole beside an adapter?"
+    if not trains_adapter(spec): return False, False
+    names, grows = {n.split('.')[-1] for n in spec['modules_to_save'] or ()}, facts.added > 0
+    if grows and facts.tied: return True, False
+    read, write = bool(names & {*INPUTS}), bool(names & {*OUTPUTS})
+    return read or grows, (write or grows) and facts.kind != 'classification'
+
+def whole_layers(
+    spec: TrainSpec,  # the request
+    facts: ModelFacts  # the model
+) -> int:
+    "Weights of the layers that are trained whole beside an adapter"
+    names = {n.split('.')[-1] for n in spec['modules_to_save'] or ()}
+    inside = sum(l.parameters for l in facts.linears if not l.expert and l.name.split('.')[-1] in names)
+    return inside + facts.embedding*sum(whole_ends(spec, facts))
 
 # %% ../../nbs/core/12_estimate.ipynb #0124ff0b
 def _experts(facts: ModelFacts) -> list[str]: return [l.name for l in facts.linears if l.expert]
@@ -680,7 +717,7 @@ def _expert_floats(f: ModelFacts) -> float:
     return sparse_layers(f)*f.experts_per_token*(f.traits.of_expert*expert_width(f) + 2*f.hidden)/f.layers
 
 # %% ../../nbs/core/12_estimate.ipynb #1ce6d619
-def _mlp_floats(f: ModelFacts, recomputed: bool = False) -> float:
+def _mlp_floats(f: ModelFacts, recomputed: bool = False, powers32: bool = False) -> float:
     "What the MLP keeps, without its input"
     w, act = f.intermediate, f.config.get('hidden_act') or f.config.get('activation_function') or f.traits.activation
     if f.traits.gated or f.config.get('is_gated_act'):
@@ -689,7 +726,8 @@ def _mlp_floats(f: ModelFacts, recomputed: bool = False) -> float:
         shared = copies*shared_width(f) + (f.hidden + 2)*shared_gate
         return _expert_floats(f) + (sparse*shared + (f.layers - sparse)*copies*w)/f.layers
     if f.family == 't5' and _rate(f, 'dropout_rate'): return 3*w
-    return dict(relu=1, gelu_new=5).get(act, 2)*w   # relu keeps its result only; gelu_new is five operations
+    # relu keeps its result only; gelu_new is five operations, which autocast computes in fp32 from the power on
+    return dict(relu=1, gelu_new=8 if powers32 else 5).get(act, 2)*w
 
 # %% ../../nbs/core/12_estimate.ipynb #892656ce
 def _norm_floats(f: ModelFacts, keeps_normed: bool) -> float:
@@ -711,12 +749,30 @@ def _input_floats(f: ModelFacts, half: bool) -> float:
 # %% ../../nbs/core/12_estimate.ipynb #8639e41d
 def _latent_width(f: ModelFacts) -> int: return f.config['kv_lora_rank'] + (f.config.get('q_lora_rank') or 0)
 
+# %% ../../nbs/core/12_estimate.ipynb #decce12c
+PATTERNS = dict(gemma2=2, gemma3_text=6)   # of so many blocks the last sees the whole row
+
+def windowed(
+    facts: ModelFacts,  # the model
+    length: int  # tokens of a row
+) -> float:
+    "The share of the blocks whose window is shorter than a row"
+    c, every = facts.config, PATTERNS.get(facts.family)
+    window = c.get('sliding_window') if c.get('use_sliding_window', True) else None
+    if not window or window >= length: return 0.
+    if kinds := c.get('layer_types'): return sum('sliding' in kind for kind in kinds)/len(kinds)
+    return 1. if not every else 1 - (facts.layers//every)/facts.layers
+
+def _masked(t: Training, b: Batch) -> float:
+    "The share of the blocks whose attention has a mask"
+    return 1. if b.uneven else windowed(t.facts, b.length) if t.execution.attention.value == 'sdpa' else 0.
+
 # %% ../../nbs/core/12_estimate.ipynb #2791a161
-def _attention_floats(f: ModelFacts, length: int, uneven: bool, squares: int, rowwise: bool) -> float:
+def _attention_floats(f: ModelFacts, length: int, masked: float, squares: int, rowwise: bool) -> float:
     "Queries, keys, values, the result and its normaliser"
     q = f.q_width
     if rowwise: return 5*q + f.heads   # keys and values for every head; the results, apart and joined
-    keys_and_values = 2*q if uneven or squares else 2*f.kv_width
+    keys_and_values = 2*q if squares else 2*(f.kv_width + masked*(q - f.kv_width))
     return 2*q + keys_and_values + f.heads*(squares*length or 1) + (not squares)*f.traits.copies*q
 
 # %% ../../nbs/core/12_estimate.ipynb #b9a99154
@@ -725,7 +781,7 @@ def block_saved(
     length: int,  # tokens of a row
     trained: bool = True,  # do the weights of the block get a gradient
     half: bool = False,  # is the computation in bf16 or fp16
-    uneven: bool = False,  # are there padded or packed rows
+    masked: float = 0.,  # share of the blocks whose attention has a mask
     attention: str = 'sdpa',  # kernel: sdpa, eager, or one of FlashAttention
     device: str = 'cpu',  # where it runs
     recomputed: bool = True,  # are norms and gated MLPs recomputed
@@ -735,11 +791,11 @@ def block_saved(
     "What one block keeps for each token"
     recomputed = recomputed and facts.traits.rms
     norms = _norm_floats(facts, trained and not recomputed)
-    masks = length*(uneven and not rowwise and not is_flash(attention))
+    masks = length*masked*(not rowwise and not is_flash(attention))   # a bias, in the format of the queries
     dropout = 2*facts.hidden*bool(_rate(facts, *facts.traits.dropout.split())) if facts.traits.dropout else 0
-    inputs, mlp = _input_floats(facts, half and not quantised), _mlp_floats(facts, recomputed)
-    heads = _attention_floats(facts, length, uneven, _squares(facts, attention, device, half), rowwise)
-    wide = norms + masks
+    inputs, mlp = _input_floats(facts, half and not quantised), _mlp_floats(facts, recomputed, half and device != 'cpu')
+    heads = _attention_floats(facts, length, masked, _squares(facts, attention, device, half), rowwise) + masks
+    wide = norms
     # experts are multiplied in the format of their weights, whatever autocast says
     if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)
     return Saved(wide + dropout, inputs + heads + mlp,
@@ -1121,7 +1177,8 @@ def estimate(
     pieces = -(-b.rows//piece)
     once = batch_of(spec, facts, lengths, piece, batches*pieces, execution) if pieces > 1 else b
     held = _held(spec, facts, precision, acc*pieces)
-    parts = [*_over_processes(t, held), *_step_parts(t, once), *_other_parts(t, b, acc)]
+    parts = [*_over_processes(t, held), *_step_parts(t, once), *_other_parts(t, b, acc),
+             *_evaluation_parts(t, lengths, batches)]
     flops, process = _flops(t, b, acc), PROCESS.get(device, 0) + NCCL*(processes > 1 and device == 'cuda')
     return Estimate(tuple(parts), b, bool(execution.checkpointing), trained_parameters(spec, facts), facts, flops,
                     process, flops/flops_per_second if flops_per_second else None, device)
@@ -1146,7 +1203,7 @@ def _over_processes(t: Training, held: list[Part]) -> list[Part]:
 def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
     "Bytes for a token that all blocks keep, those of the largest block, and the formula"
     e, f = t.execution, t.facts
-    saved = block_saved(f, b.length, t.trains_all, t.half, b.uneven, e.attention.value, t.device,
+    saved = block_saved(f, b.length, t.trains_all, t.half, _masked(t, b), e.attention.value, t.device,
                         bool(e.recompute_norms), b.rowwise, t.quantised)
     blocks, one = _stack(f, saved, t.half, b.length, t.device, t.weight)
     attended = t.width*2*f.q_width*b.attended/max(b.tokens, 1)
@@ -1162,12 +1219,16 @@ def _activations(t: Training, b: Batch) -> list[Part]:
     f, T, twice = t.facts, b.tokens, bool(t.execution.checkpointing)
     blocks, one, formula = _block_bytes(t, b)
     keeps_normed = t.trains_all and not (t.execution.recompute_norms and f.traits.rms)
-    tail = (2 + keeps_normed)*4*f.hidden*T   # the last norm, and what the output layer reads
+    tail = (2 + keeps_normed)*4*f.hidden
     layers = f.layers + f.encoder_layers
     stored, what = ((t.weight*f.hidden*layers*T, f'{t.weight} x {f.hidden} x {layers} blocks') if twice
                     else (blocks*T, f'{blocks:,.0f} bytes'))
-    parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {formula}',
-                  ('loss', 'backward')), *_merged_experts(t)]
+    parts = [Part('activations', int(stored), f'{T:,} tokens x {what}; a block: {formula}', ('loss', 'backward')),
+             Part('last norm', tail*T, f'{T:,} tokens x {tail:,}, with what the output layer reads', ('loss',)),
+             Part('hidden gradient', t.weight*f.hidden*T, f'{t.weight} x {f.hidden} x {T:,} tokens',
+                  ('backward', 'update')), *_merged_experts(t)]
+    if _masked(t, b) and t.execution.attention.value == 'sdpa' and not b.rowwise:
+        parts.append(Part('mask', b.length*T, f'{b.length:,} x {T:,} tokens', ('scoring', 'loss', 'backward')))
     if twice:
         parts.append(Part('block again', int(one*T), f'{T:,} tokens x {one:,.0f} bytes of one block',
                           ('backward', 'update')))
@@ -1176,30 +1237,47 @@ def _activations(t: Training, b: Batch) -> list[Part]:
 # %% ../../nbs/core/12_estimate.ipynb #381bd717
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
-    f, h, full = t.facts, t.facts.hidden, t.trains_all
+    f, h, head = t.facts, t.facts.hidden, _trains_head(t)
     logits, formula = _logits(t, b)
     squared = f.heads*b.length*(t.execution.attention.value == 'eager')   # of the probabilities, in fp32
-    parts = [*_activations(t, b), Part('workspace', (3*t.width*f.intermediate + 4*squared)*b.tokens,
-             f'({t.width} x 3 x {f.intermediate} + 4 x {squared:,}) x {b.tokens:,} tokens: gradients inside a block',
+    # beside a matrix in fp32 or bf16 an adapter reads a copy of its input in fp32
+    wide = 2 if t.quantised else 3
+    parts = [*_activations(t, b), Part('workspace', (wide*t.width*f.intermediate + 4*squared)*b.tokens,
+             f'({t.width} x {wide} x {f.intermediate} + 4 x {squared:,}) x {b.tokens:,} tokens: gradients in a block',
              ('backward', 'update')), Part('logits', logits, formula, ('scoring', 'loss'))]
-    if full and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
-    if full and logits and f.tied:
+    if head and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
+    if logits and _trains_tied(t):
         parts.append(Part('tied gradients', 8*f.embedding, f'2 x 4 x {f.vocab:,} x {h}: the gradients of input and '
                           f'output embedding, beside their sum', ('embedding',)))
-    return parts + (_half_parts(t) if t.casts else [])
+    if t.casts: return parts + _half_parts(t)
+    return parts + (_half_head(t) if t.half and head else [])
+
+def _trains_tied(t: Training) -> bool:
+    "Is one weight trained as input and as output embedding?"
+    grows = trains_adapter(t.spec) and t.facts.added > 0
+    return t.facts.tied and (t.trains_all or grows)
+
+def _trains_head(t: Training) -> bool:
+    "Does the output embedding get a gradient?"
+    return t.trains_all or _trains_tied(t) or whole_ends(t.spec, t.facts)[1]
 
 # %% ../../nbs/core/12_estimate.ipynb #03d79fef
 def _half_parts(t: Training) -> list[Part]:
     "Half-precision copies of weights in fp32"
     f = t.facts
-    size = f'{f.vocab:,} x {f.hidden}'
-    matrices = sum(l.parameters for l in f.linears if not l.expert)//(t.processes if t.execution.sharded else 1)
+    matrices = sum(l.parameters for l in f.linears if not l.expert)
+    if trains_subspace(t.spec): matrices += sum(_osft(t.spec, f)[:2])   # the sides, and what is trained between them
+    matrices //= t.processes if t.execution.sharded else 1
     parts = [Part('half copies', 2*matrices, 'autocast keeps each matrix in half precision too',
-                  ('rollout', 'scoring', 'loss', 'backward'))]
-    if t.execution.lm_head.value == 'full': return parts
-    parts.append(Part('half head', 2*f.embedding, f'2 x {size}', ('rollout', 'scoring', 'loss')))
-    if t.trains_all: parts.append(Part('half head gradient', 2*f.embedding, f'2 x {size}', ('loss',)))
-    return parts
+                  ('rollout', 'scoring', 'loss', 'backward', 'evaluation'))]
+    return parts + _half_head(t)
+
+def _half_head(t: Training) -> list[Part]:
+    "The half-precision copy of an output layer in fp32, and its gradient in that format"
+    if t.execution.lm_head.value == 'full': return []
+    n, size = 2*t.facts.embedding, f'2 x {t.facts.vocab:,} x {t.facts.hidden}'
+    parts = [Part('half head', n, size, ('rollout', 'scoring', 'loss', 'evaluation'))]
+    return parts + [Part('half head gradient', n, size, ('loss',))]*_trains_head(t)
 
 # %% ../../nbs/core/12_estimate.ipynb #1a7e3592
 def _second_experts(spec: TrainSpec, facts: ModelFacts, precision: str) -> tuple[int, int]:
@@ -1270,6 +1348,26 @@ def _rollout_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
                  ('rollout',)),
             Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',)),
             Part('scored block', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', ('scoring',))]
+
+# %% ../../nbs/core/12_estimate.ipynb #c3c048ee
+def evaluated_rows(
+    spec: TrainSpec  # the request
+) -> int:
+    "Rows of a batch of the evaluation; 0 where nothing is evaluated during the training"
+    has_rows = spec['eval_dataset'] is not None or spec['val_split_ratio'] or spec['eval_split']
+    return spec['eval_batch_size'] or spec['batch_size'] if has_rows and spec['eval_strategy'] != 'no' else 0
+
+def _evaluation_parts(t: Training, lengths: Sequence[int] | Sequence[Pair] | int | None, batches: int) -> list[Part]:
+    "A batch of the evaluation: one block and its logits, or the cache of its answers"
+    rows, f = evaluated_rows(t.spec), t.facts
+    if not rows: return []
+    b, when = batch_of(t.spec, f, lengths, rows, batches, t.execution), ('evaluation',)
+    if t.algorithm.writes_answers:
+        each = 2*f.layers*f.kv_width*t.width*b.length + 3*4*f.vocab
+        return [Part('evaluated batch', each*rows, f'{each:,} x {rows} answers: cache and next token', when)]
+    block, (logits, formula) = _block_bytes(t, b)[1], _logits(t, b)
+    return [Part('evaluated batch', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', when),
+            Part('evaluated logits', logits, formula, when)]
 
 # %% ../../nbs/core/12_estimate.ipynb #6c98df93
 def needs_checkpointing(

@@ -13,9 +13,9 @@ from .capability import BACKENDS, Decision, Facts, decide
 from .errors import DataError, MissingPackageError, RunError, SpecError, UnsupportedError, did_you_mean
 from .execution import ExecutionPlan, attention_kernels, because, make_execution, with_checkpointing
 from .estimate import (
-    Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config)
-from .facts import facts_of
-from .quantised import about_weights, check_quantised
+    Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config, with_tokens)
+from .facts import backend_facts, facts_of
+from .quantised import about_weights, check_quantised, weight_bits
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
 from .hardware import Hardware, Probe, device as usable_device, hardware
@@ -25,7 +25,7 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'rollout_micro_steps', 'steps_of',
-           'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
+           'check_output', 'data_source', 'make_plan', 'local_processes', 'device_notes', 'vllm_mismatch', 'show_log']
 
 # %% ../../nbs/core/13_plan.ipynb #beca4d3d
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Plan:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
 
-    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None) -> Plan:
+    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
+                  words: int = 0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
-        steps = self.steps if rows is None or self.steps is not None else steps_of(rows, spec, self)
-        return _with_memory(dataclasses.replace(self, steps=steps, data=report), spec, lengths)
+        return _with_data(self, spec, rows, report, lengths, words)
     def explain(self) -> str:
         "The decision in a few lines"
         return '\n'.join(f'{what:22} {text}' for what, text in _lines(self))
@@ -258,9 +258,9 @@ def make_plan(
                 False, model_type, spec.data.task_type, _data_source(spec, known), chosen.rejected, reasons,
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
-
     kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
+    plan = _check_vllm(_with_execution(plan, spec, kernels, hw.count), spec)
+    return _announce(_with_memory(plan, spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
 def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
@@ -316,6 +316,30 @@ def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
     if 'classification' in task or facts_of(spec.algo.algorithm).scores: return 'classification'
     return facts.kind if facts else 'causal'
 
+# %% ../../nbs/core/13_plan.ipynb #c71648e8
+def vllm_mismatch(
+    spec: TrainSpec,  # what was asked
+    config: Mapping[str, Any],  # of the model
+    precision: str  # fp32, bf16 or fp16: that of the training
+) -> tuple[str, str]:
+    "Why vLLM would answer by another model than the one that is trained, and what to do; empty where it would not"
+    without = 'use_vllm=False'
+    if bits := weight_bits(spec, config):
+        return f'the policy is held in {bits:g} bits, and vLLM would hold it in 16', f"{without}, or method='lora'"
+    own = str(config.get('dtype') or config.get('torch_dtype') or 'float32').removeprefix('torch.')
+    engine = 'fp16' if own == 'float16' else 'bf16'   # no format is passed to it: that of the checkpoint, in 16 bits
+    if engine == precision: return '', ''
+    return f'it computes in {engine}, the training in {precision}', f"precision='{engine}', or {without}"
+
+def _check_vllm(plan: Plan, spec: TrainSpec) -> Plan:
+    "Refuse vLLM where its answers would be those of another model"
+    writes = plan.execution.generation.value if plan.execution else ''
+    elsewhere = backend_facts(plan.backend).own_kernels or spec.extra.get('vllm_mode') == 'server'
+    if writes != 'vllm' or elsewhere or not plan.facts: return plan
+    why, fix = vllm_mismatch(spec, plan.facts.config, plan.precision)
+    if why: raise UnsupportedError('vLLM cannot write the answers', where='argument use_vllm', why=why, fix=fix)
+    return plan
+
 # %% ../../nbs/core/13_plan.ipynb #ef9e67d2
 def _why(spec: TrainSpec, chosen: Decision) -> str:
     "The choice in one line: the backend, what was requested where it differs, and why"
@@ -339,6 +363,12 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
                                                        **args | dict(execution=plan.execution)))
 
 # %% ../../nbs/core/13_plan.ipynb #51d72c44
+def _with_data(plan: Plan, spec: TrainSpec, rows: int | None, report: Any, lengths: list | None, words: int) -> Plan:
+    "The plan with its steps, and with memory by the tokens of each row and by those that the tokenizer adds"
+    steps = plan.steps if rows is None or plan.steps is not None else steps_of(rows, spec, plan)
+    facts = with_tokens(plan.facts, words) if plan.facts else None
+    return _with_memory(dataclasses.replace(plan, steps=steps, data=report, facts=facts), spec, lengths)
+
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:
     "The plan with the choice of gradient checkpointing"
     assert plan.execution is not None

@@ -280,6 +280,8 @@ def _gpu_attention(plain: Callable) -> Callable:
                   is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:
         if query.device.type != 'cuda':
             return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        if torch.is_autocast_enabled('cuda'):   # PyTorch would cast inside the function that this one replaces
+            query, key, value = (x.to(torch.get_autocast_dtype('cuda')) for x in (query, key, value))
         if enable_gqa: key, value = (x.repeat_interleave(query.shape[1]//x.shape[1], 1) for x in (key, value))
         if attn_mask is None and query.dtype != torch.float32:
             return aten._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, False,

@@ -236,6 +236,20 @@ SHAPES: dict[str, dict[str, Any]] = {   # Qwen3-0.6B, Llama-3.2-1B, Llama-3.1-8B
                     tie_word_embeddings=False, **_QWEN3),
     'tiny': _llama(512, 64, 128, 2, 16, True) | dict(num_attention_heads=4, num_key_value_heads=2)}
 
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #ee28a9fc
+SHAPES |= {
+    'gemma3-1b': dict(model_type='gemma3_text', architectures=['Gemma3ForCausalLM'], vocab_size=262144, head_dim=256,
+                      hidden_size=1152, intermediate_size=6912, num_hidden_layers=26, num_attention_heads=4,
+                      num_key_value_heads=1, sliding_window=512, query_pre_attn_scalar=256, tie_word_embeddings=True,
+                      max_position_embeddings=32768, rms_norm_eps=1e-6),
+    'mistral-7b': _llama(32768, 4096, 14336, 32, 128, False) | dict(
+        model_type='mistral', architectures=['MistralForCausalLM'], sliding_window=None),
+    'mistral-7b-v0.1': _llama(32000, 4096, 14336, 32, 128, False) | dict(
+        model_type='mistral', architectures=['MistralForCausalLM'], sliding_window=4096),
+    'phi2': dict(model_type='phi', architectures=['PhiForCausalLM'], vocab_size=51200, hidden_size=2560,
+                 intermediate_size=10240, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32,
+                 resid_pdrop=.1, partial_rotary_factor=.4, max_position_embeddings=2048, tie_word_embeddings=False)}
+
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #5486c427
 class PackedProduct(torch.autograd.Function):
     "The product with a matrix that is unpacked for it"
@@ -282,22 +296,28 @@ def pack_linears(model: Any) -> Any:
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #1a1104a4
 def _made_weights(cls: Any, source: Any, spec: TrainSpec, kind: str, attn_implementation: str | None = None,
-                  quantization_config: Any = None, dtype: Any = None, **options: Any) -> Any:
+                  quantization_config: Any = None, dtype: Any = None, num_labels: int | None = None,
+                  **options: Any) -> Any:
     "The model of a config, in place of the weights that a session reads"
     from transformers import AutoConfig
     from transformers.initialization import no_init_weights
-    config = AutoConfig.from_pretrained(source.model)
+    config = AutoConfig.from_pretrained(source.model, **{} if num_labels is None else dict(num_labels=num_labels))
     with torch.device('cuda'), no_init_weights():
         model = cls.from_config(config, dtype=dtype, attn_implementation=attn_implementation)
     model.tie_weights()
     return pack_linears(model) if quantization_config is not None else model
 
+_moved = WeakIdKeyDictionary()   # a parameter that was replaced: its successor
+
 def _move(module: Any, fn: Callable, recurse: bool = True) -> Any:
-    "What Module._apply does, by new parameters"
+    "What Module._apply does, by new parameters; one that two layers share stays one"
     for m in module.modules() if recurse else [module]:
         for name, p in m._parameters.items():
-            if p is None or (new := fn(data := p.data)) is data: continue
-            m._parameters[name] = nn.Parameter(new, p.requires_grad)
+            if p is None: continue
+            while p in _moved: p = _moved[p]
+            new = fn(data := p.data)
+            if new is not data: p = _moved[p] = nn.Parameter(new, p.requires_grad)
+            m._parameters[name] = p
         m._buffers.update({k: fn(b) for k, b in m._buffers.items() if b is not None})
     return module
 
@@ -345,15 +365,20 @@ def make_session(folder: str, case: dict[str, Any]) -> Any:
     from aligntune.backends.trl import TRLBackend
     from aligntune.data.tiny import tiny_tokenizer
     case = {**dict[str, Any](rows=1, tokens=2048, shorter=0, algorithm='sft', backend='trl', device='cuda'), **case}
-    config, layers = SHAPES[case.pop('size')], case.pop('layers', None)
+    config, layers, added = SHAPES[case.pop('size')], case.pop('layers', None), case.pop('added', 0)
     Path(folder, 'config.json').write_text(json.dumps(config | (dict(num_hidden_layers=layers) if layers else {})))
-    tiny_tokenizer(context=10**6).save_pretrained(folder)
+    tokenizer = tiny_tokenizer(context=10**6)
+    if added: tokenizer.add_tokens([f'<{i}>' for i in range(config['vocab_size'] + added - len(tokenizer))])
+    tokenizer.save_pretrained(folder)
     Path(folder, 'model.safetensors').touch()
     rows, tokens, shorter = case.pop('rows'), case.pop('tokens'), case.pop('shorter')
+    evaluated = case.pop('evaluated', 0)
     own: dict[str, Any] = dict(batch_size=rows, gradient_accumulation_steps=1, max_steps=1, save_strategy='no',
                                progress='none', guards=dict(learning=False), output_dir=f'{folder}/out')
     if facts_of(case['algorithm']).writes_answers: own['reward_functions'] = [letters_mod_5]
     else: own['max_seq_length'] = tokens
+    if evaluated: own |= dict(eval_dataset=letter_rows(case['algorithm'], evaluated, tokens), eval_strategy='steps',
+                              eval_steps=1, eval_batch_size=evaluated)
     spec = TrainSpec.parse(model_name=folder, dataset_name=letter_rows(case['algorithm'], rows, tokens, shorter),
                            **own | case)
     return TRLBackend().prepare(spec, make_plan(spec, simulated('h100')))
@@ -397,7 +422,7 @@ def run_step(gpu: SimulatedGPU, session: Any) -> None:
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #33557521
 def simulate(
-    **case: Any  # size (of SHAPES), algorithm, rows, tokens, shorter, layers, and any setting of a training
+    **case: Any  # size (of SHAPES), rows, tokens, shorter, layers, added (tokens), evaluated (rows), and any setting
 ) -> dict[str, Any]:
     "Peak of a step on the GPU by phase and by source line, its synchronisations, and our estimate"
     gpu = SimulatedGPU()
@@ -428,7 +453,16 @@ _CASES: list[dict[str, Any]] = [
     dict(size='30b-a3b', layers=4, method='lora'), dict(size='30b-a3b', layers=4, **_TWICE),
     dict(size='30b-a3b', layers=4, method='qlora', tokens=8192, **_TWICE),
     dict(size='1b', layers=4, **_PAIRS), dict(size='8b', layers=4, method='lora', **_PAIRS, **_TWICE),
-    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora')))]
+    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora'))),
+    dict(size='gemma3-1b', tokens=3000, rows=3, method='lora', lora_r=16, layers=6, **_TWICE),
+    dict(size='mistral-7b', tokens=12000, method='qlora', lora_r=16, layers=6, **_TWICE),
+    dict(size='mistral-7b-v0.1', tokens=12000, rows=1, method='lora', lora_r=16, layers=6, **_TWICE),
+    dict(size='phi2', tokens=768, rows=3, method='lora', lora_r=16, layers=6, gradient_checkpointing=False),
+    dict(size='0.6b', algorithm='osft', tokens=768, rows=3, layers=6, gradient_checkpointing=False),
+    dict(size='mistral-7b', algorithm='reward_model', tokens=3000, rows=1, method='lora', lora_r=16, layers=6,
+         **_TWICE),
+    dict(size='mistral-7b', layers=4, method='lora', added=8, tokens=1024),
+    dict(size='1b', layers=4, method='lora', modules_to_save=['lm_head'])]
 
 def name_of_case(case: dict[str, Any]) -> str:
     "Its size, algorithm and method, then the other settings"
