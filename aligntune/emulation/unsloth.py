@@ -5,6 +5,7 @@
 # %% ../../nbs/emulation/04_unsloth.ipynb #a7ac0b1c
 from __future__ import annotations
 import contextlib, inspect, os, tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +14,7 @@ from . import cuda
 from .cases import ANSWERS, GROUPS, PAIRS, TEXTS, compare_results, make_handle, run_calls, train, use
 
 # %% auto #0
-__all__ = ['ON_UNSLOTH', 'fixed_answers', 'import_unsloth', 'set_adapter', 'given_answers', 'misnamed_options',
+__all__ = ['ON_UNSLOTH', 'fixed_answers', 'import_unsloth', 'set_adapter', 'given_answers', 'counted_groups', 'misnamed_options',
            'misnamed_overrides', 'train_on', 'unsloth_alone', 'unsloth_problems', 'save_llamas']
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #6579db82
@@ -59,6 +60,18 @@ def given_answers(
     def generate(policy: Any, ids: list, *rest: Any, **settings: Any) -> list: return fixed_answers(ids, end)
     with patch.object(grpo.AnswerGeneration, 'tokens', tokens), patch.object(ppo, 'generate', generate): yield
 
+# %% ../../nbs/emulation/04_unsloth.ipynb #0cd58b20
+@contextlib.contextmanager
+def counted_groups() -> Iterator[Counter[str]]:
+    "Count the calls of Unsloth's attention over shared prompts that gave a result"
+    from unsloth.utils import attention_dispatch as dispatch
+    found, plain = Counter[str](), dispatch._flex_shared_prefix_attention
+    def attention(*args: Any, **kwargs: Any) -> Any:
+        out = plain(*args, **kwargs)
+        found['flex_shared_prefix_attention'] += 1
+        return out
+    with patch.object(dispatch, '_flex_shared_prefix_attention', attention): yield found
+
 # %% ../../nbs/emulation/04_unsloth.ipynb #a88873fe
 def misnamed_options(
     ours: Callable,  # a method
@@ -95,11 +108,12 @@ def train_on(
                max_grad_norm=0., optimizer='sgd', method='lora', lora_r=4, output_dir=out)
     handle = make_handle(own | ON_UNSLOTH[case], 'h100' if emulated else 'cpu', folder)
     set_adapter(handle.model)
-    with given_answers(handle.tokenizer.eos_token_id): found = train(handle, f'{out}.safetensors')
+    groups = counted_groups() if emulated else contextlib.nullcontext(Counter[str]())
+    with given_answers(handle.tokenizer.eos_token_id), groups as shared: found = train(handle, f'{out}.safetensors')
     if case == 'sft':
         found |= use(handle, TEXTS['dataset_name'][:3], max_new_tokens=3)
         found['evaluated'].pop('eval_mean_token_accuracy', None)   # Unsloth computes none
-    if emulated: found |= dict(kernels=cuda.launches(), misnamed=misnamed_overrides(type(handle.trainer)))
+    if emulated: found |= dict(kernels=cuda.launches() | shared, misnamed=misnamed_overrides(type(handle.trainer)))
     return found
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #119318eb
