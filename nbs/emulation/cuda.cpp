@@ -1,6 +1,6 @@
 // Tensors that say they are on cuda:0 and whose memory is the host's. Each operator that reaches the dispatch key CUDA
 // is run by its CPU kernel on aliases of the same memory, so all above the kernels is real: device checks, autograd and
-// its device thread, autocast('cuda'), views, changes in place. The page cuda.ipynb beside this file explains it.
+// its device thread, autocast('cuda'), views, changes in place. The page 01_cuda.ipynb beside it explains it.
 #include <torch/library.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/Tensor.h>
