@@ -25,7 +25,7 @@ help:            ## this list
 demo: $(BASE)    ## train a tiny model offline and show what it learned
 	@OMP_NUM_THREADS=1 $(PY) -m aligntune.cli demo
 
-test: $(DEV)     ## every check
+test: $(DEV) emulation ## every check
 	@$(PY) tools/test_all.py
 
 check: $(DEV)    ## one check: make check CHECK=layers
@@ -66,8 +66,9 @@ faults: $(DEV)   ## the long fault suite: real processes, really killed
 
 emulation: .venv/emulation/$(TRITON)  ## Triton, for the lessons on the emulated GPU alone (they need g++ too)
 
+# the Python of .venv, where it is and no other is named
 gpu-check:       ## parity, every algorithm, memory and speed on this machine's GPU, in nine minutes: make gpu-check ARGS="--tiny"
-	@$(PYTHON) tools/gpu_check.py $(ARGS)
+	@$(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(PY)),$(PYTHON)),$(PYTHON)) tools/gpu_check.py $(ARGS)
 
 clean:           ## remove what can be made again, except .venv
 	rm -rf _docs _proc .cache .mypy_cache .ruff_cache build dist *.egg-info .coverage*
@@ -92,10 +93,12 @@ $(DEV): $(BASE)
 	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
-# beside the environment, not in it: what is installed decides what transformers and Unsloth do
+# beside the environment, not in it: what is installed decides what transformers and Unsloth do. A lesson that lacks it says so.
 .venv/emulation/$(TRITON): | $(DEV)
-	@rm -rf .venv/emulation; $(PIP) --no-deps --target .venv/emulation $(TRITON) && touch $@ || \
-		echo 'no Triton for this machine: lessons on the emulated GPU are skipped'
+	@why=$$($(PY) -c 'from aligntune.emulation.cuda import blocker; print(blocker() or "")'); if [ -z "$$why" ]; then \
+		echo 'installing Triton for the emulated GPU (286 MB)'; rm -rf .venv/emulation; \
+		$(PIP) --retries 1 --no-deps --target .venv/emulation $(TRITON) && touch $@ || why='no index has $(TRITON)'; fi; \
+	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)

@@ -1,12 +1,14 @@
 """What needs a GPU, on an emulated one: `python tools/emulate.py` runs every case, some by name or `page:case`.
 
     python tools/emulate.py training 'unsloth:grpo' 'memory:1b layers=4'
+    python tools/emulate.py --store memory       writes the peaks to nbs/emulation/simulated_memory.json
 
 training   every algorithm on TRL, on cuda:0 against the CPU (nbs/emulation/03_training.ipynb); 2 minutes of a core
 unsloth    Unsloth's trainers, forwards and kernels against TRL (04_unsloth.ipynb), with Triton; 8 minutes
 memory     a step's peak on a simulated GPU against what is stored (05_simulated_memory.ipynb); 15 minutes"""
-import sys
+import argparse, sys
 from collections import defaultdict
+from functools import partial
 from common import report
 from aligntune.emulation.cuda import blocker
 from aligntune.emulation.simulated_memory import SIMULATIONS, memory_problems
@@ -28,8 +30,14 @@ def chosen(words):
     return cases
 
 if __name__ == '__main__':
-    results, skipped = {}, []
-    for page, cases in chosen(sys.argv[1:]).items():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('cases', nargs='*', metavar='PAGE[:CASE]')
+    p.add_argument('--store', action='store_true', help='store the peaks of the simulated cases')
+    a = p.parse_args()
+    wanted, results, skipped = chosen(a.cases), {}, []
+    if a.store and set(wanted) != {'memory'}: sys.exit('only peaks of memory are stored: `--store memory`')
+    checks = {page: check for page, (_, check) in PAGES.items()} | dict(memory=partial(memory_problems, store=a.store))
+    for page, cases in wanted.items():
         if why := blocker(triton=page == 'unsloth'): skipped.append(f'{page} skipped: {why}')
-        else: results |= {f'{page}:{case}': found for case, found in PAGES[page][1](cases).items()}
+        else: results |= {f'{page}:{case}': found for case, found in checks[page](cases).items()}
     report(results, '\n'.join(skipped))

@@ -2,7 +2,7 @@
 
     python tools/gpu_check.py                    writes nbs/bench/gpu_<name>.json, .md and .png
     python tools/gpu_check.py --wheels DIR       with the packages in DIR/*.whl, which are unpacked, not installed
-    python tools/gpu_check.py --tiny --out DIR   tiny models, also on a CPU: does the check itself work?
+    python tools/gpu_check.py --tiny --out DIR   tiny models, also on a CPU: does the check itself work? In 15 minutes
 
 A plain checkout is enough, and PYTHONPATH may name further folders. What each case does stands in
 nbs/bench/10_gpu_check.ipynb. The files are written after every case."""
@@ -35,6 +35,13 @@ def place():
     room = MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > ROOM
     return str(MEMORY_DISK) if room else tempfile.gettempdir()
 
+def no_gpu(version, built_for):
+    "Why nothing was checked, and what helps"
+    text = 'no GPU that torch can drive: nothing checked (--tiny tries the check itself on a CPU)'
+    if built_for: return text
+    return (f'{text}. PyTorch {version} of {sys.executable} is built for CPUs: `make TORCH={version.split("+")[0]}` '
+            'installs the build for GPUs, `make gpu-check PYTHON=python3` takes another Python')
+
 def found_room(home, tiny):
     "The device as a child process sees it, since a driver's state must not be inherited; its name, and what is there"
     from aligntune.bench.cases import Case, run_one
@@ -43,8 +50,7 @@ def found_room(home, tiny):
     for package, names in unmet().items(): print(f"{package} needs {', '.join(names)}: not installed", flush=True)
     r = run_one(Case('device', 'aligntune.bench.gpu_check:describe_device', limit=90))
     if r.state != 'ok': sys.exit(f'the device cannot be asked: {r.why.strip().splitlines()[-1]}')
-    if r.result['device'] == 'cpu' and not tiny:
-        sys.exit('no GPU that torch can drive: nothing checked (--tiny tries the check itself on a CPU)')
+    if r.result['device'] == 'cpu' and not tiny: sys.exit(no_gpu(r.result['torch'], r.result['built_for']))
     return r.result['name'], Room(r.result['precision'], r.result['memory'], shutil.disk_usage(home).free,
                                   os.cpu_count() or 1)
 
@@ -54,11 +60,11 @@ def check(a, home):
         sys.exit(f'not installed: {missing}, without which nothing can be checked; --wheels DIR unpacks wheels')
     from aligntune.bench.cases import run_cases
     from aligntune.bench.gpu_check import GPU, TINY, all_cases
-    from aligntune.bench.gpu_report import write_report
+    from aligntune.bench.gpu_report import TRIAL, write_report
     begin = time.time()
     name, room = found_room(home, a.tiny)
     cases = [c for c in all_cases(home, TINY if a.tiny else GPU, room) if re.search(a.only, c.name)]
-    file = 'gpu_' + re.sub(r'\W+', '_', name.lower()).strip('_') + '_tiny'*a.tiny
+    file = 'gpu_' + re.sub(r'\W+', '_', name.lower()).strip('_') + TRIAL*a.tiny
     told = set()
     about = dict(title=f'GPU check, {name}{", tiny models" if a.tiny else ""}', date=time.strftime('%Y-%m-%d'),
                  minutes=a.minutes)
@@ -79,13 +85,15 @@ def check(a, home):
 def main():
     "Read the arguments, and run"
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--out', default=str(ROOT/'nbs'/'bench'), help='folder of the files')
+    p.add_argument('--out', help='folder of the files; .cache with --tiny')
     p.add_argument('--wheels', help='a folder of wheels')
-    p.add_argument('--minutes', type=float, default=9., help='for all; cases that are left then are named')
+    p.add_argument('--minutes', type=float, help='for all, 9 or 60 with --tiny; cases that are left then are named')
     p.add_argument('--workers', type=int, default=0, help='cases at a time where no speed is measured')
     p.add_argument('--only', default='', help='only cases with this pattern in their names')
     p.add_argument('--tiny', action='store_true', help='tiny models; Unsloth on a CPU too')
     a = p.parse_args()
+    a.out = a.out or str(ROOT/('.cache' if a.tiny else 'nbs/bench'))
+    a.minutes = a.minutes or (60. if a.tiny else 9.)   # a CPU may be busy, and is not rented
     os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false', HF_HUB_DISABLE_TELEMETRY='1')
     if a.tiny: os.environ.setdefault('UNSLOTH_FORCE_CPU', '1')
     with (tempfile.TemporaryDirectory(dir=place(), prefix='gpu-check-', ignore_cleanup_errors=True) as home,

@@ -36,6 +36,10 @@ PROCESSORS = dict(
     native={}, avx2=dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
     default=dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_ENABLE_INSTRUCTIONS='SSE4_2'))
 
+# a lesson that cannot run here prints why, and the summary of all checks repeats it
+SKIPPED = r'(?m)^skipped: (.+)$'
+def skip_line(path, why): return f'skipped          {path}: {why}'
+
 def sources(path, package, run_flags):
     "(cell number, source) of the cells to run"
     nb, skip, name = json.loads((root/path).read_text()), set('slow gpu net'.split()) - run_flags, ''
@@ -63,10 +67,12 @@ def lessons(path, package, run_flags, at):
     from execnb.shell import CaptureShell
     shell = CaptureShell(str(path))
     os.chdir((root/path).parent)
+    said = {}   # what lessons say that they skip
     for i, source in sources(path, package, run_flags):
         shell._cell_idx = i; at.write_text(str(i))
-        shell.run(source)
+        said |= dict.fromkeys(re.findall(SKIPPED, ''.join(''.join(o.get('text', '')) for o in shell.run(source))))
         if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
+    for why in said: print(skip_line(path, why))
 
 def child(path, package, run_flags, log):
     "The forked process of one notebook: run it, save its coverage, leave"
@@ -117,6 +123,7 @@ def run(paths, package, limit, workers, run_flags):
             seconds[str(path)] = round(took, 1)
             print(f'{"FAILED" if path in problems else "ok":6} {took:5.1f} s {cpu.ru_utime + cpu.ru_stime:5.1f} s of a '
                   f'core  {path}', flush=True)
+            for line in re.findall(r'(?m)^skipped {10}.*', log.read_text()): print(line, flush=True)
     TIMES.write_text(json.dumps(seconds, indent=0))
     return problems
 
@@ -149,7 +156,7 @@ if __name__ == '__main__':
         for old in (root/'.cache').glob('coverage*'): old.unlink()
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()
     lacking = [p for p in paths if find_spec('unsloth') is None and name(p) in UNSLOTH]
-    for p in lacking: paths.remove(p); print(f'skipped          {p}: Unsloth is not installed')
+    for p in lacking: paths.remove(p); print(skip_line(p, 'Unsloth is not installed'))
     try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
     finally: shutil.rmtree(tempfile.tempdir, ignore_errors=True)
     results = {p: [problems[p]] if p in problems else [] for p in paths}

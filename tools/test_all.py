@@ -26,7 +26,9 @@ CHECKS = {   # name: (what it proves, command); quick ones first
 }
 
 TOOK = re.compile(r'(?:ok|FAILED) +([\d.]+) s\b.*  (\S.*)')   # as the checks print it, of a notebook or a block
+SKIP = re.compile(r'skipped {10}(\S.*)')   # what a check says that it could not try on this machine
 slow: list = []
+skipped: dict = {}
 
 def run(name):
     "One check, its output shown as it comes: (passed, failed)"
@@ -37,6 +39,7 @@ def run(name):
     p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
     for line in p.stdout or ():
         last = line.strip() or last
+        if t := SKIP.fullmatch(last): skipped[t[1]] = None
         if t := TOOK.fullmatch(last): slow.append((float(t[1]), f'{name}: {t[2]}'))
         if not re.fullmatch(r'\d+ passed, \d+ failed', last): print('   ', line, end='', flush=True)
     rc, m = p.wait(), re.fullmatch(r'(\d+) passed, (\d+) failed', last)
@@ -53,6 +56,7 @@ def main(names):
     bad = [n for n, (_, f) in results.items() if f]
     if len(slow) > 10:
         print('\nthe ten slowest:', *(f'{t:6.1f} s  {what}' for t, what in sorted(slow, reverse=True)[:10]), sep='\n')
+    if skipped: print('\nnot tried on this machine:', *skipped, sep='\n  ')
     print(f'\n{time.time()-start:.0f} s'
           + (f'; failed: {", ".join(bad)} (alone: `make check CHECK="{bad[0]}"`)' if bad else ''))
     print(f'{sum(p for p, _ in results.values())} passed, {sum(f for _, f in results.values())} failed')

@@ -200,8 +200,10 @@ def lessons(t):
          '# %% [markdown]\n# Wrong\n\n> Fails\n\n# %%\nassert 1 == 2\n\n# %%\nopen("left.txt", "w").close()\n' + own)
     make(t/'nbs/core/11_left.ipynb',
          '# %% [markdown]\n# Left\n\n> Leaves a file\n\n# %%\nopen("left.txt", "w").close()\n' + own)
-    return ['09_hang.ipynb cell 2: stopped after 20 s', r'10_wrong.ipynb cell 1:\n(?s:.*)AssertionError',
-            'nbs/core/left.txt: left behind']
+    make(t/'nbs/core/12_skipped.ipynb',
+         '# %% [markdown]\n# Skipped\n\n> Lacks something\n\n# %%\nprint("skipped: no g++")\n' + own)
+    return [r'skipped +nbs/core/12_skipped.ipynb: no g\+\+', '09_hang.ipynb cell 2: stopped after 20 s',
+            r'10_wrong.ipynb cell 1:\n(?s:.*)AssertionError', 'nbs/core/left.txt: left behind']
 
 def package(t):
     edit(t, PY, '[:n]', '[:0]')
@@ -244,12 +246,13 @@ def attempt(name, scratch, base):
 
 def runner(base):
     "The runner counts a failing check, names it, and ends with the plain line"
+    good = "print('skipped          x: no GPU'); print('3 passed, 0 failed')"
     rc, out = python(base, '-c', 'import sys; sys.path.insert(0, "tools"); import test_all; p = sys.executable\n'
-                     'test_all.CHECKS.update(good=("", [p, "-c", "print(\'3 passed, 0 failed\')"]), bad=("", [p, "-c", '
-                     '"1/0"]))\n'
+                     f'test_all.CHECKS.update(good=("", [p, "-c", {good!r}]), bad=("", [p, "-c", "1/0"]))\n'
                      'sys.exit(test_all.main(["good", "bad"]))')
     last = out.strip().splitlines()[-1]
-    return ([] if rc == 1 and last == '3 passed, 1 failed' and 'failed: bad' in out
+    told = 'failed: bad' in out and 'not tried on this machine:\n  x: no GPU' in out
+    return ([] if rc == 1 and last == '3 passed, 1 failed' and told
             else [f'tools/test_all.py: exit {rc}, last line {last!r}'])
 
 if __name__ == '__main__':

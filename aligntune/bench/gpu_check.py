@@ -79,10 +79,11 @@ def best_precision() -> str:
 def describe_device(tell: Tell) -> dict[str, Any]:
     "The device by name, its memory, and the precision of trainings on it"
     import torch
-    hw, kind = hardware(), device_name()
-    if kind == 'cpu': return dict(device=kind, name='cpu', memory=hw.ram or 0, precision=best_precision())
-    return dict(device=kind, name=torch.cuda.get_device_name(0), memory=torch.cuda.mem_get_info()[0],
-                precision=best_precision())
+    kind = device_name()
+    found = dict(device=kind, precision=best_precision(), torch=torch.__version__,
+                 built_for=torch.version.cuda or torch.version.hip or '')
+    if kind == 'cpu': return found | dict(name='cpu', memory=hardware().ram or 0)
+    return found | dict(name=torch.cuda.get_device_name(0), memory=torch.cuda.mem_get_info()[0])
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #fd67c962
 def sanity(

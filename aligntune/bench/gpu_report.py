@@ -12,8 +12,8 @@ from .gpu_check import OURS, OPTIONAL, REQUIRED
 from ..run.manifest import write_atomic
 
 # %% auto #0
-__all__ = ['NOTE', 'BLUE', 'SKY', 'GREY', 'cell_text', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows',
-           'speed_rows', 'about_machine', 'page_of', 'picture', 'write_report']
+__all__ = ['TRIAL', 'NOTE', 'BLUE', 'SKY', 'GREY', 'cell_text', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows',
+           'speed_rows', 'unsloth_rows', 'about_machine', 'page_of', 'picture', 'write_report', 'read_gpu_checks']
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #995f143a
 def cell_text(value: Any) -> str:
@@ -74,6 +74,13 @@ def _contestants(case: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[
                'MFU': f"{n['mfu']:.0%}" if n.get('mfu') else None, 'peak GiB': in_gib(memory),
                'first step s': n.get('first_step'), 'fault': n.get('fault')}
 
+# %% ../../nbs/bench/11_gpu_report.ipynb #1761cb5e
+def unsloth_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
+    "The contestants of each case that Unsloth takes part in"
+    rows = speed_rows(results)
+    cases = {r['case'] for r in rows if 'Unsloth' in r['contestant']}
+    return [r for r in rows if r['case'] in cases]
+
 # %% ../../nbs/bench/11_gpu_report.ipynb #0293429b
 def about_machine(results: Sequence[CaseResult]) -> str:
     "The machine in a few lines"
@@ -91,6 +98,7 @@ def about_machine(results: Sequence[CaseResult]) -> str:
     return '\n\n'.join(lines)
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #f3ac1242
+TRIAL = '_tiny'   # ends the names of files from --tiny
 NOTE = ('Random weights in published shapes: speed and memory are real; losses say whether two implementations compute '
         'the same. Speeds are medians of warm steps that the contestants do in turns.')
 
@@ -164,3 +172,10 @@ def write_report(
     write_results(files[0], results, **about)
     write_atomic(files[1], page_of(results, about.get('title', 'GPU check'), f'{name}.png' if fig is not None else ''))
     return files
+
+# %% ../../nbs/bench/11_gpu_report.ipynb #9498615c
+def read_gpu_checks(
+    folder: str | Path  # where write_report wrote
+) -> list[tuple[list[CaseResult], dict[str, Any]]]:
+    "The results of each GPU, and what is written beside them"
+    return [read_cases(p) for p in sorted(Path(folder).glob('gpu_*.json')) if not p.stem.endswith(TRIAL)]

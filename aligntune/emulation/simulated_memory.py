@@ -31,7 +31,7 @@ __all__ = ['GRAIN', 'LIBRARIES', 'SMALL', 'ASKS', 'BY_INDEX', 'COPIES', 'SHAPES'
            'describe_place', 'MemoryTracker', 'all_tensors', 'KnownValues', 'SimulatedGPU', 'run_operator',
            'PackedProduct', 'packed_linear', 'pack_linears', 'letter_rows', 'letters_mod_5', 'prepare_step',
            'make_session', 'case_session', 'estimated', 'run_step', 'simulate', 'name_of_case', 'peak_problems',
-           'memory_problems']
+           'memory_problems', 'read_peaks', 'store_peaks']
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #d9c28580
 GRAIN = 512
@@ -475,18 +475,39 @@ STORED = cuda.SOURCE.with_name('simulated_memory.json')
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #1720dc66
 def peak_problems(
     found: dict[str, Any],  # from simulate
-    kept: dict[str, Any]  # what is stored of it
+    kept: dict[str, Any] | None  # what is stored of it
 ) -> list[str]:
     "What is wrong with a simulated peak"
     if 'error' in found: return [found['error']]
-    name, off = name_of_case(kept['case']), found['peak']/kept['peak'] - 1
+    name = name_of_case(found['case'])
+    if not kept: return [f'{name}: nothing is stored; `python tools/emulate.py --store "memory:{name}"` does it']
+    off = found['peak']/kept['peak'] - 1
     print(f"{name:68}{found['peak']/2**30:9.2f} GiB, {off:+.1%} of what is stored", flush=True)
     return [f"{name}: {found['peak']:,} bytes, stored {kept['peak']:,}"] if abs(off) > .02 else []
 
 def memory_problems(
-    names: Iterable[str] = tuple(SIMULATIONS)  # of cases
+    names: Iterable[str] = tuple(SIMULATIONS),  # of cases
+    store: bool = False  # write what is found, where a case did not fail
 ) -> dict[str, list[str]]:
     "What is wrong with the stored peaks of some cases, by name"
-    kept = {name_of_case(r['case']): r for r in json.loads(STORED.read_text())}
     found = run_calls('shapes', [('simulated_memory.simulate', SIMULATIONS[n]) for n in names], keep_going=True)
-    return {name: peak_problems(x, kept[name]) for name, x in zip(names, found)}
+    if store: store_peaks(r for r in found if 'error' not in r)
+    kept = read_peaks()
+    return {name: peak_problems(x, kept.get(name)) for name, x in zip(names, found)}
+
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #5602797b
+def read_peaks(
+    file: str | Path = STORED
+) -> dict[str, dict[str, Any]]:
+    "What is stored, by the name of the case"
+    return {name_of_case(r['case']): r for r in json.loads(Path(file).read_text())}
+
+def store_peaks(
+    found: Iterable[dict[str, Any]],  # from simulate
+    file: str | Path = STORED
+) -> None:
+    "Store what was found, beside what is stored of other cases"
+    kept = read_peaks(file) | {name_of_case(r['case']): r for r in found}
+    rows = [{k: kept[n][k] for k in ('case', 'peak', 'phase', 'peaks')} for n in SIMULATIONS if n in kept]
+    lines = ',\n'.join(map(json.dumps, rows))
+    Path(file).write_text(f'[\n{lines}\n]\n')

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import io, json, logging, os, tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,8 +15,9 @@ from .cases import (
     ANSWERS, GROUPS, PAIRS, QUESTIONS, TEXTS, compare_results, make_handle, run_calls, train, use)
 
 # %% auto #0
-__all__ = ['TRAININGS', 'HALF_ONLY', 'NOTEBOOKS', 'save_training_models', 'training_handle', 'train_case', 'train_resumed',
-           'host_bytes', 'decomposed', 'load_case', 'train_half', 'code_of', 'walk_through', 'run', 'training_problems']
+__all__ = ['TRAININGS', 'HALF_ONLY', 'NOTEBOOKS', 'CASE_FUNCTIONS', 'save_training_models', 'DeviceCase', 'train_case',
+           'train_resumed', 'host_bytes', 'decomposed', 'load_case', 'train_half', 'code_of', 'walk_through', 'do_case',
+           'run', 'training_problems']
 
 # %% ../../nbs/emulation/03_training.ipynb #caadcb71
 _LORA = dict(method='lora', lora_r=4)
@@ -67,44 +69,51 @@ def save_training_models(
         bigger.save_pretrained(Path(folder, 'bigger'))
 
 # %% ../../nbs/emulation/03_training.ipynb #08e5edac
-def training_handle(
-    name: str,  # of a case
-    machine: str,  # a simulated one
-    folder: str,  # of the models
-    **more: Any  # further settings
-) -> Any:
-    "The trainer that our doors give for a case"
-    own = dict(model_name='qwen3', algorithm='sft', backend='trl', gradient_accumulation_steps=2, learning_rate=1e-3,
-               max_seq_length=64, output_dir=f'{folder}/{machine} {name}')
-    return make_handle(own | (TRAININGS | HALF_ONLY)[name] | more, machine, folder)
-
-def train_case(
-    name: str,  # of a case
-    machine: str,  # cpu or h100
+@dataclass(frozen=True)
+class DeviceCase:
+    "A case on one device"
+    name: str  # of TRAININGS or HALF_ONLY
+    machine: str  # a simulated one: cpu, h100 or t4
     folder: str  # of the models, and for what is written
+
+    @property
+    def request(self) -> dict[str, Any]:
+        "What is asked for"
+        return (TRAININGS | HALF_ONLY)[self.name]
+
+    def path(self, ending: str) -> str:
+        "A file or folder of its own"
+        return f'{self.folder}/{self.machine} {self.name} {ending}'
+
+    def handle(self, **more: Any) -> Any:
+        "The trainer that our doors give for it, with further settings"
+        own = dict(model_name='qwen3', algorithm='sft', backend='trl', gradient_accumulation_steps=2,
+                   learning_rate=1e-3, max_seq_length=64, output_dir=self.path('run'))
+        return make_handle(own | self.request | more, self.machine, self.folder)
+
+# %% ../../nbs/emulation/03_training.ipynb #5500f199
+def train_case(
+    case: DeviceCase
 ) -> dict[str, Any]:
     "Train one case in this process, and use its model"
-    handle = training_handle(name, machine, folder)
-    session, rows = handle.session, (TRAININGS | HALF_ONLY)[name]['dataset_name'][:4]
-    settings = dict(max_new_tokens=5) if session.kind in ('causal', 'seq2seq') else {}
-    out = train(handle, f'{folder}/{machine} {name}.safetensors') | use(handle, rows, **settings)
+    handle = case.handle()
+    settings = dict(max_new_tokens=5) if handle.session.kind in ('causal', 'seq2seq') else {}
+    out = train(handle, case.path('gradients')) | use(handle, case.request['dataset_name'][:4], **settings)
     if settings: out['beams'] = handle.predict(QUESTIONS[:3], num_beams=2, **settings)   # transformers generates these
-    if hasattr(handle.model, 'peft_config'): handle.save_model(f'{session.spec["output_dir"]} merged', merged=True)
+    if hasattr(handle.model, 'peft_config'): handle.save_model(case.path('merged'), merged=True)
     return out
 
 # %% ../../nbs/emulation/03_training.ipynb #60e8f14b
 def train_resumed(
-    name: str,  # of a case
-    machine: str,  # cpu or h100
-    folder: str  # of the models
+    case: DeviceCase
 ) -> dict[str, Any]:
-    "The losses and weights of a run in one go, and of one that stopped after two steps and went on"
+    "Whether a run in one go and one that stopped after two steps and went on have the same weights, and where"
     import torch
-    whole = training_handle(name, machine, folder, output_dir=f'{folder}/{machine} {name} whole')
-    stops = dict(output_dir=f'{folder}/{machine} {name} parts', save_strategy='steps', save_steps=2)
+    whole = case.handle(output_dir=case.path('whole'))
+    stops = dict(output_dir=case.path('parts'), save_strategy='steps', save_steps=2)
     whole.train()
-    training_handle(name, machine, folder, max_steps=2, **stops).train()
-    rest = training_handle(name, machine, folder, **stops)
+    case.handle(max_steps=2, **stops).train()
+    rest = case.handle(**stops)
     rest.train(resume_from_checkpoint=True, allow_changes=['max_steps'])
     a, b = whole.model.state_dict(), rest.model.state_dict()
     return dict(same=a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), place=str(rest.model.device))
@@ -143,25 +152,21 @@ def decomposed(
     return cuda.operators().get('_linalg_svd', 0)
 
 def load_case(
-    name: str,  # of a case
-    machine: str,  # cpu or h100
-    folder: str  # of the models
+    case: DeviceCase
 ) -> dict[str, Any]:
     "Where a session has its models once they are loaded, and the bytes on the host meanwhile"
-    session = training_handle(name, machine, folder).session
+    session = case.handle().session
     model, made = host_bytes(lambda: session.weights.load(session.source))
     size = sum(p.numel()*p.element_size() for p in model.parameters())
     return dict(places=sorted({str(p.device) for p in model.parameters()}), on_host=made/size,
-                decomposed=decomposed(session, model) if machine != 'cpu' else 0)
+                decomposed=decomposed(session, model) if case.machine != 'cpu' else 0)
 
 # %% ../../nbs/emulation/03_training.ipynb #0c900ad0
 def train_half(
-    name: str,  # of a case
-    machine: str,  # cpu, h100 or t4
-    folder: str  # of the models
+    case: DeviceCase
 ) -> dict[str, Any]:
     "The losses of a case in the precision that the plan chooses, and the steps that the loss scaler skipped"
-    handle = training_handle(name, machine, folder, precision='auto', output_dir=f'{folder}/{machine} {name} half')
+    handle = case.handle(precision='auto', output_dir=case.path('half'))
     precision, trainer = handle.plan.precision, handle.trainer
     said = io.StringIO()
     logging.getLogger('aligntune').addHandler(logging.StreamHandler(said))
@@ -184,8 +189,7 @@ def code_of(
 
 def walk_through(
     name: str,  # of a notebook below nbs
-    machine: str,  # a simulated one
-    folder: str  # unused: a walkthrough has a folder of its own
+    machine: str  # a simulated one
 ) -> dict[str, Any]:
     "Run a walkthrough on a machine"
     from aligntune.core import backend_factory as doors
@@ -203,6 +207,16 @@ def walk_through(
                 losses=[names['loss_before'], names['loss_after']])
 
 # %% ../../nbs/emulation/03_training.ipynb #a987df44
+CASE_FUNCTIONS: dict[str, Callable[[DeviceCase], dict[str, Any]]] = {
+    f.__name__: f for f in (train_case, train_resumed, load_case, train_half)}
+
+def do_case(
+    function: str,  # of CASE_FUNCTIONS
+    **case: str  # the fields of a DeviceCase
+) -> dict[str, Any]:
+    "What a function of this page gives for a case"
+    return CASE_FUNCTIONS[function](DeviceCase(**case))
+
 def run(
     machine: str,  # cpu, h100 or t4
     work: Iterable[tuple[str, str]],  # functions of this page, each with the name of a case
@@ -210,7 +224,7 @@ def run(
     keep_going: bool = False  # though a case fails
 ) -> list[dict[str, Any]]:
     "What they computed, in a process of its own"
-    calls = [(f'training.{f}', dict(name=n, machine=machine, folder=folder)) for f, n in work]
+    calls = [('training.do_case', dict(function=f, name=n, machine=machine, folder=folder)) for f, n in work]
     return run_calls(machine, calls, keep_going)
 
 def training_problems(

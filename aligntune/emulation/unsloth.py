@@ -5,15 +5,16 @@
 # %% ../../nbs/emulation/04_unsloth.ipynb #a7ac0b1c
 from __future__ import annotations
 import contextlib, inspect, os, tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
-from ..core.facts import backend_facts
+from ..core.facts import backend_facts, facts_of
 from . import cuda
 from .cases import ANSWERS, GROUPS, PAIRS, TEXTS, compare_results, make_handle, run_calls, train, use
 
 # %% auto #0
-__all__ = ['ON_UNSLOTH', 'fixed_answers', 'import_unsloth', 'set_adapter', 'given_answers', 'misnamed_options',
+__all__ = ['ON_UNSLOTH', 'fixed_answers', 'import_unsloth', 'set_adapter', 'given_answers', 'counted_groups', 'misnamed_options',
            'misnamed_overrides', 'train_on', 'unsloth_alone', 'unsloth_problems', 'save_llamas']
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #6579db82
@@ -59,6 +60,18 @@ def given_answers(
     def generate(policy: Any, ids: list, *rest: Any, **settings: Any) -> list: return fixed_answers(ids, end)
     with patch.object(grpo.AnswerGeneration, 'tokens', tokens), patch.object(ppo, 'generate', generate): yield
 
+# %% ../../nbs/emulation/04_unsloth.ipynb #0cd58b20
+@contextlib.contextmanager
+def counted_groups() -> Iterator[Counter[str]]:
+    "Count the calls of Unsloth's attention over shared prompts that gave a result"
+    from unsloth.utils import attention_dispatch as dispatch
+    found, plain = Counter[str](), dispatch._flex_shared_prefix_attention
+    def attention(*args: Any, **kwargs: Any) -> Any:
+        out = plain(*args, **kwargs)
+        found['flex_shared_prefix_attention'] += 1
+        return out
+    with patch.object(dispatch, '_flex_shared_prefix_attention', attention): yield found
+
 # %% ../../nbs/emulation/04_unsloth.ipynb #a88873fe
 def misnamed_options(
     ours: Callable,  # a method
@@ -95,25 +108,31 @@ def train_on(
                max_grad_norm=0., optimizer='sgd', method='lora', lora_r=4, output_dir=out)
     handle = make_handle(own | ON_UNSLOTH[case], 'h100' if emulated else 'cpu', folder)
     set_adapter(handle.model)
-    with given_answers(handle.tokenizer.eos_token_id): found = train(handle, f'{out}.safetensors')
+    groups = counted_groups() if emulated else contextlib.nullcontext(Counter[str]())
+    with given_answers(handle.tokenizer.eos_token_id), groups as shared: found = train(handle, f'{out}.safetensors')
     if case == 'sft':
         found |= use(handle, TEXTS['dataset_name'][:3], max_new_tokens=3)
         found['evaluated'].pop('eval_mean_token_accuracy', None)   # Unsloth computes none
-    if emulated: found |= dict(kernels=cuda.launches(), misnamed=misnamed_overrides(type(handle.trainer)))
+    if emulated: found |= dict(kernels=cuda.launches() | shared, misnamed=misnamed_overrides(type(handle.trainer)))
     return found
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #119318eb
 def unsloth_alone(
+    case: str,  # a name of ON_UNSLOTH
     ours: dict[str, Any]  # from train_on
 ) -> list[str]:
     "What is wrong with a training on Unsloth, whatever TRL computes"
     from safetensors.torch import load_file
-    print('  ', ', '.join(f'{k} {n}' for k, n in sorted(ours['kernels'].items())), flush=True)
+    ran = ours['kernels']
+    print('  ', ', '.join(f'{k} {n}' for k, n in sorted(ran.items())), flush=True)
     zero = [n for n, g in load_file(ours['gradients']).items() if 'lora_' in n and not g.count_nonzero()]
-    checks = {f'zero gradients: {zero[:3]}': zero, 'no kernel of Unsloth ran': not ours['kernels'],
+    groups = facts_of(ON_UNSLOTH[case].get('algorithm', case)).compares_groups
+    checks = {f'zero gradients: {zero[:3]}': zero, 'no kernel of Unsloth ran': not ran,
+              'no prompt was shared': groups and not ran.get('flex_shared_prefix_attention'),
               f"arguments under another name: {ours['misnamed']}": ours['misnamed']}
-    return [what for what, wrong in checks.items() if wrong]
+    return [f'{case}: {what}' for what, wrong in checks.items() if wrong]
 
+# %% ../../nbs/emulation/04_unsloth.ipynb #1a1fc5f5
 def unsloth_problems(
     cases: Iterable[str] = tuple(ON_UNSLOTH),
     steps: int = 3  # of the optimizer
@@ -127,7 +146,7 @@ def unsloth_problems(
         on_trl = run_calls('cpu', calls['trl'], keep_going=True)
         for case, call, wanted in zip(cases, calls['unsloth'], on_trl):
             [ours] = run_calls('triton', [call], keep_going=True)
-            found[case] = compare_results(case, ours, wanted) + ([] if 'error' in ours else unsloth_alone(ours))
+            found[case] = compare_results(case, ours, wanted) + ([] if 'error' in ours else unsloth_alone(case, ours))
     return found
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #9b602944

@@ -1,6 +1,6 @@
 // Tensors that say they are on cuda:0 and whose memory is the host's. Each operator that reaches the dispatch key CUDA
 // is run by its CPU kernel on aliases of the same memory, so all above the kernels is real: device checks, autograd and
-// its device thread, autocast('cuda'), views, changes in place. The page cuda.ipynb beside this file explains it.
+// its device thread, autocast('cuda'), views, changes in place. The page 01_cuda.ipynb beside it explains it.
 #include <torch/library.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/Tensor.h>
@@ -9,6 +9,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
@@ -177,17 +178,17 @@ std::optional<at::ScalarType> widen(const std::string& name, torch::jit::Stack* 
   return asked == given ? std::nullopt : std::optional<at::ScalarType>(asked);
 }
 
-// An operator that comes back here instead of reaching a CPU kernel would end the process by its stack.
-thread_local int depth = 0;
-struct Depth {
-  Depth() { depth++; }
-  ~Depth() { depth--; }
-};
+// A fake tensor, as FakeTensorMode and tracing make them, may have the key of the device, but it has no memory: its
+// operators compute shapes. On the host it has no alias, so each of them would come back here for ever.
+bool is_fake(const IValue& v) {
+  return v.isTensor() && v.toTensor().is_meta() && v.toTensor().key_set().has_backend(c10::BackendComponent::CUDABit);
+}
 
 void run(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
-  Depth deeper;
-  TORCH_CHECK(depth < 100, "the emulated device calls itself for ever in ", schema.operator_name());
+  size_t n = schema.arguments().size(), first = stack->size() - n;
+  if (std::any_of(stack->begin() + first, stack->end(), is_fake))
+    return op.redispatchBoxed(c10::DispatchKeySet(DispatchKey::Meta), stack);
   const auto& overload = schema.operator_name().overload_name;
   std::string name = schema.name().substr(schema.name().find("::") + 2);
   {
@@ -195,7 +196,6 @@ void run(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     counts[overload.empty() ? name : name + "." + overload]++;
   }
   Call call;
-  size_t n = schema.arguments().size(), first = stack->size() - n;
   for (size_t i = 0; i < n; i++) {
     auto& v = (*stack)[first + i];
     v = schema.arguments()[i].name() == "pin_memory" && v.isBool() ? IValue(false) : call.turn(v, true);
