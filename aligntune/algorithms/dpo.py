@@ -23,7 +23,7 @@ from ..core.spec import TrainSpec
 from ..engine.attention import use_layout_attention
 from ..engine.batches import check_padding, check_steady, pad
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
-from ..engine.models import inner_model, own_copy
+from ..engine.models import inner_model, move_to, own_copy
 from ..engine.prefix_sharing import PackedPrefixBatch
 from ..engine.probes import execution_of, first_decides
 
@@ -169,7 +169,7 @@ class StoredReference:
     @contextlib.contextmanager
     def loaded(self, trainer: 'DPOPairTrainer', needed: bool) -> Iterator[None]:
         "The trainer has the reference meanwhile, if it needs it"
-        if needed: trainer.ref_model = self.model.to(trainer.args.device)
+        if needed: trainer.ref_model = move_to(self.model, trainer.args.device)
         try: yield
         finally: trainer.ref_model, self.model = None, self.model.cpu()
 

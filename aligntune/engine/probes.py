@@ -18,7 +18,7 @@ from .attention import LAYOUT_ATTENTION
 from .batches import packing_blocker
 from .decode import decode_blocker
 from .lm_head import head_blocker
-from .models import inner_model
+from .models import inner_model, is_spread
 from .prefix_sharing import prefix_sharing_blocker
 
 logger = logging.getLogger('aligntune')
@@ -53,8 +53,7 @@ def spread_blocker(
     model: Any  # a causal model, with its adapter if it has one
 ) -> str | None:
     "Why what our engine computes beside the model is left out: it is spread over devices; None where it is not"
-    places = getattr(inner_model(model), 'hf_device_map', None) or {}
-    return SPREAD if len(set(places.values())) > 1 else None
+    return SPREAD if is_spread(model) else None
 
 # %% ../../nbs/engine/09_probes.ipynb #24d033b8
 def confirm_execution(
