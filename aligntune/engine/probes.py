@@ -114,5 +114,5 @@ def execution_of(
     if loaded := other_attention(execution, model):
         logger.info('attention: %s', loaded)
         execution = decide(loaded)
-    if kind != 'causal': return execution
+    if kind != 'causal': return confirmed(execution, recompute_norms=spread_blocker(model))
     return first_decides(lambda: confirm_execution(execution, spec, model, getattr(session, 'reference', None)))
