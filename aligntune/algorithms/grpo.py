@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 from .common import (
     OwnTrainer, RowMeans, SessionLike, log_execution, named_fields, training_args)
 from .dpo import check_policy, frozen_copy, is_fresh
+from .pieces import is_sharded
 from .router import router_args
 from .trl import (
     AnswerBatch, RolloutHooks, ScoringHooks, add_fused_head, call_inside, has_fused_head, loss_logps, without_old_logps)
@@ -380,7 +381,8 @@ class GroupSteps(RolloutHooks, ScoringHooks):
         "Log-probabilities of answers"
         by_trl = super().answer_logps
         def work(rows: int) -> Any: return self.scoring.logps(self, model, batch._replace(size=rows), by_trl)
-        return work(batch.size) if torch.is_grad_enabled() else with_fewer_rows(work, batch.size, 'scoring', model)
+        if torch.is_grad_enabled() or is_sharded(self): return work(batch.size)
+        return with_fewer_rows(work, batch.size, 'scoring', model)
 
     def compute_rewards(self, *args: Any) -> torch.Tensor:
         "The value of each reward for each answer, checked by the guard"

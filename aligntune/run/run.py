@@ -21,6 +21,7 @@ from ..core.errors import AligntuneError, GuardError, RunError, SpecError, did_y
 from ..core.secrets import names_secret
 from ..core.spec import ALIASES, TrainSpec, guards_on
 from ..engine.memory import is_out_of_memory
+from ..engine.models import is_spread
 from .checkpoint import (PREFIX, CheckpointWriter, Snapshot, checkpoint_folders, checkpoint_id, clean_up,
                                       fault, free_memory, gather_objects, load_extra_state, load_weights,
                                       newest_checkpoint, on_first_process, pool_of, rank_file, read_seal, read_state,
@@ -499,7 +500,7 @@ class Attachment:
     def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
                  journal: Journal):
         self.trainer, self.setup, self.writer, self.stop = trainer, setup, writer, stop
-        one_device(trainer.args)
+        one_device(trainer.args, is_spread(trainer.model))
         def changed(number: int, why: str) -> None:
             journal.event('smaller pieces', trainer.state.global_step, pieces=number, why=why)
         self.pieces = use_pieces(trainer, changed) if setup.spec and setup.spec.run.auto_batch else None
