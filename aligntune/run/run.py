@@ -696,6 +696,11 @@ class Run:
             self.guards, self.progress = self.attached.guards, self.attached.progress
         return self.attached
 
+    def detach(self) -> None:
+        "Forget a trainer that another one replaces, and with it its model and the optimizer's state"
+        self.attached = None
+        for name in ('guards', 'progress'): vars(self).pop(name, None)
+
     def train(self, trainer: Trainer, resume_from_checkpoint: Resume = None,
               allow_changes: Sequence[str] = ()) -> TrainOutput:
         "Train to the end, or raise what ended it; `allow_changes` names what may differ from the resumed run"
