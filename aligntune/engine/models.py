@@ -13,7 +13,7 @@ from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
 __all__ = ['FAILURES', 'inner_model', 'own_copy', 'is_spread', 'move_to', 'dropout_of', 'no_dropout', 'eval_mode',
-           'without_flash', 'probing', 'probe_rows', 'relative_gap', 'tolerance']
+           'without_flash', 'probing', 'probe_rows', 'in_float64', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
@@ -110,6 +110,13 @@ def probe_rows(
     "Rows of token ids that the vocabulary has"
     words = min(inner_model(model).config.get_text_config().vocab_size, 1000)
     return [[(7*i + first) % words for i in range(size)] for first, size in rows]
+
+# %% ../../nbs/engine/00_models.ipynb #0ae032a1
+def in_float64(
+    x: Tensor  # on any device
+) -> Tensor:
+    "The same numbers in float64, on the host where their device has no such format"
+    return (x.cpu() if x.device.type in ('mps', 'xpu') else x).double()
 
 # %% ../../nbs/engine/00_models.ipynb #aa1fe783
 def relative_gap(

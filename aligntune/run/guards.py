@@ -15,12 +15,13 @@ from ..algorithms.trl import observe_steps, step_metrics
 from ..core.errors import GuardError
 from ..core.facts import facts_of
 from ..core.spec import TrainSpec
+from ..engine.models import in_float64
 
 # %% auto #0
-__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'in_float64', 'read_together', 'summed', 'StepRecorder', 'sums_of',
-           'InitialWeights', 'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers',
-           'LogitGuard', 'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard',
-           'check_disk', 'Guards', 'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
+           'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
+           'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards',
+           'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -36,12 +37,6 @@ def real_tokens(inputs: Mapping[str, Any], pad: int | None) -> list[torch.Tensor
     return [m.sum() for m in masks]
 
 # %% ../../nbs/run/02_guards.ipynb #5f1d0a78
-def in_float64(
-    x: torch.Tensor  # on any device
-) -> torch.Tensor:
-    "The same numbers in float64, on the host where their device has no such format"
-    return (x.cpu() if x.device.type in ('mps', 'xpu') else x).double()
-
 def read_together(
     numbers: Sequence[torch.Tensor]  # of one shape, on any devices
 ) -> list[Any]:
