@@ -27,7 +27,7 @@ from ..rewards.combine import Rewards
 from ..algorithms.common import check_arguments
 from ..run.checkpoint import random_state, set_random_state, step_of
 from ..run.manifest import write_atomic
-from ..run.run import Run, check_start
+from ..run.run import Run, check_start, detach
 from .isolation import Isolated, owner
 from .loading import (
     ModelSource, WeightLoader, context_length, find_model, kind_to_load, load_config, load_tokenizer)
@@ -430,7 +430,7 @@ def restore_weights(
             session.source, session.model, session.trainer = before
             raise
     del before
-    session.run.detach()
+    detach(session.run)
     if no_room:
         logger.warning('there is no memory for two models: the present one is dropped, and %s is read again', path)
         session.model = session.trainer = session.reference = None

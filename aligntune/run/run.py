@@ -46,8 +46,8 @@ __all__ = ['log', 'DISK', 'LOST', 'Resume', 'holds_model', 'check_fresh_start', 
            'Journal', 'is_disk_error', 'is_loader_error', 'is_lost_process', 'with_last_good', 'out_of_memory',
            'ErrorHandler', 'trainer_settings', 'RunSetup', 'Attachment', 'begin_run', 'result_if_done',
            'GuardedTraining', 'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run',
-           'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport', 'compare_replay',
-           'replay_run']
+           'detach', 'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport',
+           'compare_replay', 'replay_run']
 
 # %% ../../nbs/run/05_run.ipynb #e0b0fffb
 log = logging.getLogger('aligntune')
@@ -696,11 +696,6 @@ class Run:
             self.guards, self.progress = self.attached.guards, self.attached.progress
         return self.attached
 
-    def detach(self) -> None:
-        "Forget a trainer that another one replaces, and with it its model and the optimizer's state"
-        self.attached = None
-        for name in ('guards', 'progress'): vars(self).pop(name, None)
-
     def train(self, trainer: Trainer, resume_from_checkpoint: Resume = None,
               allow_changes: Sequence[str] = ()) -> TrainOutput:
         "Train to the end, or raise what ended it; `allow_changes` names what may differ from the resumed run"
@@ -716,6 +711,12 @@ class Run:
             finally: self.progress.close()
             self.stopped = conclude(a, self.journal, out)
             return out
+
+# %% ../../nbs/run/05_run.ipynb #29daeeb5
+def detach(run: Run) -> None:
+    "Let a run forget its trainer"
+    run.attached = None
+    for name in ('guards', 'progress'): vars(run).pop(name, None)
 
 # %% ../../nbs/run/05_run.ipynb #636a9956
 def resumable_manifest(folder: str | os.PathLike) -> Manifest:
