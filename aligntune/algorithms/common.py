@@ -91,7 +91,9 @@ def check_extra(extra: dict[str, Any], cls: type) -> dict[str, Any]:
 # %% ../../nbs/algorithms/01_common.ipynb #268f17d3
 # the plan derives these from an effective batch
 _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulation')
-_ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True)
+# buffers are the same in all processes; DDP would send them in a forward pass that one process may have to repeat
+_ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True,
+               ddp_broadcast_buffers=False)
 
 # %% ../../nbs/algorithms/01_common.ipynb #9cb92176
 def training_args(
@@ -113,7 +115,7 @@ def training_args(
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:
         raise SpecError(f'{cls.__name__} refuses these settings', where='training settings',
                         why=' '.join(str(e).split())) from e
-    one_device(args)
+    one_device(args, bool(spec['device_map']))
     log_tf32(plan.device)
     return args
 

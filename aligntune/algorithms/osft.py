@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from . import sft
 from .common import SessionLike
 from ..core.noise import quiet
+from ..engine.models import in_float64
 from ..core.errors import ModelError, SpecError, UnsupportedError, did_you_mean
 from ..core.spec import TrainSpec
 
@@ -88,8 +89,8 @@ def change(
     inp: Side  # input side
 ) -> torch.Tensor:
     "What is added to the matrix, in float64"
-    out, inp = (Side(s.basis.double(), s.inside) for s in (out, inp))
-    return out.widen(inp.widen(D.double()).mT).mT
+    out, inp = (Side(in_float64(s.basis), s.inside) for s in (out, inp))
+    return out.widen(inp.widen(in_float64(D)).mT).mT
 
 # %% ../../nbs/algorithms/12_osft.ipynb #124582e9
 @torch.no_grad()
@@ -99,10 +100,10 @@ def leak(
     ratio: float  # share of the directions that may be trained
 ) -> float:
     "The part of a change that touches frozen directions, relative to the change"
-    k = frozen_rank(weight.shape, ratio)
-    U, _, Vt = torch.linalg.svd(weight.double(), full_matrices=False)
-    touched = torch.stack([(U[:, :k].T @ delta.double()).norm(), (delta.double() @ Vt[:k].T).norm()]).max()
-    return float(touched/delta.double().norm().clamp(min=1e-300))
+    k, delta = frozen_rank(weight.shape, ratio), in_float64(delta)
+    U, _, Vt = torch.linalg.svd(in_float64(weight), full_matrices=False)
+    touched = torch.stack([(U[:, :k].T @ delta).norm(), (delta @ Vt[:k].T).norm()]).max()
+    return float(touched/delta.norm().clamp(min=1e-300))
 
 # %% ../../nbs/algorithms/12_osft.ipynb #b7df74c1
 def is_matrix(module: nn.Module) -> bool:
@@ -202,7 +203,7 @@ class OSFTLayer(Subspace):
                              fix='merge into the unpacked base: save_model(merged=True)')
         delta = sign*self.get_delta_weight(name)
         weight: Any = base.weight
-        weight.copy_(weight.double() + (delta.T if isinstance(base, Conv1D) else delta))
+        weight.copy_(in_float64(weight) + (delta.T if isinstance(base, Conv1D) else delta))
 
 # %% ../../nbs/algorithms/12_osft.ipynb #ce359c81
 @dataclass

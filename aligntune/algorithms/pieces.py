@@ -19,8 +19,8 @@ from ..process.ranks import largest
 
 # %% auto #0
 __all__ = ['logger', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss', 'BatchCutter',
-           'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after', 'RowTooLarge',
-           'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
+           'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after', 'is_sharded',
+           'RowTooLarge', 'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #8902ab41
 logger = logging.getLogger('aligntune')
@@ -177,6 +177,12 @@ def gradients_averaged_after(
     if due: average_gradients(model)
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #13b9dceb
+def is_sharded(
+    trainer: HFTrainer
+) -> bool:
+    "Is every layer an exchange between processes, which none may repeat alone?"
+    return trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+
 class RowTooLarge(MemoryError):
     "A batch of one row does not fit"
 
@@ -245,7 +251,7 @@ def use_pieces(
     changed: Callable[[int, str], None] = lambda number, why: None  # told of a new number of pieces, and why
 ) -> StepPieces | None:
     "Let a trainer compute a batch in pieces where memory does not hold it whole; None where that cannot be"
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if is_sharded(trainer):
         logger.warning('auto_batch has no effect: the weights are sharded, and every layer is an exchange between '
                        'processes, in which one that runs out of memory would be missing')
         return None
@@ -266,7 +272,7 @@ def evaluate_with_fewer_rows(
         args.per_device_eval_batch_size = rows
         getattr(trainer, '_metrics', {}).get('eval', {}).clear()
         return _together(trainer, evaluate) if several else evaluate()
-    if several and not agrees: return evaluate()
+    if several and (not agrees or is_sharded(trainer)): return evaluate()
     return with_fewer_rows(work, args.per_device_eval_batch_size, 'evaluation', trainer.model)
 
 def _together(trainer: HFTrainer, work: Callable[[], Any]) -> Any:

@@ -31,7 +31,7 @@ from ..engine.decode import generate
 from ..engine.generation import stop_token_ids
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
 from ..engine.memory import with_fewer_rows
-from ..engine.models import eval_mode
+from ..engine.models import eval_mode, move_to
 from ..engine.prefix_sharing import PackedPrefixBatch, entropies, prefix_sharing_blocker, selected_logps
 from ..engine.probes import execution_of
 from ..rewards.combine import Rewards, Scores, make_rewards
@@ -543,7 +543,7 @@ class PPOParts(OwnTrainer):
         stops = stop_token_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
         own = execution.uses('generation') or not execution.generation.requested
         self.sampler = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own)
-        other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
+        other = None if ref is None else PolicyAndValue(move_to(ref, self.accelerator.device), None, self.execution)
         self.reference = Reference(both, other)
         if guard is not None: self.add_callback(guard)
 

@@ -18,6 +18,7 @@ from ..core.facts import DEFAULT_ALGORITHM
 from ..core.noise import quiet
 from ..core.spec import TrainSpec
 from ..data.prepare import Prepared
+from ..engine.models import in_float64
 from ..engine.probes import execution_of
 from ..rewards.registry import get_reward
 
@@ -51,7 +52,7 @@ class RewardPairTrainer(OwnTrainer, RewardTrainer):
         "Loss, accuracy and margin over all pairs"
         self.margins: list[torch.Tensor] = []
         out = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        margins = torch.cat(self.margins)
+        margins = in_float64(torch.cat(self.margins))
         measures = dict(loss=bradley_terry(margins), accuracy=(margins > 0).double().mean(), margin=margins.mean())
         out.metrics.update({f'{metric_key_prefix}_{k}': v.item() for k, v in measures.items()})
         batch_metrics(self, 'eval').clear()
@@ -62,7 +63,7 @@ class RewardPairTrainer(OwnTrainer, RewardTrainer):
         with torch.no_grad(), self.compute_loss_context_manager():
             inputs = prepared_inputs(self, inputs)
             loss, out = self.compute_loss(model, inputs, return_outputs=True)
-        good, bad = out.logits.squeeze(-1).double().chunk(2)
+        good, bad = out.logits.squeeze(-1).float().chunk(2)
         self.margins.append(self.accelerator.gather_for_metrics(good - bad - inputs.get('margin', 0.)))
         return loss.detach(), None, None
 

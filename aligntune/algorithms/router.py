@@ -30,9 +30,9 @@ def balance_loss(
     "The load balancing loss"
     experts = logits[0].shape[-1]
     chosen = mass = logits[0].new_zeros(experts, dtype=torch.float32)
-    for z in logits:
+    for z in (z.to(mass.device) for z in logits):   # a layer may be on another GPU
         p = z.reshape(-1, experts)
-        p = (p if real is None else p[real.flatten()]).softmax(-1)
+        p = (p if real is None else p[real.flatten().to(p.device)]).softmax(-1)
         chosen = chosen + p.detach().topk(k).indices.flatten().bincount(minlength=experts)
         mass = mass + p.float().sum(0)
         n = len(p)*len(logits)
@@ -76,7 +76,7 @@ def router_loss_blocker(
         logits = getattr(inner.base_model(**ask), 'router_logits', None)
     k = experts_per_token(model)
     if not logits or not k: return OWN
-    return None if torch.allclose(balance_loss(logits, k).double(), theirs.double(),
+    return None if torch.allclose(balance_loss(logits, k).double().cpu(), theirs.double().cpu(),
                                   rtol=1e-2 if theirs.dtype == torch.bfloat16 else 1e-5) else OWN
 
 # %% ../../nbs/algorithms/03_router.ipynb #b8e518a1

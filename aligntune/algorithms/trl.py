@@ -541,11 +541,13 @@ def one_forward_pass(trainer: HFTrainer) -> Iterator[None]:
 
 # %% ../../nbs/algorithms/00_trl.ipynb #72a1d1d3
 def one_device(
-    args: Any  # transformers' TrainingArguments; changed in place
+    args: Any,  # transformers' TrainingArguments; changed in place
+    mapped: bool = False  # does a device_map say where the model is
 ) -> None:
-    "Let a process train on its one device, also where it sees several"
+    "Let a process train on its one device, also where it sees several, and not on copies of the model"
     if (seen := getattr(args, '_n_gpu', 1)) < 2: return
     args._n_gpu = 1
+    if mapped: return
     logging.getLogger('aligntune').warning(
         '%d GPUs are visible, and this process trains on the first: aligntune train ... --nproc %d, or '
         'nproc_per_node=%d in Python, trains on all of them', seen, seen, seen)

@@ -406,7 +406,7 @@ def device_options(
     quantised: bool = False  # do the weights stay quantized
 ) -> dict[str, Any]:
     "Where from_pretrained puts the weights"
-    if spec['device_map']: return dict(device_map=spec['device_map'])
+    if spec['device_map'] and device != 'cpu': return dict(device_map=spec['device_map'])
     if weights_are_sharded(spec) or device == 'cpu' and not quantised: return {}
     return dict(device_map={'': local_device(device)})
 

@@ -22,12 +22,12 @@ from ..data.prepare import Prepared, prepare
 from ..data.templates import TEMPLATE_SETTINGS, check_template_settings
 from ..data.tokens import Text, align_tags
 from ..engine.generation import generate_texts, scores, stop_token_ids
-from ..engine.memory import return_freed_memory
+from ..engine.memory import is_out_of_memory, release, return_freed_memory
 from ..rewards.combine import Rewards
 from ..algorithms.common import check_arguments
 from ..run.checkpoint import random_state, set_random_state, step_of
 from ..run.manifest import write_atomic
-from ..run.run import Run, check_start
+from ..run.run import Run, check_start, detach
 from .isolation import Isolated, owner
 from .loading import (
     ModelSource, WeightLoader, context_length, find_model, kind_to_load, load_config, load_tokenizer)
@@ -423,10 +423,20 @@ def restore_weights(
     if found.adapter: session.source = dataclasses.replace(session.source, adapter=found.adapter)
     else: session.source = dataclasses.replace(session.source, model=found.model, adapter=None, revision=None)
     session.model = session.trainer = None
+    no_room = False
     try: session.load()
-    except BaseException:
-        session.source, session.model, session.trainer = before
-        raise
+    except BaseException as e:
+        no_room = is_out_of_memory(e)
+        if not no_room:
+            session.source, session.model, session.trainer = before
+            raise
+    del before
+    detach(session.run)
+    if no_room:
+        logger.warning('there is no memory for two models: the present one is dropped, and %s is read again', path)
+        session.model = session.trainer = session.reference = None
+    release()
+    session.load()
 
 # %% ../../nbs/backends/03_trl.ipynb #2b8ce3f8
 class Session:

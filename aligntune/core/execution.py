@@ -203,7 +203,8 @@ def weights_are_sharded(
 
 # %% ../../nbs/core/05_execution.ipynb #57e0b363
 SPREAD = 'the model is spread over several GPUs'
-ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation')   # what SPREAD rules out
+# what SPREAD rules out; the last, as hooks that bring inputs to a device are called in place of a module's own forward
+ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation', 'recompute_norms')
 
 def _is_spread(s: Situation) -> bool:
     "Does `device_map` lay the model over several GPUs? Of other maps the loaded model tells"
@@ -472,7 +473,7 @@ def choose_recomputing(
     s: Situation  # the training
 ) -> Chosen:
     "Whether norms and gated MLPs are recomputed in the backward pass"
-    why = computed_elsewhere(s)
+    why = computed_elsewhere(s) or (SPREAD if _is_spread(s) else None)
     if s.kind in ('seq2seq', 'encoder-decoder'): why = 'encoder-decoder models are left as they are'
     if s.spec['torch_compile']: why = 'the compiler fuses them itself'
     if s.liger: why = 'Liger replaces them'

@@ -15,9 +15,9 @@ from .cases import (
     ANSWERS, GROUPS, PAIRS, QUESTIONS, TEXTS, compare_results, make_handle, run_calls, train, use)
 
 # %% auto #0
-__all__ = ['TRAININGS', 'HALF_ONLY', 'NOTEBOOKS', 'CASE_FUNCTIONS', 'save_training_models', 'DeviceCase', 'train_case',
-           'train_resumed', 'host_bytes', 'decomposed', 'load_case', 'train_half', 'code_of', 'walk_through', 'do_case',
-           'run', 'training_problems']
+__all__ = ['TRAININGS', 'HALF_ONLY', 'SPREAD', 'NOTEBOOKS', 'CASE_FUNCTIONS', 'save_training_models', 'DeviceCase', 'train_case',
+           'train_resumed', 'host_bytes', 'decomposed', 'load_case', 'dispatch', 'train_spread', 'train_half',
+           'code_of', 'walk_through', 'do_case', 'run', 'training_problems']
 
 # %% ../../nbs/emulation/03_training.ipynb #caadcb71
 _LORA = dict(method='lora', lora_r=4)
@@ -160,6 +160,34 @@ def load_case(
     size = sum(p.numel()*p.element_size() for p in model.parameters())
     return dict(places=sorted({str(p.device) for p in model.parameters()}), on_host=made/size,
                 decomposed=decomposed(session, model) if case.machine != 'cpu' else 0)
+
+# %% ../../nbs/emulation/03_training.ipynb #061202ae
+_PLACES = dict.fromkeys(('model.embed_tokens', 'model.rotary_emb', 'model.layers.0', 'lm_head'), 'cuda:0')
+_PLACES |= dict.fromkeys(('model.layers.1', 'model.norm'), 'cpu')
+_BY_TRL = dict(prefix_sharing=False, own_decoding=False)
+SPREAD: dict[str, dict[str, Any]] = {'dpo': dict(prefix_sharing=False), 'ppo': _BY_TRL, 'grpo lora': _BY_TRL}
+
+def dispatch(
+    model: Any,  # as it was read
+    quantizer: Any,  # unused
+    places: dict[str, Any],  # of its parts
+    *offload: Any  # unused
+) -> None:
+    "Lay a model over two devices with accelerate's hooks, as is done for two GPUs"
+    from accelerate.hooks import attach_align_device_hook_on_blocks as attach
+    attach(model, execution_device=places | {'': 'cuda:0'}, offload=dict.fromkeys(places, False))
+    model.hf_device_map = {name: 'cpu:0' if str(place) == 'cpu' else place for name, place in places.items()}
+    model.to = lambda *args, real=model.to, **kwargs: real(*args, **kwargs)   # accelerate replaces it too
+
+def train_spread(
+    case: DeviceCase  # of SPREAD
+) -> dict[str, Any]:
+    "Train one case on a model over two devices; on a CPU, on the model as it is"
+    more = SPREAD[case.name] | (dict(device_map=_PLACES) if case.machine != 'cpu' else {})
+    handle = case.handle(output_dir=case.path('spread'), **more)
+    with patch('transformers.modeling_utils.accelerate_dispatch', dispatch):
+        out = train(handle, case.path('spread gradients'))
+        return out | use(handle, case.request['dataset_name'][:4], max_new_tokens=5)
 
 # %% ../../nbs/emulation/03_training.ipynb #0c900ad0
 def train_half(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import DistributedType
 from torch import Tensor
+from .memory import is_out_of_memory
 from .models import inner_model, probing
 from ..core.estimate import head_block
 
@@ -96,7 +97,9 @@ def widens_products(
     "Does a matrix product on this device return its float32 sums?"
     x = torch.ones(16, 16, device=device, dtype=dtype)
     try: return torch.mm(x, x, out_dtype=torch.float32).dtype == torch.float32
-    except (RuntimeError, TypeError): return False
+    except (RuntimeError, TypeError) as e:
+        if is_out_of_memory(e): raise   # tells nothing about the device
+        return False
 
 # %% ../../nbs/engine/03_lm_head.ipynb #acfdc373
 @contextlib.contextmanager

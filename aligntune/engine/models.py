@@ -12,8 +12,8 @@ from torch import Tensor
 from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
-__all__ = ['FAILURES', 'inner_model', 'own_copy', 'dropout_of', 'no_dropout', 'eval_mode', 'without_flash', 'probing',
-           'probe_rows', 'relative_gap', 'tolerance']
+__all__ = ['FAILURES', 'inner_model', 'own_copy', 'is_spread', 'move_to', 'dropout_of', 'no_dropout', 'eval_mode',
+           'without_flash', 'probing', 'probe_rows', 'in_float64', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
@@ -21,12 +21,32 @@ def inner_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, 'get_base_model') else model
 
 # %% ../../nbs/engine/00_models.ipynb #459e98fe
+_MOVES = ('to', 'cuda', 'xpu', 'npu', 'mlu', 'musa', 'sdaa', 'neuron')   # methods that accelerate replaces
+
 def own_copy(model: Any) -> Any:
-    "A copy of `model` that computes with its own weights, without a replaced forward"
+    "A copy of `model` that computes with its own weights, without replaced methods"
     twin = copy.deepcopy(model)
     for m in twin.modules():
         if not hasattr(m, '_hf_hook'): m.__dict__.pop('forward', None)   # accelerate's: its copy computes with the copy
+        for name in _MOVES: m.__dict__.pop(name, None)
     return twin
+
+# %% ../../nbs/engine/00_models.ipynb #c5e16aa2
+def is_spread(
+    model: Any  # with its adapter if it has one
+) -> bool:
+    "Is the model laid over several devices?"
+    places = getattr(inner_model(model), 'hf_device_map', None) or {}
+    return len(set(places.values())) > 1
+
+def move_to(
+    model: Any,  # without an adapter
+    device: Any  # where it goes, if it isn't laid over several
+) -> Any:
+    "The model on a device; one that is laid over several devices on its own"
+    if not is_spread(model): return model.to(device)
+    for name, place in model.hf_device_map.items(): model.get_submodule(name).to(place)
+    return model
 
 # %% ../../nbs/engine/00_models.ipynb #0150f28b
 def dropout_of(
@@ -90,6 +110,13 @@ def probe_rows(
     "Rows of token ids that the vocabulary has"
     words = min(inner_model(model).config.get_text_config().vocab_size, 1000)
     return [[(7*i + first) % words for i in range(size)] for first, size in rows]
+
+# %% ../../nbs/engine/00_models.ipynb #0ae032a1
+def in_float64(
+    x: Tensor  # on any device
+) -> Tensor:
+    "The same numbers in float64, on the host where their device has no such format"
+    return (x.cpu() if x.device.type in ('mps', 'xpu') else x).double()
 
 # %% ../../nbs/engine/00_models.ipynb #aa1fe783
 def relative_gap(

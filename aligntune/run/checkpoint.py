@@ -269,7 +269,9 @@ def random_state() -> dict[str, Any]:
     out = dict(python=random.getstate(), numpy=(kind, np.asarray(keys).tolist(), *rest),
                cpu=torch.random.get_rng_state())
     if torch.cuda.is_available():
-        out['cuda'] = torch.cuda.get_rng_state()
+        # a process that trains alone may have its model on all GPUs that it sees
+        read = torch.cuda.get_rng_state_all if world_size() == 1 else torch.cuda.get_rng_state
+        out['cuda'] = read()
     return out
 
 # %% ../../nbs/run/01_checkpoint.ipynb #20a1c714
@@ -280,8 +282,10 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     torch.random.set_rng_state(state['cpu'])
     if 'cuda' not in state or not torch.cuda.is_available(): return
     cuda = state['cuda']
-    if isinstance(cuda, list): cuda = cuda[torch.cuda.current_device() % len(cuda)]   # of older checkpoints
-    torch.cuda.set_rng_state(cuda)
+    if not isinstance(cuda, list): torch.cuda.set_rng_state(cuda)
+    elif world_size() == 1:
+        for i, one in zip(range(torch.cuda.device_count()), cuda): torch.cuda.set_rng_state(one, i)
+    else: torch.cuda.set_rng_state(cuda[torch.cuda.current_device() % len(cuda)])   # of a process that was alone
 
 # %% ../../nbs/run/01_checkpoint.ipynb #6cf76e90
 def extra_names(trainer: Trainer) -> list[str]:

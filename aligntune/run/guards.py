@@ -15,12 +15,13 @@ from ..algorithms.trl import observe_steps, step_metrics
 from ..core.errors import GuardError
 from ..core.facts import facts_of
 from ..core.spec import TrainSpec
+from ..engine.models import in_float64
 
 # %% auto #0
-__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights', 'InARow',
-           'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard',
-           'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'GuardCallback',
-           'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
+           'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
+           'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards',
+           'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -36,14 +37,20 @@ def real_tokens(inputs: Mapping[str, Any], pad: int | None) -> list[torch.Tensor
     return [m.sum() for m in masks]
 
 # %% ../../nbs/run/02_guards.ipynb #5f1d0a78
+def read_together(
+    numbers: Sequence[torch.Tensor]  # of one shape, on any devices
+) -> list[Any]:
+    "The values of tensors, in one transfer from a device"
+    device = next((x.device for x in numbers if x.device.type != 'cpu'), None)
+    return torch.stack([x.to(device) for x in numbers]).tolist() if numbers else []
+
+# %% ../../nbs/run/02_guards.ipynb #303b1c85
 def summed(
     groups: Sequence[Sequence[torch.Tensor]]  # numbers, on any devices
 ) -> list[float]:
     "The sum of each group, in one transfer from the device"
-    sums = [torch.stack([torch.as_tensor(x).double().sum() for x in g]).sum() if g
-            else torch.zeros((), dtype=torch.float64) for g in groups]
-    device = next((s.device for s in sums if s.device.type != 'cpu'), None)
-    return torch.stack([s.to(device) for s in sums]).tolist()
+    each = iter(read_together([in_float64(torch.as_tensor(x)).sum() for g in groups for x in g]))
+    return [sum((next(each) for _ in g), 0.) for g in groups]
 
 # %% ../../nbs/run/02_guards.ipynb #df0b349d
 class StepRecorder:
@@ -98,12 +105,12 @@ class InitialWeights:
     "Tells whether any trained weight has changed since the start"
     def __init__(self, model: torch.nn.Module):
         found = {n: self._sums(p) for n, p in model.named_parameters() if p.requires_grad}
-        self.before = dict(zip(found, torch.stack([*found.values()]).tolist())) if found else {}
+        self.before = dict(zip(found, read_together([*found.values()])))
 
     @staticmethod
     @torch.no_grad()
     def _sums(p: torch.Tensor) -> torch.Tensor:
-        parts = (x.double() for x in p.detach().reshape(-1).split(PART))   # not all of it in float64
+        parts = (in_float64(x) for x in p.detach().reshape(-1).split(PART))   # not all of it in float64
         return torch.stack([torch.stack([x.sum(), x @ x]) for x in parts]).sum(0)
 
     def changed(self, model: torch.nn.Module) -> bool:
