@@ -5,20 +5,25 @@
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #bd5f7369
 from __future__ import annotations
 import contextlib, itertools, weakref
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
-from transformers.integrations.sdpa_attention import repeat_kv
-from .attention import LAYOUT_ATTENTION, use_layout_attention
-from ..core.execution import layout_blocker
-from .models import FAILURES, inner_model, probing, tolerance
+from aligntune.engine.attention import (
+    LAYOUT_ATTENTION, Borders, Copies, CopyTokens, Scores, joined_attention, number_copies, use_joined_kernel,
+    use_layout_attention)
+from ..core.execution import SDPA, layout_blocker
+from .models import (
+    FAILURES, NARROW, eval_mode, inner_model, probe_rows, probing, relative_gap, tolerance, with_narrow_window)
 
 from .lm_head import target_logps
 
 # %% auto #0
-__all__ = ['group_by_prompt', 'PackedLayout', 'packed_layout', 'PackedPrefixBatch', 'prefix_mask', 'selected_logps', 'entropies',
-           'completion_logps', 'padded_completion_logps', 'prefix_sharing_gap', 'prefix_sharing_blocker']
+__all__ = ['PROBE', 'group_by_prompt', 'PackedLayout', 'packed_layout', 'key_places', 'kernel_numbers', 'PackedPrefixBatch',
+           'selected_logps', 'entropies', 'completion_logps', 'padded_completion_logps', 'probe_answers',
+           'prefix_sharing_gap', 'by_own_attention', 'window_reason', 'prefix_sharing_blocker', 'kernel_gap',
+           'kernel_blocker']
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b57ecb63
 def group_by_prompt(
@@ -67,6 +72,23 @@ def packed_layout(
             out.sizes.append(n)
     return out
 
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #99dfedf1
+def key_places(
+    layout: PackedLayout
+) -> list[list[int]]:
+    "Of each piece the places of the keys that it is given"
+    ends = list(itertools.accumulate(layout.sizes))
+    spans = [list(range(end - n, end)) for n, end in zip(layout.sizes, ends)]
+    return [keys for p, answers in layout.groups for keys in (spans[p], *(spans[p] + spans[a] for a in answers))]
+
+def kernel_numbers(
+    layout: PackedLayout
+) -> tuple[list[list[int]], list[list[int]]]:
+    "Where the pieces end, and their keys; and the copies of keys"
+    keys = key_places(layout)
+    ends = [[0, *itertools.accumulate(sizes)] for sizes in (layout.sizes, map(len, keys))]
+    return ends, list(number_copies(list(itertools.chain(*keys)), len(layout.ids)))
+
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b1b45e59
 class PackedPrefixBatch:
     "Prompts, each followed by its answers, as one sequence without padding"
@@ -76,27 +98,42 @@ class PackedPrefixBatch:
         keep: int,  # columns of the answers
         device: Any = None  # of the model, where it isn't that of ids
     ):
-        groups = group_by_prompt(ids, mask, keep)
+        groups, device = group_by_prompt(ids, mask, keep), torch.device(device or ids.device)
         layout, targets = packed_layout(groups, keep), [t for _, answers in groups for a in answers.values() for t in a]
-        parts = (*layout[:4], targets)
-        numbers = torch.tensor(list(itertools.chain(*parts)), device=device or ids.device)   # one transfer
-        tokens, positions, self.logit_positions, self.target_positions, self.target_ids = numbers.split(
+        self.ends, copies = kernel_numbers(layout) if device.type != 'cpu' else ([], [])   # kernels run on GPUs
+        parts = (*layout[:4], targets, *self.ends, *copies)
+        numbers = torch.tensor(list(itertools.chain(*parts)), device=device)   # one transfer
+        tokens, positions, self.logit_positions, self.target_positions, self.target_ids, *self.numbers = numbers.split(
             [len(x) for x in parts])
         self.ids, self.positions, self.sizes, self.groups = tokens[None], positions[None], layout.sizes, layout.groups
         self.shape = len(ids), keep
-        self.masks: dict[tuple[int, int], Tensor] = {}
+        self.masks: dict[tuple, Tensor] = {}
 
-    def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
-        "Attention of each piece to itself and to its prompt"
-        n = query.shape[1]//key.shape[1]
-        q, k, v = (x.split(self.sizes, 2) for x in (query, repeat_kv(key, n), repeat_kv(value, n)))
-        out: list[Any] = [None]*len(q)
+    @cached_property
+    def at(self) -> Borders:
+        "Where the pieces and their keys begin and end"
+        longest = (max(b - a for a, b in itertools.pairwise(ends)) for ends in self.ends)
+        return Borders(*(x.int() for x in self.numbers[:2]), *longest)
+
+    def borders(self, device: Any) -> Borders:
+        "Where the pieces and their keys begin and end, for a kernel"
+        return self.at
+
+    def keys_of_pieces(self, x: Tensor) -> Tensor:
+        "Keys or values (tokens, heads, size) as the pieces are given them"
+        return CopyTokens.apply(x, Copies(*self.numbers[2:]))
+
+    def pieces(self, query: Tensor, key: Tensor, value: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        "Queries, keys and values of each prompt and of each answer"
+        q, k, v = (x.split(self.sizes, 2) for x in (query, key, value))
         for p, answers in self.groups:
-            out[p] = scaled_dot_product_attention(q[p], k[p], v[p], dropout_p=dropout, scale=scaling, is_causal=True)
-            for a in answers:
-                keys, values, mask = torch.cat([k[p], k[a]], 2), torch.cat([v[p], v[a]], 2), prefix_mask(self, p, a)
-                out[a] = scaled_dot_product_attention(q[a], keys, values, mask, dropout, scale=scaling)
-        return torch.cat(out, 2).transpose(1, 2).contiguous()
+            yield q[p], k[p], v[p]
+            for a in answers: yield q[a], torch.cat([k[p], k[a]], 2), torch.cat([v[p], v[a]], 2)
+
+    def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float,
+               **variant: Any) -> Tensor:
+        "Attention of each piece to itself and to its prompt"
+        return joined_attention(self, module, query, key, value, Scores(scaling, dropout, **variant))
 
     def scatter_back(self, x: Tensor) -> Tensor:
         "Values of the answers' tokens at their places in the batch, 0 elsewhere"
@@ -107,18 +144,6 @@ class PackedPrefixBatch:
         return dict(input_ids=self.ids, position_ids=self.positions,
                     attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.ids.device), use_cache=False,
                     logits_to_keep=self.logit_positions, layout=self)
-
-# %% ../../nbs/engine/04_prefix_sharing.ipynb #4ddfe5e3
-def prefix_mask(
-    batch: PackedPrefixBatch,
-    p: int,  # number of the prompt's piece
-    a: int  # number of the answer's piece
-) -> Tensor:
-    "What the tokens of an answer attend to: the whole prompt, and their own past"
-    size = batch.sizes[p], batch.sizes[a]
-    if size not in batch.masks:
-        batch.masks[size] = torch.ones(size[1], sum(size), dtype=torch.bool, device=batch.ids.device).tril(size[0])
-    return batch.masks[size]
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b73a23a0
 def selected_logps(
@@ -191,24 +216,60 @@ def padded_completion_logps(
         return logps, scatter(entropies(logits, temperature)), aux
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #7b60e68c
+PROBE = ((6, 4), (6, 2), (3, 3))   # tokens of prompts and answers; the first two prompts are the same
+
+def probe_answers(
+    model: Any  # a causal model
+) -> tuple[list[list[int]], Tensor, Tensor]:
+    "Rows to try a model with, and the same as a batch: ids and mask"
+    n, keep, longest = min(model.config.get_text_config().vocab_size, 1000), PROBE[0][1], PROBE[0][0]
+    rows = [[(7*i + k) % n for i in range(p)] + [(5*i + k + 1) % n for i in range(a)]
+            for k, (p, a) in zip((3, 3, 11), PROBE)]
+    padding = [(longest - p, keep - a) for p, a in PROBE]
+    ids = [[0]*l + r + [0]*t for r, (l, t) in zip(rows, padding)]
+    mask = [[0]*l + [1]*len(r) + [0]*t for r, (l, t) in zip(rows, padding)]
+    return rows, torch.tensor(ids, device=model.device), torch.tensor(mask, device=model.device)
+
 @torch.no_grad()
 def prefix_sharing_gap(
     model: Any  # a causal model
 ) -> float:
     "How far log-probabilities are from those of the rows alone, relative to the largest"
-    n, keep, sizes = min(model.config.get_text_config().vocab_size, 1000), 4, ((6, 4), (6, 2), (3, 3))
-    rows = [[(7*i + k) % n for i in range(p)] + [(5*i + k + 1) % n for i in range(a)]
-            for k, (p, a) in zip((3, 3, 11), sizes)]
-    padding = [(6 - p, keep - a) for p, a in sizes]
-    tensor = lambda x: torch.tensor(x, device=model.device)
-    ids = tensor([[0]*l + r + [0]*t for r, (l, t) in zip(rows, padding)])
-    mask = tensor([[0]*l + [1]*len(r) + [0]*t for r, (l, t) in zip(rows, padding)])
+    rows, ids, mask = probe_answers(model)
+    keep, tensor = PROBE[0][1], lambda x: torch.tensor(x, device=model.device)
     alone = torch.zeros(len(rows), keep, device=model.device)
-    for i, (row, (_, a)) in enumerate(zip(rows, sizes)):
-        logits = model(input_ids=tensor([row]), use_cache=False).logits[0, -a - 1:-1]
-        alone[i, :a] = selected_logps(logits, tensor(row[-a:]))
-    with use_layout_attention(model): shared, _ = completion_logps(model, ids, mask, keep)
+    with with_narrow_window(model), by_own_attention(model):
+        for i, (row, (_, a)) in enumerate(zip(rows, PROBE)):
+            logits = model(input_ids=tensor([row]), use_cache=False).logits[0, -a - 1:-1]
+            alone[i, :a] = selected_logps(logits, tensor(row[-a:]))
+    with with_narrow_window(model), use_layout_attention(model): shared, _ = completion_logps(model, ids, mask, keep)
     return ((alone - shared).abs().max()/alone.abs().max()).item()
+
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #83acd4de
+@contextlib.contextmanager
+def by_own_attention(
+    model: Any  # a causal model
+) -> Iterator[None]:
+    "A context in which a model computes attention as its config says, a cap included"
+    config = model.config.get_text_config()
+    before, capped = config._attn_implementation, getattr(config, 'attn_logit_softcapping', None)
+    if capped: config._attn_implementation = 'eager'
+    try: yield
+    finally: config._attn_implementation = before
+
+@torch.no_grad()
+def window_reason(
+    model: Any  # a causal model
+) -> str | None:
+    "Why a sliding window cannot be tried; None where it can, or where there is none"
+    config = model.config.get_text_config()
+    layers, wide = getattr(config, 'layer_types', None), getattr(config, 'sliding_window', None)
+    if not wide or wide <= NARROW or layers and 'sliding_attention' not in layers: return None
+    row = torch.tensor(probe_rows(model, (3, 9)), device=model.device)
+    with by_own_attention(model):
+        before = model(input_ids=row, use_cache=False).logits
+        with with_narrow_window(model): after = model(input_ids=row, use_cache=False).logits
+    return f'{config.model_type} has a sliding window that cannot be tried' if torch.equal(before, after) else None
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #f5e844c0
 def _prefix_sharing_reason(model: Any) -> str | None:
@@ -220,10 +281,11 @@ def _prefix_sharing_reason(model: Any) -> str | None:
     if not getattr(model, '_supports_attention_backend', False):
         return f'{family} takes no attention function from outside'
     with probing(model):
-        try: gap = prefix_sharing_gap(model)
+        try: why, gap = window_reason(model), prefix_sharing_gap(model)
         except torch.OutOfMemoryError: raise   # tells nothing about the model
         except FAILURES as e: return f'{family} takes no layout ({type(e).__name__})'
-    return None if gap < tolerance(model) else f'{family} gives other log-probabilities that way (by {gap:.0%})'
+    if why or gap < tolerance(model): return why
+    return f'{family} gives other log-probabilities that way (by {gap:.0%})'
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #8384efd4
 _reasons: Any = weakref.WeakKeyDictionary()   # of each model that was tried
@@ -235,3 +297,31 @@ def prefix_sharing_blocker(
     bare = inner_model(model)
     if bare not in _reasons: _reasons[bare] = _prefix_sharing_reason(bare)
     return _reasons[bare]
+
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #91b4db3b
+@torch.no_grad()
+def kernel_gap(
+    model: Any,  # a causal model on a GPU
+    kernel: str  # of joined rows
+) -> float:
+    "How far log-probabilities by a kernel are from those row by row, relative to the largest"
+    inner, (_, ids, mask) = inner_model(model), probe_answers(model)
+    before, half = getattr(inner, 'joined_kernel', SDPA), torch.autocast(model.device.type, torch.bfloat16)
+    def logps(name: str) -> Tensor:
+        use_joined_kernel(model, name)
+        with eval_mode(model), half, with_narrow_window(model), use_layout_attention(model):
+            return completion_logps(model, ids, mask, PROBE[0][1])[0]
+    try: return relative_gap(logps(SDPA), logps(kernel))
+    finally: use_joined_kernel(inner, before)
+
+def kernel_blocker(
+    model: Any,  # a causal model, with its adapter if it has one
+    kernel: str  # of joined rows
+) -> str | None:
+    "Why a kernel does not compute the joined rows of `model`; None where it does, or where the weights are on the host"
+    if model.device.type == 'cpu': return None
+    try: gap = kernel_gap(model, kernel)
+    except torch.OutOfMemoryError: raise   # tells nothing about the model
+    except FAILURES as e: return f'{kernel} does not run here ({type(e).__name__}: {" ".join(str(e).split())[:100]})'
+    half = 5e-2   # as the tolerance of bfloat16
+    return None if gap < half else f'{kernel} gives other log-probabilities (by {gap:.0%})'

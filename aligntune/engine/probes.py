@@ -10,16 +10,16 @@ from typing import Any
 import torch.distributed as dist
 import aligntune.engine
 from ..core.errors import AligntuneError
-from aligntune.core.execution import (
-    ON_MODEL, ON_ONE_DEVICE, OPTIMISATIONS, SPREAD, Chosen, ExecutionPlan, confirmed, is_flash, make_execution,
-    with_checkpointing)
+from ..core.execution import (
+    ON_MODEL, ON_ONE_DEVICE, OPTIMISATIONS, SDPA, SINKS, SPREAD, Chosen, ExecutionPlan, confirmed, is_flash,
+    make_execution, replaced, with_checkpointing)
 from ..core.facts import facts_of
-from .attention import LAYOUT_ATTENTION
+from .attention import LAYOUT_ATTENTION, use_joined_kernel
 from .batches import packing_blocker
 from .decode import decode_blocker
 from .lm_head import head_blocker
 from .models import inner_model
-from .prefix_sharing import prefix_sharing_blocker
+from .prefix_sharing import kernel_blocker, prefix_sharing_blocker
 
 logger = logging.getLogger('aligntune')
 
@@ -69,10 +69,15 @@ def confirm_execution(
     if why := next(filter(None, map(spread_blocker, models)), None):
         plan = confirmed(plan, **dict.fromkeys(ON_ONE_DEVICE, why))
     if plan.uses('rowwise_attention'): plan = confirmed(plan, rowwise_attention=prefix_sharing_blocker(model))
-    if plan.uses('rows') and not plan.uses('prefix_sharing'): plan = confirmed(plan, rows=packing_blocker(model))
+    in_layout = plan.rowwise_attention and inner_model(model).config.get_text_config().model_type in SINKS
+    if plan.uses('rows') and not (in_layout or plan.uses('prefix_sharing')):
+        plan = confirmed(plan, rows=packing_blocker(model))
     if plan.uses('prefix_sharing'):
         shared = models if facts.data == 'pair' else [model]
         plan = confirmed(plan, prefix_sharing=next(filter(None, map(prefix_sharing_blocker, shared)), None))
+    kernel = plan.joined_kernel.value
+    if kernel not in ('', SDPA) and (why := kernel_blocker(model, kernel)):
+        plan = replaced(plan, 'joined_kernel', SDPA, why)
     if plan.uses('lm_head'):
         needs_sharing = facts.data == 'pair' or facts.compares_groups
         unshared = plan.prefix_sharing.reason if needs_sharing and not plan.uses('prefix_sharing') else None
@@ -116,4 +121,7 @@ def execution_of(
         logger.info('attention: %s', loaded)
         execution = decide(loaded)
     if kind != 'causal': return execution
-    return first_decides(lambda: confirm_execution(execution, spec, model, getattr(session, 'reference', None)))
+    reference = getattr(session, 'reference', None)
+    out = first_decides(lambda: confirm_execution(execution, spec, model, reference))
+    for m in filter(None, (model, reference)): use_joined_kernel(m, out.joined_kernel.value or SDPA)
+    return out
