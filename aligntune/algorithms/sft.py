@@ -24,8 +24,9 @@ from ..core.execution import SHARDED, ExecutionPlan, confirmed, replaced
 from ..core.noise import quiet
 from ..core.registry import plugin
 from ..core.spec import TrainSpec
-from ..engine.batches import (
-    IGNORE_INDEX, BudgetedBatches, LabelledBatches, PackedBatches, PaddedBatches, TokenBudgetSampler, check_padding)
+from aligntune.engine.batches import (
+    IGNORE_INDEX, BudgetedBatches, LabelledBatches, PackedBatches, PaddedBatches, TokenBudgetSampler, check_padding,
+    packing_blocker)
 from ..engine.lm_head import chunked_cross_entropy, has_plain_head, holds_whole_head, lm_head_of
 from ..engine.models import inner_model
 from ..engine.probes import execution_of, first_decides
@@ -341,6 +342,7 @@ def causal_trainer(session: SessionLike) -> CausalTrainer:
         execution = replaced(execution, 'lm_head', 'backend', SHARDED)
     if out.aux_loss_enabled and not execution.uses('lm_head') and execution.rowwise_attention:
         execution = replaced(execution, 'rowwise_attention', False, "the model's own loss of the router reads the mask")
+        execution = confirmed(execution, rows=first_decides(lambda: packing_blocker(session.model)))
         out.data_collator = causal_batches(session, execution)
     set_head(out, spec, execution)
     check_budget(out)

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from .errors import ModelError, nearest
-from .execution import Chosen, ExecutionPlan, is_flash, make_execution
+from .execution import SDPA, SINKS, Chosen, ExecutionPlan, is_flash, make_execution
 from .facts import AlgorithmFacts, facts_of
 from .hub_client import from_hub, hub_is_off, snapshot
 from .model_files import read_config_file, read_json, reading
@@ -712,10 +712,12 @@ def _input_floats(f: ModelFacts, half: bool) -> float:
 def _latent_width(f: ModelFacts) -> int: return f.config['kv_lora_rank'] + (f.config.get('q_lora_rank') or 0)
 
 # %% ../../nbs/core/12_estimate.ipynb #2791a161
-def _attention_floats(f: ModelFacts, length: int, uneven: bool, squares: int, rowwise: bool) -> float:
+def _attention_floats(f: ModelFacts, length: int, uneven: bool, squares: int, joined: str) -> float:
     "Queries, keys, values, the result and its normaliser"
     q = f.q_width
-    if rowwise: return 5*q + f.heads   # keys and values for every head; the results, apart and joined
+    if joined == SDPA and f.family in SINKS:   # by the formula: scores and shares in fp32, shares in half precision
+        return 2*q + 2*f.kv_width + f.heads*(2 + (2*squares - (squares > 1))*length)
+    if joined: return (3 if joined == SDPA else 2)*q + 2*f.kv_width + f.heads   # row by row, results are joined
     keys_and_values = 2*q if uneven or squares else 2*f.kv_width
     return 2*q + keys_and_values + f.heads*(squares*length or 1) + (not squares)*f.traits.copies*q
 
@@ -729,16 +731,16 @@ def block_saved(
     attention: str = 'sdpa',  # kernel: sdpa, eager, or one of FlashAttention
     device: str = 'cpu',  # where it runs
     recomputed: bool = True,  # are norms and gated MLPs recomputed
-    rowwise: bool = False,  # is attention computed row by row
+    joined: str = '',  # the kernel of joined rows, where our function computes them
     quantised: bool = False  # are the matrices quantised: they take an input in half precision as it is
 ) -> Saved:
     "What one block keeps for each token"
     recomputed = recomputed and facts.traits.rms
     norms = _norm_floats(facts, trained and not recomputed)
-    masks = length*(uneven and not rowwise and not is_flash(attention))
+    masks = length*(uneven and not joined and not is_flash(attention))
     dropout = 2*facts.hidden*bool(_rate(facts, *facts.traits.dropout.split())) if facts.traits.dropout else 0
     inputs, mlp = _input_floats(facts, half and not quantised), _mlp_floats(facts, recomputed)
-    heads = _attention_floats(facts, length, uneven, _squares(facts, attention, device, half), rowwise)
+    heads = _attention_floats(facts, length, uneven, _squares(facts, attention, device, half), joined)
     wide = norms + masks
     # experts are multiplied in the format of their weights, whatever autocast says
     if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)
@@ -1147,9 +1149,9 @@ def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
     "Bytes for a token that all blocks keep, those of the largest block, and the formula"
     e, f = t.execution, t.facts
     saved = block_saved(f, b.length, t.trains_all, t.half, b.uneven, e.attention.value, t.device,
-                        bool(e.recompute_norms), b.rowwise, t.quantised)
+                        bool(e.recompute_norms), e.joined_kernel.value if b.rowwise else '', t.quantised)
     blocks, one = _stack(f, saved, t.half, b.length, t.device, t.weight)
-    attended = t.width*2*f.q_width*b.attended/max(b.tokens, 1)
+    attended = t.width*2*f.kv_width*b.attended/max(b.tokens, 1)
     blocks, one = blocks + attended*f.layers, one + attended
     if not trains_adapter(t.spec): return blocks, one, saved.formula
     inside = sum(l.used*t.spec['lora_r'] for l in f.linears if not l.expert)*t.width

@@ -269,6 +269,8 @@ def start(
     os.environ['TORCHDYNAMO_DISABLE'] = os.environ['TORCH_COMPILE_DISABLE'] = '1'
     _load('emulation_start')
     _replace_python(name, capability, memory)
+    from aligntune.emulation.flash_attention import install_varlen
+    install_varlen()
     if triton: _interpret()
 
 # %% ../../nbs/emulation/01_cuda.ipynb #97cda844
@@ -281,6 +283,7 @@ def _gpu_attention(plain: Callable) -> Callable:
         if query.device.type != 'cuda':
             return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
         if enable_gqa: key, value = (x.repeat_interleave(query.shape[1]//x.shape[1], 1) for x in (key, value))
+        if hasattr(attn_mask, 'variant'): attn_mask, is_causal = None, True   # lower right: no mask on a GPU
         if attn_mask is None and query.dtype != torch.float32:
             return aten._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, False,
                                                             scale=scale)[0]

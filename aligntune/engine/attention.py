@@ -51,7 +51,7 @@ def attention_by_formula(
     def ungroup(x: Tensor) -> Tensor: return x.unflatten(2, (-1, q.shape[2])).flatten(1, 2)
     scores = ungroup(group(q) @ k.mT).to(wide)*how.scaling
     if how.softcap: scores = how.softcap*torch.tanh(scores/how.softcap)
-    scores = scores.masked_fill(~seen, float('-inf'))
+    scores = torch.where(seen, scores, float('-inf'))
     total = scores.logsumexp(-1, keepdim=True)
     if how.sinks is not None: total = torch.logaddexp(total, how.sinks.to(wide)[:, None, None])
     shares = torch.dropout((scores - total).exp(), how.dropout, how.dropout > 0)
@@ -171,9 +171,9 @@ def block_attention(
     n, m, host = q.shape[2], k.shape[2], q.device.type == 'cpu'
     window = how.window if how.window is not None and m > how.window else None
     formula = how.sinks is not None or how.softcap is not None
-    if host and n == m <= MATMUL_TOKENS and q.dtype == torch.bfloat16 and not (window or formula or how.dropout):
-        return attention_by_matmul(q, k, v, how.scaling)
-    if not (formula or window or host and 1 < n < m): return fused_attention(q, k, v, how)
+    if not (formula or window or host and 1 < n < m):
+        short = host and n == m <= MATMUL_TOKENS and q.dtype == torch.bfloat16 and not how.dropout
+        return attention_by_matmul(q, k, v, how.scaling) if short else fused_attention(q, k, v, how)
     at = n, m, window
     if at not in masks: masks[at] = seen_keys(*at, device=q.device)
     return (attention_by_formula if formula else fused_attention)(q, k, v, how, masks[at])
@@ -181,9 +181,14 @@ def block_attention(
 # %% ../../nbs/engine/01_attention.ipynb #7b3c5a47
 def attention_by_rows(layout: Any, query: Tensor, key: Tensor, value: Tensor, how: Scores) -> Tensor:
     "Attention of each piece by itself; (1, tokens, heads, size)"
-    out = [block_attention(q[:, :, a], k[:, :, b], v[:, :, b], how, layout.masks)
-           for q, k, v in layout.pieces(query, key, value)
-           for a, b in window_blocks(q.shape[2], k.shape[2], how.window)]
+    device = query.device.type
+    if torch.is_autocast_enabled(device):
+        query, key, value = (x.to(torch.get_autocast_dtype(device)) for x in (query, key, value))
+    masks, pieces = layout.masks, layout.pieces(query, key, value)
+    if how.window is None: out = [block_attention(*piece, how, masks) for piece in pieces]
+    else:
+        out = [block_attention(q[:, :, a], k[:, :, b], v[:, :, b], how, masks) for q, k, v in pieces
+               for a, b in window_blocks(q.shape[2], k.shape[2], how.window)]
     return torch.cat(out, 2).transpose(1, 2).contiguous()
 
 # %% ../../nbs/engine/01_attention.ipynb #8559272b
