@@ -402,8 +402,8 @@ def _packing_blocker(s: Situation, attention: Chosen) -> str | None:
     if s.backend.own_kernels and s.device != 'cpu': return f'{s.backend.title} reads no borders of rows in our batches'
     if why := config_packing_blocker(s.config, attention.value): return why
     if s.family not in MIXES_ROWS or s.spec['packing'] != 'auto': return None
-    apart = s.family in SINKS and s.spec['rowwise_attention'] is not False and not _rowwise_blocker(s, attention)
-    return None if apart else f'rows of {s.family} see each other'
+    apart = s.family in SINKS and s.spec['rowwise_attention'] is not False
+    return None if apart and not _rowwise_blocker(s, attention) else f'rows of {s.family} see each other'
 
 # %% ../../nbs/core/05_execution.ipynb #f4aab1d2
 def choose_rows(
@@ -560,7 +560,8 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     if s.backend.own_kernels: elsewhere = f'{s.backend.title} generates with its own kernels'
     variant = attention_variant(s.config)
     unknown = f'{s.family} has {variant}' if variant else None
-    why = elsewhere or _layout_blocker(s, attention) or unknown or generation_blocker(settings)
+    unknown = _layout_blocker(s, attention) or unknown
+    why = elsewhere or unknown or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 

@@ -304,10 +304,13 @@ def guard(
     _load('emulation_guard')
     if answers: _replace_python('NVIDIA H100 80GB HBM3', (9, 0), 80 << 30)
     import torch
+    import torch.nn.attention.bias
     _allow_autocast()
     torch.cuda.is_bf16_supported = reply(True)
-    functional = torch.nn.functional
+    functional, bias = torch.nn.functional, torch.nn.attention.bias
     functional.scaled_dot_product_attention = _gpu_attention(functional.scaled_dot_product_attention)
+    # a tensor of a class of its own, which no fake one may become
+    bias.causal_lower_right = lambda n, m: types.SimpleNamespace(variant='lower right')   # type: ignore[assignment]
 
 # %% ../../nbs/emulation/01_cuda.ipynb #42b08640
 @contextlib.contextmanager

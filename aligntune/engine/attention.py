@@ -20,14 +20,14 @@ from ..core.execution import SDPA, VARLEN
 from .models import inner_model
 
 # %% auto #0
-__all__ = ['VARIANTS', 'LAYOUT_ATTENTION', 'MATMUL_TOKENS', 'WINDOW_BLOCK', 'KERNEL_FORMATS', 'Scores', 'attention_by_formula',
-           'seen_keys', 'layout_attention', 'use_joined_kernel', 'use_layout_attention', 'attention_by_matmul',
-           'takes_groups', 'fused_attention', 'window_blocks', 'block_attention', 'attention_by_rows', 'Borders',
-           'Copies', 'number_copies', 'CopyTokens', 'VarlenWithSinks', 'varlen_rows', 'flash_rows', 'kernel_format',
-           'attention_by_kernel', 'joined_attention', 'RowwiseAttention']
+__all__ = ['VARIANTS', 'LAYOUT_ATTENTION', 'MATMUL_TOKENS', 'WINDOW_BLOCK', 'KERNEL_FORMATS', 'AttentionScores',
+           'attention_by_formula', 'seen_keys', 'layout_attention', 'use_joined_kernel', 'use_layout_attention',
+           'attention_by_matmul', 'takes_groups', 'fused_attention', 'window_blocks', 'block_attention',
+           'attention_by_rows', 'Borders', 'Copies', 'number_copies', 'CopyTokens', 'VarlenWithSinks', 'varlen_rows',
+           'flash_rows', 'kernel_format', 'attention_by_kernel', 'joined_attention', 'RowwiseAttention']
 
 # %% ../../nbs/engine/01_attention.ipynb #eb6099ce
-class Scores(NamedTuple):
+class AttentionScores(NamedTuple):
     "How the scores of a layer become shares"
     scaling: float  # what scores are multiplied by
     dropout: float = 0.  # of the shares
@@ -42,7 +42,7 @@ def attention_by_formula(
     q: Tensor,  # (batch, heads, queries, size)
     k: Tensor,  # (batch, heads of keys, keys, size)
     v: Tensor,
-    how: Scores,
+    how: AttentionScores,
     seen: Tensor  # boolean, (queries, keys) or with dimensions before: what a query sees
 ) -> Tensor:
     "Attention with all scores at once"
@@ -75,13 +75,13 @@ def layout_attention(module: Any, query: Tensor, key: Tensor, value: Tensor, att
                      **kwargs: Any) -> tuple[Tensor, None]:
     "Attention as `layout` says; PyTorch's without one"
     variant = {ours: kwargs[k] for k, ours in VARIANTS.items() if kwargs.get(k) is not None}
-    scaling, dropout = kwargs.get('scaling'), kwargs.get('dropout', 0.)
-    if layout is not None: return layout.attend(module, query, key, value, scaling, dropout, **variant), None
-    if 'sinks' not in variant:
+    if layout is None and 'sinks' not in variant:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    scaling, dropout = kwargs['scaling'], kwargs.get('dropout', 0.)
+    if layout is not None: return layout.attend(module, query, key, value, scaling, dropout, **variant), None
     seen = attention_mask
     if seen is None: seen = seen_keys(query.shape[2], key.shape[2], variant.get('window'), query.device)
-    how = Scores(scaling, dropout, sinks=variant['sinks'])
+    how = AttentionScores(scaling, dropout, sinks=variant['sinks'])
     return attention_by_formula(query, key, value, how, seen).transpose(1, 2).contiguous(), None
 
 AttentionInterface.register(LAYOUT_ATTENTION, layout_attention)
@@ -132,14 +132,14 @@ def fused_attention(
     q: Tensor,  # (1, heads, queries, size)
     k: Tensor,  # (1, heads of keys, keys, size)
     v: Tensor,
-    how: Scores,
+    how: AttentionScores,
     seen: Tensor | None = None  # what each query sees; None: the last one all keys, the one before one less
 ) -> Tensor:
     "Attention of one piece by PyTorch's kernel"
     n, m, heads = q.shape[2], k.shape[2], k.shape[1]
     shared, mask = q.shape[1] != heads, seen
     if mask is None and 1 < n < m: mask = causal_lower_right(n, m)
-    more = dict(dropout_p=how.dropout, scale=how.scaling, is_causal=mask is None and n > 1)
+    more: dict[str, Any] = dict(dropout_p=how.dropout, scale=how.scaling, is_causal=mask is None and n > 1)
     if not shared or takes_groups(q, seen is not None):
         return scaled_dot_product_attention(q, k, v, mask, enable_gqa=shared, **more)
     q = q[0].unflatten(0, (heads, -1))
@@ -164,28 +164,28 @@ def block_attention(
     q: Tensor,  # (1, heads, queries, size)
     k: Tensor,  # (1, heads of keys, keys, size)
     v: Tensor,
-    how: Scores,
+    how: AttentionScores,
     masks: dict[tuple, Tensor]  # by queries, keys and window
 ) -> Tensor:
     "Attention of one block"
     n, m, host = q.shape[2], k.shape[2], q.device.type == 'cpu'
     window = how.window if how.window is not None and m > how.window else None
-    formula = how.sinks is not None or how.softcap is not None
-    if not (formula or window or host and 1 < n < m):
-        short = host and n == m <= MATMUL_TOKENS and q.dtype == torch.bfloat16 and not how.dropout
-        return attention_by_matmul(q, k, v, how.scaling) if short else fused_attention(q, k, v, how)
+    formula, shifted = how.sinks is not None or how.softcap is not None, host and 1 < n < m
+    if not (formula or window or shifted):
+        slow = host and q.dtype == torch.bfloat16 and m <= MATMUL_TOKENS
+        return attention_by_matmul(q, k, v, how.scaling) if slow and not how.dropout else fused_attention(q, k, v, how)
     at = n, m, window
     if at not in masks: masks[at] = seen_keys(*at, device=q.device)
     return (attention_by_formula if formula else fused_attention)(q, k, v, how, masks[at])
 
 # %% ../../nbs/engine/01_attention.ipynb #7b3c5a47
-def attention_by_rows(layout: Any, query: Tensor, key: Tensor, value: Tensor, how: Scores) -> Tensor:
+def attention_by_rows(layout: Any, query: Tensor, key: Tensor, value: Tensor, how: AttentionScores) -> Tensor:
     "Attention of each piece by itself; (1, tokens, heads, size)"
     device = query.device.type
     if torch.is_autocast_enabled(device):
         query, key, value = (x.to(torch.get_autocast_dtype(device)) for x in (query, key, value))
     masks, pieces = layout.masks, layout.pieces(query, key, value)
-    if how.window is None: out = [block_attention(*piece, how, masks) for piece in pieces]
+    if how.window is None: out = [block_attention(q, k, v, how, masks) for q, k, v in pieces]
     else:
         out = [block_attention(q[:, :, a], k[:, :, b], v[:, :, b], how, masks) for q, k, v in pieces
                for a, b in window_blocks(q.shape[2], k.shape[2], how.window)]
@@ -219,11 +219,13 @@ class CopyTokens(torch.autograd.Function):
     "Tokens (tokens, heads, size) copied"
     @staticmethod
     def forward(ctx: Any, x: Tensor, copies: Copies) -> Tensor:
+        "The copies"
         ctx.save_for_backward(*copies[1:])
         return x[copies.places]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        "Sums over the copies of each token"
         order, starts = ctx.saved_tensors
         return embedding_bag(order, grad.flatten(1), starts, mode='sum').view(-1, *grad.shape[1:]), None
 
@@ -232,6 +234,7 @@ class VarlenWithSinks(torch.autograd.Function):
     "PyTorch's varlen_attn with a sink for each head"
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, borders: Borders, more: dict) -> Tensor:
+        "The result without sinks, less their shares"
         from torch.nn.attention.varlen import AuxRequest, varlen_attn
         out, lse = varlen_attn(q, k, v, *borders, return_aux=AuxRequest(lse=True), **more)
         total = torch.logaddexp(lse, sinks.float()[:, None])   # (heads, tokens)
@@ -242,6 +245,7 @@ class VarlenWithSinks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
+        "Gradients by the kernel, and of the sinks"
         q, k, v, sinks, out, total, *ends = ctx.saved_tensors
         window, none = list(ctx.more['window_size']), torch.zeros(2, dtype=torch.uint64, device=q.device)
         grads = torch.ops.torch_attn._varlen_attn_backward(
@@ -251,7 +255,7 @@ class VarlenWithSinks(torch.autograd.Function):
         return *grads, -(weight*(grad.float()*out.float()).sum(-1).T).sum(1).to(sinks.dtype), None, None
 
 # %% ../../nbs/engine/01_attention.ipynb #ff11ba69
-def varlen_rows(q: Tensor, k: Tensor, v: Tensor, borders: Borders, how: Scores) -> Tensor:
+def varlen_rows(q: Tensor, k: Tensor, v: Tensor, borders: Borders, how: AttentionScores) -> Tensor:
     "Attention of joined rows by PyTorch's varlen_attn"
     from torch.nn.attention.varlen import varlen_attn
     if how.softcap is not None: raise RuntimeError('varlen_attn has no cap on scores')
@@ -261,7 +265,7 @@ def varlen_rows(q: Tensor, k: Tensor, v: Tensor, borders: Borders, how: Scores) 
     return varlen_attn(q, k, v, *borders, **more)
 
 # %% ../../nbs/engine/01_attention.ipynb #022f2baa
-def flash_rows(kernel: str, q: Tensor, k: Tensor, v: Tensor, borders: Borders, how: Scores) -> Tensor:
+def flash_rows(kernel: str, q: Tensor, k: Tensor, v: Tensor, borders: Borders, how: AttentionScores) -> Tensor:
     "Attention of joined rows by a version of FlashAttention"
     (_, call, *_), accepted = lazy_import_flash_attention(kernel)
     longest = dict(max_seqlen_q=borders.longest_query, max_seqlen_k=borders.longest_key)
@@ -288,16 +292,19 @@ def kernel_format(value: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 # %% ../../nbs/engine/01_attention.ipynb #42ac3cbc
-def attention_by_kernel(kernel: str, layout: Any, query: Tensor, key: Tensor, value: Tensor, how: Scores) -> Tensor:
+def attention_by_kernel(kernel: str, layout: Any, query: Tensor, key: Tensor, value: Tensor,
+                        how: AttentionScores) -> Tensor:
     "Attention of all pieces in one call; (1, tokens, heads, size)"
     form, width = kernel_format(value), value.shape[-1]
     if width < query.shape[-1]: value = torch.nn.functional.pad(value, [0, query.shape[-1] - width])
     q, k, v = (x[0].transpose(0, 1).to(form) for x in (query, key, value))
-    k, v, borders = layout.keys_of_pieces(k), layout.keys_of_pieces(v), layout.borders(query.device)
+    borders, copies = layout.for_kernel(query.device)
+    if copies is not None: k, v = CopyTokens.apply(k, copies), CopyTokens.apply(v, copies)
     call = varlen_rows if kernel == VARLEN else lambda *args: flash_rows(kernel, *args)
     return call(q, k, v, borders, how)[None, ..., :width]
 
-def joined_attention(layout: Any, module: Any, query: Tensor, key: Tensor, value: Tensor, how: Scores) -> Tensor:
+def joined_attention(layout: Any, module: Any, query: Tensor, key: Tensor, value: Tensor,
+                     how: AttentionScores) -> Tensor:
     "Attention of the pieces of a layout by the kernel of the model; (1, tokens, heads, size)"
     kernel = getattr(getattr(module, 'config', None), 'joined_kernel', SDPA)
     cannot = kernel == VARLEN and how.dropout or kernel_format(value) is None
@@ -309,7 +316,7 @@ def joined_attention(layout: Any, module: Any, query: Tensor, key: Tensor, value
 class RowwiseAttention:
     "A layout in which each row of a packed sequence attends to itself only"
     sizes: list[int]  # tokens of each row
-    ends: Tensor | None = field(default=None, compare=False)  # where rows end, from 0; made from sizes
+    ends: Any = field(default=None, compare=False)  # where rows end, from 0, as a tensor; made from sizes
     masks: dict[tuple, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -327,19 +334,16 @@ class RowwiseAttention:
         "Queries, keys and values of each row"
         return zip(*(x.split(self.sizes, 2) for x in (query, key, value)))
 
-    def keys_of_pieces(self, x: Tensor) -> Tensor:
-        "Keys or values of all rows, one behind the other"
-        return x
-
-    def borders(self, device: Any) -> Borders:
-        "Where the rows begin and end"
+    def for_kernel(self, device: Any) -> tuple[Borders, None]:
+        "Where the rows begin and end; their keys are their tokens"
         if self.ends.device != device: self.ends = self.ends.to(device)
-        return Borders(self.ends, self.ends, max(self.sizes), max(self.sizes))
+        return Borders(self.ends, self.ends, max(self.sizes), max(self.sizes)), None
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float,
                **variant: Any) -> Tensor:
         "Attention of each row to its own past"
-        return joined_attention(self, module, query, key, value, Scores(scaling, dropout, **variant))
+        return joined_attention(self, module, query, key, value,
+                                AttentionScores(scaling, dropout, **variant))
 
     def inputs(self) -> dict[str, Any]:
         "Keywords of the model's call; it makes no mask of its own where it gets one of four dimensions"

@@ -5,13 +5,12 @@
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #bd5f7369
 from __future__ import annotations
 import contextlib, itertools, weakref
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from aligntune.engine.attention import (
-    LAYOUT_ATTENTION, Borders, Copies, CopyTokens, Scores, joined_attention, number_copies, use_joined_kernel,
+    LAYOUT_ATTENTION, AttentionScores, Borders, Copies, joined_attention, number_copies, use_joined_kernel,
     use_layout_attention)
 from ..core.execution import SDPA, layout_blocker
 from .models import (
@@ -20,10 +19,10 @@ from .models import (
 from .lm_head import target_logps
 
 # %% auto #0
-__all__ = ['PROBE', 'group_by_prompt', 'PackedLayout', 'packed_layout', 'key_places', 'kernel_numbers', 'PackedPrefixBatch',
-           'selected_logps', 'entropies', 'completion_logps', 'padded_completion_logps', 'probe_answers',
-           'prefix_sharing_gap', 'by_own_attention', 'window_reason', 'prefix_sharing_blocker', 'kernel_gap',
-           'kernel_blocker']
+__all__ = ['PROBE', 'group_by_prompt', 'PackedLayout', 'packed_layout', 'key_places', 'kernel_numbers', 'borders_of',
+           'prefix_pieces', 'on_device', 'PackedPrefixBatch', 'selected_logps', 'entropies', 'completion_logps',
+           'padded_completion_logps', 'probe_answers', 'prefix_sharing_gap', 'by_own_attention', 'window_reason',
+           'prefix_sharing_blocker', 'kernel_gap', 'kernel_blocker']
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b57ecb63
 def group_by_prompt(
@@ -89,6 +88,34 @@ def kernel_numbers(
     ends = [[0, *itertools.accumulate(sizes)] for sizes in (layout.sizes, map(len, keys))]
     return ends, list(number_copies(list(itertools.chain(*keys)), len(layout.ids)))
 
+def borders_of(
+    ends: list[list[int]],  # of pieces, and of their keys, from 0
+    tensors: list[Tensor]  # the same on the device
+) -> Borders:
+    "Where pieces and their keys begin and end, for a kernel"
+    longest = (max(b - a for a, b in itertools.pairwise(e)) for e in ends)
+    return Borders(*(x.int() for x in tensors), *longest)
+
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #5c4556c3
+def prefix_pieces(
+    sizes: list[int],  # tokens of each piece
+    groups: list[tuple[int, list[int]]],  # number of a prompt's piece, and those of its answers
+    query: Tensor, key: Tensor, value: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
+    "Queries, keys and values of each prompt and of each answer"
+    q, k, v = (x.split(sizes, 2) for x in (query, key, value))
+    for p, answers in groups:
+        yield q[p], k[p], v[p]
+        for a in answers: yield q[a], torch.cat([k[p], k[a]], 2), torch.cat([v[p], v[a]], 2)
+
+def on_device(
+    parts: Sequence[Sequence[int]],  # lists of numbers
+    device: Any
+) -> list[Tensor]:
+    "The lists as tensors, in one transfer"
+    numbers = torch.tensor(list(itertools.chain(*parts)), device=device)
+    return list(numbers.split([len(p) for p in parts]))
+
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b1b45e59
 class PackedPrefixBatch:
     "Prompts, each followed by its answers, as one sequence without padding"
@@ -101,39 +128,25 @@ class PackedPrefixBatch:
         groups, device = group_by_prompt(ids, mask, keep), torch.device(device or ids.device)
         layout, targets = packed_layout(groups, keep), [t for _, answers in groups for a in answers.values() for t in a]
         self.ends, copies = kernel_numbers(layout) if device.type != 'cpu' else ([], [])   # kernels run on GPUs
-        parts = (*layout[:4], targets, *self.ends, *copies)
-        numbers = torch.tensor(list(itertools.chain(*parts)), device=device)   # one transfer
-        tokens, positions, self.logit_positions, self.target_positions, self.target_ids, *self.numbers = numbers.split(
-            [len(x) for x in parts])
+        tokens, positions, self.logit_positions, self.target_positions, self.target_ids, *self.numbers = on_device(
+            (*layout[:4], targets, *self.ends, *copies), device)
         self.ids, self.positions, self.sizes, self.groups = tokens[None], positions[None], layout.sizes, layout.groups
-        self.shape = len(ids), keep
-        self.masks: dict[tuple, Tensor] = {}
+        self.shape, self.masks = (len(ids), keep), dict[tuple, Tensor]()
+        self.kernel: Any = ()   # for_kernel fills it
 
-    @cached_property
-    def at(self) -> Borders:
-        "Where the pieces and their keys begin and end"
-        longest = (max(b - a for a, b in itertools.pairwise(ends)) for ends in self.ends)
-        return Borders(*(x.int() for x in self.numbers[:2]), *longest)
-
-    def borders(self, device: Any) -> Borders:
-        "Where the pieces and their keys begin and end, for a kernel"
-        return self.at
-
-    def keys_of_pieces(self, x: Tensor) -> Tensor:
-        "Keys or values (tokens, heads, size) as the pieces are given them"
-        return CopyTokens.apply(x, Copies(*self.numbers[2:]))
-
-    def pieces(self, query: Tensor, key: Tensor, value: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    def pieces(self, *heads: Tensor) -> Iterator[tuple[Tensor, ...]]:
         "Queries, keys and values of each prompt and of each answer"
-        q, k, v = (x.split(self.sizes, 2) for x in (query, key, value))
-        for p, answers in self.groups:
-            yield q[p], k[p], v[p]
-            for a in answers: yield q[a], torch.cat([k[p], k[a]], 2), torch.cat([v[p], v[a]], 2)
+        return prefix_pieces(self.sizes, self.groups, *heads)
+
+    def for_kernel(self, device: Any) -> tuple[Borders, Copies]:
+        "Where the pieces and their keys begin and end, and which keys those are"
+        if not self.kernel: self.kernel = borders_of(self.ends, self.numbers[:2]), Copies(*self.numbers[2:])
+        return self.kernel
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float,
                **variant: Any) -> Tensor:
         "Attention of each piece to itself and to its prompt"
-        return joined_attention(self, module, query, key, value, Scores(scaling, dropout, **variant))
+        return joined_attention(self, module, query, key, value, AttentionScores(scaling, dropout, **variant))
 
     def scatter_back(self, x: Tensor) -> Tensor:
         "Values of the answers' tokens at their places in the batch, 0 elsewhere"
@@ -263,8 +276,8 @@ def window_reason(
 ) -> str | None:
     "Why a sliding window cannot be tried; None where it can, or where there is none"
     config = model.config.get_text_config()
-    layers, wide = getattr(config, 'layer_types', None), getattr(config, 'sliding_window', None)
-    if not wide or wide <= NARROW or layers and 'sliding_attention' not in layers: return None
+    layers, wide = getattr(config, 'layer_types', None), getattr(config, 'sliding_window', None) or 0
+    if wide <= NARROW or layers and 'sliding_attention' not in layers: return None
     row = torch.tensor(probe_rows(model, (3, 9)), device=model.device)
     with by_own_attention(model):
         before = model(input_ids=row, use_cache=False).logits
