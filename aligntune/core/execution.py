@@ -220,7 +220,7 @@ def _is_spread(s: Situation) -> bool:
 def _layout_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our attention function is not used; None where it can be"
     if _is_spread(s): return SPREAD
-    if attention.requested and attention.value == 'eager': return 'the attention is eager, as requested'
+    if attention.requested and attention.value == 'eager': return 'the attention is eager, not sdpa'
     return layout_blocker(s.config, attention.value)
 
 # %% ../../nbs/core/05_execution.ipynb #d8f60c70
