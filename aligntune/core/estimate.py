@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from .errors import ModelError, nearest
-from .execution import Chosen, ExecutionPlan, is_flash, make_execution
+from .execution import SDPA, SINKS, Chosen, ExecutionPlan, is_flash, make_execution
 from .facts import AlgorithmFacts, facts_of
 from .hub_client import from_hub, hub_is_off, snapshot
 from .model_files import read_config_file, read_json, reading
@@ -767,15 +767,17 @@ def _masked(t: Training, b: Batch) -> float:
     "The share of the blocks whose attention has a mask"
     return 1. if b.uneven else windowed(t.facts, b.length) if t.execution.attention.value == 'sdpa' else 0.
 
-# %% ../../nbs/core/12_estimate.ipynb #2791a161
-def _attention_floats(f: ModelFacts, length: int, masked: float, squares: int, rowwise: bool) -> float:
+# %% ../../nbs/core/12_estimate.ipynb #660c4174
+def _attention_floats(f: ModelFacts, length: int, masked: float, squares: int, joined: str) -> float:
     "Queries, keys, values, the result and its normaliser"
     q = f.q_width
-    if rowwise: return 5*q + f.heads   # keys and values for every head; the results, apart and joined
+    if joined == SDPA and f.family in SINKS:   # by the formula: scores and shares in fp32, shares in half precision
+        return 2*q + 2*f.kv_width + f.heads*(2 + (2*squares - (squares > 1))*length)
+    if joined: return (3 if joined == SDPA else 2)*q + 2*f.kv_width + f.heads   # row by row, results are joined
     keys_and_values = 2*q if squares else 2*(f.kv_width + masked*(q - f.kv_width))
     return 2*q + keys_and_values + f.heads*(squares*length or 1) + (not squares)*f.traits.copies*q
 
-# %% ../../nbs/core/12_estimate.ipynb #b9a99154
+# %% ../../nbs/core/12_estimate.ipynb #86d1d66b
 def block_saved(
     facts: ModelFacts,  # the model
     length: int,  # tokens of a row
@@ -785,16 +787,16 @@ def block_saved(
     attention: str = 'sdpa',  # kernel: sdpa, eager, or one of FlashAttention
     device: str = 'cpu',  # where it runs
     recomputed: bool = True,  # are norms and gated MLPs recomputed
-    rowwise: bool = False,  # is attention computed row by row
+    joined: str = '',  # the kernel of joined rows, where our function computes them
     quantised: bool = False  # are the matrices quantised: they take an input in half precision as it is
 ) -> Saved:
     "What one block keeps for each token"
     recomputed = recomputed and facts.traits.rms
     norms = _norm_floats(facts, trained and not recomputed)
-    masks = length*masked*(not rowwise and not is_flash(attention))   # a bias, in the format of the queries
+    masks = length*masked*(not joined and not is_flash(attention))   # a bias, in the format of the queries
     dropout = 2*facts.hidden*bool(_rate(facts, *facts.traits.dropout.split())) if facts.traits.dropout else 0
     inputs, mlp = _input_floats(facts, half and not quantised), _mlp_floats(facts, recomputed, half and device != 'cpu')
-    heads = _attention_floats(facts, length, masked, _squares(facts, attention, device, half), rowwise) + masks
+    heads = _attention_floats(facts, length, masked, _squares(facts, attention, device, half), joined) + masks
     wide = norms
     # experts are multiplied in the format of their weights, whatever autocast says
     if trained and half and facts.experts: wide, mlp = wide + _expert_floats(facts), mlp - _expert_floats(facts)
@@ -1199,14 +1201,14 @@ def _over_processes(t: Training, held: list[Part]) -> list[Part]:
     return [*own, Part('gathered weights', t.weight*(2*block + f.embedding),
                        f'{t.weight} x (2 x {block:,} of two blocks + {f.embedding:,} of the embedding)')]
 
-# %% ../../nbs/core/12_estimate.ipynb #65f998aa
+# %% ../../nbs/core/12_estimate.ipynb #924e5a18
 def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
     "Bytes for a token that all blocks keep, those of the largest block, and the formula"
     e, f = t.execution, t.facts
     saved = block_saved(f, b.length, t.trains_all, t.half, _masked(t, b), e.attention.value, t.device,
-                        bool(e.recompute_norms), b.rowwise, t.quantised)
+                        bool(e.recompute_norms), e.joined_kernel.value if b.rowwise else '', t.quantised)
     blocks, one = _stack(f, saved, t.half, b.length, t.device, t.weight)
-    attended = t.width*2*f.q_width*b.attended/max(b.tokens, 1)
+    attended = t.width*2*f.kv_width*b.attended/max(b.tokens, 1)
     blocks, one = blocks + attended*f.layers, one + attended
     if not trains_adapter(t.spec): return blocks, one, saved.formula
     inside = sum(l.used*t.spec['lora_r'] for l in f.linears if not l.expert)*t.width

@@ -15,16 +15,16 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS', 'EAGER_FAMILIES',
-           'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS',
-           'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'HUB', 'ON_REQUEST',
-           'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE',
-           'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash',
-           'changes_model', 'Situation', 'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched',
-           'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels',
-           'choose_kernel', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'config_chunking_blocker', 'choose_head',
-           'choose_recomputing', 'generation_blocker', 'choose_generation', 'make_execution', 'with_checkpointing',
-           'replaced', 'confirmed']
+__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS',
+           'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION',
+           'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES',
+           'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS',
+           'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation',
+           'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere',
+           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
+           'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel', 'choose_rows', 'choose_rowwise',
+           'choose_sharing', 'choose_joined', 'config_chunking_blocker', 'choose_head', 'choose_recomputing',
+           'generation_blocker', 'choose_generation', 'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/05_execution.ipynb #e45cce48
 def because(
@@ -64,6 +64,8 @@ class Optimisation:
     options: tuple[Any, Any] = (True, False)  # its value with the optimisation, and without
 
 # %% ../../nbs/core/05_execution.ipynb #8013d078
+SDPA, VARLEN = 'sdpa', 'varlen_attn'   # of PyTorch
+
 OPTIMISATIONS = dict(
     attention=Optimisation('attention', 'attn_implementation', options=('flash_attention_2', 'sdpa')),
     rows=Optimisation('rows', 'packing', options=('packed', 'padded')),
@@ -72,6 +74,9 @@ OPTIMISATIONS = dict(
                                    lambda facts: facts.data == 'text'),
     prefix_sharing=Optimisation('prefix sharing', 'prefix_sharing', 'compute each prompt once for all its answers',
                                 lambda facts: facts.data != 'text' and not facts.scores),
+    joined_kernel=Optimisation('kernel of joined rows', 'varlen_attention',
+                               'compute the attention of joined rows in one call of a kernel for rows of any length',
+                               lambda facts: facts.data == 'text' or not facts.scores, (VARLEN, SDPA)),
     lm_head=Optimisation('output layer', 'chunked_head', 'compute the logits of the loss in chunks',
                          lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full')),
     recompute_norms=Optimisation('recomputed norms', 'recompute_norms',
@@ -98,6 +103,7 @@ class ExecutionPlan:
     rows: Chosen  # packed into one sequence, or padded to the longest
     rowwise_attention: Chosen  # is attention computed row by row in a packed sequence
     prefix_sharing: Chosen  # is a prompt computed once for all its answers
+    joined_kernel: Chosen  # of joined rows: varlen_attn, FlashAttention, or sdpa row by row; empty where none are
     lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL or Unsloth (backend)
     recompute_norms: Chosen  # are norms and gated MLPs recomputed in the backward pass
     generation: Chosen  # who generates answers: decode (ours), transformers or vllm; empty where none are
@@ -201,7 +207,7 @@ def weights_are_sharded(
     return any(spec.extra.get(name) or os.environ.get(f'ACCELERATE_USE_{name.upper()}') == 'true'
                for name in ('fsdp', 'deepspeed'))
 
-# %% ../../nbs/core/05_execution.ipynb #57e0b363
+# %% ../../nbs/core/05_execution.ipynb #6b6563ca
 SPREAD = 'the model is spread over several GPUs'
 # what SPREAD rules out; the last, as hooks that bring inputs to a device are called in place of a module's own forward
 ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation', 'recompute_norms')
@@ -214,7 +220,9 @@ def _is_spread(s: Situation) -> bool:
 
 def _layout_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our attention function is not used; None where it can be"
-    return SPREAD if _is_spread(s) else layout_blocker(s.config, attention.value)
+    if _is_spread(s): return SPREAD
+    if attention.requested and attention.value == 'eager': return 'the attention is eager, not sdpa'
+    return layout_blocker(s.config, attention.value)
 
 # %% ../../nbs/core/05_execution.ipynb #d8f60c70
 REFUSALS = dict(packing='rows cannot be packed exactly for this model')
@@ -275,6 +283,7 @@ MIXES_ROWS = tuple('''afmoe bloom deepseek_v4 falcon falcon_h1 gpt_oss inkling_t
 # %% ../../nbs/core/05_execution.ipynb #141aedfc
 NO_ATTENTION_INTERFACE = ('falcon', 'falcon_h1', 'inkling_text', 'stablelm', 'biogpt', 'whisper')
 INEXACT_LAYOUT = ('axk2', 'deepseek_v32', 'glm_moe_dsa', 'nemotron', 'zaya')  # other log-probabilities in one sequence
+SINKS = ('gpt_oss',)   # families that are eager for their sinks, which are given to the attention function
 ATTENTION_VARIANTS = ('attn_logit_softcapping', 'sliding_window', 'attention_chunk_size')
 
 # %% ../../nbs/core/05_execution.ipynb #60a01849
@@ -292,11 +301,13 @@ def layout_blocker(
     "Why a config rules our attention function out; None where it doesn't"
     family = config.get('model_type', '')
     if why := config_packing_blocker(config): return why
-    if attention != 'sdpa' and not is_flash(attention): return f'the attention is {attention}, not sdpa'
+    other = attention != SDPA and not is_flash(attention)
+    if other and not (attention == 'eager' and family in SINKS): return f'the attention is {attention}, not sdpa'
     if family in NO_ATTENTION_INTERFACE: return f'{family} takes no attention function from outside'
     if family in INEXACT_LAYOUT: return f'{family} gives other log-probabilities in one sequence'
-    variant = attention_variant(config)
-    return f'{family} has {variant}' if variant else None
+    if config.get('attention_chunk_size'): return f'{family} has attention_chunk_size'
+    capped = config.get('attn_logit_softcapping') and not is_flash(attention)
+    return f'{family} has attn_logit_softcapping, which {attention} leaves out' if capped else None
 
 # %% ../../nbs/core/05_execution.ipynb #a0f87f7a
 BALANCED_FAMILIES = tuple('''deepseek_v4 ernie4_5_moe flex_olmo gpt_oss jamba laguna mellum minimax minimax_m2
@@ -318,6 +329,18 @@ def _too_old(version: str, least: str) -> bool:
     except InvalidVersion: return True
 
 # %% ../../nbs/core/05_execution.ipynb #dc6892ba
+VARLEN_SINCE = '2.13'   # of PyTorch
+
+def _varlen_blocker(package: Callable[[str], Any], capability: str) -> str:
+    "Why PyTorch's kernel for joined rows cannot be used; empty where it can"
+    major, dot, _ = capability.partition('.')
+    if capability and not dot: return f'{VARLEN} is not known on {capability}'
+    if dot and int(major) < 8: return f'compute capability {capability} is below 8.0'
+    torch = package('torch')
+    old = torch and _too_old(torch.version, VARLEN_SINCE)
+    return f'torch {torch.version} is older than {VARLEN_SINCE}' if old else ''
+
+# %% ../../nbs/core/05_execution.ipynb #a71b6d42
 HUB, ON_REQUEST = 'kernels', 'not installed; the Hub has it, on request'   # the package that loads from the Hub
 FLASH_PACKAGES = dict(flash_attention_2=('flash-attn', '2.3.3', 8), flash_attention_3=('flash-attn-3', '0', 8),
                       flash_attention_4=('flash-attn-4', '0', 9))  # package, its version, compute capability: at least
@@ -326,8 +349,9 @@ def attention_kernels(
     package: Callable[[str], Any],  # of a Probe: what is installed under a name that pip knows
     capability: str = ''  # compute capability of the GPU; empty where unknown
 ) -> dict[str, str]:
-    "Why each version of FlashAttention cannot be used on a machine, and the Hub's kernels; empty where they can"
-    out, (major, _, minor), loader = {}, capability.partition('.'), package(HUB)
+    "Why each version of FlashAttention cannot be used on a machine, PyTorch's, the Hub's kernels; empty where they can"
+    out, (major, _, minor) = {VARLEN: _varlen_blocker(package, capability)}, capability.partition('.')
+    loader = package(HUB)
     for name, (needed, version, least) in FLASH_PACKAGES.items():
         found = package(needed)
         missing = '' if found else f'{needed} is not installed'
@@ -367,11 +391,20 @@ def choose_kernel(
     return Chosen(best, 'installed, and the computation is in half precision')
 
 # %% ../../nbs/core/05_execution.ipynb #40444eae
+def _rowwise_blocker(s: Situation, attention: Chosen) -> str | None:
+    "Why the attention of packed rows is not computed row by row"
+    if is_flash(attention.value): return 'FlashAttention keeps rows apart itself'
+    compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
+    return computed_elsewhere(s) or compiled or _layout_blocker(s, attention)
+
+# %% ../../nbs/core/05_execution.ipynb #297ea61d
 def _packing_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why texts are not packed"
     if s.backend.own_kernels and s.device != 'cpu': return f'{s.backend.title} reads no borders of rows in our batches'
     if why := config_packing_blocker(s.config, attention.value): return why
-    return f'rows of {s.family} see each other' if s.family in MIXES_ROWS and s.spec['packing'] == 'auto' else None
+    if s.family not in MIXES_ROWS or s.spec['packing'] != 'auto': return None
+    apart = s.family in SINKS and s.spec['rowwise_attention'] is not False
+    return None if apart and not _rowwise_blocker(s, attention) else f'rows of {s.family} see each other'
 
 # %% ../../nbs/core/05_execution.ipynb #f4aab1d2
 def choose_rows(
@@ -394,12 +427,8 @@ def choose_rowwise(
 ) -> Chosen:
     "Whether attention is computed row by row in a packed sequence"
     if not s.learns_text: return Chosen(False)
-    if rows.value == 'padded': return switched(s.spec, 'rowwise_attention', 'rows are padded')
-    if is_flash(attention.value):
-        return switched(s.spec, 'rowwise_attention', 'FlashAttention keeps rows apart itself')
-    compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
-    blocker = computed_elsewhere(s) or compiled or _layout_blocker(s, attention)
-    return switched(s.spec, 'rowwise_attention', blocker)
+    padded = 'rows are padded' if rows.value == 'padded' else None
+    return switched(s.spec, 'rowwise_attention', padded or _rowwise_blocker(s, attention))
 
 # %% ../../nbs/core/05_execution.ipynb #486b78d6
 SHARDED = 'weights are sharded over processes'
@@ -427,9 +456,32 @@ def choose_sharing(
     own = _pairs_blocker(s) if s.learns_pairs else _group_blocker(s) if s.algorithm.compares_groups else None
     blocker = computed_elsewhere(s) or own or _layout_blocker(s, attention)
     chosen = switched(s.spec, 'prefix_sharing', blocker)
-    notes = [BY_SDPA]*is_flash(attention.value)
-    if s.algorithm.compares_groups and balances_experts(s): notes += ['except in passes that balance the experts']
-    return Chosen(True, '; '.join(notes)) if chosen and notes and not chosen.requested else chosen
+    note = 'except in passes that balance the experts' if s.algorithm.compares_groups and balances_experts(s) else ''
+    return Chosen(True, note) if chosen and note and not chosen.requested else chosen
+
+# %% ../../nbs/core/05_execution.ipynb #5bdc7609
+def _joined_blocker(s: Situation) -> str | None:
+    "Why joined rows do not go through PyTorch's kernel for rows of any length"
+    size = s.config.get('head_dim') or s.config.get('hidden_size', 0)//(s.config.get('num_attention_heads') or 1)
+    drops = s.learns_text and any(s.config.get(k) for k in ('attention_dropout', 'attn_pdrop'))
+    return next((why for found, why in (
+        (s.device != 'cuda', f'{VARLEN} runs on CUDA, not on {s.device}'),
+        (s.precision == 'fp32', f'{VARLEN} has no fp32'),
+        (size % 8 or size > 256, f'{VARLEN} takes no heads of {size}'), (drops, f'{VARLEN} has no dropout')) if found),
+        s.kernels.get(VARLEN) or None)
+
+def choose_joined(
+    s: Situation,  # the training
+    attention: Chosen,  # kernel
+    joined: bool  # are there packed rows with row-wise attention, or shared prompts
+) -> Chosen:
+    "The kernel of joined rows"
+    flash = is_flash(attention.value)
+    why = None if joined else 'FlashAttention keeps rows apart itself' if flash else 'no rows are joined by us'
+    if not joined and s.spec['varlen_attention'] is not True: return Chosen('')
+    chosen = switched(s.spec, 'varlen_attention', why or (None if flash else _joined_blocker(s)))
+    if not chosen: return Chosen(SDPA, chosen.reason)
+    return Chosen(attention.value if flash else VARLEN, chosen.reason or 'all rows in one call')
 
 # %% ../../nbs/core/05_execution.ipynb #d7b67d01
 def config_chunking_blocker(
@@ -507,7 +559,10 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
     elsewhere = f'{s.backend.title} generates nothing' if s.backend.launches else None
     if s.backend.own_kernels: elsewhere = f'{s.backend.title} generates with its own kernels'
-    why = elsewhere or _layout_blocker(s, attention) or generation_blocker(settings)
+    variant = attention_variant(s.config)
+    unknown = f'{s.family} has {variant}' if variant else None
+    unknown = _layout_blocker(s, attention) or unknown
+    why = elsewhere or unknown or generation_blocker(settings)
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
@@ -558,8 +613,10 @@ def make_execution(
     attention = loaded or choose_kernel(s)
     sharing = choose_sharing(s, attention)
     rows = choose_rows(s, attention, sharing)
-    plan = ExecutionPlan(attention, rows, choose_rowwise(s, attention, rows), sharing, choose_head(s, sharing),
-                         choose_recomputing(s), choose_generation(s, attention), sharded=weights_are_sharded(spec))
+    rowwise = choose_rowwise(s, attention, rows)
+    joined = choose_joined(s, attention, bool(rowwise or sharing))
+    plan = ExecutionPlan(attention, rows, rowwise, sharing, joined, choose_head(s, sharing), choose_recomputing(s),
+                         choose_generation(s, attention), sharded=weights_are_sharded(spec))
     _check_liger(s)
     requested = spec['gradient_checkpointing']
     return with_checkpointing(plan, spec, device, requested is True, '' if requested == 'auto' else AS_REQUESTED)
@@ -603,4 +660,5 @@ def confirmed(
     if shared and not plan.uses('prefix_sharing'): plan = replaced(plan, 'rows', 'padded', plan.prefix_sharing.reason)
     if plan.uses('rowwise_attention') and not plan.uses('rows'):
         plan = replaced(plan, 'rowwise_attention', False, 'rows are padded')
-    return plan
+    joined = plan.rowwise_attention or plan.prefix_sharing
+    return plan if joined else dataclasses.replace(plan, joined_kernel=Chosen(''))

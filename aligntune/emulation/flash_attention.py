@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['CALLS', 'PACKAGES', 'Call', 'check_call', 'hidden', 'row_attention', 'flash_attn_varlen_func', 'flash_attn_func',
-           'flash_attn_with_kvcache', 'unpad_input', 'pad_input', 'install', 'install_varlen']
+__all__ = ['CALLS', 'FORMATS', 'PACKAGES', 'Call', 'check_call', 'hidden', 'heads_of', 'row_scores', 'row_attention',
+           'flash_attn_varlen_func', 'flash_attn_func', 'flash_attn_with_kvcache', 'unpad_input', 'pad_input',
+           'install', 'install_varlen']
 
 # %% ../../nbs/emulation/06_flash_attention.ipynb #56d12408
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Call:
     heads: tuple[int, int]  # of queries, and of keys
 
 CALLS: list[Call] = []
+FORMATS = {torch.float16, torch.bfloat16}   # a test of exactness adds float32
 
 # %% ../../nbs/emulation/06_flash_attention.ipynb #76f34d6c
 def check_call(
@@ -41,8 +43,7 @@ def check_call(
 ) -> None:
     "Refuse what a kernel does not take, and what it would get wrong"
     formats = {x.dtype for x in (q, k, v)}
-    if formats not in ({torch.float16}, {torch.bfloat16}):
-        raise RuntimeError(f'FlashAttention takes fp16 or bf16: {formats}')
+    if len(formats) > 1 or not formats <= FORMATS: raise RuntimeError(f'FlashAttention takes fp16 or bf16: {formats}')
     places = {x.device for x in (q, k, v, *bounds)}
     if len(places) > 1 or q.device.type != 'cuda': raise RuntimeError(f'FlashAttention runs on CUDA: {places}')
     if q.shape[1] % k.shape[1] or q.shape[-1] > 256: raise RuntimeError(f'heads {q.shape[1:]}, {k.shape[1:]}')
@@ -64,6 +65,19 @@ def hidden(
     return (key < at - left)*(left >= 0) | (key > at + right)*(right >= 0)
 
 # %% ../../nbs/emulation/06_flash_attention.ipynb #00f58250
+def heads_of(
+    x: Tensor,  # (m, heads of keys, size)
+    heads: int  # of queries
+) -> Tensor:
+    "Keys or values of every head of queries: (heads, m, size)"
+    return x.repeat_interleave(heads//x.shape[1], 1).float().transpose(0, 1)
+
+def row_scores(q: Tensor, k: Tensor, scale: float, window: tuple[int, int], softcap: float = 0.) -> Tensor:
+    "Scores of one row, minus infinity where a query does not see a key: (heads, n, m)"
+    scores = heads_of(q, q.shape[1]) @ heads_of(k, q.shape[1]).transpose(1, 2)*scale
+    if softcap: scores = softcap*torch.tanh(scores/softcap)
+    return scores.masked_fill(hidden(len(q), len(k), window, q.device), float('-inf'))
+
 def row_attention(
     q: Tensor,  # (n, heads, size)
     k: Tensor,  # (m, heads of keys, size)
@@ -75,12 +89,8 @@ def row_attention(
 ) -> Tensor:
     "Attention of one row, by the formula"
     with torch.autocast(q.device.type, enabled=False):
-        keys, values = (x.repeat_interleave(q.shape[1]//k.shape[1], 1) for x in (k, v))
-        queries, keys, values = (x.float().transpose(0, 1) for x in (q, keys, values))
-        scores = queries @ keys.transpose(1, 2)*scale
-        if softcap: scores = softcap*torch.tanh(scores/softcap)
-        shares = scores.masked_fill(hidden(len(q), len(k), window, q.device), float('-inf')).softmax(-1)
-        return (torch.dropout(shares, dropout, dropout > 0) @ values).transpose(0, 1).to(q.dtype)
+        shares = row_scores(q, k, scale, window, softcap).softmax(-1)
+        return (torch.dropout(shares, dropout, dropout > 0) @ heads_of(v, q.shape[1])).transpose(0, 1).to(q.dtype)
 
 # %% ../../nbs/emulation/06_flash_attention.ipynb #ddb55292
 def _pieces(bounds: Tensor) -> Iterator[slice]: return map(slice, (ends := bounds.tolist()), ends[1:])
@@ -182,9 +192,10 @@ def _varlen_forward(query: Tensor, key: Tensor, value: Tensor, cum_seq_q: Tensor
     window = _window(is_causal, window_size_left, window_size_right)
     out = flash_attn_varlen_func(query, key, value, cum_seq_q, cum_seq_k, max_q, max_k, 0., scale, is_causal, window,
                                  kernel='varlen_attn')
-    none = torch.zeros(2, dtype=torch.uint64, device=query.device)
-    unknown = query.new_full((query.shape[1], len(query)), float('nan'), dtype=torch.float32)   # the normaliser
-    return out, unknown, none, none[0], query.new_empty(0)
+    none, scale = torch.zeros(2, dtype=torch.uint64, device=query.device), scale or query.shape[-1]**-.5
+    normaliser = [row_scores(query[a], key[b], scale, window).logsumexp(-1)
+                  for a, b in zip(_pieces(cum_seq_q), _pieces(cum_seq_k))]
+    return out, torch.cat(normaliser, 1), none, none[0], query.new_empty(0)
 
 def _window(causal: bool, left: int | None, right: int | None) -> tuple[int, int]:
     return -1 if left is None else left, 0 if causal else -1 if right is None else right
@@ -194,19 +205,24 @@ def _varlen_backward(grad_out: Tensor, query: Tensor, key: Tensor, value: Tensor
                      cum_seq_q: Tensor, cum_seq_k: Tensor, max_q: int, max_k: int, dropout_p: float, is_causal: bool,
                      *args: Any, scale: float | None = None, window_size_left: int | None = None,
                      window_size_right: int | None = None, **more: Any) -> tuple[Tensor, ...]:
-    "aten::_flash_attention_backward"
+    "aten::_flash_attention_backward: from the result and the normaliser that it is given, as the kernel does"
     scale, window = scale or query.shape[-1]**-.5, _window(is_causal, window_size_left, window_size_right)
-    found: list[tuple[Tensor, ...]] = []
+    heads, found = query.shape[1], list[tuple[Tensor, ...]]()
     for a, b in zip(_pieces(cum_seq_q), _pieces(cum_seq_k)):
-        row = lambda q, k, v: row_attention(q, k, v, scale, window)
-        found.append(torch.func.vjp(row, query[a], key[b], value[b])[1](grad_out[a]))
-    return tuple(torch.cat(x) for x in zip(*found))
+        shares = (row_scores(query[a], key[b], scale, window) - logsumexp[:, a, None]).exp()
+        grad, result = (x[a].float().transpose(0, 1) for x in (grad_out, out))
+        ds = shares*(grad @ heads_of(value[b], heads).mT - (grad*result).sum(-1, keepdim=True))*scale
+        fold = lambda x: x.transpose(0, 1).unflatten(1, (key.shape[1], -1)).sum(2)   # heads that share a key
+        found.append(((ds @ heads_of(key[b], heads)).transpose(0, 1), fold(ds.mT @ heads_of(query[a], heads)),
+                      fold(shares.mT @ grad)))
+    return tuple(torch.cat(x).to(t.dtype) for x, t in zip(zip(*found), (query, key, value)))
 
 # %% ../../nbs/emulation/06_flash_attention.ipynb #88055565
 _kept: list[Any] = []   # while it lives, so do its operators
 
 def install_varlen() -> None:
-    "Give the emulated device the operators of `torch.nn.attention.varlen`"
+    "Give the emulated device the operators of `torch.nn.attention.varlen`, once"
+    if _kept: return
     library = torch.library.Library('aten', 'IMPL', 'CUDA')
     _kept.append(library)
     library.impl('_flash_attention_forward', _varlen_forward)

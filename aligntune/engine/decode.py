@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
-from ..core.execution import generation_blocker
+from ..core.execution import attention_variant, generation_blocker
 from .batches import pad
 from .memory import is_out_of_memory, with_fewer_rows
 from .models import FAILURES, inner_model, probe_rows, probing, relative_gap, tolerance
@@ -473,7 +473,10 @@ def decode_blocker(
 ) -> str | None:
     "Why our decoder cannot generate answers of `model`; None where it can"
     if why := prefix_sharing_blocker(model): return why
-    gap, family = gap_reason(model, decode_gap), model.config.get_text_config().model_type
+    config = model.config.get_text_config()
+    family, variant = config.model_type, attention_variant(config.to_dict())
+    if variant: return f'{family} has {variant}'
+    gap = gap_reason(model, decode_gap)
     return f"{family}'s cache holds something else than the keys and values of its attention ({gap})" if gap else None
 
 # %% ../../nbs/engine/06_decode.ipynb #d34cfed5

@@ -12,8 +12,8 @@ from torch import Tensor
 from ..core.execution import EAGER_FAMILIES, is_flash
 
 # %% auto #0
-__all__ = ['FAILURES', 'inner_model', 'own_copy', 'is_spread', 'move_to', 'dropout_of', 'no_dropout', 'eval_mode',
-           'without_flash', 'probing', 'probe_rows', 'in_float64', 'relative_gap', 'tolerance']
+__all__ = ['NARROW', 'FAILURES', 'inner_model', 'own_copy', 'is_spread', 'move_to', 'dropout_of', 'no_dropout', 'eval_mode',
+           'without_flash', 'probing', 'with_narrow_window', 'probe_rows', 'in_float64', 'relative_gap', 'tolerance']
 
 # %% ../../nbs/engine/00_models.ipynb #46dea471
 def inner_model(model: Any) -> Any:
@@ -101,6 +101,22 @@ def probing(
     "A context in which `model` is in evaluation mode, and computes on any device in the format of its weights"
     plain = torch.autocast(model.device.type, enabled=False)
     with eval_mode(model), without_flash(model), plain: yield
+
+# %% ../../nbs/engine/00_models.ipynb #85e85a79
+NARROW = 3   # tokens
+
+@contextlib.contextmanager
+def with_narrow_window(
+    model: Any  # a language model
+) -> Iterator[None]:
+    "A context in which a sliding window has three tokens"
+    config = inner_model(model).config.get_text_config()
+    wide = getattr(config, 'sliding_window', None) or 0
+    holders = [m for m in (config, *model.modules()) if wide > NARROW and getattr(m, 'sliding_window', None) == wide]
+    for h in holders: h.sliding_window = NARROW
+    try: yield
+    finally:
+        for h in holders: h.sliding_window = wide
 
 # %% ../../nbs/engine/00_models.ipynb #f09d496a
 def probe_rows(
