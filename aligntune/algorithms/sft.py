@@ -16,11 +16,12 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer as HF
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from trl import SFTConfig, SFTTrainer
 from .common import OwnTrainer, SessionLike, log_execution, training_args
+from .pieces import LABEL_PLACES
 from .router import (
     OWN, balance_coef, balance_loss, experts_per_token, keep_router_switch, router_args, router_loss_blocker)
 from .trl import batch_metrics
 from ..core.errors import SpecError, UnsupportedError
-from ..core.execution import SHARDED, ExecutionPlan, confirmed, replaced
+from ..core.execution import SHARDED, ExecutionPlan, confirmed, packs_rows_itself, replaced
 from ..core.noise import quiet
 from ..core.registry import plugin
 from ..core.spec import TrainSpec
@@ -32,11 +33,11 @@ from ..engine.probes import execution_of
 from ..process.ranks import on_first_process
 
 # %% auto #0
-__all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'chunked_loss',
-           'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps', 'causal_args', 'TokenBudget',
-           'budgeted_loader', 'plain_loss', 'CausalTrainer', 'backend_loss', 'check_budget', 'causal_trainer',
-           'set_head', 'LabelTrainer', 'Seq2SeqLabelTrainer', 'with_labels', 'seq2seq_trainer', 'class_trainer',
-           'make_trainer']
+__all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'label_places',
+           'chunked_loss', 'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps', 'causal_args',
+           'PlacedLabels', 'TokenBudget', 'budgeted_loader', 'plain_loss', 'CausalTrainer', 'backend_loss',
+           'check_budget', 'confirm_rows', 'causal_trainer', 'set_head', 'LabelTrainer', 'Seq2SeqLabelTrainer',
+           'with_labels', 'seq2seq_trainer', 'class_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/04_sft.ipynb #fb0a7990
 logger = logging.getLogger('aligntune')
@@ -126,18 +127,24 @@ class ChunkedLossOutput(CausalLMOutputWithPast):
     aux_loss: Any = None  # the router's load balancing loss
 
 # %% ../../nbs/algorithms/04_sft.ipynb #f3428362
+def label_places(
+    labels: Tensor  # (rows, tokens)
+) -> Tensor:
+    "Where the next token has a label, in the flattened rows without their last token"
+    return (labels[..., 1:].reshape(-1) != IGNORE_INDEX).nonzero().squeeze(1)
+
 def chunked_loss(
     model: Any,  # the causal model, without its adapter
     hidden: Tensor,  # (rows, tokens, hidden size)
     labels: Tensor,  # (rows, tokens)
-    num_items_in_batch: Any  # labels of the step; those at hand when None
+    num_items_in_batch: Any,  # labels of the step; those at hand when None
+    places: Tensor | None = None  # of the labels, where they are known already
 ) -> tuple[Tensor, Tensor, Any]:
     "The sum of the loss, what is counted of it, and the number to divide by"
-    next_label = labels[..., 1:].reshape(-1)
-    at = (next_label != IGNORE_INDEX).nonzero().squeeze(1)
+    at = label_places(labels) if places is None else places
     states = hidden[..., :-1, :].reshape(-1, hidden.shape[-1])[at]
-    total, right = chunked_cross_entropy(states, lm_head_of(model), next_label[at])
-    counted = torch.stack([total.detach(), right, right.new_tensor(len(at))])
+    total, right = chunked_cross_entropy(states, lm_head_of(model), labels[..., 1:].reshape(-1)[at])
+    counted = torch.stack([total.detach(), right, right.new_full((), len(at))])
     return total, counted, max(len(at), 1) if num_items_in_batch is None else num_items_in_batch
 
 # %% ../../nbs/algorithms/04_sft.ipynb #8134842c
@@ -151,10 +158,11 @@ def use_chunked_loss(
     def forward(input_ids: Any = None, attention_mask: Any = None, labels: Any = None, num_items_in_batch: Any = None,
                 **kwargs: Any) -> Any:
         if labels is None: return before(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+        places = kwargs.pop(LABEL_PLACES, None)
         balanced = coef and torch.is_grad_enabled()
         if balanced: kwargs['output_router_logits'] = True
         out = inner.base_model(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
-        total, counted, n = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch)
+        total, counted, n = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch, places)
         if not balanced: return ChunkedLossOutput(loss=total/n, counted=counted)
         # packed rows have no padding
         real = attention_mask.bool() if attention_mask is not None and attention_mask.dim() == 2 else None
@@ -177,10 +185,11 @@ def causal_execution(session: SessionLike) -> ExecutionPlan:
 def causal_batches(
     session: SessionLike,  # spec, model, tokenizer
     execution: ExecutionPlan
-) -> PackedBatches | PaddedBatches:
-    "The collator for a causal model"
+) -> PackedBatches | PaddedBatches | None:
+    "The collator for a causal model; None: the backend makes batches of packed rows itself"
     pad, config = session.tokenizer.pad_token_id, session.model.config
     if execution.rows.value == 'padded': return PaddedBatches(pad)
+    if packs_rows_itself(session.spec, session.plan.device): return None
     balanced = bool(balance_coef(session.model, session.spec.extra.get('router_aux_loss_coef')))
     return PackedBatches(pad, config.get_text_config().hidden_size, execution.uses_flash,
                          bool(execution.rowwise_attention), whole=balanced)
@@ -200,6 +209,9 @@ def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
                         why='it has no such term', fix="loss_type='nll'")
     own: dict[str, Any] = dict(max_length=None, prediction_loss_only=True)
     own['dataset_kwargs'] = dict(skip_prepare_dataset=True)
+    # without a word Unsloth chooses between packed rows and padded ones with compiled blocks
+    if execution.rows.requested or spec['max_tokens_per_gpu']:
+        own['padding_free'] = causal_batches(session, execution) is None
     # TRL's name for a loss in chunks is chunked_nll, since 1.16 nll
     plain = execution.lm_head.value == 'backend' and on_first_process(lambda: has_plain_head(session.model))
     in_chunks = execution.uses('lm_head') or plain and not smoothing
@@ -210,18 +222,34 @@ def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
     return training_args(spec, session.plan, SFTConfig, session.eval_dataset is not None,
                          label_smoothing_factor=smoothing, **own, **router_args(spec, session.model))
 
+# %% ../../nbs/algorithms/04_sft.ipynb #cefcfc22
+@dataclass
+class PlacedLabels:
+    "Batches of another collator, with the places of their labels"
+    batches: Any  # makes a batch of rows
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        out = self.batches(rows)
+        for part in out.get('parts', [out]): part[LABEL_PLACES] = label_places(part['labels'])
+        return out
+
 # %% ../../nbs/algorithms/04_sft.ipynb #bd1cb877
 class TokenBudget(HFTrainer):
     "A trainer's batches: by rows, by tokens, or steps of rows split by tokens"
     data_collator: Any  # transformers'
     budget: int | None = None  # tokens of a batch
     whole_steps = False  # the rows of a step are given, and the budget splits them
+    places_known = False  # are the places of the labels part of a batch?
+
+    def training_batches(self) -> Any:
+        "The collator of training"
+        batches = self.data_collator
+        if self.whole_steps and self.budget: batches = BudgetedBatches(batches, self.budget)
+        return PlacedLabels(batches) if self.places_known else batches
 
     def get_train_dataloader(self) -> DataLoader:
         "The batches of an epoch"
-        if not self.budget: return super().get_train_dataloader()
-        if not self.whole_steps: return self.accelerator.prepare(budgeted_loader(self, self.budget))
-        collate, self.data_collator = self.data_collator, BudgetedBatches(self.data_collator, self.budget)
+        if self.budget and not self.whole_steps: return self.accelerator.prepare(budgeted_loader(self, self.budget))
+        collate, self.data_collator = self.data_collator, self.training_batches()
         try: return super().get_train_dataloader()
         finally: self.data_collator = collate
 
@@ -246,7 +274,8 @@ def budgeted_loader(
     sampler = TokenBudgetSampler([len(x) for x in rows['input_ids']], budget, seed,
                                  args.train_sampling_strategy != 'sequential',
                                  isinstance(trainer.data_collator, PaddedBatches))
-    return DataLoader(rows, batch_sampler=sampler, collate_fn=trainer.data_collator)
+    return DataLoader(rows, batch_sampler=sampler, collate_fn=trainer.training_batches(),
+                      pin_memory=args.dataloader_pin_memory)
 
 # %% ../../nbs/algorithms/04_sft.ipynb #cb41593b
 @contextlib.contextmanager
@@ -328,6 +357,19 @@ def check_budget(trainer: CausalTrainer) -> None:
         raise UnsupportedError('max_tokens_per_gpu works with one process', where='argument max_tokens_per_gpu',
                                why='processes would get different numbers of batches', fix='effective_batch_size=...')
 
+# %% ../../nbs/algorithms/04_sft.ipynb #27b6db9a
+def confirm_rows(
+    trainer: CausalTrainer,
+    session: SessionLike,
+    execution: ExecutionPlan
+) -> ExecutionPlan:
+    "The plan, with padded rows where the backend was to pack them and does not"
+    planned = causal_batches(session, execution)
+    if planned is not None or getattr(trainer.data_collator, 'padding_free', False): return execution
+    execution = replaced(execution, 'rows', 'padded', 'chosen by Unsloth')
+    trainer.data_collator = causal_batches(session, execution)
+    return execution
+
 # %% ../../nbs/algorithms/04_sft.ipynb #299e495e
 def causal_trainer(session: SessionLike) -> CausalTrainer:
     "The trainer for a language model"
@@ -337,6 +379,7 @@ def causal_trainer(session: SessionLike) -> CausalTrainer:
         out = CausalTrainer(model=session.model, args=causal_args(session, execution),
                             data_collator=causal_batches(session, execution), train_dataset=session.train_dataset,
                             eval_dataset=session.eval_dataset, processing_class=session.tokenizer)
+    execution = confirm_rows(out, session, execution)
     out.budget, out.whole_steps = spec['max_tokens_per_gpu'], splits_steps(spec)
     if execution.uses('lm_head') and not holds_whole_head(out.accelerator):
         execution = replaced(execution, 'lm_head', 'backend', SHARDED)
@@ -356,6 +399,8 @@ def set_head(
     "Let `trainer` compute its loss as the plan says"
     trainer.execution, trainer.head = execution, execution.lm_head.value
     trainer.packed_attention = bool(execution.rowwise_attention)
+    # a stream is dealt out by the first of several processes, which cuts tensors row by row
+    trainer.places_known = trainer.head == 'chunked' and hasattr(trainer.train_dataset, '__len__')
     if trainer.head == 'chunked':
         use_chunked_loss(trainer.model, trainer.router_aux_loss_coef if trainer.aux_loss_enabled else 0.)
     if trainer.head == 'full':
