@@ -6,7 +6,8 @@
 from __future__ import annotations
 import contextlib, json, logging
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 import torch, transformers
 from datasets import Dataset
 from datasets.fingerprint import Hasher
@@ -29,9 +30,10 @@ from ..engine.probes import execution_of
 from ..process.ranks import on_first_process
 
 # %% auto #0
-__all__ = ['logger', 'LOSSES', 'SMOOTHED', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'PackedPairs',
-           'packed_pairs', 'pair_logps', 'pair_execution', 'reference_key', 'StoredReference', 'drop_uncomputed',
-           'PairLogps', 'EqualPairs', 'DPOPairTrainer', 'pair_args', 'check_policy', 'make_trainer']
+__all__ = ['logger', 'LOSSES', 'SMOOTHED', 'TOKEN_ROWS', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'TokenRow',
+           'token_rows', 'packed_pairs', 'pair_logps', 'PairsWithTokens', 'PresentPairs', 'pair_execution',
+           'reference_key', 'StoredReference', 'drop_uncomputed', 'PairLogps', 'EqualPairs', 'DPOPairTrainer',
+           'pair_args', 'check_policy', 'make_trainer']
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #5ba7dcfe
 logger = logging.getLogger('aligntune')
@@ -99,25 +101,30 @@ def should_precompute(
     return spare_memory, 'each row is seen once' + (', and no second model needs GPU memory' if spare_memory else '')
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #0ad1b62f
-class PackedPairs(NamedTuple):
-    "Pairs as one row"
-    packed: PackedPrefixBatch  # prompts, each followed by its answers
-    there: torch.Tensor  # (rows, longest answer): whether an answer has a token there
+@dataclass(slots=True)
+class TokenRow:
+    "The tokens of a row, on the CPU"
+    prompt: list[int]
+    answer: list[int]
+
+def token_rows(
+    batch: PairBatch  # pairs, padded on the right
+) -> list[TokenRow]:
+    "The rows of a batch; of one on a device in one transfer"
+    each = torch.stack([batch.ids, batch.answer.to(batch.ids), batch.real.to(batch.ids)], 1).tolist()
+    return [TokenRow(*_prompt_and_answer(*row)) for row in each]
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #35799440
 def packed_pairs(
-    batch: PairBatch  # pairs, padded on the right
-) -> PackedPairs | None:
-    "The batch as one row; None where a prompt is empty"
-    each = torch.stack([batch.ids, batch.answer.to(batch.ids), batch.real.to(batch.ids)], 1).tolist()   # one transfer
-    rows = [_prompt_and_answer(*row) for row in each]
-    prompts, answers = zip(*rows)
+    rows: list[TokenRow],
+    device: Any  # of the model
+) -> PackedPrefixBatch | None:
+    "The rows of a batch as one; None where a prompt is empty"
+    prompts, answers = [r.prompt for r in rows], [r.answer for r in rows]
     if not all(prompts): return None
     def padded(prompts, answers): return torch.cat([pad(prompts, 0, left=True), pad(answers, 0)], 1)
     mask = padded([[1]*len(p) for p in prompts], [[1]*len(a) for a in answers])
-    keep = max(map(len, answers))
-    packed = PackedPrefixBatch(padded(prompts, answers), mask, keep, batch.ids.device)
-    return PackedPairs(packed, mask[:, -keep:].bool().to(batch.ids.device))
+    return PackedPrefixBatch(padded(prompts, answers), mask, max(map(len, answers)), device)
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #37186803
 def _prompt_and_answer(ids: list[int], answer: list[int], real: list[int]) -> tuple[list[int], list[int]]:
@@ -128,15 +135,41 @@ def _prompt_and_answer(ids: list[int], answer: list[int], real: list[int]) -> tu
 # %% ../../nbs/algorithms/05_dpo.ipynb #090f06ea
 def pair_logps(
     model: Any,  # a causal model whose head is plain
-    batch: PairBatch  # pairs, padded on the right
-) -> torch.Tensor | None:
-    "The log-probability of each token but the first, 0 outside of answers; None where a prompt is empty"
-    pairs = packed_pairs(batch)
-    if pairs is None: return None
-    packed, there = pairs
+    batch: PairBatch,  # pairs, padded on the right
+    packed: PackedPrefixBatch  # the same as one row
+) -> torch.Tensor:
+    "The log-probability of each token but the first, 0 outside of answers"
     with use_layout_attention(model): logps, *_ = target_logps(model, packed.inputs(), packed.target_ids)
-    mask = batch.answer[:, 1:].bool()
-    return logps.new_zeros(mask.shape).masked_scatter(mask, packed.scatter_back(logps)[there])
+    mask, first = batch.answer[:, 1:].bool(), batch.real.sum(1) - batch.answer.sum(1) - 1   # of each answer, its column
+    number = torch.arange(mask.shape[1], device=mask.device) - first[:, None]   # of each column, its place in the answer
+    of_answers = packed.scatter_back(logps)
+    return torch.where(mask, of_answers.gather(1, number.clamp(0, of_answers.shape[1] - 1)), 0.)
+
+# %% ../../nbs/algorithms/05_dpo.ipynb #2cddf577
+TOKEN_ROWS = 'token_rows'   # in a batch: its rows as TokenRow
+
+@dataclass
+class PairsWithTokens:
+    "Batches of another collator, with their tokens on the CPU"
+    batches: Any  # makes a batch of pairs
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        out = self.batches(rows)
+        pairs = PairBatch(*(out[k] for k in ('input_ids', 'completion_mask', 'attention_mask')))
+        return {**out, TOKEN_ROWS: token_rows(pairs)}
+
+class PresentPairs:
+    "The pairs of a batch in one row, made once"
+    def __init__(self,
+        rows: list[TokenRow] | None = None  # None: they are read from the batch
+    ):
+        self.rows, self.made = rows, dict[Any, PackedPrefixBatch | None]()
+
+    def packed(self, batch: PairBatch) -> PackedPrefixBatch | None:
+        "The batch as one row; None where a prompt is empty"
+        if self.rows is None: return packed_pairs(token_rows(batch), batch.ids.device)
+        assert len(self.rows) == len(batch.ids), 'these are the tokens of another batch'
+        if batch.ids.device not in self.made: self.made[batch.ids.device] = packed_pairs(self.rows, batch.ids.device)
+        return self.made[batch.ids.device]
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #f6811071
 def pair_execution(session: SessionLike) -> ExecutionPlan:
@@ -190,6 +223,7 @@ class PairLogps(OwnTrainer, PairHooks):
     shared = False  # each prompt once for both answers
     settled = False  # TRL knows where log-probabilities come from
     scored = 0  # batches computed here
+    present: PresentPairs | None = None  # those of the loss that is computed
     def __init__(self, *args: Any, execution: ExecutionPlan, **kwargs: Any):
         self.execution = execution
         super().__init__(*args, **kwargs)
@@ -209,12 +243,15 @@ class PairLogps(OwnTrainer, PairHooks):
         "Log-probabilities with shared prompts; None: TRL computes them"
         self.scored += 1
         if not self.shared: return None
-        with self.accelerator.autocast(): return pair_logps(model, batch)
+        packed = (self.present or PresentPairs()).packed(batch)
+        if packed is None: return None
+        with self.accelerator.autocast(): return pair_logps(model, batch, packed)
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         "TRL's loss; what was not computed is not reported"
-        before = self.scored
-        loss = super().compute_loss(*args, **kwargs)
+        before, self.present = self.scored, PresentPairs(inputs.get(TOKEN_ROWS))
+        try: loss = super().compute_loss(model, inputs, *args, **kwargs)
+        finally: self.present = None
         if self.shared: drop_uncomputed(self, before)
         return loss
 
@@ -259,6 +296,7 @@ class DPOPairTrainer(EqualPairs, RowMeans, PairLogps, DPOTrainer):
         ref = reference or (None if adapted else frozen_copy(model))
         super().__init__(model=model, ref_model=ref, args=args, **kwargs)
         self.steady = args.disable_dropout
+        if self.shared and hasattr(self.train_dataset, '__len__'): self.data_collator = PairsWithTokens(self.data_collator)
         if disable_adapter: model.delete_adapter('ref')
         if args.precompute_ref_log_probs and ref is not None: self.stored, self.ref_model = StoredReference(ref), None
 
