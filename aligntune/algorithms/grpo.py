@@ -29,7 +29,7 @@ from ..engine.decode import (
     DecodeConfig, decode_config_or_reason, generate_batch, generate_by_length, log_once)
 from ..engine.generation import stop_token_ids, vllm_settings
 from ..engine.lm_head import has_plain_head, holds_whole_head
-from ..engine.memory import with_fewer_rows
+from ..engine.memory import upload, with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import completion_logps, padded_completion_logps, prefix_sharing_blocker
 from ..engine.probes import execution_of
@@ -37,12 +37,12 @@ from ..process.ranks import on_first_process
 from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 
 # %% auto #0
-__all__ = ['logger', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'full_batches', 'add_reference_adapter', 'reference_of',
-           'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers', 'PromptEncoder',
-           'group_answers_by_prompt', 'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps',
-           'has_whole_steps', 'can_regroup', 'with_old_logps', 'warn_of_rounded_logits', 'RewardMeans', 'GroupTrainer',
-           'try_rewards', 'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'set_stop_tokens', 'group_trainer',
-           'make_trainer']
+__all__ = ['logger', 'GROUP_FIELDS', 'HOST', 'group_args', 'FullBatchSampler', 'full_batches', 'add_reference_adapter',
+           'reference_of', 'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers',
+           'PromptEncoder', 'with_host_copies', 'on_host', 'group_answers_by_prompt', 'shared_logps', 'padded_logps',
+           'AnswerScoring', 'scoring_of', 'GroupSteps', 'has_whole_steps', 'can_regroup', 'with_old_logps',
+           'warn_of_rounded_logits', 'RewardMeans', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'tokens_of_answers',
+           'prompt_encoder', 'set_stop_tokens', 'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -265,6 +265,27 @@ class PromptEncoder:
         return self.encode(rows)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #e5d4d290
+HOST = 'host_ids', 'host_mask'   # in a batch: tokens and masks of its answers, on the CPU
+
+def with_host_copies(
+    batches: list[dict[str, Any]]  # of a rollout, one for each forward pass
+) -> list[dict[str, Any]]:
+    "The batches with their tokens on the CPU too, in one transfer"
+    def joined(b: dict[str, Any], k: str) -> torch.Tensor: return torch.cat([b[f'prompt_{k}'], b[f'completion_{k}']], 1)
+    each = [torch.stack([joined(b, 'ids'), joined(b, 'mask').to(b['prompt_ids'])], 1) for b in batches]
+    copies = torch.cat(each).cpu().split([len(e) for e in each])
+    return [b | dict(zip(HOST, c.unbind(1))) for b, c in zip(batches, copies)]
+
+def on_host(
+    batch: AnswerBatch,  # answers whose log-probabilities are wanted
+    inputs: dict[str, Any] | None  # of the loss that wants them
+) -> AnswerBatch:
+    "The same answers with tokens and masks on the CPU, where they are known there"
+    known = (inputs or {}).get(HOST[0])
+    if inputs is None or known is None or known.shape != batch.ids.shape: return batch
+    return batch._replace(ids=known, mask=inputs[HOST[1]])
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #88195995
 def group_answers_by_prompt(
     batches: list[dict[str, Any]],  # one for each forward pass: tensors with a row for each answer, or single numbers
     window: int  # forward passes of one optimizer step
@@ -276,12 +297,13 @@ def group_answers_by_prompt(
 def _sorted_by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     "The batches of one step, their answers sorted by the first place of their prompt"
     sizes = [len(b['prompt_ids']) for b in batches]
-    prompts = [tuple(row) for b in batches for row in b['prompt_ids'].tolist()]
+    known = [b.get(HOST[0], b['prompt_ids'])[:, :b['prompt_ids'].shape[1]] for b in batches]
+    prompts = [tuple(row) for ids in known for row in ids.tolist()]
     first = {p: i for i, p in reversed(list(enumerate(prompts)))}
-    order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]),
-                         device=batches[0]['prompt_ids'].device)
-    of_answers = [k for k, v in batches[0].items() if isinstance(v, torch.Tensor) and v.dim()]
-    sorted_rows = {k: torch.cat([b[k] for b in batches])[order].split(sizes) for k in of_answers}
+    order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]))
+    joined = {k: torch.cat([b[k] for b in batches]) for k, v in batches[0].items()
+              if isinstance(v, torch.Tensor) and v.dim()}
+    sorted_rows = {k: v[upload(order, v.device)].split(sizes) for k, v in joined.items()}
     return [b | {k: rows[i] for k, rows in sorted_rows.items()} for i, b in enumerate(batches)]
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #d6a6d574
@@ -333,8 +355,9 @@ class AnswerScoring:
               by_trl: Callable[[Any, AnswerBatch], Any]) -> Any:
         "Log-probabilities, entropies, and the loss of the router, as far as they are wanted"
         if self.right_padded and not batch.images: return padded_logps(trainer, model, batch)
-        if not self.shares(trainer.accelerator.unwrap_model(model), batch): return by_trl(model, batch)
-        return shared_logps(trainer, model, batch, self.chunked)
+        known = on_host(batch, getattr(trainer, 'present', None))
+        if not self.shares(trainer.accelerator.unwrap_model(model), known): return by_trl(model, batch)
+        return shared_logps(trainer, model, known, self.chunked)
 
     def shares(self, bare: Any, batch: AnswerBatch) -> bool:
         "Whether the prompts of a batch are computed once"
@@ -357,6 +380,8 @@ def scoring_of(
 # %% ../../nbs/algorithms/06_grpo.ipynb #504cffeb
 class GroupSteps(RolloutHooks, ScoringHooks):
     "The steps of a rollout, by the objects that a GroupTrainer holds"
+    before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
+    present: dict[str, Any] | None = None   # the batch whose loss is computed
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
         "Every prompt of an epoch"
         return full_batches(super().train_sampler(dataset), self.args.data_seed)
@@ -374,6 +399,7 @@ class GroupSteps(RolloutHooks, ScoringHooks):
     def generate_tokens(self, prompt_ids: Any, images: Any = None, fields: Any = None, *args: Any,
                         **kwargs: Any) -> Any:
         "One answer to each prompt"
+        if self.before_answers: self.before_answers()
         def by_trl(prompts): return super(GroupSteps, self).generate_tokens(prompts, images, fields, *args, **kwargs)
         return self.generation.tokens(self, prompt_ids, bool(images or fields), by_trl)
 
@@ -476,6 +502,7 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
 
     def arrange_batches(self, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "The answers of a fresh rollout, in each step those to one prompt side by side, with their old policy"
+        if self.scoring.shared: batches = with_host_copies(batches)
         if can_regroup(self, batches[0]):
             batches = group_answers_by_prompt(batches, self.args.gradient_accumulation_steps)
         return with_old_logps(self, batches) if self.scoring.depends_on_batch else batches
@@ -485,6 +512,12 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
         inputs = super().prepare_batch(batch)
         if self.model.training: self.count_trained([inputs['completion_mask']])
         return inputs
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        "TRL's loss, which may read the answers on the CPU"
+        self.present = inputs
+        try: return super().compute_loss(model, inputs, *args, **kwargs)
+        finally: self.present = None
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #b9636a12
 def try_rewards(

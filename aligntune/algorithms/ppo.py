@@ -18,7 +18,7 @@ from torch.nn.functional import linear
 from transformers import Trainer as HFTrainer, TrainingArguments
 from .common import OwnTrainer, SessionLike, log_execution, training_args
 from .dpo import check_policy
-from .grpo import FullBatchSampler, RewardGuard, RewardTrial, prompt_encoder, reference_of
+from .grpo import HOST, FullBatchSampler, RewardGuard, RewardTrial, prompt_encoder, reference_of
 from .trl import CheckpointHooks, LoaderHooks
 from ..core.errors import ModelError, UnsupportedError
 from ..core.estimate import piece_rows
@@ -30,7 +30,7 @@ from ..engine.batches import pad
 from ..engine.decode import generate
 from ..engine.generation import stop_token_ids
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
-from ..engine.memory import with_fewer_rows
+from ..engine.memory import upload, with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import PackedPrefixBatch, entropies, prefix_sharing_blocker, selected_logps
 from ..engine.probes import execution_of
@@ -173,15 +173,17 @@ class AnswerInputs(NamedTuple):
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #a5c76789
 def answer_inputs(
-    ids: Tensor,  # (n, prompt + answer)
+    ids: Tensor,  # (n, prompt + answer), on the CPU or the device
     mask: Tensor,  # the same shape; 1 for real tokens
     keep: int,  # tokens of the answer
-    packed: bool  # in one row, each prompt once
+    packed: bool,  # in one row, each prompt once
+    device: Any = None  # of the model, where it isn't that of ids
 ) -> AnswerInputs:
     "Answers packed or padded"
     if packed:
-        batch = PackedPrefixBatch(ids, mask, keep)
+        batch = PackedPrefixBatch(ids, mask, keep, device)
         return AnswerInputs(batch.inputs(), batch.logit_positions, batch.target_ids, batch.scatter_back)
+    ids, mask = (upload(x, device or x.device) for x in (ids, mask))
     return AnswerInputs(padded_inputs(ids, mask) | dict(logits_to_keep=keep + 1), slice(-keep - 1, -1),
                         ids[:, -keep:].flatten(), lambda x: x.view(len(ids), keep))
 
@@ -256,13 +258,15 @@ class PolicyAndValue(torch.nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, keep: int, temperature: float = 1.0, value: bool = True,
                 entropy: str | None = 'value') -> tuple[Tensor, Tensor | None, Tensor | None]:
         "Log-probability of each answer token, the entropy (value, gradient or None) and the value before it"
-        answers = answer_inputs(ids, mask, keep, self.shared)
+        answers = answer_inputs(ids, mask, keep, self.shared, self.device)
         with use_layout_attention(self.policy) if self.shared else nullcontext():
             logps, spread, states = read_targets(self.policy, answers, temperature, entropy, self.chunked)
         spread = answers.back(spread if entropy == 'gradient' else spread.detach()) if entropy else None
         if not value: return answers.back(logps), spread, None
-        values = (separate_values(self.value_model, padded_inputs(ids, mask), keep) if self.value_head is None
-                  else answers.back(head_values(self.value_head, states)))
+        if self.value_head is not None: values = answers.back(head_values(self.value_head, states))
+        else:
+            padded = padded_inputs(*(upload(x, self.device) for x in (ids, mask)))
+            values = separate_values(self.value_model, padded, keep)
         return answers.back(logps), spread, values
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #a97486a8
@@ -326,10 +330,12 @@ class SampledAnswers(NamedTuple):
     answer: Tensor  # (n, answer)
     mask: Tensor  # the same shape; 1 for tokens of the answer
     ended: Tensor  # (n,) whether it has an end token
+    host: tuple[Tensor, Tensor]  # ids and attention on the CPU
 
     def tokens(self) -> list[list[int]]:
         "The tokens of each answer"
-        return [[t for t, m in zip(*row) if m] for row in zip(self.answer.tolist(), self.mask.tolist())]
+        ids, real = (x[:, -self.answer.shape[1]:].tolist() for x in self.host)
+        return [[t for t, m in zip(*row) if m] for row in zip(ids, real)]
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:
@@ -352,12 +358,12 @@ class AnswerSampler:
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
         answers = generate(policy, prompts, self.ends, fill, own=self.own,
                            max_new_tokens=s.max_completion_length, **drawn if sample else greedy)
-        def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(policy.device)
         def ones(rows): return [[1]*len(x) for x in rows]
-        answer, mask = padded(answers, fill), padded(ones(answers), 0)
-        return SampledAnswers(torch.cat([padded(prompts, fill, left=True), answer], 1),
-                              torch.cat([padded(ones(prompts), 0, left=True), mask], 1), answer, mask.float(),
-                              torch.tensor([a[-1] in self.ends for a in answers], device=policy.device))
+        answer, mask = pad(answers, fill), pad(ones(answers), 0)
+        host = (torch.cat([pad(prompts, fill, left=True), answer], 1),
+                torch.cat([pad(ones(prompts), 0, left=True), mask], 1))
+        ended = torch.tensor([a[-1] in self.ends for a in answers])
+        return SampledAnswers(*(upload(x, policy.device) for x in (*host, answer, mask.float(), ended)), host)
 
     def score(self, rows: Sequence[dict], answers: SampledAnswers) -> Scores:
         "The rewards of the answers, part by part"
@@ -416,7 +422,7 @@ def first_uses(
 ) -> list[Tensor]:
     "The answers of a rollout, piece by piece as the first pass over them takes them"
     use, device = trainer.use, trainer.args.device
-    batches = [use.split(at, trainer.args.seed, trainer.state.global_step//use.steps)[0].to(device)
+    batches = [use.split(at, trainer.args.seed, trainer.state.global_step//use.steps)[0]
                for at in range(use.minibatches*use.accumulation)]
     return [b[part] for b in batches for part in micro_slices(use.size, width, device.type)]
 
@@ -433,9 +439,9 @@ def make_rollout(
     pieces = first_uses(trainer, answers.ids.shape[1])
     def scored(size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         parts = [part for piece in pieces for part in piece.split(size)]
-        return [policy_and_reference(trainer, answers.ids[c], answers.attention[c], keep) for c in parts]
+        return [policy_and_reference(trainer, *(x[c] for x in answers.host), keep) for c in parts]
     found = with_fewer_rows(scored, max(map(len, pieces)), 'scoring', trainer.model)
-    in_order = torch.cat(pieces).argsort()
+    in_order = upload(torch.cat(pieces).argsort(), trainer.args.device)
     logps, values, ref = (torch.cat(x)[in_order] for x in zip(*found))
     kl = (logps - ref)*mask
     advantages, returns = gae(token_rewards(score, kl, mask, trainer.beta), values, mask, s.gamma, s.lam)
@@ -445,12 +451,13 @@ def make_rollout(
                                      len(score)*trainer.args.world_size)
     if s.whiten_advantages: advantages = whiten(advantages, mask, trainer.total)
     return dict(ids=answers.ids, attention=answers.attention, mask=mask, score=score, logps=logps, values=values*mask,
-                returns=returns, advantages=advantages)
+                returns=returns, advantages=advantages, **dict(zip(HOST, answers.host)))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #745f8316
 def sampled(trainer: 'PPOTrainer', rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
     "Answers of the present policy"
     policy = trainer.model.policy
+    if trainer.before_answers: trainer.before_answers()
     with eval_mode(policy), trainer.accelerator.autocast(): return trainer.sampler.answers(policy, rows, sample)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #6ce26d34
@@ -516,6 +523,8 @@ def token_losses(
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
+    before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
+    present: list[Tensor] | None = None   # ids and attention of the slice that is computed, on the CPU
     def __init__(self,
         model: Any,  # the policy, with its adapter if it has one
         rewards: Rewards,  # what judges the answers
@@ -539,7 +548,7 @@ class PPOParts(OwnTrainer):
         if why: both.chunked = False
         self.rollout: dict[str, Tensor] | None = None
         self.stopped, self.position, self.trial = False, 0, None
-        self.seen: list[dict[str, float]] = []
+        self.known, self.unread = list[dict[str, float]](), list[Tensor]()
         stops = stop_token_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
         own = execution.uses('generation') or not execution.generation.requested
         self.sampler = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own)
@@ -563,13 +572,15 @@ def prompt_sampler(trainer: 'PPOTrainer', data: Any) -> FullBatchSampler:
                             args.seed if args.data_seed is None else args.data_seed)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #3988748e
-def forward_batch(trainer: 'PPOTrainer', at: int) -> dict[str, Tensor]:
-    "The answers of a forward pass, and the tokens of its optimizer step on all processes"
+def forward_batch(trainer: 'PPOTrainer', at: int) -> tuple[dict[str, Tensor], list[Tensor]]:
+    "The answers of a forward pass, and the tokens of its optimizer step on all processes; ids and attention on the CPU"
     use, rollout = trainer.use, trainer.rollout
     assert rollout is not None
-    rows, step = (i.to(trainer.args.device)
-                  for i in use.split(at, trainer.args.seed, trainer.state.global_step//use.steps))
-    return {k: v[rows] for k, v in rollout.items()} | dict(tokens=trainer.total(rollout['mask'][step].sum()))
+    chosen = use.split(at, trainer.args.seed, trainer.state.global_step//use.steps)
+    rows, step = upload(torch.cat(chosen), trainer.args.device).split([len(x) for x in chosen])
+    data = {k: v[rows] for k, v in rollout.items() if k not in HOST}
+    data['tokens'] = trainer.total(rollout['mask'][step].sum())
+    return data, [rollout[k][chosen[0]] for k in HOST]
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #db28f9db
 def note_measures(
@@ -577,8 +588,7 @@ def note_measures(
     last: bool  # of its optimizer step
 ) -> None:
     "Keep the measures of a forward pass; the last ends the use of this rollout when the policy has moved too far"
-    count, *sums = trainer.total(trainer.sums).tolist()
-    trainer.seen.append({k: x/count for k, x in zip(MEASURES, sums)})
+    trainer.unread.append(trainer.total(trainer.sums))
     s = trainer.settings
     limit = None if s.adaptive_kl else s.target_kl
     if not limit or not last: return
@@ -622,8 +632,20 @@ def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str
 # %% ../../nbs/algorithms/10_ppo.ipynb #c97e834c
 class PPOReports(HFTrainer):
     "Logs and evaluation of PPO"
-    seen: list[dict[str, float]]  # measures since the last log entry
+    known: list[dict[str, float]]  # measures since the last log entry
+    unread: list[Tensor]   # their sums over forward passes, on the device
     control: Any  # transformers'
+    @property
+    def seen(self) -> list[dict[str, float]]:
+        "The measures since the last log entry; those on the device are read now, in one transfer"
+        if self.unread:
+            self.known += [{k: x/count for k, x in zip(MEASURES, sums)}
+                           for count, *sums in torch.stack(self.unread).tolist()]
+            self.unread.clear()
+        return self.known
+
+    @seen.setter
+    def seen(self, measures: list[dict[str, float]]) -> None: self.known, self.unread = measures, []
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a forward pass counts: its loss is a sum"
         return 1.
@@ -673,13 +695,15 @@ class PPOCheckpoints(CheckpointHooks):
     def save_process_state(self, folder: Path) -> None:
         "The rollout of this process, and the KL coefficient"
         own = dict(beta=torch.tensor(self.beta, dtype=torch.float64), stopped=torch.tensor(self.stopped))
-        save_file({k: v.contiguous() for k, v in {**own, **(self.rollout or {})}.items()}, self._state_file(folder))
+        rollout = {k: v.contiguous() for k, v in (self.rollout or {}).items() if k not in HOST}
+        save_file({**own, **rollout}, self._state_file(folder))
 
     def load_process_state(self, folder: Path) -> None:
         "The same, read back"
-        kept = {k: v.to(self.args.device) for k, v in load_file(self._state_file(folder)).items()}
+        kept = load_file(self._state_file(folder))
         self.beta, self.stopped, self.position = kept.pop('beta').item(), bool(kept.pop('stopped')), 0
-        self.rollout = kept or None
+        host = dict(zip(HOST, (kept['ids'], kept['attention']))) if kept else {}
+        self.rollout = {k: v.to(self.args.device) for k, v in kept.items()} | host or None
 
     def _state_file(self, folder: Path) -> Path: return folder/f'rollout_{self.args.process_index}.safetensors'
 
@@ -702,10 +726,11 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
         if self.stopped:
             if self.accelerator.scaler is not None: pass_by(self.accelerator.scaler)
             return torch.zeros((), device=self.args.device)
-        data, self.sums = forward_batch(self, at), torch.zeros(len(MEASURES) + 1, device=self.args.device)
+        (data, host), self.sums = forward_batch(self, at), torch.zeros(len(MEASURES) + 1, device=self.args.device)
         slices, losses = micro_slices(len(data['ids']), data['ids'].shape[1], self.args.device.type), []
         for part in slices:
             piece = {k: v[part] if v.dim() else v for k, v in data.items()}
+            self.present = [x[part] for x in host]
             # processes exchange gradients with the last slice
             with nullcontext() if part is slices[-1] else self.accelerator.no_sync(model):
                 losses.append(super().training_step(model, piece))
@@ -717,7 +742,10 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
         "The loss of some answers, as their share of the minibatch"
         s, keep = self.settings, inputs['mask'].shape[1]
         entropy_kind = 'gradient' if s.entropy_coef else 'value'
-        logps, entropy, values = model(inputs['ids'], inputs['attention'], keep, s.temperature, entropy=entropy_kind)
+        # of a slice that is computed in pieces, ids are read from the device
+        whole = self.present is not None and len(self.present[0]) == len(inputs['ids'])
+        ids, attention = self.present if whole and self.present else (inputs['ids'], inputs['attention'])
+        logps, entropy, values = model(ids, attention, keep, s.temperature, entropy=entropy_kind)
         loss, sums = token_losses(s, inputs, logps, entropy, values)
         self.sums += sums
         # undoes the means over processes and forward passes
