@@ -32,8 +32,8 @@ from ..process.ranks import on_first_process
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'SMOOTHED', 'TOKEN_ROWS', 'check_loss', 'is_fresh', 'frozen_copy', 'should_precompute', 'TokenRow',
            'token_rows', 'packed_pairs', 'pair_logps', 'PairsWithTokens', 'PresentPairs', 'pair_execution',
-           'reference_key', 'StoredReference', 'drop_uncomputed', 'PairLogps', 'EqualPairs', 'DPOPairTrainer',
-           'pair_args', 'check_policy', 'make_trainer']
+           'reference_key', 'StoredReference', 'drop_uncomputed', 'shared_pair_logps', 'PairLogps', 'EqualPairs',
+           'DPOPairTrainer', 'pair_args', 'check_policy', 'make_trainer']
 
 # %% ../../nbs/algorithms/05_dpo.ipynb #5ba7dcfe
 logger = logging.getLogger('aligntune')
@@ -140,8 +140,9 @@ def pair_logps(
 ) -> torch.Tensor:
     "The log-probability of each token but the first, 0 outside of answers"
     with use_layout_attention(model): logps, *_ = target_logps(model, packed.inputs(), packed.target_ids)
-    mask, first = batch.answer[:, 1:].bool(), batch.real.sum(1) - batch.answer.sum(1) - 1   # of each answer, its column
-    number = torch.arange(mask.shape[1], device=mask.device) - first[:, None]   # of each column, its place in the answer
+    mask = batch.answer[:, 1:].bool()
+    first = batch.real.sum(1) - batch.answer.sum(1) - 1   # of each answer, its column
+    number = torch.arange(mask.shape[1], device=mask.device) - first[:, None]   # of each column, its place there
     of_answers = packed.scatter_back(logps)
     return torch.where(mask, of_answers.gather(1, number.clamp(0, of_answers.shape[1] - 1)), 0.)
 
@@ -217,11 +218,16 @@ def drop_uncomputed(trainer: 'PairLogps', scored: int) -> None:
     assert trainer.scored > scored, 'TRL did not ask for log-probabilities where prompts are shared'
     for name in _TOKEN_MEANS: batch_metrics(trainer).pop(name, None)
 
+def shared_pair_logps(trainer: 'PairLogps', model: Any, batch: PairBatch) -> torch.Tensor | None:
+    "The log-probabilities of a batch with shared prompts; None where a prompt is empty"
+    packed = (trainer.present or PresentPairs()).packed(batch)
+    if packed is None: return None
+    with trainer.accelerator.autocast(): return pair_logps(model, batch, packed)
+
 # %% ../../nbs/algorithms/05_dpo.ipynb #72d8adb0
 class PairLogps(OwnTrainer, PairHooks):
     "How the log-probabilities of a DPOTrainer's pairs are computed"
-    shared = False  # each prompt once for both answers
-    settled = False  # TRL knows where log-probabilities come from
+    shared = settled = False  # each prompt once for both answers; TRL knows where log-probabilities come from
     scored = 0  # batches computed here
     present: PresentPairs | None = None  # those of the loss that is computed
     def __init__(self, *args: Any, execution: ExecutionPlan, **kwargs: Any):
@@ -242,16 +248,13 @@ class PairLogps(OwnTrainer, PairHooks):
     def answer_logps(self, model: Any, batch: PairBatch) -> torch.Tensor | None:
         "Log-probabilities with shared prompts; None: TRL computes them"
         self.scored += 1
-        if not self.shared: return None
-        packed = (self.present or PresentPairs()).packed(batch)
-        if packed is None: return None
-        with self.accelerator.autocast(): return pair_logps(model, batch, packed)
+        return shared_pair_logps(self, model, batch) if self.shared else None
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         "TRL's loss; what was not computed is not reported"
         before, self.present = self.scored, PresentPairs(inputs.get(TOKEN_ROWS))
-        try: loss = super().compute_loss(model, inputs, *args, **kwargs)
-        finally: self.present = None
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        self.present = None
         if self.shared: drop_uncomputed(self, before)
         return loss
 
@@ -290,13 +293,15 @@ class DPOPairTrainer(EqualPairs, RowMeans, PairLogps, DPOTrainer):
     "TRL's DPOTrainer on our tokens, with the reference taken from the model at hand"
     per_token = _TOKEN_MEANS
     stored: StoredReference | None = None
+    data_collator: Any  # transformers'
     def __init__(self, model: Any, reference: Any, args: DPOConfig, **kwargs: Any):
         adapted = hasattr(model, 'peft_config')
         disable_adapter = adapted and is_fresh(model) and reference is None
         ref = reference or (None if adapted else frozen_copy(model))
         super().__init__(model=model, ref_model=ref, args=args, **kwargs)
         self.steady = args.disable_dropout
-        if self.shared and hasattr(self.train_dataset, '__len__'): self.data_collator = PairsWithTokens(self.data_collator)
+        known = self.shared and hasattr(self.train_dataset, '__len__')   # processes deal out the tensors of a stream
+        if known: self.data_collator = PairsWithTokens(self.data_collator)
         if disable_adapter: model.delete_adapter('ref')
         if args.precompute_ref_log_probs and ref is not None: self.stored, self.ref_model = StoredReference(ref), None
 

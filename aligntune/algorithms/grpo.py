@@ -29,7 +29,7 @@ from ..engine.decode import (
     DecodeConfig, decode_config_or_reason, generate_batch, generate_by_length, log_once)
 from ..engine.generation import stop_token_ids, vllm_settings
 from ..engine.lm_head import has_plain_head, holds_whole_head
-from ..engine.memory import upload, with_fewer_rows
+from ..engine.memory import to_device, with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import completion_logps, padded_completion_logps, prefix_sharing_blocker
 from ..engine.probes import execution_of
@@ -41,8 +41,8 @@ __all__ = ['logger', 'GROUP_FIELDS', 'HOST', 'group_args', 'FullBatchSampler', '
            'reference_of', 'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'decoded_answers',
            'PromptEncoder', 'with_host_copies', 'on_host', 'group_answers_by_prompt', 'shared_logps', 'padded_logps',
            'AnswerScoring', 'scoring_of', 'GroupSteps', 'has_whole_steps', 'can_regroup', 'with_old_logps',
-           'warn_of_rounded_logits', 'RewardMeans', 'GroupTrainer', 'try_rewards', 'RewardTrial', 'tokens_of_answers',
-           'prompt_encoder', 'set_stop_tokens', 'group_trainer', 'make_trainer']
+           'warn_of_rounded_logits', 'RewardMeans', 'side_by_side', 'PresentBatch', 'GroupTrainer', 'try_rewards',
+           'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'set_stop_tokens', 'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -303,7 +303,7 @@ def _sorted_by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     order = torch.tensor(sorted(range(len(prompts)), key=lambda i: first[prompts[i]]))
     joined = {k: torch.cat([b[k] for b in batches]) for k, v in batches[0].items()
               if isinstance(v, torch.Tensor) and v.dim()}
-    sorted_rows = {k: v[upload(order, v.device)].split(sizes) for k, v in joined.items()}
+    sorted_rows = {k: v[to_device(order, v.device)].split(sizes) for k, v in joined.items()}
     return [b | {k: rows[i] for k, rows in sorted_rows.items()} for i, b in enumerate(batches)]
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #d6a6d574
@@ -381,7 +381,6 @@ def scoring_of(
 class GroupSteps(RolloutHooks, ScoringHooks):
     "The steps of a rollout, by the objects that a GroupTrainer holds"
     before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
-    present: dict[str, Any] | None = None   # the batch whose loss is computed
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
         "Every prompt of an epoch"
         return full_batches(super().train_sampler(dataset), self.args.data_seed)
@@ -471,7 +470,24 @@ class RewardMeans(RowMeans):
         return {k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')} | found
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #392c7533
-class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
+def side_by_side(trainer: 'GroupTrainer', batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    "The answers of a rollout, their tokens on the CPU too, in each step those to one prompt together where they may be"
+    known = with_host_copies(batches)
+    if not can_regroup(trainer, known[0]): return known
+    return group_answers_by_prompt(known, trainer.args.gradient_accumulation_steps)
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #7744c3e9
+class PresentBatch(HFTrainer):
+    "Knows the batch whose loss is computed"
+    present: dict[str, Any] | None = None   # with its tokens on the CPU
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        "TRL's loss"
+        self.present = inputs
+        try: return super().compute_loss(model, inputs, *args, **kwargs)
+        finally: self.present = None
+
+# %% ../../nbs/algorithms/06_grpo.ipynb #82bcaa7b
+class GroupTrainer(GroupSteps, PresentBatch, RewardMeans, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with our sampler, generation, log-probabilities, reference and guard"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
     def __init__(self,
@@ -502,9 +518,7 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
 
     def arrange_batches(self, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "The answers of a fresh rollout, in each step those to one prompt side by side, with their old policy"
-        if self.scoring.shared: batches = with_host_copies(batches)
-        if can_regroup(self, batches[0]):
-            batches = group_answers_by_prompt(batches, self.args.gradient_accumulation_steps)
+        batches = side_by_side(self, batches) if self.scoring.shared else batches
         return with_old_logps(self, batches) if self.scoring.depends_on_batch else batches
 
     def prepare_batch(self, batch: Any) -> Any:
@@ -512,12 +526,6 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
         inputs = super().prepare_batch(batch)
         if self.model.training: self.count_trained([inputs['completion_mask']])
         return inputs
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        "TRL's loss, which may read the answers on the CPU"
-        self.present = inputs
-        try: return super().compute_loss(model, inputs, *args, **kwargs)
-        finally: self.present = None
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #b9636a12
 def try_rewards(

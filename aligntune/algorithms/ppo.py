@@ -5,7 +5,7 @@
 # %% ../../nbs/algorithms/10_ppo.ipynb #ab90315b
 from __future__ import annotations
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,7 +30,7 @@ from ..engine.batches import pad
 from ..engine.decode import generate
 from ..engine.generation import stop_token_ids
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
-from ..engine.memory import upload, with_fewer_rows
+from ..engine.memory import to_device, with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import PackedPrefixBatch, entropies, prefix_sharing_blocker, selected_logps
 from ..engine.probes import execution_of
@@ -43,8 +43,8 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'PolicyAndValue', 'head_values', 'separate_values', 'state_beside_policy', 'Reference', 'prompt_ids',
            'SampledAnswers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses', 'make_rollout', 'sampled',
            'policy_and_reference', 'judged', 'rollout_measures', 'token_losses', 'PPOParts', 'prompt_sampler',
-           'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports', 'PPOCheckpoints',
-           'PPOTrainer', 'make_trainer']
+           'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOMeasures', 'PPOReports',
+           'PPOCheckpoints', 'PresentAnswers', 'PPOTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1f068f6e
 logger = logging.getLogger('aligntune')
@@ -183,7 +183,7 @@ def answer_inputs(
     if packed:
         batch = PackedPrefixBatch(ids, mask, keep, device)
         return AnswerInputs(batch.inputs(), batch.logit_positions, batch.target_ids, batch.scatter_back)
-    ids, mask = (upload(x, device or x.device) for x in (ids, mask))
+    ids, mask = (to_device(x, device or x.device) for x in (ids, mask))
     return AnswerInputs(padded_inputs(ids, mask) | dict(logits_to_keep=keep + 1), slice(-keep - 1, -1),
                         ids[:, -keep:].flatten(), lambda x: x.view(len(ids), keep))
 
@@ -265,7 +265,7 @@ class PolicyAndValue(torch.nn.Module):
         if not value: return answers.back(logps), spread, None
         if self.value_head is not None: values = answers.back(head_values(self.value_head, states))
         else:
-            padded = padded_inputs(*(upload(x, self.device) for x in (ids, mask)))
+            padded = padded_inputs(*(to_device(x, self.device) for x in (ids, mask)))
             values = separate_values(self.value_model, padded, keep)
         return answers.back(logps), spread, values
 
@@ -363,7 +363,8 @@ class AnswerSampler:
         host = (torch.cat([pad(prompts, fill, left=True), answer], 1),
                 torch.cat([pad(ones(prompts), 0, left=True), mask], 1))
         ended = torch.tensor([a[-1] in self.ends for a in answers])
-        return SampledAnswers(*(upload(x, policy.device) for x in (*host, answer, mask.float(), ended)), host)
+        on_device = [to_device(x, policy.device) for x in (*host, answer, mask.float(), ended)]
+        return SampledAnswers._make([*on_device, host])
 
     def score(self, rows: Sequence[dict], answers: SampledAnswers) -> Scores:
         "The rewards of the answers, part by part"
@@ -436,12 +437,12 @@ def make_rollout(
     s, answers = trainer.settings, sampled(trainer, rows)
     score, mask, keep = judged(trainer, rows, answers), answers.mask, answers.mask.shape[1]
     trainer.state.num_input_tokens_seen += int(trainer.total(answers.attention.sum()))
-    pieces = first_uses(trainer, answers.ids.shape[1])
+    pieces, (ids, real) = first_uses(trainer, answers.ids.shape[1]), answers.host
     def scored(size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         parts = [part for piece in pieces for part in piece.split(size)]
-        return [policy_and_reference(trainer, *(x[c] for x in answers.host), keep) for c in parts]
+        return [policy_and_reference(trainer, ids[c], real[c], keep) for c in parts]
     found = with_fewer_rows(scored, max(map(len, pieces)), 'scoring', trainer.model)
-    in_order = upload(torch.cat(pieces).argsort(), trainer.args.device)
+    in_order = to_device(torch.cat(pieces).argsort(), trainer.args.device)
     logps, values, ref = (torch.cat(x)[in_order] for x in zip(*found))
     kl = (logps - ref)*mask
     advantages, returns = gae(token_rewards(score, kl, mask, trainer.beta), values, mask, s.gamma, s.lam)
@@ -485,7 +486,7 @@ def judged(
         trainer.guard.see(every, len(total)*args.world_size, trainer.state.global_step)
     parts = {f'rewards/{k}/mean': torch.tensor(v, device=args.device).float().mean() for k, v in scores.parts.items()}
     measures = parts | dict(reward=total.mean(), reward_std=total.std(unbiased=False))
-    trainer.seen.append({k: trainer.mean(v) for k, v in measures.items()})
+    trainer.seen.append(trainer.means(measures))
     return total - (trainer.settings.missing_eos_penalty or 0.)*(~answers.ended)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #cab3f40c
@@ -497,7 +498,7 @@ def rollout_measures(trainer: 'PPOTrainer', answers: SampledAnswers, kl: Tensor,
     measures = {'explained_variance': 1 - unexplained/returns[real].var(unbiased=False).clamp(min=1e-12),
                 'truncated': (~answers.ended).float().mean(), 'completions/mean_length': length.mean(),
                 'completions/max_length': length.max(), 'kl': kl.sum(1).mean()}
-    return {k: trainer.mean(v) for k, v in measures.items()} | dict(beta=trainer.beta)
+    return trainer.means(measures) | dict(beta=trainer.beta)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1d20f6e3
 # of a forward pass, in the order of their sums
@@ -523,8 +524,6 @@ def token_losses(
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
-    before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
-    present: list[Tensor] | None = None   # ids and attention of the slice that is computed, on the CPU
     def __init__(self,
         model: Any,  # the policy, with its adapter if it has one
         rewards: Rewards,  # what judges the answers
@@ -577,7 +576,7 @@ def forward_batch(trainer: 'PPOTrainer', at: int) -> tuple[dict[str, Tensor], li
     use, rollout = trainer.use, trainer.rollout
     assert rollout is not None
     chosen = use.split(at, trainer.args.seed, trainer.state.global_step//use.steps)
-    rows, step = upload(torch.cat(chosen), trainer.args.device).split([len(x) for x in chosen])
+    rows, step = to_device(torch.cat(chosen), trainer.args.device).split([len(x) for x in chosen])
     data = {k: v[rows] for k, v in rollout.items() if k not in HOST}
     data['tokens'] = trainer.total(rollout['mask'][step].sum())
     return data, [rollout[k][chosen[0]] for k in HOST]
@@ -630,11 +629,10 @@ def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str
                 **{f'rewards/{k}/mean': sum(v)/len(v) for k, v in parts.items()})
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #c97e834c
-class PPOReports(HFTrainer):
-    "Logs and evaluation of PPO"
-    known: list[dict[str, float]]  # measures since the last log entry
-    unread: list[Tensor]   # their sums over forward passes, on the device
-    control: Any  # transformers'
+class PPOMeasures:
+    "Measures of PPO, which stay on the device until they are asked for"
+    known: list[dict[str, float]]  # since the last log entry
+    unread: list[Tensor]   # sums over forward passes, on the device
     @property
     def seen(self) -> list[dict[str, float]]:
         "The measures since the last log entry; those on the device are read now, in one transfer"
@@ -646,6 +644,12 @@ class PPOReports(HFTrainer):
 
     @seen.setter
     def seen(self, measures: list[dict[str, float]]) -> None: self.known, self.unread = measures, []
+
+# %% ../../nbs/algorithms/10_ppo.ipynb #2540b305
+class PPOReports(HFTrainer):
+    "Logs and evaluation of PPO"
+    seen: list[dict[str, float]]  # measures since the last log entry
+    control: Any  # transformers'
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a forward pass counts: its loss is a sum"
         return 1.
@@ -654,9 +658,10 @@ class PPOReports(HFTrainer):
         "The sum over all processes"
         return self.accelerator.reduce(x, reduction='sum')
 
-    def mean(self, x: Tensor) -> float:
-        "The mean over all processes"
-        return self.total(x.float()).item()/self.args.world_size
+    def means(self, measures: Mapping[str, Tensor]) -> dict[str, float]:
+        "The mean of each number over all processes, read in one transfer"
+        values = self.total(torch.stack([x.float() for x in measures.values()])).tolist()
+        return {k: x/self.args.world_size for k, x in zip(measures, values)}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         "A log entry, with the means since the last one"
@@ -708,7 +713,17 @@ class PPOCheckpoints(CheckpointHooks):
     def _state_file(self, folder: Path) -> Path: return folder/f'rollout_{self.args.process_index}.safetensors'
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #d9d086fe
-class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
+class PresentAnswers:
+    "What a trainer knows of the answers that it computes"
+    before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
+    present: list[Tensor] | None = None   # ids and attention of the slice that is computed, on the CPU
+    def ids_of(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        "Ids and attention of a slice, on the CPU; on the device where it is computed in pieces"
+        if self.present is not None and len(self.present[0]) == len(inputs['ids']): return self.present
+        return [inputs['ids'], inputs['attention']]
+
+# %% ../../nbs/algorithms/10_ppo.ipynb #01911756
+class PPOTrainer(PPOCheckpoints, PPOMeasures, PPOReports, PresentAnswers, LoaderHooks, PPOParts, HFTrainer):
     "PPO on transformers' Trainer"
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
         "The order of the prompts"
@@ -742,10 +757,7 @@ class PPOTrainer(PPOCheckpoints, PPOReports, LoaderHooks, PPOParts, HFTrainer):
         "The loss of some answers, as their share of the minibatch"
         s, keep = self.settings, inputs['mask'].shape[1]
         entropy_kind = 'gradient' if s.entropy_coef else 'value'
-        # of a slice that is computed in pieces, ids are read from the device
-        whole = self.present is not None and len(self.present[0]) == len(inputs['ids'])
-        ids, attention = self.present if whole and self.present else (inputs['ids'], inputs['attention'])
-        logps, entropy, values = model(ids, attention, keep, s.temperature, entropy=entropy_kind)
+        logps, entropy, values = model(*self.ids_of(inputs), keep, s.temperature, entropy=entropy_kind)
         loss, sums = token_losses(s, inputs, logps, entropy, values)
         self.sums += sums
         # undoes the means over processes and forward passes

@@ -29,8 +29,9 @@ def fixed_answers(
 # %% ../../nbs/emulation/04_unsloth.ipynb #72695ee8
 _TWICE = dict(batch_size=2, gradient_accumulation_steps=2)
 ON_UNSLOTH: dict[str, dict[str, Any]] = dict(
-    sft=TEXTS | _TWICE, padded=TEXTS | _TWICE | dict(packing=False), dpo=PAIRS | dict(batch_size=2), grpo=GROUPS | dict(beta=.04), dapo=GROUPS | _TWICE,
-    dr_grpo=GROUPS, ppo=ANSWERS, ppo_value=ANSWERS | dict(algorithm='ppo', reward_value_model='scorer'))
+    sft=TEXTS | _TWICE, padded=TEXTS | _TWICE | dict(packing=False), dpo=PAIRS | dict(batch_size=2),
+    grpo=GROUPS | dict(beta=.04), dapo=GROUPS | _TWICE, dr_grpo=GROUPS, ppo=ANSWERS,
+    ppo_value=ANSWERS | dict(algorithm='ppo', reward_value_model='scorer'))
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #a044a185
 def import_unsloth() -> None:

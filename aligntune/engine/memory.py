@@ -11,7 +11,7 @@ import torch
 
 # %% auto #0
 __all__ = ['logger', 'LARGE_BLOCK', 'NO_MEMORY', 'T', 'return_freed_memory', 'is_out_of_memory', 'release', 'with_fewer_rows',
-           'upload']
+           'to_device']
 
 # %% ../../nbs/engine/08_memory.ipynb #fe5a5e1c
 logger = logging.getLogger('aligntune')
@@ -97,7 +97,7 @@ def with_fewer_rows(
         logger.warning('out of memory in %s: again with %d rows at a time', what, rows)
 
 # %% ../../nbs/engine/08_memory.ipynb #d637df3e
-def upload(
+def to_device(
     numbers: Any,  # a tensor, or nested lists
     device: Any,
     dtype: torch.dtype | None = None

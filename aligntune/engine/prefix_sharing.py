@@ -13,7 +13,7 @@ from transformers.integrations.sdpa_attention import repeat_kv
 from .attention import LAYOUT_ATTENTION, use_layout_attention
 from ..core.execution import layout_blocker
 from .lm_head import target_logps
-from .memory import is_out_of_memory, upload
+from .memory import is_out_of_memory, to_device
 from .models import FAILURES, inner_model, probing, tolerance
 
 # %% auto #0
@@ -79,7 +79,7 @@ class PackedPrefixBatch:
         groups = group_by_prompt(ids, mask, keep)
         layout, targets = packed_layout(groups, keep), [t for _, answers in groups for a in answers.values() for t in a]
         parts = (*layout[:4], targets)
-        numbers = upload(list(itertools.chain(*parts)), device or ids.device)   # one transfer
+        numbers = to_device(list(itertools.chain(*parts)), device or ids.device)   # one transfer
         tokens, positions, self.logit_positions, self.target_positions, self.target_ids = numbers.split(
             [len(x) for x in parts])
         self.ids, self.positions, self.sizes, self.groups = tokens[None], positions[None], layout.sizes, layout.groups

@@ -18,9 +18,9 @@ from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights', 'InARow',
-           'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard', 'LearningGuard',
-           'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'read_step',
-           'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+           'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
+           'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards',
+           'read_step', 'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -136,6 +136,12 @@ def warn_or_end(verdict: str, guard: str, what: str, step: int, why: str, fix: s
     if verdict == 'warn': log.warning('step %d: %s (%s); %s', step, what, why, fix)
 
 # %% ../../nbs/run/02_guards.ipynb #59817fd1
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    "The names of tensors that hold NaN or Inf, in one transfer"
+    fine = summed([[torch.isfinite(t).all()] for t in tensors.values()]) if tensors else []
+    return [n for n, x in zip(tensors, fine) if not x]
+
+# %% ../../nbs/run/02_guards.ipynb #10c90fc4
 class NumberGuard:
     "NaN or Inf in loss, gradient or weights"
     def __init__(self) -> None:
@@ -171,9 +177,7 @@ class NumberGuard:
 
     def check_weights(self, model: torch.nn.Module, step: int) -> None:
         "End the run rather than save weights that are NaN or infinite"
-        trained = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
-        fine = summed([[torch.isfinite(p).all()] for p in trained.values()])   # in one transfer
-        bad = [n for n, x in zip(trained, fine) if not x]
+        bad = not_finite({n: p.detach() for n, p in model.named_parameters() if p.requires_grad})
         if not bad: return
         self.bad_from = step
         end_run('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step,
