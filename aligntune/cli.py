@@ -11,6 +11,7 @@ from . import __version__
 from .commands import COMMANDS, GROUPS, MODEL, Answer, Call
 from .core.errors import AligntuneError, SpecError, did_you_mean, quoted, too_long_a_name
 from .core.secrets import Masking, mask
+from .process.child import allocator_environment
 
 
 # %% auto #0
@@ -185,6 +186,7 @@ def main(
     args: Sequence[str] | None = None  # the arguments after the program's name; by default those of the process
 ) -> int:
     "The `aligntune` command: run one subcommand and return its exit code"
+    if args is None: os.environ.update(allocator_environment(sys.argv))   # this process is ours
     args = list(sys.argv[1:] if args is None else args)
     if not args or args[0] in ('-h', '--help', 'help'):
         print(usage())

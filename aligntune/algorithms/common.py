@@ -4,8 +4,8 @@
 
 # %% ../../nbs/algorithms/01_common.ipynb #837e7bdf
 from __future__ import annotations
-import contextlib, dataclasses, functools, logging, math
-from collections.abc import Iterable
+import contextlib, dataclasses, functools, logging, math, os
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from transformers import PrinterCallback, Trainer as HFTrainer, TrainerCallback
 from .pieces import StepPieces, evaluate_with_fewer_rows
@@ -21,8 +21,8 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans',
-           'weigh_by_size']
+           'log_allocator', 'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TrainedTokens',
+           'OwnTrainer', 'RowMeans', 'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
 logger = logging.getLogger('aligntune')
@@ -95,7 +95,7 @@ _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulati
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True,
                ddp_broadcast_buffers=False)
 
-# %% ../../nbs/algorithms/01_common.ipynb #9cb92176
+# %% ../../nbs/algorithms/01_common.ipynb #e5e0feea
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -106,6 +106,7 @@ def training_args(
     "The config of class `cls` that says what `spec` and `plan` say"
     kw: dict[str, Any] = _ALWAYS | named_fields(spec) | precision_flags(plan.precision, plan.device)
     kw |= dict(dataloader_pin_memory=plan.device == 'cuda', gradient_checkpointing=bool(plan.gradient_checkpointing))
+    if plan.device == 'cuda': kw['accelerator_config'] = dict(non_blocking=True)   # batches, from pinned memory
     kw |= _schedule(spec, has_eval)
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
@@ -117,9 +118,19 @@ def training_args(
                         why=' '.join(str(e).split())) from e
     one_device(args, bool(spec['device_map']))
     log_tf32(plan.device)
+    log_allocator(plan.device)
     return args
 
 # %% ../../nbs/algorithms/01_common.ipynb #187a4ad6
+def log_allocator(
+    device: str,  # kind of device
+    env: Mapping[str, str] = os.environ
+) -> None:
+    "Log that PyTorch's blocks on the GPU grow, where they do"
+    if device == 'cuda' and 'expandable_segments:True' in (said := env.get('PYTORCH_ALLOC_CONF', '')):
+        logger.info('memory of the GPU in blocks that grow: PYTORCH_ALLOC_CONF=%s', said)
+
+# %% ../../nbs/algorithms/01_common.ipynb #91e58bdb
 def log_tf32(
     device: str  # kind of device
 ) -> None:

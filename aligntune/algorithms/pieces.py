@@ -18,12 +18,13 @@ from ..engine.memory import is_out_of_memory, release, with_fewer_rows
 from ..process.ranks import largest
 
 # %% auto #0
-__all__ = ['logger', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss', 'BatchCutter',
-           'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after', 'is_sharded',
-           'RowTooLarge', 'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
+__all__ = ['logger', 'LABEL_PLACES', 'batch_rows', 'cut_rows', 'unpacked', 'cut_packed', 'is_packed', 'share_of', 'weighted_loss',
+           'BatchCutter', 'OtherProcess', 'agree_before_exchanges', 'average_gradients', 'gradients_averaged_after',
+           'is_sharded', 'RowTooLarge', 'PieceCount', 'StepPieces', 'use_pieces', 'evaluate_with_fewer_rows']
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #8902ab41
 logger = logging.getLogger('aligntune')
+LABEL_PLACES = 'label_places'   # in a batch: where its labels are
 
 # %% ../../nbs/algorithms/00b_pieces.ipynb #91633456
 def batch_rows(batch: Mapping[str, Any], paired: bool = False) -> int:
@@ -122,6 +123,7 @@ class BatchCutter:
     def pieces(self, batch: Any, number: int, num_items_in_batch: Any) -> list[tuple[Any, float]]:
         "The pieces of a batch, and the share of each"
         if number == 1: return [(batch, 1.)]
+        batch = {k: v for k, v in batch.items() if k != LABEL_PLACES}   # each piece finds its own
         cut = (cut_packed(batch, number, self.trainer.data_collator) if is_packed(batch)
                else cut_rows(batch, number, self.paired))
         shares, rows = [share_of(self.trainer, batch, piece, num_items_in_batch) for piece in cut], self.rows(batch)

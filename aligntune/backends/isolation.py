@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from ..core.errors import RunError, SpecError, UnsupportedError
 from ..core.facts import BACKEND_FACTS, backend_facts
-from ..process.child import ChildProcess, signals_to
+from ..process.child import ChildProcess, allocator_environment, signals_to
 from ..process.connection import ANSWER, CLOSED, EVENT, LOG, QUESTION, BackgroundConnection, Connection, Message
 from ..process.objects import (NOT_SERIALIZABLE, answer_of, call_recording, describe_function, deserialize,
                                        error_parts, serialize, value_of)
@@ -58,7 +58,7 @@ def child_environment(
     if backend_facts(backend).own_process:
         return dict(UNSLOTH_COMPILE_LOCATION=str(compiled_folder()), UNSLOTH_DISABLE_STATISTICS='1') | os.environ
     marks = tuple(f'{f.package.upper()}_' for f in BACKEND_FACTS.values() if f.own_process)
-    return {k: v for k, v in os.environ.items() if not k.startswith(marks)}
+    return allocator_environment() | {k: v for k, v in os.environ.items() if not k.startswith(marks)}
 
 # %% ../../nbs/backends/02_isolation.ipynb #8f83a409
 class ParentLink:

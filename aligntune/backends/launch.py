@@ -14,7 +14,7 @@ from ..core.errors import AligntuneError, RunError, SpecError, UnsupportedError
 from ..core.registry import load
 from ..core.secrets import as_stored, environment_of, mask, variables
 from ..core.trainer import Result
-from ..process.child import signals_to
+from ..process.child import allocator_environment, signals_to
 from ..run.signals import Interrupted
 
 from ..core.plan import Plan
@@ -143,7 +143,8 @@ def _start(target: str, home: Path, place: Mapping[str, Any], env: Mapping[str, 
     "Start the workers of this node; their output is one pipe"
     command, single = launch_command(target, str(home/'request.json'), place)
     usual = {'PYTHONUNBUFFERED': '1', 'TOKENIZERS_PARALLELISM': 'false',
-             'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1')}
+             'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'),
+             **allocator_environment((home/'request.json').read_text())}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                             env={**os.environ, **usual, **env, **single}, start_new_session=True)
 

@@ -23,10 +23,10 @@ from ..core.plan import Plan
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'standard_name', 'unsloth_name', 'quantised_bits',
-           'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
+__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'FLOAT32', 'ROW_LIMIT', 'standard_name', 'unsloth_name',
+           'quantised_bits', 'fast_inference', 'load_arguments', 'checkpointing', 'adapter_arguments', 'check_loaded',
            'no_weights_missing', 'UnslothLoader', 'own_settings', 'set_own_padding', 'prepare_groups',
-           'planned_precision', 'UnslothSession', 'UnslothBackend']
+           'planned_precision', 'longest_row', 'mark_lengths', 'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -240,6 +240,24 @@ def planned_precision(
     for n in ('bf16_full_eval', 'fp16_full_eval'):
         setattr(session.trainer.args, n, bool(session.spec.extra.get(n)))
 
+# %% ../../nbs/backends/04_unsloth.ipynb #6e56978c
+ROW_LIMIT = '_unsloth_truncated_to'   # mark of a data set: its rows have no more tokens
+
+def longest_row(
+    rows: Any,  # prepared
+    limit: int | None  # tokens of a row, where the rows are a stream
+) -> int | None:
+    "How many tokens the rows have at most; None where that is not known"
+    return max(map(len, rows['input_ids'])) if hasattr(rows, '__len__') else limit
+
+def mark_lengths(
+    session: Session  # of texts
+) -> None:
+    "Tell Unsloth how long rows are at most"
+    for rows in (session.train_dataset, session.eval_dataset):
+        longest = None if rows is None else longest_row(rows, session.spec['max_seq_length'])
+        if longest: vars(rows)[ROW_LIMIT] = longest
+
 # %% ../../nbs/backends/04_unsloth.ipynb #3a0026b6
 class UnslothSession(Session):
     "One request on Unsloth"
@@ -255,7 +273,8 @@ class UnslothSession(Session):
         self.weights = UnslothLoader(self.spec, self.plan, self.config, self.tokenizer, self.kind, self.label_names)
 
     def trainer_setup(self) -> contextlib.AbstractContextManager:
-        "Trainers compute in the planned number format"
+        "Trainers compute in the planned number format, and texts say how long they are"
+        if facts_of(self.spec['algorithm']).data == 'text' and self.kind == 'causal': mark_lengths(self)
         return planned_precision(self)
 
 # %% ../../nbs/backends/04_unsloth.ipynb #548ac13c

@@ -18,13 +18,14 @@ logger = logging.getLogger('aligntune')
 __all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS',
            'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION',
            'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES',
-           'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS',
-           'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation',
-           'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere',
-           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
-           'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel', 'choose_rows', 'choose_rowwise',
-           'choose_sharing', 'choose_joined', 'config_chunking_blocker', 'choose_head', 'choose_recomputing',
-           'generation_blocker', 'choose_generation', 'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
+           'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'PADDED_BY_UNSLOTH', 'SHARDED', 'BY_SDPA',
+           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'LIGER_LOSSES', 'because', 'Chosen',
+           'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
+           'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
+           'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel',
+           'packs_rows_itself', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined',
+           'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'choose_generation',
+           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/05_execution.ipynb #e45cce48
 def because(
@@ -390,6 +391,16 @@ def choose_kernel(
     if why := _flash_blocker(s, best): return Chosen('eager' if s.family in EAGER_FAMILIES else 'sdpa', why)
     return Chosen(best, 'installed, and the computation is in half precision')
 
+# %% ../../nbs/core/05_execution.ipynb #0859a859
+PADDED_BY_UNSLOTH = ('gemma2', 'gpt_oss')
+
+def packs_rows_itself(
+    spec: Any,  # the TrainSpec, on its backend
+    device: str  # kind of device
+) -> bool:
+    "Does the backend make batches of texts by a collator of its own?"
+    return backend_facts(spec.run.backend).own_kernels and device != 'cpu'
+
 # %% ../../nbs/core/05_execution.ipynb #40444eae
 def _rowwise_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why the attention of packed rows is not computed row by row"
@@ -397,10 +408,11 @@ def _rowwise_blocker(s: Situation, attention: Chosen) -> str | None:
     compiled = 'a compiled model is called as a whole' if s.spec['torch_compile'] else None
     return computed_elsewhere(s) or compiled or _layout_blocker(s, attention)
 
-# %% ../../nbs/core/05_execution.ipynb #297ea61d
+# %% ../../nbs/core/05_execution.ipynb #6fed960b
 def _packing_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why texts are not packed"
-    if s.backend.own_kernels and s.device != 'cpu': return f'{s.backend.title} reads no borders of rows in our batches'
+    if packs_rows_itself(s.spec, s.device) and s.family in PADDED_BY_UNSLOTH:
+        return f'{s.backend.title} pads the rows of {s.family}'
     if why := config_packing_blocker(s.config, attention.value): return why
     if s.family not in MIXES_ROWS or s.spec['packing'] != 'auto': return None
     apart = s.family in SINKS and s.spec['rowwise_attention'] is not False

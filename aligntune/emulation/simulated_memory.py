@@ -27,11 +27,11 @@ from . import cuda
 from .cases import run_calls
 
 # %% auto #0
-__all__ = ['GRAIN', 'LIBRARIES', 'SMALL', 'ASKS', 'BY_INDEX', 'COPIES', 'SHAPES', 'SIMULATIONS', 'STORED', 'place',
+__all__ = ['GRAIN', 'LIBRARIES', 'SMALL', 'ASKS', 'BY_INDEX', 'COPIES', 'PINS', 'SHAPES', 'SIMULATIONS', 'STORED', 'place',
            'describe_place', 'MemoryTracker', 'all_tensors', 'KnownValues', 'SimulatedGPU', 'run_operator',
            'PackedProduct', 'packed_linear', 'pack_linears', 'letter_rows', 'letters_mod_5', 'prepare_step',
-           'make_session', 'case_session', 'estimated', 'run_step', 'simulate', 'name_of_case', 'peak_problems',
-           'memory_problems', 'read_peaks', 'store_peaks']
+           'make_session', 'case_session', 'estimated', 'rollouts_apart', 'run_step', 'simulate', 'third_step',
+           'name_of_case', 'peak_problems', 'memory_problems', 'read_peaks', 'store_peaks']
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #d9c28580
 GRAIN = 512
@@ -130,6 +130,7 @@ class KnownValues:
 ASKS = ('aten::_local_scalar_dense', 'aten::is_nonzero', 'aten::equal')
 BY_INDEX = ('aten::index', 'aten::index_put', 'aten::index_put_', 'aten::_index_put_impl_')
 COPIES = ('aten::_to_copy', 'aten::copy_')
+PINS = ('aten::_pin_memory', 'aten::is_pinned')
 
 class SimulatedGPU(TorchDispatchMode):
     "Tensors on cuda have shapes only; tensors on the CPU are real"
@@ -137,6 +138,10 @@ class SimulatedGPU(TorchDispatchMode):
         super().__init__()
         self.mode, self.values, self.memory = FakeTensorMode(allow_non_fake_inputs=True), KnownValues(), MemoryTracker()
         self.syncs: Counter[tuple[str, tuple[str, int]]] = Counter()
+        self.pinned: Any = weakref.WeakKeyDictionary()   # storages
+        self.answering = False   # are answers written and judged?
+        self.of_answers: Counter[tuple[str, tuple[str, int]]] = Counter()   # of the synchronisations, those meanwhile
+        self.steps: list[Counter[tuple[str, tuple[str, int]]]] = []   # at the end of each step, those outside of it
         self.ended: dict[tuple[str, tuple[str, int]], int] = {}   # those of a training's steps
 
     def __enter__(self) -> Any:
@@ -149,7 +154,9 @@ class SimulatedGPU(TorchDispatchMode):
 
     def sync(self, what: Any) -> None:
         "Count a synchronisation"
-        self.syncs[str(what).removeprefix('aten.').removesuffix('.default'), place()] += 1
+        key = str(what).removeprefix('aten.').removesuffix('.default'), place()
+        self.syncs[key] += 1
+        if self.answering: self.of_answers[key] += 1
 
     def upload(self, value: torch.Tensor) -> Any:
         "A tensor on the GPU with these known values"
@@ -168,7 +175,7 @@ def run_operator(gpu: SimulatedGPU, func: Any, args: tuple, kwargs: dict) -> Any
     target = torch.device(device).type if device is not None else 'cpu'
     given = all_tensors((args, kwargs))
     fake = any(isinstance(t, FakeTensor) for t in given)
-    if not fake and target in ('cpu', 'meta'): return func(*args, **kwargs)
+    if not fake and target in ('cpu', 'meta') or name in PINS: return _on_host(gpu, func, args, kwargs)
     if name in COPIES: return _copy(gpu, func, args, kwargs, target)
     if name in ASKS:
         gpu.sync(func)
@@ -199,6 +206,15 @@ def _without_masks(gpu: SimulatedGPU, func: Any, args: tuple) -> tuple:
     places = [map(gpu.upload, gpu.values[i].nonzero(as_tuple=True)) if is_mask(i) else [i] for i in args[1]]
     return args[0], list(itertools.chain(*places)), *args[2:]
 
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #17dd4c3f
+def _on_host(gpu: SimulatedGPU, func: Any, args: tuple, kwargs: dict) -> Any:
+    "The result of an operator on the CPU, where it is noted which memory is pinned"
+    if func._schema.name == 'aten::is_pinned': return args[0].untyped_storage() in gpu.pinned
+    copied = func._schema.name == 'aten::_pin_memory'
+    out = args[0].clone() if copied else func(*args, **kwargs)
+    if copied or kwargs.get('pin_memory'): gpu.pinned[out.untyped_storage()] = True
+    return out
+
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #eb9cdd14
 def _copy(gpu: SimulatedGPU, func: Any, args: tuple, kwargs: dict, target: str) -> Any:
     "A copy between the devices, or to another format on one of them"
@@ -206,11 +222,13 @@ def _copy(gpu: SimulatedGPU, func: Any, args: tuple, kwargs: dict, target: str) 
     source = args[1] if in_place else args[0]
     moves = target if not in_place and kwargs.get('device') is not None else None
     to_cpu = not isinstance(args[0], FakeTensor) if in_place else moves == 'cpu'
+    waits = not (args[2:] == (True,) or kwargs.get('non_blocking'))
     if to_cpu:
-        gpu.sync('copy to the CPU')
+        if waits or not (in_place and args[0].untyped_storage() in gpu.pinned): gpu.sync('copy to the CPU')
         return gpu.values.compute(func, args, kwargs)
     if not isinstance(source, FakeTensor):
-        if source.dim(): gpu.sync('copy to the GPU')
+        number = in_place and not source.dim()   # an argument of a kernel
+        if not number and (waits or source.untyped_storage() not in gpu.pinned): gpu.sync('copy to the GPU')
         if not in_place: return gpu.upload(source.to(kwargs.get('dtype') or source.dtype))
     with gpu.mode: out = func(*args, **kwargs)
     gpu.memory.add(out)
@@ -294,7 +312,7 @@ def pack_linears(model: Any) -> Any:
     model.hf_device_map, model.hf_quantizer = {'': 0}, SimpleNamespace(is_trainable=True, is_qat_trainable=False)
     return model
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #1a1104a4
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #c8d0dcb3
 def _made_weights(cls: Any, source: Any, spec: TrainSpec, kind: str, attn_implementation: str | None = None,
                   quantization_config: Any = None, dtype: Any = None, num_labels: int | None = None,
                   **options: Any) -> Any:
@@ -401,11 +419,29 @@ def estimated(
     with patch.object(trl, 'check_request'), case_session(case) as session: return session.plan.estimate
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #56a4c596
+@contextlib.contextmanager
+def rollouts_apart(
+    gpu: SimulatedGPU  # on which a training runs in the block
+) -> Iterator[None]:
+    "Count what writing and judging answers waits for by itself"
+    from aligntune.algorithms import grpo, ppo
+    def apart(rollout: Callable) -> Callable:
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            gpu.answering = True
+            try: return rollout(*args, **kwargs)
+            finally: gpu.answering = False
+        return inner
+    with (patch.object(grpo.GroupSteps, 'run_rollout', apart(grpo.GroupSteps.run_rollout)),
+          patch.object(grpo.GroupTrainer, 'arrange_batches', apart(grpo.GroupTrainer.arrange_batches)),
+          patch.object(ppo, 'make_rollout', apart(ppo.make_rollout))): yield
+
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #a59b85af
 def run_step(gpu: SimulatedGPU, session: Any) -> None:
     "Load the model on the simulated GPU, and train one step"
     from transformers import TrainerCallback
     class Begin(TrainerCallback):
         def on_train_begin(self, *args: Any, **kwargs: Any) -> None: begin()
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None: gpu.steps.append(gpu.syncs - gpu.of_answers)
         def on_train_end(self, *args: Any, **kwargs: Any) -> None: gpu.ended = dict(gpu.syncs)
     def tolist(t: Any) -> Any:
         gpu.sync('tolist')
@@ -418,9 +454,9 @@ def run_step(gpu: SimulatedGPU, session: Any) -> None:
         session.run.attach(session.trainer)
         begin = prepare_step(session.trainer, gpu)
         session.trainer.add_callback(Begin())
-        session.trainer.train()
+        with rollouts_apart(gpu): session.trainer.train()
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #33557521
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #4276468f
 def simulate(
     **case: Any  # size (of SHAPES), rows, tokens, shorter, layers, added (tokens), evaluated (rows), and any setting
 ) -> dict[str, Any]:
@@ -435,7 +471,14 @@ def simulate(
              for phase, (_, live) in gpu.memory.peaks.items()}
     return dict(case=case, peak=peaks[worst], phase=worst, peaks=peaks, lines=lines, estimate=estimate.peak,
                 estimated={p.name: p.bytes for p in estimate.parts if p.bytes}, estimated_phases=estimate.phases,
-                syncs=[[n, what, describe_place(at)] for (what, at), n in gpu.ended.items()])
+                syncs=[[n, what, describe_place(at)] for (what, at), n in gpu.ended.items()],
+                third_step=[[n, what, describe_place(at)] for (what, at), n in third_step(gpu).items()])
+
+def third_step(
+    gpu: SimulatedGPU  # of a training
+) -> Counter:
+    "The synchronisations of the third step outside of writing answers: it logs nothing, nor does the second after it"
+    return gpu.steps[2] - gpu.steps[1] if len(gpu.steps) > 2 else Counter()
 
 # %% ../../nbs/emulation/05_simulated_memory.ipynb #83148e3a
 _ANSWERS = dict(size='1b', layers=4, tokens=512, rows=8, max_completion_length=16)

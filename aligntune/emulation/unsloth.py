@@ -15,7 +15,8 @@ from .cases import ANSWERS, GROUPS, PAIRS, TEXTS, compare_results, make_handle, 
 
 # %% auto #0
 __all__ = ['ON_UNSLOTH', 'fixed_answers', 'import_unsloth', 'set_adapter', 'given_answers', 'counted_groups', 'misnamed_options',
-           'misnamed_overrides', 'train_on', 'unsloth_alone', 'unsloth_problems', 'save_llamas']
+           'misnamed_overrides', 'count_tokens', 'tokens_of_steps', 'train_on', 'unsloth_alone', 'rows_alone',
+           'unsloth_problems', 'save_llamas']
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #6579db82
 def fixed_answers(
@@ -29,8 +30,9 @@ def fixed_answers(
 # %% ../../nbs/emulation/04_unsloth.ipynb #72695ee8
 _TWICE = dict(batch_size=2, gradient_accumulation_steps=2)
 ON_UNSLOTH: dict[str, dict[str, Any]] = dict(
-    sft=TEXTS | _TWICE, dpo=PAIRS | dict(batch_size=2), grpo=GROUPS | dict(beta=.04), dapo=GROUPS | _TWICE,
-    dr_grpo=GROUPS, ppo=ANSWERS, ppo_value=ANSWERS | dict(algorithm='ppo', reward_value_model='scorer'))
+    sft=TEXTS | _TWICE, padded=TEXTS | _TWICE | dict(packing=False), dpo=PAIRS | dict(batch_size=2),
+    grpo=GROUPS | dict(beta=.04), dapo=GROUPS | _TWICE, dr_grpo=GROUPS, ppo=ANSWERS,
+    ppo_value=ANSWERS | dict(algorithm='ppo', reward_value_model='scorer'))
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #a044a185
 def import_unsloth() -> None:
@@ -93,7 +95,27 @@ def misnamed_overrides(
                for b in compiled if n in vars(b) and n != '__init__']
     return {n: wrong for n, f, g in methods if (wrong := misnamed_options(f, g))}
 
-# %% ../../nbs/emulation/04_unsloth.ipynb #ec515245
+# %% ../../nbs/emulation/04_unsloth.ipynb #26057154
+def count_tokens(
+    model: Any,
+    seen: list[int]  # gets the number of tokens of each forward pass in training, while it has gradients
+) -> None:
+    "Count the tokens that pass the embeddings of a model, padding included"
+    import torch
+    def note(module: Any, inputs: Any) -> None:
+        if module.training and torch.is_grad_enabled(): seen.append(inputs[0].numel())
+    model.get_input_embeddings().register_forward_pre_hook(note)
+
+def tokens_of_steps(
+    handle: Any,  # has trained; its rows are not shuffled
+    seen: list[int]  # from count_tokens
+) -> dict[str, int]:
+    "Tokens of the rows of all steps, and those that passed the model"
+    args, rows = handle.trainer.args, handle.trainer.train_dataset['input_ids']
+    n = handle.trainer.state.global_step*args.per_device_train_batch_size*args.gradient_accumulation_steps
+    return dict(real=sum(len(rows[i % len(rows)]) for i in range(n)), passed=sum(seen))
+
+# %% ../../nbs/emulation/04_unsloth.ipynb #b626fba1
 def train_on(
     backend: str,  # unsloth or trl
     case: str,  # a name of ON_UNSLOTH
@@ -104,12 +126,16 @@ def train_on(
     emulated = backend_facts(backend).own_kernels
     if emulated: import_unsloth()
     out = f'{folder}/{case}-{backend}'
-    own = dict(algorithm=case, model_name='model', backend=backend, max_steps=steps, batch_size=4, learning_rate=.05,
-               max_grad_norm=0., optimizer='sgd', method='lora', lora_r=4, output_dir=out)
-    handle = make_handle(own | ON_UNSLOTH[case], 'h100' if emulated else 'cpu', folder)
+    learns_text = ON_UNSLOTH[case].get('dataset_name') is TEXTS['dataset_name']
+    own = dict(algorithm='sft' if learns_text else case, model_name='model', backend=backend, max_steps=steps,
+               batch_size=4, learning_rate=.05, max_grad_norm=0., optimizer='sgd', method='lora', lora_r=4,
+               output_dir=out)
+    handle, seen = make_handle(own | ON_UNSLOTH[case], 'h100' if emulated else 'cpu', folder), list[int]()
     set_adapter(handle.model)
+    count_tokens(handle.model, seen)
     groups = counted_groups() if emulated else contextlib.nullcontext(Counter[str]())
     with given_answers(handle.tokenizer.eos_token_id), groups as shared: found = train(handle, f'{out}.safetensors')
+    if emulated and learns_text: found['tokens'] = tokens_of_steps(handle, seen)
     if case == 'sft':
         found |= use(handle, TEXTS['dataset_name'][:3], max_new_tokens=3)
         found['evaluated'].pop('eval_mean_token_accuracy', None)   # Unsloth computes none
@@ -132,7 +158,17 @@ def unsloth_alone(
               f"arguments under another name: {ours['misnamed']}": ours['misnamed']}
     return [f'{case}: {what}' for what, wrong in checks.items() if wrong]
 
-# %% ../../nbs/emulation/04_unsloth.ipynb #1a1fc5f5
+# %% ../../nbs/emulation/04_unsloth.ipynb #f91a2645
+def rows_alone(
+    case: str,  # a name of ON_UNSLOTH
+    ours: dict[str, Any]  # from train_on
+) -> list[str]:
+    "What is wrong with the rows of texts: padding where they are packed, or none where they are padded"
+    if 'tokens' not in ours: return []
+    real, passed = ours['tokens']['real'], ours['tokens']['passed']
+    print(f'   {passed} tokens passed the model, the rows have {real}', flush=True)
+    return [f'{passed} tokens passed the model, the rows have {real}'] if (passed > real) != (case == 'padded') else []
+
 def unsloth_problems(
     cases: Iterable[str] = tuple(ON_UNSLOTH),
     steps: int = 3  # of the optimizer
@@ -146,7 +182,8 @@ def unsloth_problems(
         on_trl = run_calls('cpu', calls['trl'], keep_going=True)
         for case, call, wanted in zip(cases, calls['unsloth'], on_trl):
             [ours] = run_calls('triton', [call], keep_going=True)
-            found[case] = compare_results(case, ours, wanted) + ([] if 'error' in ours else unsloth_alone(case, ours))
+            found[case] = compare_results(case, ours, wanted)
+            if 'error' not in ours: found[case] += unsloth_alone(case, ours) + rows_alone(case, ours)
     return found
 
 # %% ../../nbs/emulation/04_unsloth.ipynb #9b602944

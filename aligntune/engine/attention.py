@@ -17,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.modeling_flash_attention_utils import lazy_import_flash_attention
 from ..core.execution import SDPA, VARLEN
+from .memory import to_device
 from .models import inner_model
 
 # %% auto #0
@@ -336,7 +337,7 @@ class RowwiseAttention:
 
     def for_kernel(self, device: Any) -> tuple[Borders, None]:
         "Where the rows begin and end; their keys are their tokens"
-        if self.ends.device != device: self.ends = self.ends.to(device)
+        if self.ends.device != device: self.ends = to_device(self.ends, device)
         return Borders(self.ends, self.ends, max(self.sizes), max(self.sizes)), None
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float,

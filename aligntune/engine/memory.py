@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import torch
 
 # %% auto #0
-__all__ = ['logger', 'LARGE_BLOCK', 'NO_MEMORY', 'T', 'return_freed_memory', 'is_out_of_memory', 'release', 'with_fewer_rows']
+__all__ = ['logger', 'LARGE_BLOCK', 'NO_MEMORY', 'T', 'return_freed_memory', 'is_out_of_memory', 'release', 'with_fewer_rows',
+           'to_device']
 
 # %% ../../nbs/engine/08_memory.ipynb #fe5a5e1c
 logger = logging.getLogger('aligntune')
@@ -94,3 +95,14 @@ def with_fewer_rows(
             release(e)
         known[what] = rows = (rows + 1)//2
         logger.warning('out of memory in %s: again with %d rows at a time', what, rows)
+
+# %% ../../nbs/engine/08_memory.ipynb #d637df3e
+def to_device(
+    numbers: Any,  # a tensor, or nested lists
+    device: Any,
+    dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    "The numbers as a tensor on a device; a CUDA device is not waited for"
+    t = torch.as_tensor(numbers, dtype=dtype)
+    if t.device.type != 'cpu' or torch.device(device).type != 'cuda': return t.to(device)
+    return t.pin_memory().to(device, non_blocking=True)

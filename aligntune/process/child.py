@@ -4,7 +4,7 @@
 
 # %% ../../nbs/process/01_child.ipynb #261c5751
 from __future__ import annotations
-import json, logging, os, signal, subprocess, sys, threading, weakref
+import json, logging, os, platform, signal, subprocess, sys, threading, weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +15,7 @@ from .connection import Connection
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'run_child', 'ChildProcess', 'signals_to']
+__all__ = ['logger', 'NVIDIA', 'ALLOCATOR', 'run_child', 'allocator_environment', 'ChildProcess', 'signals_to']
 
 # %% ../../nbs/process/01_child.ipynb #718855e3
 def run_child() -> None:
@@ -25,6 +25,22 @@ def run_child() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     path, arguments = connection.receive_json()
     load(path)(connection, *arguments)
+
+# %% ../../nbs/process/01_child.ipynb #0ee3bf2f
+NVIDIA = '/proc/driver/nvidia/version'
+ALLOCATOR = dict(PYTORCH_ALLOC_CONF='expandable_segments:True')
+
+def allocator_environment(
+    request: Any = '',  # what is asked for, as text or values: vllm is looked for
+    env: Mapping[str, str] | None = None,  # the environment so far
+    driver: str = NVIDIA  # a file that the driver of NVIDIA's GPUs makes
+) -> dict[str, str]:
+    "The variable that lets PyTorch's blocks on a GPU grow; nothing where the user has decided or there is no such GPU"
+    env = os.environ if env is None else env
+    decided = any(k.startswith('PYTORCH_') and k.endswith('ALLOC_CONF') for k in env)
+    # GPUs that share the host's memory, in ARM systems, fail with it
+    able = os.path.exists(driver) and platform.machine() == 'x86_64'
+    return {} if decided or 'vllm' in str(request).lower() or not able else dict(ALLOCATOR)
 
 # %% ../../nbs/process/01_child.ipynb #3a40613a
 _START = ('import json, sys; sys.path[:] = json.loads(sys.argv[1]) or sys.path; '

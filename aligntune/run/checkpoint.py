@@ -25,10 +25,11 @@ from .manifest import delete_path, json_safe, package_versions, sync_folder, wri
 # %% auto #0
 __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'Pool', 'PHASES', 'file_hash', 'seal', 'read_seal', 'fault', 'publish',
            'remove_checkpoint', 'clean_up', 'step_of', 'checkpoint_folders', 'whole_checkpoints', 'checkpoint_id',
-           'newest_checkpoint', 'rotate', 'read_state', 'read_weights', 'cpu_copy', 'pool_of', 'nested_tensors',
-           'size_of', 'random_state', 'set_random_state', 'extra_names', 'extra_state', 'load_extra_state', 'Snapshot',
-           'take_snapshot', 'unwrapped', 'rank_file', 'weights_writer', 'staging_folder', 'write_checkpoint',
-           'load_weights', 'misfit', 'free_memory', 'CheckpointWriter', 'save_error']
+           'newest_checkpoint', 'rotate', 'read_state', 'read_weights', 'cpu_copy', 'copies_done', 'pool_of',
+           'nested_tensors', 'size_of', 'random_state', 'set_random_state', 'extra_names', 'extra_state',
+           'load_extra_state', 'Snapshot', 'take_snapshot', 'may_pin', 'unwrapped', 'rank_file', 'weights_writer',
+           'staging_folder', 'write_checkpoint', 'load_weights', 'misfit', 'free_memory', 'CheckpointWriter',
+           'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -217,7 +218,8 @@ def cpu_copy(
     value: Any,  # nested dicts, lists, tuples and tensors
     memo: dict | None = None,  # tensors copied already
     frozen: frozenset = frozenset(),  # data pointers of memory that does not change
-    pool: 'Pool | None' = None  # tensors of an earlier copy that may be overwritten
+    pool: 'Pool | None' = None,  # tensors of an earlier copy that may be overwritten
+    pinned: bool = False  # from a GPU to pinned memory; the copy is there once copies_done says so
 ) -> Any:
     "A copy in CPU memory"
     memo = {} if memo is None else memo
@@ -225,21 +227,31 @@ def cpu_copy(
         key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride(),
                value.dtype)
         if key[0] in frozen: return value
-        if key not in memo: memo[key] = (_copy(value.detach(), pool), value)
+        if key not in memo: memo[key] = (_copy(value.detach(), pool, pinned), value)
         return memo[key][0]
-    if isinstance(value, Mapping): return {k: cpu_copy(v, memo, frozen, pool) for k, v in value.items()}
+    if isinstance(value, Mapping): return {k: cpu_copy(v, memo, frozen, pool, pinned) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        new = [cpu_copy(v, memo, frozen, pool) for v in value]
+        new = [cpu_copy(v, memo, frozen, pool, pinned) for v in value]
         return type(value)(*new) if hasattr(value, '_fields') else type(value)(new)
     return value if isinstance(value, (str, int, float, bool, type(None), bytes)) else copy.deepcopy(value)
 
 # %% ../../nbs/run/01_checkpoint.ipynb #af2d5489
 Pool = dict[Any, list[torch.Tensor]]   # (shape, dtype): tensors that may be overwritten
 
-def _copy(t: torch.Tensor, pool: Pool | None) -> torch.Tensor:
+def _copy(t: torch.Tensor, pool: Pool | None, pinned: bool = False) -> torch.Tensor:
     "A copy of `t`, in memory of the pool where it fits"
     free = (pool or {}).get((t.shape, t.dtype)) if t.is_contiguous() else None
-    return free.pop().copy_(t) if free else t.to('cpu', copy=True)
+    queued = pinned and t.device.type == 'cuda'
+    if free: return free.pop().copy_(t, non_blocking=queued)
+    if not queued: return t.to('cpu', copy=True)
+    return torch.empty_like(t, device='cpu', pin_memory=True).copy_(t, non_blocking=True)
+
+def copies_done(pinned: bool) -> Callable[[], None]:
+    "What waits until the copies that were asked for so far are there"
+    if not pinned: return lambda: None
+    event = torch.cuda.Event()
+    event.record()
+    return event.synchronize
 
 # %% ../../nbs/run/01_checkpoint.ipynb #4a8874f1
 def pool_of(copies: Sequence[torch.Tensor]) -> Pool:
@@ -337,6 +349,7 @@ class Snapshot:
     facts: dict[str, Any] = field(default_factory=dict)  # for the seal
     copies: list[torch.Tensor] = field(default_factory=list)  # memory that the next copy may use
     copied: bool = True  # or is it the state itself, which may not change until it is written?
+    ready: Callable[[], None] = lambda: None  # waits until the copies are there
 
     @property
     def size(self) -> int:
@@ -356,9 +369,10 @@ def take_snapshot(
     model, memo = unwrapped(trainer), dict[Any, Any]()
     frozen = frozenset(p.untyped_storage().data_ptr() for p in model.parameters() if not p.requires_grad)
     own, copied = writes_weights(trainer), True
+    pinned = trainer.args.device.type == 'cuda' and may_pin(trainer.optimizer.state_dict())
     def parts(copied: Callable[[Any], Any]) -> tuple[Any, Any]:
         return {} if own else copied(model.state_dict()), copied(trainer.optimizer.state_dict())
-    try: weights, optimizer = parts(lambda value: cpu_copy(value, memo, frozen, pool))
+    try: weights, optimizer = parts(lambda value: cpu_copy(value, memo, frozen, pool, pinned))
     except Exception as e:
         if not is_out_of_memory(e): raise
         release(e)
@@ -368,7 +382,17 @@ def take_snapshot(
     state = {'optimizer.pt': optimizer, **_small_states(trainer, ranks)}
     texts: dict[str, str | bytes] = {'trainer_state.json': _trainer_state(trainer), **(static or {})}
     return Snapshot(trainer.state.global_step, weights, state, texts, None if own else weights_writer(model),
-                    dict(world_size=len(ranks), **facts), [c for c, _ in memo.values()], copied)
+                    dict(world_size=len(ranks), **facts), [c for c, _ in memo.values()], copied, copies_done(pinned))
+
+def may_pin(
+    optimizer: Mapping[str, Any]  # its state
+) -> bool:
+    "Is the state on the GPU, and is there memory to pin for a copy of it and of the weights?"
+    moments = [t for t in nested_tensors(optimizer) if t.numel() > 1]
+    # paged and offloaded moments are on the CPU, and still being computed when they are asked for
+    if any(t.device.type == 'cpu' for t in moments): return False
+    # weights have at most twice the bytes of moments, in 8 bits; a pinned block is rounded up to a power of two
+    return 3*size_of(optimizer)*2*2 < free_memory()   # half of the memory stays free
 
 # %% ../../nbs/run/01_checkpoint.ipynb #d3a4b1ce
 def unwrapped(trainer: Trainer) -> torch.nn.Module:
@@ -430,6 +454,7 @@ def write_checkpoint(
     "Write a checkpoint, completely or not at all"
     final = staging.with_name(staging.name.removeprefix(STAGING))
     phase('weights')
+    snapshot.ready()
     if snapshot.save: snapshot.save(staging, dict(snapshot.weights))
     phase('state')
     for name, value in snapshot.state.items(): torch.save(value, staging/name)

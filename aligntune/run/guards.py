@@ -19,9 +19,9 @@ from ..engine.models import in_float64
 
 # %% auto #0
 __all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
-           'InARow', 'end_run', 'warn_or_end', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
+           'InARow', 'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
            'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards',
-           'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+           'read_step', 'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -44,7 +44,7 @@ def read_together(
     device = next((x.device for x in numbers if x.device.type != 'cpu'), None)
     return torch.stack([x.to(device) for x in numbers]).tolist() if numbers else []
 
-# %% ../../nbs/run/02_guards.ipynb #303b1c85
+# %% ../../nbs/run/02_guards.ipynb #821adf6c
 def summed(
     groups: Sequence[Sequence[torch.Tensor]]  # numbers, on any devices
 ) -> list[float]:
@@ -60,11 +60,12 @@ class StepRecorder:
         self.pad: int | None = None
         self.losses, self.labels, self.tokens, self.norms = (list[torch.Tensor]() for _ in range(4))
         self.sums: list[float] | None = None   # of losses, labels and tokens, and the norm, once they are read
+        self.beside: torch.Tensor | None = None   # a number of a guard, to be read with them
 
     def drop(self) -> None:
         "Forget the present step: it will be repeated"
         for values in (self.losses, self.labels, self.tokens, self.norms): values.clear()
-        self.sums = None
+        self.sums = self.beside = None
 
     def install(self, trainer: Trainer) -> StepRecorder:
         "Record every step of `trainer`"
@@ -81,12 +82,12 @@ class StepRecorder:
 
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
-        loss, _, _, norm = sums_of(self)
+        loss, _, _, norm, _ = sums_of(self)
         return loss, norm if self.norms and self.norms[-1] is not None else None
 
     def next_step(self) -> int:
         "Begin the next step; returns the tokens of this one"
-        _, labels, tokens, _ = sums_of(self)
+        _, labels, tokens, *_ = sums_of(self)
         self.total_tokens += int(tokens)
         self.seen_labels += int(labels)
         self.drop()
@@ -94,8 +95,9 @@ class StepRecorder:
 
 # %% ../../nbs/run/02_guards.ipynb #5f1d0a7a
 def sums_of(r: StepRecorder) -> list[float]:
-    "The sums of losses, labels and tokens of a step, and its norm"
-    if r.sums is None: r.sums = summed([r.losses, r.labels, r.tokens, [x for x in r.norms[-1:] if x is not None]])
+    "The sums of losses, labels and tokens of a step, its norm, and what is read beside them"
+    lists = r.losses, r.labels, r.tokens, r.norms[-1:], [r.beside]
+    if r.sums is None: r.sums = summed([[x for x in each if x is not None] for each in lists])
     return r.sums
 
 # %% ../../nbs/run/02_guards.ipynb #5f26acb2
@@ -141,6 +143,12 @@ def warn_or_end(verdict: str, guard: str, what: str, step: int, why: str, fix: s
     if verdict == 'warn': log.warning('step %d: %s (%s); %s', step, what, why, fix)
 
 # %% ../../nbs/run/02_guards.ipynb #59817fd1
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    "The names of tensors that hold NaN or Inf, in one transfer"
+    fine = summed([[torch.isfinite(t).all()] for t in tensors.values()]) if tensors else []
+    return [n for n, x in zip(tensors, fine) if not x]
+
+# %% ../../nbs/run/02_guards.ipynb #10c90fc4
 class NumberGuard:
     "NaN or Inf in loss, gradient or weights"
     def __init__(self) -> None:
@@ -176,7 +184,7 @@ class NumberGuard:
 
     def check_weights(self, model: torch.nn.Module, step: int) -> None:
         "End the run rather than save weights that are NaN or infinite"
-        bad = [n for n, p in model.named_parameters() if p.requires_grad and not torch.isfinite(p.detach()).all()]
+        bad = not_finite({n: p.detach() for n, p in model.named_parameters() if p.requires_grad})
         if not bad: return
         self.bad_from = step
         end_run('nan', f'{len(bad)} weights are NaN or infinite, such as {bad[0]}', step,
@@ -200,8 +208,8 @@ class LossGuard:
 
 # %% ../../nbs/run/02_guards.ipynb #25d7687d
 @torch.no_grad()
-def gives_numbers(model: Any) -> bool:
-    "Are the logits for 16 tokens numbers? Leaves random numbers and modes as they are"
+def gives_numbers(model: Any) -> torch.Tensor:
+    "Are the logits for 16 tokens numbers? Leaves random numbers and modes as they are; the device is not waited for"
     modes = {m: m.training for m in model.modules()}
     embeddings = model.get_input_embeddings().weight
     ids = torch.linspace(0, len(embeddings) - 1, 16, device=embeddings.device).long()
@@ -209,12 +217,15 @@ def gives_numbers(model: Any) -> bool:
     try: logits = model(input_ids=ids[None]).logits
     finally:
         for m, was in modes.items(): m.training = was
-    return bool(torch.isfinite(logits.amax()))   # -inf for single tokens is a mask
+    return torch.isfinite(logits.amax())   # -inf for single tokens is a mask
 
 # %% ../../nbs/run/02_guards.ipynb #8da717af
 class LogitGuard:
     "NaN or Inf in the logits of a model that writes answers"
-    def __init__(self) -> None: self.bad_from: int | None = None
+    def __init__(self) -> None:
+        self.bad_from: int | None = None
+        self.fine: torch.Tensor | None = None   # a verdict that nobody has read
+        self.step, self.rate = 0, 0.   # to which it belongs
 
     def policy(self, trainer: Trainer) -> Any:
         "The model that writes answers; None where there is none, or no process has all of its weights"
@@ -223,15 +234,26 @@ class LogitGuard:
         writes = hasattr(trainer.args, 'num_generations')
         return getattr(model, 'policy', model if writes else None)
 
-    def check(self, trainer: Trainer, step: int) -> None:
-        "End the run if its next answers would be sampled from NaN"
+    def look(self, trainer: Trainer, step: int) -> None:
+        "Judge the model after a step; a trainer that draws answers calls `before_answers`, others are judged at once"
         policy = self.policy(trainer)
         if policy is None: return
-        with trainer.accelerator.autocast(): fine = gives_numbers(policy)
+        with trainer.accelerator.autocast(): self.fine = gives_numbers(policy)
+        self.step, self.rate = step, trainer.args.learning_rate
+        if hasattr(trainer, 'before_answers'): trainer.before_answers = self.check
+        else: self.check()
+
+    def check(self) -> None:
+        "Read the verdict, if there is one"
+        fine, self.fine = self.fine, None
+        if fine is not None: self.judge(bool(fine))
+
+    def judge(self, fine: bool) -> None:
+        "End the run if its next answers would be sampled from NaN"
         if fine: return
-        self.bad_from = step
-        end_run('nan', 'the logits are NaN or infinite', step,
-                f'after this step no answer can be drawn; learning rate {trainer.args.learning_rate:g}',
+        self.bad_from = self.step
+        end_run('nan', 'the logits are NaN or infinite', self.step,
+                f'after this step no answer can be drawn; learning rate {self.rate:g}',
                 'a lower learning_rate, a longer warmup, or precision="fp32"')
 
 # %% ../../nbs/run/02_guards.ipynb #849541be
@@ -400,8 +422,18 @@ class Guards:
     def check_weights(self, step: int) -> None:
         "Before a save"
         if 'nan' in self.on: self.numbers.check_weights(self.trainer.model, step)
+        self.logits.check()
 
 # %% ../../nbs/run/02_guards.ipynb #8e609e00
+def read_step(guards: Guards) -> tuple[float, float | None]:
+    "Loss and gradient norm of a step, and the verdict on the model before it, in one transfer"
+    recorder, fine = guards.recorder, guards.logits.fine
+    if fine is not None: recorder.sums, recorder.beside, guards.logits.fine = None, fine, None
+    loss, norm = recorder.loss_and_norm()
+    if fine is not None: guards.logits.judge(bool(sums_of(recorder)[-1]))
+    return loss, norm
+
+# %% ../../nbs/run/02_guards.ipynb #97a22341
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
@@ -412,7 +444,7 @@ class GuardCallback(TrainerCallback):
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Loss and gradient, before they change a weight"
         g, step = self.guards, state.global_step + 1
-        loss, norm = g.recorder.loss_and_norm()
+        loss, norm = read_step(g)
         if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, g.skipped.scaler is not None)
         if 'loss' in g.on and math.isfinite(loss): g.losses.check(loss, step)
 
@@ -425,7 +457,7 @@ class GuardCallback(TrainerCallback):
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
             g.learning.check_step(self.trainer.model, step, equal_generations(g))
         g.answers.check(g.metrics.new(self.trainer), step, has_reward_guard(self.trainer))
-        if 'nan' in g.on: g.logits.check(self.trainer, step)
+        if 'nan' in g.on: g.logits.look(self.trainer, step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         "Metrics of trainers that only log them"
@@ -435,7 +467,8 @@ class GuardCallback(TrainerCallback):
         self.guards.answers.check(numbers, state.global_step, has_reward_guard(self.trainer))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        "No success for a run that learned nothing"
+        "No success for a run that learned nothing, or whose model gives no numbers"
+        self.guards.logits.check()
         if 'learning' in self.guards.on and state.global_step >= state.max_steps:
             self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
             self.guards.skipped.check_end(state.global_step, self.guards.learning.steps)
@@ -445,7 +478,7 @@ def begin_guards(guards: Guards, step: int) -> None:
     "A training begins after this step"
     guards.numbers.begin(step)
     guards.skipped.begin(getattr(guards.trainer.accelerator, 'scaler', None))
-    guards.logits.bad_from = None
+    guards.logits.bad_from = guards.logits.fine = None
     guards.learning.begin(guards.trainer.model if 'learning' in guards.on else None)
 
 # %% ../../nbs/run/02_guards.ipynb #e975ea1f
