@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from .errors import ModelError, nearest
-from .execution import Chosen, ExecutionPlan, is_flash, make_execution
+from .execution import Chosen, ExecutionPlan, is_flash, make_execution, vllm_is_server
 from .facts import AlgorithmFacts, facts_of
 from .hub_client import from_hub, hub_is_off, snapshot
 from .model_files import read_config_file, read_json, reading
@@ -1240,8 +1240,7 @@ def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
 # %% ../../nbs/core/12_estimate.ipynb #611f7855
 def _vllm_share(t: Training) -> float:
     "The share of the device that vLLM takes; 0 without it, and where it is a server elsewhere"
-    extra = t.spec.extra
-    inside = t.execution.generation.value == 'vllm' and extra.get('vllm_mode', 'colocate') == 'colocate'
+    inside = t.execution.generation.value == 'vllm' and not vllm_is_server(t.spec)
     return vllm_share(t.spec) if inside else 0.
 
 VLLM_SHARE = .3   # TRL's default

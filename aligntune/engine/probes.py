@@ -108,7 +108,9 @@ def execution_of(
     kind = KINDS.get(getattr(session, 'kind', 'causal'), 'classification')
     planned, config = getattr(plan, 'execution', None), inner_model(model).config.to_dict()
     def decide(loaded: Chosen | None = None) -> ExecutionPlan:
-        made = make_execution(spec, config, kind, plan.device, plan.precision, loaded=loaded)
+        by_vllm = planned and planned.generation.value == 'vllm'
+        made = make_execution(spec, config, kind, plan.device, plan.precision, loaded=loaded,
+                              vllm='' if by_vllm else 'vLLM was not planned')
         reason = planned.checkpointing.reason if planned else ''
         return with_checkpointing(made, spec, plan.device, bool(plan.gradient_checkpointing), reason)
     execution = planned or decide()
