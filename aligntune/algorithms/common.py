@@ -105,9 +105,10 @@ def training_args(
     kw: dict[str, Any] = _ALWAYS | named_fields(spec) | precision_flags(plan.precision, plan.device)
     kw |= dict(dataloader_pin_memory=plan.device == 'cuda', gradient_checkpointing=bool(plan.gradient_checkpointing))
     kw |= _schedule(spec, has_eval)
+    known = {f.name for f in dataclasses.fields(cls)}   # PPO reads the settings of vLLM itself
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
-    kw |= own | check_extra(spec.extra, cls)
+    kw |= own | check_extra({k: v for k, v in spec.extra.items() if not k.startswith('vllm_') or k in known}, cls)
     kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
     try: args = cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:

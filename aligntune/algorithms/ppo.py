@@ -15,10 +15,12 @@ from datasets import IterableDataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import linear
+from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer as HFTrainer, TrainingArguments
 from .common import OwnTrainer, SessionLike, log_execution, training_args
 from .dpo import check_policy
-from .grpo import FullBatchSampler, RewardGuard, RewardTrial, prompt_encoder, reference_of
+from .grpo import (
+    FullBatchSampler, RewardGuard, RewardTrial, engine_beside, prompt_encoder, reference_of)
 from .trl import CheckpointHooks, LoaderHooks
 from ..core.errors import ModelError, UnsupportedError
 from ..core.estimate import piece_rows
@@ -27,13 +29,16 @@ from ..core.hub_client import local_or_hub
 from ..core.spec import TrainSpec, guards_on
 from ..engine.attention import use_layout_attention
 from ..engine.batches import pad
-from ..engine.decode import generate
+from ..engine.decode import TokenSampler, generate
 from ..engine.generation import stop_token_ids
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
 from ..engine.memory import with_fewer_rows
 from ..engine.models import eval_mode
 from ..engine.prefix_sharing import PackedPrefixBatch, entropies, prefix_sharing_blocker, selected_logps
 from ..engine.probes import execution_of
+from aligntune.engine.rollout_engines import (
+    MISMATCH, Correction, Generated, RunningEngine, check_mismatch, engine_request, importance_weights, mismatch,
+    without_engine)
 from ..rewards.combine import Rewards, Scores, make_rewards
 from ..rewards.model import read_scorer
 
@@ -42,9 +47,9 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'adapt_kl_coef', 'padded_inputs', 'AnswerInputs', 'answer_inputs', 'read_targets', 'new_value_head',
            'PolicyAndValue', 'head_values', 'separate_values', 'state_beside_policy', 'Reference', 'prompt_ids',
            'SampledAnswers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses', 'make_rollout', 'sampled',
-           'policy_and_reference', 'judged', 'rollout_measures', 'token_losses', 'PPOParts', 'prompt_sampler',
-           'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports', 'PPOCheckpoints',
-           'PPOTrainer', 'make_trainer']
+           'engine_weights', 'policy_and_reference', 'judged', 'rollout_measures', 'token_losses', 'PPOParts',
+           'prompt_sampler', 'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports',
+           'PPOCheckpoints', 'PPOTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1f068f6e
 logger = logging.getLogger('aligntune')
@@ -326,6 +331,7 @@ class SampledAnswers(NamedTuple):
     answer: Tensor  # (n, answer)
     mask: Tensor  # the same shape; 1 for tokens of the answer
     ended: Tensor  # (n,) whether it has an end token
+    drawn: Tensor | None = None  # (n, answer): log-probabilities with which an engine drew the tokens
 
     def tokens(self) -> list[list[int]]:
         "The tokens of each answer"
@@ -340,24 +346,32 @@ class AnswerSampler:
         rewards: Rewards,  # what judges the answers
         ends: Sequence[int],  # tokens that end an answer
         encode: Callable | None = None,  # from rows to ids; None: as the tokenizer does
-        own: bool = True  # by our decoder, where it is exact
+        own: bool = True,  # by our decoder, where it is exact
+        engine: RunningEngine | None = None  # beside the training
     ):
         self.settings, self.tokenizer, self.rewards, self.ends, self.own = settings, tokenizer, rewards, ends, own
-        self.encode = encode or (lambda rows: [prompt_ids(tokenizer, r['prompt']) for r in rows])
+        self.encode, self.engine = encode or (lambda rows: [prompt_ids(tokenizer, r['prompt']) for r in rows]), engine
 
-    def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
-        "Answers to the prompts of `rows`, sampled or the likeliest"
-        s, fill, prompts = self.settings, self.tokenizer.pad_token_id, self.encode(rows)
+    def generated(self, policy: Any, prompts: Sequence[Sequence[int]], sample: bool, step: int) -> Generated:
+        "The tokens of an answer to each prompt"
+        s = self.settings
         drawn = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k)
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
-        answers = generate(policy, prompts, self.ends, fill, own=self.own,
-                           max_new_tokens=s.max_completion_length, **drawn if sample else greedy)
+        how = dict(drawn if sample else greedy, max_new_tokens=s.max_completion_length)
+        if self.engine is not None: return self.engine.write(policy, prompts, engine_request(how)[0], self.ends, step)
+        return Generated(generate(policy, prompts, self.ends, self.tokenizer.pad_token_id, own=self.own, **how))
+
+    def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True, step: int = 0) -> SampledAnswers:
+        "Answers to the prompts of `rows`, sampled or the likeliest"
+        fill, prompts = self.tokenizer.pad_token_id, self.encode(rows)
+        answers, logps = self.generated(policy, prompts, sample, step)
         def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(policy.device)
         def ones(rows): return [[1]*len(x) for x in rows]
         answer, mask = padded(answers, fill), padded(ones(answers), 0)
+        drawn = None if logps is None else pad_sequence([torch.tensor(x) for x in logps], True).to(policy.device)
         return SampledAnswers(torch.cat([padded(prompts, fill, left=True), answer], 1),
                               torch.cat([padded(ones(prompts), 0, left=True), mask], 1), answer, mask.float(),
-                              torch.tensor([a[-1] in self.ends for a in answers], device=policy.device))
+                              torch.tensor([a[-1] in self.ends for a in answers], device=policy.device), drawn)
 
     def score(self, rows: Sequence[dict], answers: SampledAnswers) -> Scores:
         "The rewards of the answers, part by part"
@@ -445,13 +459,28 @@ def make_rollout(
                                      len(score)*trainer.args.world_size)
     if s.whiten_advantages: advantages = whiten(advantages, mask, trainer.total)
     return dict(ids=answers.ids, attention=answers.attention, mask=mask, score=score, logps=logps, values=values*mask,
-                returns=returns, advantages=advantages)
+                returns=returns, advantages=advantages, **engine_weights(trainer, answers, logps))
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #745f8316
 def sampled(trainer: 'PPOTrainer', rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
     "Answers of the present policy"
-    policy = trainer.model.policy
-    with eval_mode(policy), trainer.accelerator.autocast(): return trainer.sampler.answers(policy, rows, sample)
+    policy, sampler = trainer.model.policy, trainer.sampler
+    if sampler.engine is not None:
+        settled = without_engine(sampler.engine, policy, trainer.execution)
+        if settled is not trainer.execution: trainer.execution, sampler.engine = settled, None
+    with eval_mode(policy), trainer.accelerator.autocast():
+        return sampler.answers(policy, rows, sample, trainer.state.global_step)
+
+# %% ../../nbs/algorithms/10_ppo.ipynb #5a4daa0a
+def engine_weights(trainer: 'PPOTrainer', answers: SampledAnswers, logps: Tensor) -> dict[str, Tensor]:
+    "The weights of tokens that an engine has drawn; empty without one"
+    if answers.drawn is None or not trainer.correction.on: return {}
+    s, drawn = trainer.settings, answers.drawn
+    weights = importance_weights(logps, drawn, answers.mask, trainer.correction)
+    found = mismatch(logps, drawn, answers.mask, weights)
+    check_mismatch(found[MISMATCH], TokenSampler(top_k=s.top_k, top_p=s.top_p), trainer.state.global_step)
+    trainer.seen.append({k: trainer.mean(torch.tensor(v, device=logps.device)) for k, v in found.items()})
+    return dict(weight=weights)
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #6ce26d34
 def policy_and_reference(trainer: 'PPOTrainer', ids: Tensor, attention: Tensor,
@@ -506,6 +535,7 @@ def token_losses(
 ) -> tuple[Tensor, Tensor]:
     "The loss of each token; the sums of one, and of each of MEASURES, over all tokens"
     pg, ratio, held = policy_loss(logps, batch['logps'], batch['advantages'], s.epsilon, s.epsilon_high)
+    if 'weight' in batch: pg = pg*batch['weight']
     vf, vheld = value_loss(values, batch['values'], batch['returns'], s.cliprange_value)
     mask, kl = batch['mask'], ratio - 1 - (logps - batch['logps'])
     measured = (torch.ones_like(mask), pg, vf, entropy, ratio, held, vheld, kl)
@@ -527,6 +557,8 @@ class PPOParts(OwnTrainer):
         guard: RewardGuard | None = None,  # stops a run whose rewards are all equal
         encode: Callable | None = None,  # from rows to ids; None: as the tokenizer does
         ends: Sequence[int] = (),  # tokens that end an answer, besides the model's own
+        engine: Any = None,  # a rollout engine beside the training
+        correction: Correction = Correction(),  # the weights of the tokens that it draws
         **kwargs: Any  # train_dataset, eval_dataset, processing_class, callbacks
     ):
         self.settings, self.rewards, self.guard, self.beta = settings, rewards, guard, float(settings.beta)
@@ -542,7 +574,9 @@ class PPOParts(OwnTrainer):
         self.seen: list[dict[str, float]] = []
         stops = stop_token_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
         own = execution.uses('generation') or not execution.generation.requested
-        self.sampler = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own)
+        running = None if engine is None else RunningEngine(engine, self.processing_class)
+        self.sampler, self.correction = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own,
+                                                      running), correction
         other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
         self.reference = Reference(both, other)
         if guard is not None: self.add_callback(guard)
@@ -750,6 +784,6 @@ def make_trainer(session: SessionLike) -> PPOTrainer:
         session.model, make_rewards(spec), args, PPOHyperparameters.of(spec), log_execution(execution),
         getattr(session, 'reference', None), _value_model(session),
         RewardGuard(grouped=False) if 'rewards' in guards_on(spec['guards']) else None, encode, stops or (),
-        train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=session.tokenizer,
-        callbacks=[trial])
+        engine_beside(session, execution), Correction.of(spec.extra), train_dataset=session.train_dataset,
+        eval_dataset=session.eval_dataset, processing_class=session.tokenizer, callbacks=[trial])
     return trainer
