@@ -21,7 +21,7 @@ from .trl import (
     AnswerBatch, RolloutHooks, ScoringHooks, add_fused_head, batch_metrics, call_inside, has_fused_head, loss_logps,
     weigh_by_engine, without_old_logps)
 from ..core.errors import GuardError, SpecError, UnsupportedError
-from ..core.execution import SHARDED, ExecutionPlan, confirmed, is_engine
+from ..core.execution import SHARDED, ExecutionPlan, confirmed, is_engine, switch_error
 from ..core.facts import backend_facts, facts_of
 from ..core.spec import AlgoSpec, guards_on
 from ..engine.attention import use_layout_attention
@@ -503,11 +503,17 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
             self.ref_model = self.accelerator.prepare_model(ref, evaluation_mode=True)
         if guard is not None: self.add_callback(guard)
         why = None if holds_whole_head(self.accelerator) else SHARDED
+        if engine is not None and why: raise switch_error('rollout', why)
         self.execution = confirmed(execution, prefix_sharing=why, lm_head=why, generation=why)
         self.own_logps = execution.lm_head.value != 'backend'
         running = None if engine is None else RunningEngine(engine, self.processing_class)
         self.generation, self.scoring = AnswerGeneration(self.execution, running), scoring_of(self)
         self.packed_attention = self.scoring.shared
+
+    @property
+    def engine(self) -> RunningEngine | None:
+        "The engine beside the training"
+        return self.generation.engine
 
     def arrange_batches(self, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "The answers of a fresh rollout, in each step those to one prompt side by side, with their old policy"

@@ -24,7 +24,7 @@ from .grpo import (
 from .trl import CheckpointHooks, LoaderHooks
 from ..core.errors import ModelError, UnsupportedError
 from ..core.estimate import piece_rows
-from ..core.execution import SHARDED, ExecutionPlan, confirmed
+from ..core.execution import SHARDED, ExecutionPlan, confirmed, switch_error
 from ..core.hub_client import local_or_hub
 from ..core.spec import TrainSpec, guards_on
 from ..engine.attention import use_layout_attention
@@ -569,6 +569,7 @@ class PPOParts(OwnTrainer):
         why = None if holds_whole_head(self.accelerator) else SHARDED
         self.execution = confirmed(execution, lm_head=why)
         if why: both.chunked = False
+        if engine is not None and why: raise switch_error('rollout', why)
         self.rollout: dict[str, Tensor] | None = None
         self.stopped, self.position, self.trial = False, 0, None
         self.seen: list[dict[str, float]] = []
@@ -580,6 +581,11 @@ class PPOParts(OwnTrainer):
         other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
         self.reference = Reference(both, other)
         if guard is not None: self.add_callback(guard)
+
+    @property
+    def engine(self) -> RunningEngine | None:
+        "The engine beside the training"
+        return self.sampler.engine
 
     @property
     def use(self) -> RolloutUse:

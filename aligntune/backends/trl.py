@@ -22,6 +22,7 @@ from ..data.prepare import Prepared, prepare
 from ..data.templates import TEMPLATE_SETTINGS, check_template_settings
 from ..data.tokens import Text, align_tags
 from ..engine.generation import generate_texts, scores, stop_token_ids
+from ..engine.rollout_engines import engine_request
 from ..engine.memory import return_freed_memory
 from ..rewards.combine import Rewards
 from ..algorithms.common import check_arguments
@@ -39,10 +40,10 @@ from ..data.report import DataReport, Preview
 
 # %% auto #0
 __all__ = ['logger', 'HEAD_PREDICTIONS', 'read_model_files', 'RowReader', 'class_names', 'check_request', 'plan_for_rows',
-           'is_conversation', 'as_inputs', 'prompt_text', 'generated_texts', 'reward_scores', 'class_labels',
-           'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32', 'build_trainer', 'load_session',
-           'result_of', 'train_session', 'evaluate_session', 'save_session', 'upload_session', 'restore_weights',
-           'Session', 'TRLBackend']
+           'is_conversation', 'as_inputs', 'prompt_text', 'generated_texts', 'by_engine', 'reward_scores',
+           'class_labels', 'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32', 'build_trainer',
+           'load_session', 'result_of', 'train_session', 'evaluate_session', 'save_session', 'upload_session',
+           'restore_weights', 'Session', 'TRLBackend']
 
 # %% ../../nbs/backends/03_trl.ipynb #765aa703
 logger = logging.getLogger('aligntune')
@@ -168,7 +169,20 @@ def generated_texts(session: 'Session', inputs: list, batch_size: int, options: 
     texts = [prompt_text(session, x, settings) for x in inputs]
     prompts = [ids for ids, _ in session.prepared.tokens.encoder.encode(texts)]
     return generate_texts(session.model, session.tokenizer, prompts, session.prepared.stop_ids, batch_size,
-                          session.plan.precision, **options)
+                          session.plan.precision, by_engine(session.trainer), **options)
+
+def by_engine(
+    trainer: Any  # of the session
+) -> Callable | None:
+    "Lets the rollout engine of a training generate, where one runs and knows the settings; None where none does"
+    running = getattr(trainer, 'engine', None)
+    if running is None or not running.started: return None
+    def write(prompts: list, settings: dict[str, Any], ends: list[int]) -> list[list[int]] | None:
+        how, further = engine_request(settings)
+        if further: return None
+        policy = getattr(trainer.model, 'policy', trainer.model)
+        return running.write(policy, prompts, how, ends, trainer.state.global_step).tokens
+    return write
 
 # %% ../../nbs/backends/03_trl.ipynb #cc1c5180
 def _head_outputs(session: Session, inputs: list, batch_size: int) -> list[torch.Tensor]:

@@ -20,8 +20,8 @@ __all__ = ['logger', 'AS_REQUESTED', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_
            'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS',
            'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'HUB', 'ON_REQUEST',
            'FLASH_PACKAGES', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE',
-           'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because', 'Chosen',
-           'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
+           'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS', 'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because',
+           'Chosen', 'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
            'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
            'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel',
            'choose_rows', 'choose_rowwise', 'choose_sharing', 'config_chunking_blocker', 'choose_head',
@@ -518,6 +518,7 @@ ROLLOUTS = dict(auto='the fastest that is exact here', own='our decoder, from th
                 vllm='vLLM, in the process or as a server', generate='generate of transformers')
 ENGINE_METHODS = ('start', 'sync', 'write', 'stop')
 VLLM_VERSIONS = '>=0.22,<0.33'
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)   # of adapters that vLLM holds
 
 def is_engine(
     x: Any  # a value of the setting rollout
