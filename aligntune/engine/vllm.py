@@ -277,14 +277,14 @@ def call_server(
     raise EngineError('the vLLM server failed', where=url, why=why,
                       fix='the run is kept: start the server again, then train(resume_from_checkpoint=True)')
 
-# %% ../../nbs/engine/12_vllm.ipynb #e79c726d
+# %% ../../nbs/engine/12_vllm.ipynb #8a39b797
 class VLLMServer:
     "A vLLM server, by HTTP"
     def __init__(self,
         settings: VLLMSettings  # with a url
     ):
         self.settings, self.url, self.name = settings, settings.url.rstrip('/'), None
-        self.folder = Path(settings.folder or tempfile.gettempdir()).absolute()
+        self.folder = Path(settings.folder or tempfile.mkdtemp()).absolute()
         self.number, self.based = 0, False   # of the synchronisations; does the server have the frozen weights
 
     def _call(self, path: str, body: Any = None) -> Any:
@@ -320,6 +320,7 @@ class VLLMServer:
         finally: shutil.rmtree(home/'weights', ignore_errors=True)
         if self.settings.lora_rank: self._load_adapter(model, home)
         self._call('/reset_prefix_cache', {})
+        shutil.rmtree(self.folder/str(self.number - 1), ignore_errors=True)
         self.based = True
 
     def _load_adapter(self, model: Any, home: Path) -> None:
@@ -327,7 +328,6 @@ class VLLMServer:
         folder = save_adapter(model, home/'adapter')
         self._call('/v1/load_lora_adapter', dict(lora_name=f'policy-{self.number}', lora_path=str(folder)))
         if self.name != self.base: self._call('/v1/unload_lora_adapter', dict(lora_name=self.name))
-        shutil.rmtree(self.folder/str(self.number - 1), ignore_errors=True)
 
     def write(self, prompts: Sequence[Sequence[int]], how: DecodeConfig, ends: Sequence[int]) -> Generated:
         "An answer to each prompt; one request for each that differs"
@@ -349,6 +349,7 @@ class VLLMServer:
         "Let go of the server, which goes on running"
         self.name, self.based = None, False
         shutil.rmtree(self.folder/str(self.number), ignore_errors=True)
+        with contextlib.suppress(OSError): self.folder.rmdir()   # if it is empty
 
 # %% ../../nbs/engine/12_vllm.ipynb #3a137312
 def check_server(
