@@ -3,15 +3,15 @@
     make test-vllm                                   # builds .venv-vllm and runs this
     ALIGNTUNE_VLLM=/path/to/python python3 tools/check_vllm.py [CASE ...]   # an interpreter that has vLLM
 
-Each case runs in a process of its own. What `make test` shows with a stand-in is shown here with vLLM; what neither shows
-(GPUs, compiled kernels, tensor parallelism, quantised weights) is in nbs/emulation/09_vllm.ipynb.
+Each case runs in a process of its own. What `make test` shows with a stand-in is shown here with vLLM; what neither
+shows (GPUs, compiled kernels, tensor parallelism, quantised weights) is in nbs/emulation/09_vllm.ipynb.
 """
 import contextlib, os, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-OWN = dict(OMP_NUM_THREADS='1', VLLM_CPU_KVCACHE_SPACE='1', VLLM_CPU_OMP_THREADS_BIND='nobind', VLLM_LOGGING_LEVEL='ERROR',
-           PYTHONPATH=str(HERE), TOKENIZERS_PARALLELISM='false')
+OWN = dict(OMP_NUM_THREADS='1', VLLM_CPU_KVCACHE_SPACE='1', VLLM_CPU_OMP_THREADS_BIND='nobind',
+           VLLM_LOGGING_LEVEL='ERROR', PYTHONPATH=str(HERE), TOKENIZERS_PARALLELISM='false')
 CASES: dict = {}
 SAME = 1e-5   # of log-probabilities in float32, through two layers
 
@@ -94,7 +94,8 @@ def engine():
     from aligntune.engine.vllm import VLLMInProcess, VLLMSettings
     tokenizer, fresh = parts()
     for adapter in (False, True):
-        held = check_engine(VLLMInProcess(VLLMSettings(lora_rank=8*adapter, share=.1)), fresh(adapter), tokenizer, most=SAME)
+        vllm = VLLMInProcess(VLLMSettings(lora_rank=8*adapter, share=.1))
+        held = check_engine(vllm, fresh(adapter), tokenizer, most=SAME)
         yield f"{'adapter' if adapter else 'all weights'}: {max(h.logps for h in held):.1e}"
 
 
@@ -118,7 +119,8 @@ def server():
 @case
 def updates():
     "GRPO: the tokens of each of three updates come from the weights before it, with all weights and with an adapter"
-    from aligntune.algorithms.grpo import engine_answers
+    from aligntune.engine.decode import DecodeConfig, TokenSampler
+    from aligntune.engine.rollout_engines import held_against
     tokenizer, fresh = parts()
     for adapter in (False, True):
         more = dict(use_peft=True, lora_r=4, learning_rate=3.) if adapter else {}
@@ -127,10 +129,7 @@ def updates():
         t.train()
         far, run = mismatches(t), t.generation.engine
         assert len(far) == 3 and max(far) < SAME and run.syncs == 4, (far, run.syncs)   # the last for the evaluation
-        # without a synchronisation it would be told
-        from aligntune.engine.rollout_engines import held_against
-        from aligntune.engine.decode import DecodeConfig, TokenSampler
-        prompts = [[5, 6, 7]]*4
+        prompts = [[5, 6, 7]]*4   # held against the weights before the updates, its answers would be told
         found = run.write(t.model, prompts, DecodeConfig(TokenSampler(), 8), [], 99)
         now = held_against(t.model, prompts, found).logps
         moved = weights(t)
@@ -145,11 +144,10 @@ def updates():
 @case
 def gradient():
     "One step of plain descent through train(): the weights move by the formula's gradient over vLLM's tokens"
-    from aligntune.algorithms.tasks import step_against
+    from aligntune.algorithms import grpo
+    from aligntune.algorithms.tasks import lesson, step_against
     tokenizer, fresh = parts()
     def formula(logp, old, ref, A, mask): return -(((logp - old).exp()*A[:, None]*mask).sum(1)/mask.sum(1)).mean()
-    from aligntune.algorithms import grpo
-    from aligntune.algorithms.tasks import lesson
     rows = [dict(prompt=f'{i}+{i}=') for i in range(16)]
     session = lesson('grpo', fresh(), tokenizer, rows, rewards=[many_tokens], rollout='vllm', optimizer='sgd',
                      learning_rate=.1, max_grad_norm=0., max_steps=1, num_generations=4, batch_size=8,
@@ -161,11 +159,11 @@ def gradient():
 
 def _resumed(algorithm, adapter):
     "Weights of a run, and of the same run killed after its second update and resumed"
+    import torch
     tokenizer, fresh = parts()
     with tempfile.TemporaryDirectory() as home:
         more = dict(output_dir=home, save_strategy='steps', save_steps=1, save_total_limit=None, max_steps=4)
         if adapter: more |= dict(use_peft=True, lora_r=4)
-        import torch
         torch.manual_seed(0)
         t = trainer(algorithm, fresh(adapter), tokenizer, **more)
         t.train()
@@ -208,6 +206,7 @@ def algorithms():
 @case
 def dead():
     "A server that dies: one named error; the run goes on from its checkpoint with another"
+    from transformers import TrainerCallback
     from aligntune.core.errors import EngineError
     tokenizer, fresh = parts()
     with tempfile.TemporaryDirectory() as home:
@@ -217,7 +216,6 @@ def dead():
                     vllm_server_timeout=120.)
         with serving(home) as (process, url):
             t = trainer('grpo', fresh(), tokenizer, vllm_server_base_url=url, **more)
-            from transformers import TrainerCallback
             class Kill(TrainerCallback):
                 def on_step_end(self, args, state, control, **kw):
                     if state.global_step == 2: end(process)
@@ -243,8 +241,8 @@ def main(names):
         run = subprocess.run([python, __file__, '--case', name], env=os.environ | OWN, capture_output=True, text=True,
                              timeout=900)
         failed += run.returncode != 0
-        print(f"{'FAILED' if run.returncode else 'ok    '} {time.monotonic() - start:5.0f} s  {name}: {CASES[name].__doc__}",
-              flush=True)
+        what = 'FAILED' if run.returncode else 'ok    '
+        print(f'{what} {time.monotonic() - start:5.0f} s  {name}: {CASES[name].__doc__}', flush=True)
         told = [x[2:] for x in run.stdout.splitlines() if x.startswith('> ')]
         print(*(f'         {x}' for x in told), sep='\n', flush=True)
         if run.returncode: print(run.stdout[-2000:], run.stderr[-4000:], sep='\n')

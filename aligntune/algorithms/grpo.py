@@ -21,7 +21,7 @@ from .trl import (
     AnswerBatch, RolloutHooks, ScoringHooks, add_fused_head, batch_metrics, call_inside, has_fused_head, loss_logps,
     weigh_by_engine, without_old_logps)
 from ..core.errors import GuardError, SpecError, UnsupportedError
-from ..core.execution import SHARDED, ExecutionPlan, confirmed, is_engine, switch_error
+from ..core.execution import SHARDED, ExecutionPlan, confirmed, is_engine
 from ..core.facts import backend_facts, facts_of
 from ..core.spec import AlgoSpec, guards_on
 from ..engine.attention import use_layout_attention
@@ -40,11 +40,12 @@ from ..rewards.combine import Rewards, TryOut, make_rewards, try_out
 
 # %% auto #0
 __all__ = ['logger', 'GROUP_FIELDS', 'group_args', 'FullBatchSampler', 'full_batches', 'add_reference_adapter', 'reference_of',
-           'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'engine_answers', 'decoded_answers',
-           'PromptEncoder', 'group_answers_by_prompt', 'shared_logps', 'padded_logps', 'AnswerScoring', 'scoring_of',
-           'GroupSteps', 'has_whole_steps', 'can_regroup', 'with_old_logps', 'warn_of_rounded_logits', 'RewardMeans',
-           'GroupTrainer', 'try_rewards', 'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'starts_vllm_itself',
-           'engine_beside', 'set_stop_tokens', 'group_trainer', 'make_trainer']
+           'prepared_reference', 'RewardVariance', 'equal_rewards', 'RewardGuard', 'AnswerGeneration', 'engine_answers',
+           'check_rollout', 'decoded_answers', 'PromptEncoder', 'group_answers_by_prompt', 'shared_logps',
+           'padded_logps', 'AnswerScoring', 'scoring_of', 'GroupSteps', 'has_whole_steps', 'can_regroup',
+           'with_old_logps', 'warn_of_rounded_logits', 'RewardMeans', 'GroupTrainer', 'try_rewards', 'RewardTrial',
+           'tokens_of_answers', 'prompt_encoder', 'starts_vllm_itself', 'engine_beside', 'set_stop_tokens',
+           'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
 logger = logging.getLogger('aligntune')
@@ -133,6 +134,14 @@ def reference_of(
     if not hasattr(model, 'peft_config'): return frozen_copy(model)
     if not is_fresh(model): add_reference_adapter(model)
     return None
+
+def prepared_reference(
+    trainer: 'GroupTrainer',
+    ref: Any  # a reference model
+) -> Any:
+    "A reference model that computes as the policy does"
+    add_fused_head(ref, trainer.temperature)
+    return trainer.accelerator.prepare_model(ref, evaluation_mode=True)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #1f5ec0b6
 class RewardVariance:
@@ -230,6 +239,7 @@ class AnswerGeneration:
 
     def settle(self, trainer: 'GroupTrainer') -> None:
         "Where the plan took an engine by itself and it cannot start, generate without it"
+        assert self.engine is not None
         settled = without_engine(self.engine, trainer.model, self.execution)
         if settled is not self.execution: self.engine = None
         trainer.execution = self.execution = settled
@@ -256,6 +266,13 @@ def engine_answers(
                          trainer.state.global_step)
     weigh_by_engine(trainer, found.logps is not None)
     return found
+
+def check_rollout(trainer: 'GroupTrainer') -> None:
+    "End a run whose engine does not have the present weights, by what TRL has logged of a rollout"
+    if trainer.generation.engine is None: return
+    gaps = batch_metrics(trainer, 'train' if trainer.model.training else 'eval').get(MISMATCH)
+    how = engine_request(trainer.generation_kwargs)[0]
+    if gaps: check_mismatch(gaps[-1], how.draw, trainer.state.global_step)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #1eb091e8
 def decoded_answers(
@@ -393,10 +410,7 @@ class GroupSteps(RolloutHooks, ScoringHooks):
         "Answers to the prompts of `rows`, judged"
         later = without_old_logps(self) if self.scoring.depends_on_batch else nullcontext()
         with self.encoder.rows_of(rows), later: found = super().run_rollout(rows)
-        if self.generation.engine is not None:
-            gaps = batch_metrics(self, 'train' if self.model.training else 'eval').get(MISMATCH)
-            how = engine_request(self.generation_kwargs)[0]
-            if gaps: check_mismatch(gaps[-1], how.draw, self.state.global_step)
+        check_rollout(self)
         return found
 
     def encode_prompts(self, prompts: list) -> Any:
@@ -498,22 +512,14 @@ class GroupTrainer(GroupSteps, RewardMeans, OwnTrainer, GRPOTrainer):
         ref = reference_of(model, reference) if beta else reference
         super().__init__(model=model, reward_funcs=list(rewards.functions), args=args, **kwargs)
         self.steady, self.beta, self.args.beta = args.disable_dropout, beta, beta
-        if ref is not None:
-            add_fused_head(ref, self.temperature)
-            self.ref_model = self.accelerator.prepare_model(ref, evaluation_mode=True)
+        if ref is not None: self.ref_model = prepared_reference(self, ref)
         if guard is not None: self.add_callback(guard)
         why = None if holds_whole_head(self.accelerator) else SHARDED
-        if engine is not None and why: raise switch_error('rollout', why)
         self.execution = confirmed(execution, prefix_sharing=why, lm_head=why, generation=why)
         self.own_logps = execution.lm_head.value != 'backend'
-        running = None if engine is None else RunningEngine(engine, self.processing_class)
-        self.generation, self.scoring = AnswerGeneration(self.execution, running), scoring_of(self)
+        self.engine = None if engine is None else RunningEngine(engine, self.processing_class)
+        self.generation, self.scoring = AnswerGeneration(self.execution, self.engine), scoring_of(self)
         self.packed_attention = self.scoring.shared
-
-    @property
-    def engine(self) -> RunningEngine | None:
-        "The engine beside the training"
-        return self.generation.engine
 
     def arrange_batches(self, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "The answers of a fresh rollout, in each step those to one prompt side by side, with their old policy"
@@ -591,7 +597,8 @@ def engine_beside(
     further = engine_request(settings | dict(repetition_penalty=extra.get('repetition_penalty')))[1]
     if further and is_engine(session.spec['rollout']):
         raise UnsupportedError(f"an engine of your own knows no {', '.join(further)}", where='rollout',
-                               why='it is told temperature, top_k, top_p, min_p and the length of answers', fix='leave it out')
+                               why='it is told temperature, top_k, top_p, min_p and the length of answers',
+                               fix='leave it out')
     return rollout_engine(session.spec, execution.generation.value, session.plan.precision, further)
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #c8c04404

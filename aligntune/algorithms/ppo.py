@@ -24,7 +24,7 @@ from .grpo import (
 from .trl import CheckpointHooks, LoaderHooks
 from ..core.errors import ModelError, UnsupportedError
 from ..core.estimate import piece_rows
-from ..core.execution import SHARDED, ExecutionPlan, confirmed, switch_error
+from ..core.execution import SHARDED, ExecutionPlan, confirmed
 from ..core.hub_client import local_or_hub
 from ..core.spec import TrainSpec, guards_on
 from ..engine.attention import use_layout_attention
@@ -46,10 +46,11 @@ from ..rewards.model import read_scorer
 __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', 'whiten', 'policy_loss', 'value_loss',
            'adapt_kl_coef', 'padded_inputs', 'AnswerInputs', 'answer_inputs', 'read_targets', 'new_value_head',
            'PolicyAndValue', 'head_values', 'separate_values', 'state_beside_policy', 'Reference', 'prompt_ids',
-           'SampledAnswers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses', 'make_rollout', 'sampled',
-           'engine_weights', 'policy_and_reference', 'judged', 'rollout_measures', 'token_losses', 'PPOParts',
-           'prompt_sampler', 'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports',
-           'PPOCheckpoints', 'PPOTrainer', 'make_trainer']
+           'SampledAnswers', 'padded_answers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses',
+           'make_rollout', 'sampled', 'engine_weights', 'policy_and_reference', 'judged', 'rollout_measures',
+           'token_losses', 'answer_sampler', 'reference_beside', 'PPOParts', 'prompt_sampler', 'forward_batch',
+           'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOReports', 'PPOCheckpoints', 'PPOTrainer',
+           'make_trainer']
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1f068f6e
 logger = logging.getLogger('aligntune')
@@ -337,6 +338,23 @@ class SampledAnswers(NamedTuple):
         "The tokens of each answer"
         return [[t for t, m in zip(*row) if m] for row in zip(self.answer.tolist(), self.mask.tolist())]
 
+def padded_answers(
+    prompts: Sequence[Sequence[int]],
+    found: Generated,  # answers to them
+    fill: int,  # of the padding
+    ends: Sequence[int],  # tokens that end an answer
+    device: Any
+) -> SampledAnswers:
+    "Answers as tensors, their prompts padded on the left"
+    answers, logps = found
+    def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(device)
+    def ones(rows): return [[1]*len(x) for x in rows]
+    answer, mask = padded(answers, fill), padded(ones(answers), 0)
+    drawn = None if logps is None else pad_sequence([torch.tensor(x) for x in logps], True).to(device)
+    return SampledAnswers(torch.cat([padded(prompts, fill, left=True), answer], 1),
+                          torch.cat([padded(ones(prompts), 0, left=True), mask], 1), answer, mask.float(),
+                          torch.tensor([a[-1] in ends for a in answers], device=device), drawn)
+
 # %% ../../nbs/algorithms/10_ppo.ipynb #63793bad
 class AnswerSampler:
     "Answers of a policy to prompts, and their rewards"
@@ -357,21 +375,15 @@ class AnswerSampler:
         s = self.settings
         drawn = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k)
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
-        how = dict(drawn if sample else greedy, max_new_tokens=s.max_completion_length)
+        how: dict[str, Any] = dict(drawn if sample else greedy, max_new_tokens=s.max_completion_length)
         if self.engine is not None: return self.engine.write(policy, prompts, engine_request(how)[0], self.ends, step)
         return Generated(generate(policy, prompts, self.ends, self.tokenizer.pad_token_id, own=self.own, **how))
 
     def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True, step: int = 0) -> SampledAnswers:
         "Answers to the prompts of `rows`, sampled or the likeliest"
-        fill, prompts = self.tokenizer.pad_token_id, self.encode(rows)
-        answers, logps = self.generated(policy, prompts, sample, step)
-        def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(policy.device)
-        def ones(rows): return [[1]*len(x) for x in rows]
-        answer, mask = padded(answers, fill), padded(ones(answers), 0)
-        drawn = None if logps is None else pad_sequence([torch.tensor(x) for x in logps], True).to(policy.device)
-        return SampledAnswers(torch.cat([padded(prompts, fill, left=True), answer], 1),
-                              torch.cat([padded(ones(prompts), 0, left=True), mask], 1), answer, mask.float(),
-                              torch.tensor([a[-1] in self.ends for a in answers], device=policy.device), drawn)
+        prompts = self.encode(rows)
+        found = self.generated(policy, prompts, sample, step)
+        return padded_answers(prompts, found, self.tokenizer.pad_token_id, self.ends, policy.device)
 
     def score(self, rows: Sequence[dict], answers: SampledAnswers) -> Scores:
         "The rewards of the answers, part by part"
@@ -542,6 +554,28 @@ def token_losses(
     sums = torch.stack([(x.detach()*mask).sum() for x in measured])
     return (pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask, sums
 
+# %% ../../nbs/algorithms/10_ppo.ipynb #a75e91c2
+def answer_sampler(
+    trainer: 'PPOTrainer',
+    policy: Any,  # inside of its model
+    ends: Sequence[int],  # tokens that end an answer, besides the model's own
+    encode: Callable | None  # from rows to ids; None: as the tokenizer does
+) -> AnswerSampler:
+    "Who generates the answers of a trainer, and who judges them"
+    tokenizer, chosen = trainer.processing_class, trainer.execution.generation
+    stops = stop_token_ids(policy, sorted({*ends, tokenizer.eos_token_id} - {None}))
+    own = chosen.value == 'own' or not chosen.requested
+    return AnswerSampler(trainer.settings, tokenizer, trainer.rewards, stops, encode, own, trainer.engine)
+
+def reference_beside(
+    trainer: 'PPOTrainer',
+    policy: PolicyAndValue,
+    ref: Any  # another reference model; None where an adapter of the policy serves as one
+) -> Reference:
+    "The reference of a trainer, on its device"
+    other = None if ref is None else PolicyAndValue(ref.to(trainer.accelerator.device), None, trainer.execution)
+    return Reference(policy, other)
+
 # %% ../../nbs/algorithms/10_ppo.ipynb #b89c5fbf
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
@@ -569,23 +603,13 @@ class PPOParts(OwnTrainer):
         why = None if holds_whole_head(self.accelerator) else SHARDED
         self.execution = confirmed(execution, lm_head=why)
         if why: both.chunked = False
-        if engine is not None and why: raise switch_error('rollout', why)
         self.rollout: dict[str, Tensor] | None = None
-        self.stopped, self.position, self.trial = False, 0, None
+        self.stopped, self.position, self.trial, self.correction = False, 0, None, correction
         self.seen: list[dict[str, float]] = []
-        stops = stop_token_ids(model, sorted({*ends, self.processing_class.eos_token_id} - {None}))
-        own = execution.uses('generation') or not execution.generation.requested
-        running = None if engine is None else RunningEngine(engine, self.processing_class)
-        self.sampler, self.correction = AnswerSampler(settings, self.processing_class, rewards, stops, encode, own,
-                                                      running), correction
-        other = None if ref is None else PolicyAndValue(ref.to(self.accelerator.device), None, self.execution)
-        self.reference = Reference(both, other)
+        self.engine = None if engine is None else RunningEngine(engine, self.processing_class)
+        self.sampler = answer_sampler(self, model, ends, encode)
+        self.reference = reference_beside(self, both, ref)
         if guard is not None: self.add_callback(guard)
-
-    @property
-    def engine(self) -> RunningEngine | None:
-        "The engine beside the training"
-        return self.sampler.engine
 
     @property
     def use(self) -> RolloutUse:

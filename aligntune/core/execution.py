@@ -587,7 +587,9 @@ def choose_generation(
     asked = s.spec['rollout'] if s.algorithm.writes_answers else 'auto'
     if asked == 'vllm' and (why := vllm_blocker(s)): raise switch_error('rollout', why)
     if not s.learns_answers: return Chosen('')
-    if is_engine(asked): return Chosen(type(asked).__name__, AS_REQUESTED)
+    if is_engine(asked):
+        if weights_are_sharded(s.spec): raise switch_error('rollout', SHARDED)
+        return Chosen(type(asked).__name__, AS_REQUESTED)
     if asked in ('vllm', 'generate'): return Chosen(asked, AS_REQUESTED)
     against, why = _auto_vllm_blocker(s), _decode_blocker(s, attention)
     if asked == 'auto' and not against:

@@ -340,10 +340,9 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
                                                                 **args))
     assert plan.facts is not None and plan.execution is not None
     found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=plan.execution))
-    chosen = plan.execution.generation
-    if chosen.value != 'vllm' or chosen.requested or not plan.memory or found.fits(plan.memory):
-        return dataclasses.replace(plan, estimate=found)
-    full = f'with vLLM {human(found.total)} would be needed of {human(plan.memory)}'
+    chosen, fits = plan.execution.generation, not plan.memory or found.fits(plan.memory)
+    if chosen.value != 'vllm' or chosen.requested or fits: return dataclasses.replace(plan, estimate=found)
+    full = f'with vLLM {human(found.total)} would be needed of {human(plan.memory or 0)}'
     own = replaced(plan.execution, 'generation', 'own', full)
     return _with_memory(dataclasses.replace(plan, execution=own), spec, lengths)
 

@@ -178,7 +178,7 @@ class AnswerSettings:
     max_resample: int = opt(8, 'rounds of fresh prompts that dynamic sampling may draw', lo=1, hi=10000, only=None)
     soft_overlong_cache: int | None = opt(None, 'tokens before the length limit over which the penalty grows', lo=0,
                                           hi=1e7, aliases='overlong_cache', only=GROUPED)
-    rollout: str = opt('auto', 'who generates answers: our decoder, vLLM, generate of transformers, or an engine object',
+    rollout: str = opt('auto', 'who generates answers: our decoder, vLLM, transformers, or an engine object',
                        choices=tuple(ROLLOUTS), only=POLICY)
 
 # %% ../../nbs/core/06_spec.ipynb #8a9af505

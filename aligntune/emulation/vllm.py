@@ -18,16 +18,26 @@ from ..engine.decode import TokenSampler, generate_batch
 from ..engine.models import inner_model
 
 # %% auto #0
-__all__ = ['StandInModel', 'StandInLLM', 'StandInRequest', 'installed', 'StandInServer', 'served']
+__all__ = ['KNOWN', 'StandInModel', 'StandInLLM', 'StandInRequest', 'installed', 'Posts', 'StandInServer', 'served']
 
-# %% ../../nbs/emulation/09_vllm.ipynb #56f0cc1b
+# %% ../../nbs/emulation/09_vllm.ipynb #bb2238eb
+KNOWN = set('ignore_eos logprobs detokenize repetition_penalty n seed model prompt return_token_ids '
+            'return_tokens_as_token_ids'.split())   # settings beside those of the sampling
+
+@torch.no_grad()
+def _logps(model: Any, prompt: list[int], answer: list[int], draw: TokenSampler) -> list[float]:
+    logits = model(input_ids=torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0, len(prompt) - 1:-1]
+    return draw.logits(logits).log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).squeeze(1).tolist()
+
+# %% ../../nbs/emulation/09_vllm.ipynb #33b90ab8
 class StandInModel:
     "A model with weights of its own, and at most one adapter"
     def __init__(self, config: Any, calls: list[str]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(123)
-            self.base = AutoModelForCausalLM.from_config(config).eval()
-        self.calls, self.adapted, self.number = calls, None, 0
+            self.base: Any = AutoModelForCausalLM.from_config(config).eval()
+        self.calls, self.number = calls, 0
+        self.adapted: Any = None
 
     def reload(self, weights: dict[str, torch.Tensor]) -> None:
         "Take weights over; each must be there"
@@ -40,29 +50,27 @@ class StandInModel:
         "Read an adapter, unless its number is known"
         if number == self.number: return
         self.calls.append('load_adapter')
-        base = self.adapted.unload() if self.adapted is not None else self.base
-        self.base, self.adapted, self.number = base, PeftModel.from_pretrained(base, folder).eval(), number
+        self.unload()
+        self.adapted, self.number = PeftModel.from_pretrained(self.base, folder).eval(), number
+
+    def unload(self) -> None:
+        "The base alone again"
+        if self.adapted is not None: self.base = self.adapted.unload()
+        self.adapted, self.number = None, 0
 
     def answers(self, prompts: list[list[int]], adapter: bool, temperature: float, top_p: float = 1., top_k: int = 0,
                 min_p: float = 0., max_tokens: int = 16, min_tokens: int = 0, stop_token_ids: Any = (),
                 **other: Any) -> list[tuple[list[int], list[float]]]:
         "Tokens and log-probabilities of an answer to each prompt"
         self.calls.append('generate')
-        known = {'ignore_eos', 'logprobs', 'detokenize', 'repetition_penalty', 'n', 'seed', 'model', 'prompt',
-                 'return_token_ids', 'return_tokens_as_token_ids'}
-        assert set(other) <= known, f'SamplingParams has no {set(other) - known}'
+        assert set(other) <= KNOWN, f'SamplingParams has no {set(other) - KNOWN}'
         draw = TokenSampler(temperature > 0, temperature or 1., top_k, top_p, min_p)
-        if not adapter and self.adapted is not None: self.base, self.adapted, self.number = self.adapted.unload(), None, 0
-        model = self.adapted if adapter and self.adapted is not None else self.base
+        if not adapter: self.unload()
+        model = self.adapted if adapter else self.base
         tokens = generate_batch(model, prompts, stop_token_ids, draw, max_tokens, min_tokens)
-        return [(t, self._logps(model, p, t, draw)) for p, t in zip(prompts, tokens)]
+        return [(t, _logps(model, p, t, draw)) for p, t in zip(prompts, tokens)]
 
-    @torch.no_grad()
-    def _logps(self, model: Any, prompt: list[int], answer: list[int], draw: TokenSampler) -> list[float]:
-        logits = model(input_ids=torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0, len(prompt) - 1:-1]
-        return draw.logits(logits).log_softmax(-1).gather(1, torch.tensor(answer)[:, None]).squeeze(1).tolist()
-
-# %% ../../nbs/emulation/09_vllm.ipynb #717e130a
+# %% ../../nbs/emulation/09_vllm.ipynb #1ea17f40
 class StandInLLM:
     "`vllm.LLM`"
     calls: list[str] = []
@@ -76,12 +84,14 @@ class StandInLLM:
         self.llm_engine = NS(engine_core=NS(shutdown=lambda: self.calls.append('shutdown')))
 
     def collective_rpc(self, method: str, kwargs: dict) -> None:
+        "Take weights over"
         assert method == 'reload_weights' and not self.asleep
         self.model.reload(dict(kwargs['weights_iterator']))
 
-    def reset_prefix_cache(self) -> None: pass
+    def reset_prefix_cache(self) -> None: "There is none"
 
     def generate(self, prompts: list[dict], params: dict, use_tqdm: bool = True, lora_request: Any = None) -> list[Any]:
+        "Answers to prompts"
         assert not self.asleep, 'asleep'
         if lora_request:
             assert self.settings['enable_lora']
@@ -91,11 +101,13 @@ class StandInLLM:
                 for t, logps in found]
 
     def sleep(self, level: int) -> None:
+        "Lose the weights"
         self.calls.append('sleep')
         self.asleep = True
         for p in self.model.base.parameters(): p.data.fill_(float('nan'))
 
     def wake_up(self) -> None:
+        "Be ready for weights"
         self.calls.append('wake_up')
         self.asleep = False
 
@@ -135,7 +147,48 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError): self.wfile.write(data)
 
-# %% ../../nbs/emulation/09_vllm.ipynb #a3f3300b
+# %% ../../nbs/emulation/09_vllm.ipynb #b60d9dab
+class Posts:
+    "What a server does, by the last word of an address"
+    def __init__(self, config: Any, calls: list[str]):
+        self.model, self.number = StandInModel(config, calls), 0   # of adapters
+        self.adapters: dict[str, tuple[str, int]] = {}
+
+    def collective_rpc(self, body: dict) -> Any:
+        "Read weights from a folder"
+        self.model.reload(load_file(f"{body['kwargs']['weights_path']}/model.safetensors"))
+        return {}
+
+    def load_lora_adapter(self, body: dict) -> Any:
+        "Read an adapter from a folder"
+        self.number += 1
+        self.adapters[body['lora_name']] = body['lora_path'], self.number
+        self.model.load_adapter(*self.adapters[body['lora_name']])
+        return 'loaded'
+
+    def unload_lora_adapter(self, body: dict) -> Any:
+        "Forget an adapter"
+        del self.adapters[body['lora_name']]
+        return 'unloaded'
+
+    def reset_prefix_cache(self, body: dict) -> Any:
+        "There is none"
+        return {}
+
+    def completions(self, body: dict) -> Any:
+        "Answers to a prompt; each copy has the next seed"
+        adapter, choices = self.adapters.get(body['model']), []
+        assert adapter or body['model'] == 'model', 'no such model'
+        if adapter:
+            assert os.path.exists(adapter[0]), 'the folder may be read again with any request'
+            self.model.load_adapter(*adapter)
+        for i in range(body['n']):
+            torch.manual_seed(body['seed'] + i)
+            [(tokens, logps)] = self.model.answers([body['prompt']], bool(adapter), **body)
+            choices.append(dict(token_ids=tokens, logprobs=dict(token_logprobs=logps)))
+        return dict(choices=choices)
+
+# %% ../../nbs/emulation/09_vllm.ipynb #8d71a548
 class StandInServer(ThreadingHTTPServer):
     "A server of one model"
     daemon_threads = True
@@ -143,9 +196,7 @@ class StandInServer(ThreadingHTTPServer):
         super().__init__(('localhost', 0), _Handler)
         self.calls: list[str] = []
         self.url = f'http://localhost:{self.server_address[1]}'
-        self.model, self.lock, self.delay = StandInModel(config, self.calls), threading.Lock(), delay
-        self.adapters: dict[str, tuple[str, int]] = {}
-        self.number = 0   # of adapters
+        self.posts, self.lock, self.delay = Posts(config, self.calls), threading.Lock(), delay
         info = dict(vllm_config=dict(model_config=dict(dtype=dtype, logprobs_mode=logprobs_mode),
                                      lora_config=dict(max_lora_rank=rank)))
         self.known = {'/health': '', '/version': dict(version=version), '/v1/models': dict(data=[dict(id='model')]),
@@ -155,36 +206,7 @@ class StandInServer(ThreadingHTTPServer):
         "What is at an address; None where there is nothing"
         if body is None: return self.known.get(path)
         if path == '/v1/completions': time.sleep(self.delay)
-        with self.lock, torch.random.fork_rng(devices=[]): return getattr(self, path.split('/')[-1])(body)
-
-    def collective_rpc(self, body: dict) -> Any:
-        self.model.reload(load_file(f"{body['kwargs']['weights_path']}/model.safetensors"))
-        return {}
-
-    def load_lora_adapter(self, body: dict) -> Any:
-        self.number += 1
-        self.adapters[body['lora_name']] = body['lora_path'], self.number
-        self.model.load_adapter(*self.adapters[body['lora_name']])
-        return 'loaded'
-
-    def unload_lora_adapter(self, body: dict) -> Any:
-        del self.adapters[body['lora_name']]
-        return 'unloaded'
-
-    def reset_prefix_cache(self, body: dict) -> Any: return {}
-
-    def completions(self, body: dict) -> Any:
-        choices: list[dict] = []
-        adapted = body['model'] in self.adapters
-        if adapted:   # the folder may be read again with any request
-            assert os.path.exists(self.adapters[body['model']][0])
-            self.model.load_adapter(*self.adapters[body['model']])
-        else: assert body['model'] == 'model'
-        for i in range(body['n']):   # each copy has the next seed
-            torch.manual_seed(body['seed'] + i)
-            [(tokens, logps)] = self.model.answers([body['prompt']], adapted, **body)
-            choices.append(dict(token_ids=tokens, logprobs=dict(token_logprobs=logps)))
-        return dict(choices=choices)
+        with self.lock, torch.random.fork_rng(devices=[]): return getattr(self.posts, path.split('/')[-1])(body)
 
 # %% ../../nbs/emulation/09_vllm.ipynb #bfe0c67a
 @contextlib.contextmanager

@@ -79,36 +79,44 @@ def check_generated(
          'not every token has a log-probability')) if bad), '')
     if wrong: raise EngineError('the engine gave answers that cannot be right', where='rollout', why=wrong)
 
-# %% ../../nbs/engine/11_rollout_engines.ipynb #20cc88c5
+# %% ../../nbs/engine/11_rollout_engines.ipynb #1f485c1a
+@contextlib.contextmanager
+def _named(engine: RolloutEngine, step: int) -> Iterator[None]:
+    "One name for whatever fails"
+    try: yield
+    except AligntuneError: raise
+    except Exception as e:
+        raise EngineError(f'{type(engine).__name__} failed', where=f'rollout at step {step}',
+                          why=f'{type(e).__name__}: {e}',
+                          fix="the run is kept: train(resume_from_checkpoint=True), or rollout='own'") from e
+
+def _stop(engine: RolloutEngine) -> None:
+    "Stop an engine whose training is gone, and let nothing stand in the way of the end of the program"
+    try: engine.stop()
+    except Exception as e: logger.debug('%s: %s', type(engine).__name__, e)
+
+# %% ../../nbs/engine/11_rollout_engines.ipynb #b5341dc8
 class RunningEngine:
     "An engine in a training"
     def __init__(self,
         engine: RolloutEngine,
         tokenizer: Any  # of the model
     ):
-        self.engine, self.tokenizer, self.name = engine, tokenizer, type(engine).__name__
-        self.started, self.stamp, self.syncs = False, None, 0
+        self.engine, self.tokenizer, self.started, self.syncs = engine, tokenizer, False, 0
+        self.stamp: tuple[int, int] | None = None   # of the weights that the engine has
         self.at_end = weakref.finalize(self, _stop, engine)
-
-    @contextlib.contextmanager
-    def _named(self, step: int) -> Iterator[None]:
-        try: yield
-        except AligntuneError: raise
-        except Exception as e:
-            raise EngineError(f'{self.name} failed', where=f'rollout at step {step}', why=f'{type(e).__name__}: {e}',
-                              fix="the run is kept: train(resume_from_checkpoint=True), or rollout='own'") from e
 
     def begin(self, model: Any, step: int = 0) -> None:
         "Start the engine, unless it runs"
         if self.started: return
-        with self._named(step): self.engine.start(model, self.tokenizer)
+        with _named(self.engine, step): self.engine.start(model, self.tokenizer)
         self.started = True
 
     def write(self, model: Any, prompts: Sequence[Sequence[int]], how: DecodeConfig, ends: Sequence[int],
               step: int) -> Generated:
         "An answer to each prompt by the weights that `model` has at this optimizer step"
         self.begin(model, step)
-        with self._named(step):
+        with _named(self.engine, step):
             if (stamp := weights_stamp(model, step)) != self.stamp:
                 self.engine.sync(model)
                 self.stamp, self.syncs = stamp, self.syncs + 1
@@ -120,11 +128,6 @@ class RunningEngine:
         "Stop the engine; it starts again at its next use"
         if self.started: self.engine.stop()
         self.started, self.stamp = False, None
-
-def _stop(engine: RolloutEngine) -> None:
-    "Stop an engine whose training is gone, and let nothing stand in the way of the end of the program"
-    try: engine.stop()
-    except Exception as e: logger.debug('%s: %s', type(engine).__name__, e)
 
 # %% ../../nbs/engine/11_rollout_engines.ipynb #dcb756b9
 def without_engine(
@@ -198,7 +201,7 @@ def check_mismatch(
                       why=f'its log-probabilities are {difference:.2f} off in the mean',
                       fix="the run is kept; start the server again and resume, or rollout='own'")
 
-# %% ../../nbs/engine/11_rollout_engines.ipynb #0c1bebe9
+# %% ../../nbs/engine/11_rollout_engines.ipynb #36453ff0
 class _Held(NamedTuple):
     "Answers, held against the model"
     likeliest: float  # how far a token lies below the likeliest, at most
@@ -220,7 +223,8 @@ def held_against(
             mine = logits.log_softmax(-1)
             drawn = mine.gather(1, ids[0, len(prompt):, None]).squeeze(1)
             below = max(below, (mine.amax(-1) - drawn).max().item())
-            if found.logps: gap = max(gap, (torch.tensor(found.logps[i], device=drawn.device) - drawn).abs().max().item())
+            told = torch.tensor(found.logps[i], device=drawn.device) if found.logps else drawn
+            gap = max(gap, (told - drawn).abs().max().item())
     return _Held(below, gap)
 
 # %% ../../nbs/engine/11_rollout_engines.ipynb #3fcce4e2
@@ -231,10 +235,28 @@ def _changed(model: Any, seed: int) -> None:
     with torch.no_grad():
         for p in trained: p.add_((torch.randn(p.shape, generator=g)*.05).to(p))
 
-# %% ../../nbs/engine/11_rollout_engines.ipynb #6bae1a69
+# %% ../../nbs/engine/11_rollout_engines.ipynb #9147ab0d
 def _fault(name: str, holds: bool, told: str) -> None:
     if not holds: raise EngineError(f'the engine fails the check: {name}', where='check_engine', why=told)
 
+def _check_once(running: RunningEngine, model: Any, prompts: Any, step: int, most: float) -> tuple[_Held, Any]:
+    "Hold the answers of one step against the model; the likeliest ones too"
+    greedy, drawn = DecodeConfig(TokenSampler(False), 6), DecodeConfig(TokenSampler(temperature=.7), 6)
+    likeliest, copies = running.write(model, prompts, greedy, [], step).tokens, [prompts[0]]*8
+    sampled = running.write(model, copies, drawn, [], step)
+    held = _Held(held_against(model, prompts, Generated(likeliest)).likeliest,
+                 held_against(model, copies, sampled, .7).logps)
+    told, end = f'{held}, with the weights of step {step}', likeliest[0][1]
+    _fault('greedy answers are the likeliest tokens', held.likeliest <= most, told)
+    _fault('log-probabilities are those of the model', held.logps <= most, told)
+    _fault('copies of a prompt have answers of their own', len({*map(tuple, sampled.tokens)}) > 1, told)
+    cut = running.write(model, prompts[:1], greedy, [end], step).tokens[0]
+    _fault('an end token ends an answer', cut == likeliest[0][:likeliest[0].index(end) + 1], str(cut))
+    longer = running.write(model, prompts[:1], DecodeConfig(greedy.draw, 6, 3), [end], step).tokens[0]
+    _fault('an answer has at least as many tokens as requested', len(longer) >= 3, str(longer))
+    return held, likeliest
+
+# %% ../../nbs/engine/11_rollout_engines.ipynb #19bfb6c5
 def check_engine(
     engine: RolloutEngine,  # not started
     model: Any,  # a small causal model, with its adapter if it has one; its weights are changed
@@ -244,26 +266,14 @@ def check_engine(
 ) -> list[_Held]:
     "Hold an engine against the model: an error where it fails; how far off it was, for each weights"
     running, most = RunningEngine(engine, tokenizer), tolerance(model) if most is None else most
-    greedy, drawn = DecodeConfig(TokenSampler(False), 6), DecodeConfig(TokenSampler(temperature=.7), 6)
-    found, before = [], None
+    found: list[_Held] = []
+    before = None
     for step in range(4):
-        likeliest = running.write(model, prompts, greedy, [], step)
-        sampled = running.write(model, [prompts[0]]*8, drawn, [], step)
-        held = _Held(held_against(model, prompts, likeliest).likeliest,
-                     held_against(model, [prompts[0]]*8, sampled, .7).logps)
-        told = f'{held}, with the weights of step {step}'
-        _fault('greedy answers are the likeliest tokens', held.likeliest <= most, told)
-        _fault('log-probabilities are those of the model', held.logps <= most, told)
-        _fault('copies of a prompt have answers of their own', len({*map(tuple, sampled.tokens)}) > 1, told)
-        _fault('other weights give other answers', before != likeliest.tokens, told)
-        found, before = [*found, held], likeliest.tokens
-        end = likeliest.tokens[0][1]
-        cut = running.write(model, prompts[:1], greedy, [end], step).tokens[0]
-        _fault('an end token ends an answer', cut == likeliest.tokens[0][:likeliest.tokens[0].index(end) + 1], str(cut))
-        longer = running.write(model, prompts[:1], DecodeConfig(TokenSampler(False), 6, 3), [end], step).tokens[0]
-        _fault('an answer has at least as many tokens as requested', len(longer) >= 3, str(longer))
+        held, likeliest = _check_once(running, model, prompts, step, most)
+        _fault('other weights give other answers', before != likeliest, str(held))
+        found, before = [*found, held], likeliest
         _changed(model, step)
     running.stop()
-    try: engine.write(prompts, greedy, [])
+    try: engine.write(prompts, DecodeConfig(TokenSampler(False), 6), [])
     except Exception: return found
     raise EngineError('the engine fails the check: it stops', where='check_engine')
