@@ -6,7 +6,7 @@
 Each case runs in a process of its own. What `make test` shows with a stand-in is shown here with vLLM; what neither
 shows (GPUs, compiled kernels, tensor parallelism, quantised weights) is in nbs/emulation/09_vllm.ipynb.
 """
-import contextlib, os, socket, subprocess, sys, tempfile, time
+import contextlib, json, os, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -65,12 +65,17 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
+def free_port():
+    "A port that nobody uses"
+    with socket.socket() as s:
+        s.bind(('localhost', 0))
+        return s.getsockname()[1]
+
+
 @contextlib.contextmanager
 def serving(folder, adapter=False):
     "A vLLM server of a model on disk; its process and its address"
-    with socket.socket() as s:
-        s.bind(('localhost', 0))
-        port = s.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent/'vllm'), 'serve', str(folder), '--dtype', 'float32', '--enforce-eager',
                '--logprobs-mode', 'processed_logprobs', '--max-model-len', '256', '--port', str(port)]
     if adapter: command += ['--enable-lora', '--max-lora-rank', '8']
@@ -232,6 +237,71 @@ def dead():
         yield f'resumed, {max(far):.0e}'
 
 
+def _rank():
+    "One of two processes: the mismatches, the answers to one prompt, the sum of the weights"
+    from aligntune.engine.decode import DecodeConfig, TokenSampler
+    tokenizer, fresh = parts()
+    t = trainer('grpo', fresh(), tokenizer, batch_size=4, save_strategy='no')
+    t.train()
+    answers = running(t).write(t.model, [[5, 6, 7]]*4, DecodeConfig(TokenSampler(), 8), [], 3).tokens
+    total = sum(p.double().sum().item() for p in t.model.parameters())
+    found = [t.accelerator.num_processes, max(mismatches(t)), answers, total]
+    Path(os.environ['RANKS'], os.environ['RANK']).write_text(json.dumps(found))
+    return []
+
+
+@case
+def processes():
+    "Two processes: each has an engine, with random numbers of its own; their weights stay the same"
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port',
+               str(free_port()), __file__, '--case', '_rank']
+    with tempfile.TemporaryDirectory() as home:
+        run = subprocess.run(command, env=os.environ | dict(RANKS=home), capture_output=True, text=True, timeout=600)
+        found = [json.loads(p.read_text()) for p in Path(home).iterdir()]
+    assert len(found) == 2, run.stdout[-3000:] + run.stderr[-3000:]
+    (n, far, first, total), (_, far2, second, total2) = found
+    assert n == 2 and max(far, far2) < SAME and first != second and total == total2, found
+    yield f'{max(far, far2):.0e}, other answers, equal weights'
+
+
+@case
+def whole():
+    "create_rl_trainer, from a model and a file on disk: plan, log, training, evaluation, prediction by the engine"
+    import logging
+    from aligntune import create_rl_trainer
+    tokenizer, fresh = parts()
+    with tempfile.TemporaryDirectory() as home:
+        fresh().save_pretrained(f'{home}/model')
+        tokenizer.save_pretrained(f'{home}/model')
+        rows = [json.dumps(dict(prompt=f'{i}+{i}=', answer=str(2*i))) for i in range(16)]
+        Path(home, 'rows.jsonl').write_text('\n'.join(rows))
+        said: list = []
+        handler = logging.Handler()
+        handler.emit = lambda record: said.append(record.getMessage())
+        logging.getLogger('aligntune').addHandler(handler)
+        for algorithm in ('grpo', 'ppo'):
+            t = create_rl_trainer(f'{home}/model', f'{home}/rows.jsonl', algorithm, backend='trl', device='cpu',
+                                  reward_functions=[many_tokens], rollout='vllm', use_peft=True, lora_r=4, max_steps=2,
+                                  batch_size=8, max_completion_length=8, output_dir=f'{home}/{algorithm}', guards=False,
+                                  vllm_gpu_memory_utilization=.1, eval_dataset=f'{home}/rows.jsonl')
+            assert 'vllm, as requested' in t.plan.explain(), t.plan.explain()
+            t.train()
+            engine = t.session.trainer.engine
+            before, calls = engine.syncs, []
+            real = engine.engine.write
+            engine.engine.write = lambda *args: calls.append(args) or real(*args)
+            by_vllm = t.predict(['1+1=', '2+2='], max_new_tokens=6)
+            engine.started = False
+            ours = t.predict(['1+1=', '2+2='], max_new_tokens=6)
+            engine.started = True
+            assert len(calls) == 1 and by_vllm == ours, (calls, by_vllm, ours)
+            engine.stop()
+            yield f'{algorithm}: {before} synchronisations, predicted {by_vllm}'
+        told = [x for x in said if 'generat' in x]
+        assert any('generation: vllm' in x for x in told) and not any('by transformers' in x for x in told), told
+        yield next(x for x in told if x.startswith('vLLM'))
+
+
 def main(names):
     "Run cases, each in a process of the interpreter that has vLLM"
     python = os.environ.get('ALIGNTUNE_VLLM') or sys.exit('ALIGNTUNE_VLLM names no interpreter that has vLLM')
@@ -252,7 +322,7 @@ def main(names):
 
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--case']:
-        for said in CASES[sys.argv[2]](): print('>', said, flush=True)
+        for said in (CASES | dict(_rank=_rank))[sys.argv[2]](): print('>', said, flush=True)
         sys.stdout.flush()
         os._exit(0)   # vLLM's threads and groups are not waited for
     sys.exit(bool(main(sys.argv[1:])))
