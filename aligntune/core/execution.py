@@ -546,12 +546,16 @@ def vllm_blocker(
     s: Situation  # the training
 ) -> str | None:
     "Why vLLM cannot generate in this training; None where it can"
-    spec, adapter = s.spec, s.spec['method'] in ('lora', 'qlora', 'dora')
+    spec, adapter, extra = s.spec, s.spec['method'] in ('lora', 'qlora', 'dora'), s.spec.extra
+    inside, ours = not vllm_is_server(spec), not s.backend.own_kernels   # in Unsloth TRL reads these settings
     cases = [(s.kind != 'causal', f'the model is {s.kind}, not causal'),
+             (ours and inside and (extra.get('vllm_tensor_parallel_size') or 1) > 1,
+              "an engine of each process has one GPU; vllm_mode='server' can have several"),
+             (ours and bool(extra.get('vllm_structured_outputs_regex')), 'answers are not forced into a pattern here'),
              (s.backend.launches, f'{s.backend.title} generates nothing'),
-             (s.backend.own_kernels and not s.algorithm.compares_groups,
+             (not ours and not s.algorithm.compares_groups,
               f"{s.algorithm.title} on {s.backend.title} trains by a loop of ours, and vLLM in Unsloth serves TRL's"),
-             (weights_are_sharded(spec) and not s.backend.own_kernels, SHARDED),
+             (weights_are_sharded(spec) and ours, SHARDED),
              (spec['method'] == 'dora', 'vLLM loads no DoRA adapters'),
              (adapter and bool(spec['modules_to_save']), 'vLLM loads no adapters with modules_to_save'),
              (adapter and bool(spec['target_parameters']), 'vLLM loads no adapters of single parameters'),

@@ -95,7 +95,7 @@ def _stop(engine: RolloutEngine) -> None:
     try: engine.stop()
     except Exception as e: logger.debug('%s: %s', type(engine).__name__, e)
 
-# %% ../../nbs/engine/11_rollout_engines.ipynb #b5341dc8
+# %% ../../nbs/engine/11_rollout_engines.ipynb #8bc10884
 class RunningEngine:
     "An engine in a training"
     def __init__(self,
@@ -116,7 +116,8 @@ class RunningEngine:
               step: int) -> Generated:
         "An answer to each prompt by the weights that `model` has at this optimizer step"
         self.begin(model, step)
-        with _named(self.engine, step):
+        plain = torch.autocast(model.device.type, enabled=False)   # an engine computes in a format of its own
+        with _named(self.engine, step), plain:
             if (stamp := weights_stamp(model, step)) != self.stamp:
                 self.engine.sync(model)
                 self.stamp, self.syncs = stamp, self.syncs + 1
