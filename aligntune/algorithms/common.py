@@ -95,7 +95,7 @@ _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulati
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True,
                ddp_broadcast_buffers=False)
 
-# %% ../../nbs/algorithms/01_common.ipynb #e5e0feea
+# %% ../../nbs/algorithms/01_common.ipynb #8d6d466a
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -108,9 +108,10 @@ def training_args(
     kw |= dict(dataloader_pin_memory=plan.device == 'cuda', gradient_checkpointing=bool(plan.gradient_checkpointing))
     if plan.device == 'cuda': kw['accelerator_config'] = dict(non_blocking=True)   # batches, from pinned memory
     kw |= _schedule(spec, has_eval)
+    known = {f.name for f in dataclasses.fields(cls)}   # PPO reads the settings of vLLM itself
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
-    kw |= own | check_extra(spec.extra, cls)
+    kw |= own | check_extra({k: v for k, v in spec.extra.items() if not k.startswith('vllm_') or k in known}, cls)
     kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
     try: args = cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:

@@ -19,8 +19,8 @@ from ..engine.models import inner_model
 __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
            'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
            'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
-           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'without_old_logps', 'rollout_logs',
-           'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
+           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine', 'without_old_logps',
+           'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
            'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'one_forward_pass', 'one_device',
            'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names',
            'loading_info']
@@ -286,7 +286,9 @@ PRIVATE += [
     PrivateName('_buffered_inputs', _GRPO, 'changed: the batches of a rollout, one for each forward pass'),
     PrivateName('_step', _GRPO, 'read and set: forward passes so far'),
     PrivateName('_logs', _GRPO, 'read: prompts, answers and rewards of the last rollout'),
-    PrivateName('_entropy_bonus_enabled', _GRPO, 'read: whether entropies need a gradient', since='1.16')]
+    PrivateName('_entropy_bonus_enabled', _GRPO, 'read: whether entropies need a gradient', since='1.16'),
+    PrivateName('use_vllm', _GRPO, 'set: tokens are weighted as those of vLLM'),
+    PrivateName('vllm_mode', _GRPO, 'set: no engine of TRL is asked')]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #f6a2605e
 class AnswerBatch(NamedTuple):
@@ -392,6 +394,14 @@ def loss_logps(
             **images)[0]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #fd1e8525
+def weigh_by_engine(
+    trainer: HFTrainer,  # a GRPOTrainer
+    known: bool  # are the log-probabilities known with which tokens were drawn
+) -> None:
+    "Let TRL weigh each token by what the trainer and the engine that drew it make of it, as it does for its own vLLM"
+    trainer.use_vllm, trainer.vllm_mode = known, 'server'   # 'server': TRL asks no engine of its own for its context
+
+# %% ../../nbs/algorithms/00_trl.ipynb #da6101b0
 @contextlib.contextmanager
 def without_old_logps(trainer: HFTrainer) -> Iterator[None]:
     "TRL takes a rollout for one that a single optimizer step uses up, and computes no log-probabilities of the policy"

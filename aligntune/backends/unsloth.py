@@ -219,8 +219,8 @@ def prepare_groups(
     "What groups of answers need on Unsloth's GPU trainers, and what they could have"
     tokenizer = session.tokenizer
     set_own_padding(tokenizer, {tokenizer.bos_token_id, tokenizer.eos_token_id, *session.prepared.stop_ids} - {None})
-    if importlib.util.find_spec('vllm') and not session.spec.extra.get('use_vllm'):
-        logger.info('vLLM is installed: use_vllm=True lets it generate inside Unsloth, from the same weights')
+    if importlib.util.find_spec('vllm') and session.spec['rollout'] != 'vllm':
+        logger.info("vLLM is installed: rollout='vllm' lets it generate inside Unsloth, from the same weights")
 
 # %% ../../nbs/backends/04_unsloth.ipynb #7e7463dc
 FLOAT32 = dict(_unsloth_forced_float32=True, _unsloth_full_finetuning=False)   # marks that Unsloth's trainers read

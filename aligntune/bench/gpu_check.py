@@ -230,7 +230,7 @@ def parity(
     with tempfile.TemporaryDirectory() as home:
         theirs, mine = entries_for(WORKS[f'{algorithm}-step'], home, '', steps, model=model, mean=mean,
                                    high=round(3*mean))
-        mine = changed(mine, more, dict(own_decoding=False) if writes else {})
+        mine = changed(mine, more, dict(rollout='generate') if writes else {})
         theirs = changed(theirs, more, _flags(precision))
         again = changed(theirs, dict(model_init_kwargs=dict(attn_implementation='eager')), name=AGAIN)
         found = take_turns([theirs, mine, again], tell, together, warmup=1)

@@ -493,7 +493,7 @@ def _answer_works() -> list[Work]:
     few, many = dict(mean=200, learning_rate=1e-6, vocab=100), dict(mean=200, learning_rate=1e-6)
     same = [('TRL', 'plain_{}', dict(_SAMPLED, SETTINGS=True, PRECISION=True, gradient_checkpointing=False)),
             (*_OWN, dict(_SAMPLED, SETTINGS=True, gradient_checkpointing=False))]
-    ladder = _ours_with(('all logits, TRL writes and reads', dict(_LONG, own_decoding=False, prefix_sharing=False)),
+    ladder = _ours_with(('all logits, TRL writes and reads', dict(_LONG, rollout='generate', prefix_sharing=False)),
                          ('+ our way to write', dict(_LONG, prefix_sharing=False)),
                          ('+ a prompt once for its answers', dict(_LONG, chunked_head=False)),
                          ('+ head in pieces', _LONG))

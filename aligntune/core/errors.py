@@ -12,7 +12,8 @@ from .secrets import Variable, mask
 
 # %% auto #0
 __all__ = ['LONGEST', 'quoted', 'too_long_a_name', 'AligntuneError', 'SpecError', 'DataError', 'UnsupportedError',
-           'MissingPackageError', 'ModelError', 'RewardError', 'RunError', 'GuardError', 'nearest', 'did_you_mean']
+           'MissingPackageError', 'ModelError', 'RewardError', 'RunError', 'GuardError', 'EngineError', 'nearest',
+           'did_you_mean']
 
 # %% ../../nbs/core/01_errors.ipynb #b73556cb
 LONGEST = 2000   # characters of each part of a message
@@ -84,6 +85,10 @@ class RunError(AligntuneError, RuntimeError):
 class GuardError(AligntuneError, RuntimeError):
     "A guard stopped the training, because it no longer learned anything true"
     exit_code = 4
+
+class EngineError(AligntuneError, RuntimeError):
+    "The engine that generates answers cannot be used, or is gone"
+    exit_code = 1
 
 # %% ../../nbs/core/01_errors.ipynb #c836769a
 def _likeness(a: str, b: str) -> float:

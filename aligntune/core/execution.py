@@ -8,6 +8,7 @@ import dataclasses, logging, os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 from .errors import UnsupportedError
 from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
@@ -19,13 +20,15 @@ __all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'OPTIMISATIONS', 'ON_MODE
            'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION',
            'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES',
            'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'PADDED_BY_UNSLOTH', 'SHARDED', 'BY_SDPA',
-           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'LIGER_LOSSES', 'because', 'Chosen',
-           'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
-           'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
-           'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel',
-           'packs_rows_itself', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined',
-           'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'choose_generation',
-           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
+           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS',
+           'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation', 'decision_lines',
+           'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere', 'weights_are_sharded',
+           'switch_error', 'switched', 'config_packing_blocker', 'attention_variant', 'layout_blocker',
+           'balances_experts', 'attention_kernels', 'choose_kernel', 'packs_rows_itself', 'choose_rows',
+           'choose_rowwise', 'choose_sharing', 'choose_joined', 'config_chunking_blocker', 'choose_head',
+           'choose_recomputing', 'generation_blocker', 'is_engine', 'vllm_version_blocker', 'vllm_is_server',
+           'vllm_blocker', 'answers_at_a_time', 'choose_generation', 'make_execution', 'with_checkpointing', 'replaced',
+           'confirmed']
 
 # %% ../../nbs/core/05_execution.ipynb #e45cce48
 def because(
@@ -64,7 +67,7 @@ class Optimisation:
     algorithms: Callable[[AlgorithmFacts], bool] | None = None  # in which the switch has an effect; None: in all
     options: tuple[Any, Any] = (True, False)  # its value with the optimisation, and without
 
-# %% ../../nbs/core/05_execution.ipynb #8013d078
+# %% ../../nbs/core/05_execution.ipynb #da4b59fb
 SDPA, VARLEN = 'sdpa', 'varlen_attn'   # of PyTorch
 
 OPTIMISATIONS = dict(
@@ -82,8 +85,7 @@ OPTIMISATIONS = dict(
                          lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full')),
     recompute_norms=Optimisation('recomputed norms', 'recompute_norms',
                                  'recompute norms and gated MLPs in the backward pass'),
-    generation=Optimisation('generation', 'own_decoding', 'generate answers with our decoder, not by transformers',
-                            lambda facts: facts.writes_answers, ('decode', 'transformers')),
+    generation=Optimisation('generation', 'rollout', options=('own', 'generate')),
     checkpointing=Optimisation('', 'gradient_checkpointing'),
     return_freed_memory=Optimisation('return memory', 'return_freed_memory',
                                      'give freed memory back to the system at once, on a CPU'))
@@ -96,7 +98,7 @@ def decision_lines(
     named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #1e4cd03c
+# %% ../../nbs/core/05_execution.ipynb #4dec831c
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -107,7 +109,7 @@ class ExecutionPlan:
     joined_kernel: Chosen  # of joined rows: varlen_attn, FlashAttention, or sdpa row by row; empty where none are
     lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL or Unsloth (backend)
     recompute_norms: Chosen  # are norms and gated MLPs recomputed in the backward pass
-    generation: Chosen  # who generates answers: decode (ours), transformers or vllm; empty where none are
+    generation: Chosen  # who generates answers: own, vllm, generate, or the class of another engine; empty: nobody
     checkpointing: Chosen = Chosen(False)  # are activations recomputed in the backward pass
     return_freed_memory: Chosen = Chosen(False)  # does freed memory go back to the system at once
     sharded: bool = False  # are weights sharded over processes
@@ -163,6 +165,7 @@ class Situation:
     precision: str = 'fp32'
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # from attention_kernels
     gpus: int = 1  # that this process sees
+    vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
 
     @property
     def family(self) -> str:
@@ -578,18 +581,98 @@ def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     if why or s.family not in COMPRESSED_CACHE: return why
     return f"{s.family}'s cache holds something else than the keys and values of its attention"
 
+# %% ../../nbs/core/05_execution.ipynb #5c2fa494
+ROLLOUTS = dict(auto='the fastest that is exact here', own='our decoder, from the weights of the training',
+                vllm='vLLM, in the process or as a server', generate='generate of transformers')
+ENGINE_METHODS = ('start', 'sync', 'write', 'stop')
+VLLM_VERSIONS = '>=0.22,<0.33'
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)   # of adapters that vLLM holds
+
+def is_engine(
+    x: Any  # a value of the setting rollout
+) -> bool:
+    "Is this an engine of the user's own?"
+    return all(callable(getattr(x, name, None)) for name in ENGINE_METHODS)
+
+def vllm_version_blocker(
+    version: str  # of vLLM; empty where it is not installed
+) -> str:
+    "Why a version of vLLM cannot be used; empty where it can"
+    if not version: return 'vLLM is not installed'
+    try: fits = Version(version).base_version in SpecifierSet(VLLM_VERSIONS)
+    except InvalidVersion: fits = False
+    return '' if fits else f'vLLM {version} is not {VLLM_VERSIONS}'
+
+# %% ../../nbs/core/05_execution.ipynb #fc8c2856
+def vllm_is_server(
+    spec: Any  # the TrainSpec
+) -> bool:
+    "Does vLLM run as a server of its own?"
+    return spec.extra.get('vllm_mode') == 'server'
+
+def vllm_blocker(
+    s: Situation  # the training
+) -> str | None:
+    "Why vLLM cannot generate in this training; None where it can"
+    spec, adapter, extra = s.spec, s.spec['method'] in ('lora', 'qlora', 'dora'), s.spec.extra
+    inside, ours = not vllm_is_server(spec), not s.backend.own_kernels   # in Unsloth TRL reads these settings
+    packed = spec['load_in_4bit'] or spec['load_in_8bit'] or bool(s.config.get('quantization_config'))
+    cases = [(s.kind != 'causal', f'the model is {s.kind}, not causal'),
+             (ours and inside and (extra.get('vllm_tensor_parallel_size') or 1) > 1,
+              "an engine of each process has one GPU; vllm_mode='server' can have several"),
+             (ours and bool(extra.get('vllm_structured_outputs_regex')), 'answers are not forced into a pattern here'),
+             (s.backend.launches, f'{s.backend.title} generates nothing'),
+             (not ours and not s.algorithm.compares_groups,
+              f"{s.algorithm.title} on {s.backend.title} trains by a loop of ours, and vLLM in Unsloth serves TRL's"),
+             (weights_are_sharded(spec) and ours, SHARDED),
+             (spec['method'] == 'dora', 'vLLM loads no DoRA adapters'),
+             (adapter and bool(spec['modules_to_save']), 'vLLM loads no adapters with modules_to_save'),
+             (adapter and bool(spec['target_parameters']), 'vLLM loads no adapters of single parameters'),
+             (ours and packed, 'the policy is held in packed weights, and vLLM would hold whole ones'),
+             (s.algorithm.subspace, 'vLLM has no such layers')]
+    return next((why for found, why in cases if found), None)
+
+# %% ../../nbs/core/05_execution.ipynb #78a1ad29
+LARGE_ROLLOUT = 64   # answers of a rollout on a device
+
+def answers_at_a_time(
+    spec: Any  # the TrainSpec
+) -> int:
+    "Answers of a rollout on a device, at least"
+    micro = (spec['steps_per_generation'] or spec['gradient_accumulation_steps'])*spec['num_mini_batches']
+    return max(spec['batch_size']*micro, spec['num_generations'] or 1)
+
+def _auto_vllm_blocker(s: Situation) -> str | None:
+    "Why the plan does not take vLLM by itself; None where it does"
+    if s.vllm or s.device != 'cuda': return s.vllm or f'vLLM is not faster on {s.device}'
+    if why := vllm_blocker(s): return why
+    if s.backend.own_kernels: return f'{s.backend.title} generates with its own kernels'
+    if int(os.environ.get('WORLD_SIZE', 1)) > 1: return 'several processes train, and vLLM was not requested'
+    if _is_spread(s): return SPREAD
+    few = answers_at_a_time(s.spec)
+    return None if few >= LARGE_ROLLOUT else f'{few} answers at a time are few for vLLM (from {LARGE_ROLLOUT} on)'
+
 # %% ../../nbs/core/05_execution.ipynb #e1f8461e
 def choose_generation(
     s: Situation,  # the training
     attention: Chosen  # kernel
 ) -> Chosen:
     "Who generates the answers"
-    ours, theirs = OPTIMISATIONS['generation'].options
+    asked = s.spec['rollout'] if s.algorithm.writes_answers else 'auto'
+    if asked == 'vllm' and (why := vllm_blocker(s)): raise switch_error('rollout', why)
     if not s.learns_answers: return Chosen('')
-    if s.spec.extra.get('use_vllm'): return Chosen('vllm', AS_REQUESTED)
-    chosen = switched(s.spec, 'own_decoding', _decode_blocker(s, attention))
-    by_sdpa = BY_SDPA if chosen and is_flash(attention.value) else ''
-    return Chosen(ours if chosen else theirs, chosen.reason or by_sdpa)
+    if is_engine(asked):
+        if weights_are_sharded(s.spec): raise switch_error('rollout', SHARDED)
+        return Chosen(type(asked).__name__, AS_REQUESTED)
+    if asked in ('vllm', 'generate'): return Chosen(asked, AS_REQUESTED)
+    against, why = _auto_vllm_blocker(s), _decode_blocker(s, attention)
+    if asked == 'auto' and not against:
+        return Chosen('vllm', f'it is installed, and {answers_at_a_time(s.spec)} answers are generated at a time')
+    if asked == 'own' and why: raise switch_error('rollout', why)
+    ours, theirs = OPTIMISATIONS['generation'].options
+    if asked == 'own' or why: return Chosen(theirs if why else ours, why or AS_REQUESTED)
+    told = against if s.device == 'cuda' and not s.vllm else ''   # vLLM is there, and not taken
+    return Chosen(ours, '; '.join(filter(None, (told, BY_SDPA if is_flash(attention.value) else ''))))
 
 # %% ../../nbs/core/05_execution.ipynb #1ab0fd67
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
@@ -608,7 +691,7 @@ def _check_liger(s: Situation) -> None:
     if why:
         raise UnsupportedError("Liger's kernels cannot be used", where='argument use_liger_kernel', why=why, fix=fix)
 
-# %% ../../nbs/core/05_execution.ipynb #92e27ebb
+# %% ../../nbs/core/05_execution.ipynb #20516b51
 def make_execution(
     spec: Any,  # the TrainSpec, on its backend
     config: Mapping[str, Any],  # of the model; empty where it is not known
@@ -617,11 +700,12 @@ def make_execution(
     precision: str = 'fp32',  # fp32, bf16 or fp16
     kernels: Mapping[str, str] | None = None,  # from attention_kernels; None where that is not known
     gpus: int = 1,  # that this process sees
-    loaded: Chosen | None = None  # the attention kernel of a loaded model; None: chosen here
+    loaded: Chosen | None = None,  # the attention kernel of a loaded model; None: chosen here
+    vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
 ) -> ExecutionPlan:
     "Decide how the steps are computed; checkpointing is decided with the memory estimate"
     s = Situation(spec, {**config, **(config.get('text_config') or {})}, kind, device, precision, kernels or {},
-                  gpus)
+                  gpus, vllm)
     attention = loaded or choose_kernel(s)
     sharing = choose_sharing(s, attention)
     rows = choose_rows(s, attention, sharing)

@@ -12,7 +12,7 @@ from typing import Any
 from .capability import (
     Facts, refuse_impossible, resolve_algorithm, resolve_model_type, resolve_task_type)
 from .errors import MissingPackageError, SpecError, did_you_mean, too_long_a_name
-from .execution import OPTIMISATIONS, Optimisation
+from .execution import OPTIMISATIONS, ROLLOUTS, Optimisation, is_engine, vllm_is_server
 from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
@@ -178,6 +178,8 @@ class AnswerSettings:
     max_resample: int = opt(8, 'rounds of fresh prompts that dynamic sampling may draw', lo=1, hi=10000, only=None)
     soft_overlong_cache: int | None = opt(None, 'tokens before the length limit over which the penalty grows', lo=0,
                                           hi=1e7, aliases='overlong_cache', only=GROUPED)
+    rollout: str = opt('auto', 'who generates answers: our decoder, vLLM, transformers, or an engine object',
+                       choices=tuple(ROLLOUTS), only=POLICY)
 
 # %% ../../nbs/core/06_spec.ipynb #8a9af505
 @dataclass(frozen=True)
@@ -450,6 +452,7 @@ def check(
     "`value` in the type and range of field `f`, or a SpecError that says what would be right"
     if isinstance(value, os.PathLike): value = os.fspath(value)
     if value is None and f.optional or not f.kinds: return value
+    if f.name == 'rollout' and is_engine(value): return value
     if f.name in _SPELLED: value = _SPELLED[f.name](value)
     if value is False and 'no' in f.choices: value = 'no'   # as YAML reads a bare no
     for kind in sorted(f.kinds, key=lambda k: k is str):
@@ -493,7 +496,8 @@ SWITCHES: dict[str, tuple[str, Any, Any]] = {   # their name: (our setting, its 
     **{k: ('method', m, 'full') for k, m in dict(use_peft='lora', peft_enabled='lora', use_lora='lora',
                                                  use_qlora='qlora', use_dora='dora').items()},
     'bf16': ('precision', 'bf16', 'fp32'), 'fp16': ('precision', 'fp16', 'fp32'),
-    'use_flash_attention_2': ('attn_implementation', 'flash_attention_2', 'auto')}
+    'use_flash_attention_2': ('attn_implementation', 'flash_attention_2', 'auto'),
+    'use_vllm': ('rollout', 'vllm', 'auto'), 'own_decoding': ('rollout', 'own', 'generate')}
 
 INSTEAD = dict(
     assistant_only_loss="train_on='completion'", completion_only_loss="train_on='completion'",
@@ -533,9 +537,12 @@ def _annotated(tree: Any) -> dict[str, str]:
 @functools.cache
 def _config_types(algorithm: str) -> dict[str, str]:
     "Fields of the TRL config behind `algorithm`, with their annotations"
-    kind = facts_of(algorithm).config
+    facts = facts_of(algorithm)
+    kind = facts.config
     files = [('transformers', 'training_args.py')] + [('trl', f'trainer/{n}_config.py') for n in ('base', kind) if kind]
-    return {n: a for package, file in files for n, a in _annotated(_parsed(package, file)).items()}
+    fields = {n: a for package, file in files for n, a in _annotated(_parsed(package, file)).items()}
+    if not facts.value_model: return fields
+    return fields | {n: a for n, a in _config_types(GROUPED[0]).items() if n.startswith('vllm_')}   # the same for PPO
 
 def config_fields(
     algorithm: str  # a resolved algorithm name
@@ -627,11 +634,9 @@ def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     if name == '<<':
         raise SpecError('settings are not merged into a config', where=where,
                         why='each stands in it once, with its line', fix='write them out')
-    if name == 'use_vllm' or name.startswith('vllm_'):
-        answers = facts_of(algorithm).writes_answers
-        raise SpecError(f'{algorithm} does not use vLLM', where=where,
-                        why='the model is trained on its answers beside a value, by aligntune alone' if answers
-                        else 'no answers are generated', fix=f"leave {name} out; {', '.join(GROUPED)} can use it")
+    if name.startswith('vllm_'):
+        raise SpecError(f'{algorithm} does not use vLLM', where=where, why='no answers are generated',
+                        fix=f"leave {name} out; {', '.join(POLICY)} can use it")
     raise SpecError(f'unknown setting {name!r}', where=where, fix=did_you_mean(name, names_for(algorithm)))
 
 # %% ../../nbs/core/06_spec.ipynb #b991a74f
@@ -1197,10 +1202,12 @@ def check_installed(
             raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
                                       why='the run was to be reported to it',
                                       fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
-    for n, package in dict(use_vllm='vllm', use_liger_kernel='liger_kernel').items():
-        if s.extra.get(n) and not _installed(package):
-            raise MissingPackageError(f'{package} is not installed', where=f'argument {n}',
-                                      fix=f'pip install {package}, or {n}=false')
+    if s.extra.get('use_liger_kernel') and not _installed('liger_kernel'):
+        raise MissingPackageError('liger_kernel is not installed', where='argument use_liger_kernel',
+                                  fix='pip install liger_kernel, or use_liger_kernel=false')
+    if s.algo.rollout == 'vllm' and not vllm_is_server(s) and not _installed('vllm'):
+        raise MissingPackageError('vLLM is not installed', where=s.origins['rollout'],
+                                  fix="pip install 'aligntune[vllm]', a server (vllm_mode='server'), or rollout='auto'")
 
 def _installed(name: str) -> bool:
     try: return importlib.util.find_spec(name) is not None
@@ -1245,9 +1252,12 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
         yield f'max_steps={o.max_steps} wins over num_epochs={o.num_epochs:g}'
     if r.eval_steps and r.eval_strategy in ('no', 'epoch'):
         yield f'eval_steps has no effect with eval_strategy={r.eval_strategy}'
-    for start, switch in dict(vllm_='use_vllm', fsdp_config='fsdp').items():
-        idle = [n for n in s.extra if n.startswith(start) and not s.extra.get(switch)]
+    uses = {'vllm_': ('rollout=vllm', s.algo.rollout in ('vllm', 'auto')), 'fsdp_config': ('fsdp', s.extra.get('fsdp'))}
+    for start, (switch, on) in uses.items():
+        idle = [n for n in s.extra if n.startswith(start) and not on]
         if idle: yield f"{', '.join(idle)}: no effect without {switch}"
+    if 'vllm_group_port' in s.extra and s.run.backend != 'unsloth':
+        yield 'vllm_group_port: no effect, a server reads the weights from a folder'
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
     if o.max_tokens_per_gpu and s.given('batch_size'):

@@ -5,7 +5,7 @@
 # %% ../../nbs/engine/07_generation.ipynb #64ff02d8
 from __future__ import annotations
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 import torch
 from ..core.errors import DataError, SpecError, did_you_mean
@@ -105,13 +105,16 @@ def generate_texts(
     stop: Sequence[int] = (),  # tokens that end an answer, besides the model's own
     batch_size: int = 16,  # answers at a time
     precision: str = 'fp32',  # the plan's precision
+    elsewhere: Callable | None = None,  # from prompts, settings and ends to tokens; None, or gives None: by the model
     **generation  # max_new_tokens, temperature, num_beams ...
 ) -> list[str]:
     "The model's answer to each prompt"
     _check_prompts(model, prompts)
     settings, ends, pad_id = generation_settings(generation), stop_token_ids(model, stop), tokenizer.pad_token_id
     generate_ids = _generate_seq2seq if model.config.is_encoder_decoder else generate
-    with inference(model, precision): answers = generate_ids(model, prompts, ends, pad_id, batch_size, **settings)
+    answers = elsewhere(prompts, settings, ends) if elsewhere else None
+    if answers is None:
+        with inference(model, precision): answers = generate_ids(model, prompts, ends, pad_id, batch_size, **settings)
     return tokenizer.batch_decode(answers, skip_special_tokens=True)
 
 # %% ../../nbs/engine/07_generation.ipynb #b794d71e

@@ -81,7 +81,7 @@ def confirm_execution(
     if plan.uses('generation'): plan = confirmed(plan, generation=decode_blocker(model))
     return plan
 
-# %% ../../nbs/engine/09_probes.ipynb #aeb09bc1
+# %% ../../nbs/engine/09_probes.ipynb #4baba322
 KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
 
 def execution_of(
@@ -92,7 +92,9 @@ def execution_of(
     kind = KINDS.get(getattr(session, 'kind', 'causal'), 'classification')
     planned, config = getattr(plan, 'execution', None), inner_model(model).config.to_dict()
     def decide(loaded: Chosen | None = None) -> ExecutionPlan:
-        made = make_execution(spec, config, kind, plan.device, plan.precision, loaded=loaded)
+        by_vllm = planned and planned.generation.value == 'vllm'
+        made = make_execution(spec, config, kind, plan.device, plan.precision, loaded=loaded,
+                              vllm='' if by_vllm else 'vLLM was not planned')
         reason = planned.checkpointing.reason if planned else ''
         return with_checkpointing(made, spec, plan.device, bool(plan.gradient_checkpointing), reason)
     execution = planned or decide()

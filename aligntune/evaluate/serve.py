@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from jinja2 import Template, TemplateError
 from ..core.errors import MissingPackageError, ModelError, RunError, SpecError, UnsupportedError, did_you_mean
+from ..core.execution import LORA_RANKS
 from ..run.manifest import write_atomic
 from transformers import PreTrainedTokenizerBase
 from ..core.trainer import Trainer
@@ -390,7 +391,7 @@ def vllm_command(
     "The command with which vLLM serves a model"
     name = Path(folder).name
     if base is None: return shlex.join(['vllm', 'serve', str(folder), '--served-model-name', name])
-    largest = next(r for r in (8, 16, 32, 64, 128, 256, 320, 512) if r >= (rank or 16))   # ranks that vLLM has
+    largest = next(r for r in LORA_RANKS if r >= (rank or 16))
     return shlex.join(['vllm', 'serve', base, '--enable-lora', '--lora-modules', f'{name}={folder}',
                        '--max-lora-rank', str(largest)])
 

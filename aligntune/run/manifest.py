@@ -19,7 +19,7 @@ from ..core.plan import Plan
 from ..data.report import DataReport
 
 # %% auto #0
-__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'BY_CONTENT', 'ROWS', 'KINDS', 'NO_NUMBERS',
+__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'OF_ENGINE', 'BY_CONTENT', 'ROWS', 'KINDS', 'NO_NUMBERS',
            'sync_folder', 'write_atomic', 'delete_path', 'open_own', 'own_folder', 'digest', 'json_safe',
            'package_versions', 'git_state', 'system_and_hardware', 'data_fingerprint', 'template_fingerprint',
            'model_fingerprint', 'run_identity', 'differences', 'explicit_settings', 'settings_from_environment',
@@ -199,6 +199,7 @@ MAY_CHANGE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_
         'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
         'load_best_model_at_end', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
         *(o.switch for o in OPTIMISATIONS.values())}
+OF_ENGINE = tuple(f'vllm_{n}' for n in 'mode server_ group_ gpu_ max_ tensor_ enable_ model_impl'.split())
 # identified by content: fact -> the settings that it replaces
 BY_CONTENT = dict(model='model_name revision', template='tokenizer_name chat_template',
                   data='dataset_name subset split')
@@ -216,7 +217,8 @@ def run_identity(
     replaced = {n for k, names in BY_CONTENT.items() if facts.get(k) for n in names.split()}
     compared = [n for n, f in FIELDS.items() if applies(f, spec) and n not in MAY_CHANGE | replaced]
     settings = {n: json_safe(spec[n]) for n in compared}
-    further = {n: v for n, v in spec.extra.items() if not names_secret(n)}   # another token makes no other run
+    # another token makes no other run, nor another place of vLLM
+    further = {n: v for n, v in spec.extra.items() if not (names_secret(n) or n.startswith(OF_ENGINE))}
     return {**settings, **json_safe(further), **decided, **facts}
 
 # %% ../../nbs/run/00_manifest.ipynb #ceb4859e
