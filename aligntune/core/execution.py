@@ -547,10 +547,10 @@ def vllm_blocker(
 ) -> str | None:
     "Why vLLM cannot generate in this training; None where it can"
     spec, adapter, extra = s.spec, s.spec['method'] in ('lora', 'qlora', 'dora'), s.spec.extra
-    inside, ours = not vllm_is_server(spec), not s.backend.own_kernels   # in Unsloth TRL reads these settings
+    ours = not s.backend.own_kernels   # in Unsloth TRL reads these settings
+    split = not vllm_is_server(spec) and (extra.get('vllm_tensor_parallel_size') or 1) > 1
     cases = [(s.kind != 'causal', f'the model is {s.kind}, not causal'),
-             (ours and inside and (extra.get('vllm_tensor_parallel_size') or 1) > 1,
-              "an engine of each process has one GPU; vllm_mode='server' can have several"),
+             (ours and split, "an engine of each process has one GPU; vllm_mode='server' can have several"),
              (ours and bool(extra.get('vllm_structured_outputs_regex')), 'answers are not forced into a pattern here'),
              (s.backend.launches, f'{s.backend.title} generates nothing'),
              (not ours and not s.algorithm.compares_groups,
