@@ -603,7 +603,7 @@ def vllm_version_blocker(
     except InvalidVersion: fits = False
     return '' if fits else f'vLLM {version} is not {VLLM_VERSIONS}'
 
-# %% ../../nbs/core/05_execution.ipynb #fc8c2856
+# %% ../../nbs/core/05_execution.ipynb #8664d29e
 def vllm_is_server(
     spec: Any  # the TrainSpec
 ) -> bool:
@@ -615,11 +615,11 @@ def vllm_blocker(
 ) -> str | None:
     "Why vLLM cannot generate in this training; None where it can"
     spec, adapter, extra = s.spec, s.spec['method'] in ('lora', 'qlora', 'dora'), s.spec.extra
-    inside, ours = not vllm_is_server(spec), not s.backend.own_kernels   # in Unsloth TRL reads these settings
+    ours = not s.backend.own_kernels   # in Unsloth TRL reads these settings
+    split = not vllm_is_server(spec) and (extra.get('vllm_tensor_parallel_size') or 1) > 1
     packed = spec['load_in_4bit'] or spec['load_in_8bit'] or bool(s.config.get('quantization_config'))
     cases = [(s.kind != 'causal', f'the model is {s.kind}, not causal'),
-             (ours and inside and (extra.get('vllm_tensor_parallel_size') or 1) > 1,
-              "an engine of each process has one GPU; vllm_mode='server' can have several"),
+             (ours and split, "an engine of each process has one GPU; vllm_mode='server' can have several"),
              (ours and bool(extra.get('vllm_structured_outputs_regex')), 'answers are not forced into a pattern here'),
              (s.backend.launches, f'{s.backend.title} generates nothing'),
              (not ours and not s.algorithm.compares_groups,

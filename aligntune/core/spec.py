@@ -1256,8 +1256,7 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
     for start, (switch, on) in uses.items():
         idle = [n for n in s.extra if n.startswith(start) and not on]
         if idle: yield f"{', '.join(idle)}: no effect without {switch}"
-    if 'vllm_group_port' in s.extra and s.run.backend != 'unsloth':
-        yield 'vllm_group_port: no effect, a server reads the weights from a folder'
+    if 'vllm_group_port' in s.extra: yield 'vllm_group_port: no effect, a server reads the weights from a folder'
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
     if o.max_tokens_per_gpu and s.given('batch_size'):
