@@ -22,7 +22,7 @@ from .lm_head import target_logps
 __all__ = ['PROBE', 'group_by_prompt', 'PackedLayout', 'packed_layout', 'key_places', 'kernel_numbers', 'borders_of',
            'prefix_pieces', 'on_device', 'PackedPrefixBatch', 'selected_logps', 'entropies', 'completion_logps',
            'padded_completion_logps', 'probe_answers', 'prefix_sharing_gap', 'by_own_attention', 'window_reason',
-           'prefix_sharing_blocker', 'kernel_gap', 'kernel_blocker']
+           'prefix_sharing_blocker', 'embedding_gradient', 'kernel_gap', 'kernel_blocker']
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #b57ecb63
 def group_by_prompt(
@@ -312,20 +312,36 @@ def prefix_sharing_blocker(
     return _reasons[bare]
 
 # %% ../../nbs/engine/04_prefix_sharing.ipynb #91b4db3b
-@torch.no_grad()
+@contextlib.contextmanager
+def embedding_gradient(
+    model: Any  # a language model
+) -> Iterator[list[Tensor]]:
+    "A context with gradients, in which the list gets what the tokens were embedded as"
+    embedded: list[Tensor] = []
+    def keep(module: Any, args: Any, out: Tensor) -> Tensor:
+        embedded.append(out.detach().requires_grad_())
+        return embedded[-1]
+    hook = inner_model(model).get_input_embeddings().register_forward_hook(keep)
+    try:
+        with torch.enable_grad(): yield embedded
+    finally: hook.remove()
+
 def kernel_gap(
     model: Any,  # a causal model on a GPU
     kernel: str  # of joined rows
 ) -> float:
-    "How far log-probabilities by a kernel are from those row by row, relative to the largest"
+    "How far log-probabilities by a kernel, and a fifth of how far gradients, are from those row by row; relative"
     inner, (_, ids, mask) = inner_model(model), probe_answers(model)
     before, half = getattr(inner, 'joined_kernel', SDPA), torch.autocast(model.device.type, torch.bfloat16)
-    def logps(name: str) -> Tensor:
+    def results(name: str) -> tuple[Tensor, Tensor]:
         use_joined_kernel(model, name)
         with eval_mode(model), half, with_narrow_window(model), use_layout_attention(model):
-            return completion_logps(model, ids, mask, PROBE[0][1])[0]
-    try: return relative_gap(logps(SDPA), logps(kernel))
+            with embedding_gradient(model) as embedded: logps = completion_logps(model, ids, mask, PROBE[0][1])[0]
+        return logps.detach(), torch.autograd.grad(logps.sum(), embedded[:1])[0].float()
+    try: (right, up), (found, ours) = results(SDPA), results(kernel)
     finally: use_joined_kernel(inner, before)
+    # roundings add up through the layers; what is wrong differs by all of a gradient
+    return max(relative_gap(right, found), ((up - ours).norm()/up.norm().clamp(min=1e-6)).item()/5)
 
 def kernel_blocker(
     model: Any,  # a causal model, with its adapter if it has one
