@@ -15,14 +15,16 @@ from ..core.execution import ExecutionPlan
 from ..core.facts import facts_of
 from ..core.secrets import as_plain
 from ..core.spec import OPTIMIZERS, TrainSpec
+from ..core.weights import ROUNDING, takes_own_adamw
 from ..engine.attention import use_layout_attention
+from ..engine.bf16_adamw import BF16AdamW
 from ..engine.models import dropout_of, no_dropout
 from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'training_args',
-           'log_tf32', 'check_arguments', 'log_execution', 'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans',
-           'weigh_by_size']
+           'log_tf32', 'check_arguments', 'own_optimizer', 'log_execution', 'LastStepLogged', 'TrainedTokens',
+           'OwnTrainer', 'RowMeans', 'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
 logger = logging.getLogger('aligntune')
@@ -108,6 +110,8 @@ def training_args(
     if not kw['report_to']: kw['report_to'] = 'none'
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= own | check_extra(spec.extra, cls)
+    if spec['bf16_updates'] == 'stochastic' and not takes_own_adamw(spec):   # torchao's optimizer rounds
+        kw['optim_args'] = ','.join(filter(None, [kw.get('optim_args'), ROUNDING]))
     kw['use_liger_kernel'] = False   # the model has the kernels since it was loaded, and the loss is ours
     try: args = cls(**kw)
     except (ValueError, TypeError, KeyError, ImportError, OSError) as e:
@@ -177,6 +181,16 @@ def _check_optimizer(args: Any) -> None:
         raise SpecError('the optimizer or the schedule refuses its settings',
                         where='optimizer, optim_args, lr_scheduler, lr_scheduler_kwargs',
                         why=' '.join(str(e).split())) from e
+
+# %% ../../nbs/algorithms/01_common.ipynb #e859106a
+def own_optimizer(
+    spec: TrainSpec,  # the request
+    args: Any  # the config of the trainer
+) -> tuple[type, dict[str, Any]] | None:
+    "Class and settings of our optimizer; None where the library makes one"
+    if not takes_own_adamw(spec): return None
+    return BF16AdamW, dict(lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon,
+                           updates=spec['bf16_updates'], seed=args.seed)
 
 # %% ../../nbs/algorithms/01_common.ipynb #a698c7ad
 def log_execution(

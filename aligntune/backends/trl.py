@@ -24,7 +24,7 @@ from ..data.tokens import Text, align_tags
 from ..engine.generation import generate_texts, scores, stop_token_ids
 from ..engine.memory import return_freed_memory
 from ..rewards.combine import Rewards
-from ..algorithms.common import check_arguments
+from ..algorithms.common import check_arguments, own_optimizer
 from ..run.checkpoint import random_state, set_random_state, step_of
 from ..run.manifest import write_atomic
 from ..run.run import Run, check_start
@@ -255,6 +255,7 @@ def build_trainer(session: 'Session') -> None:
     make_trainer = load(MAKERS[spec['algorithm']])
     with session.trainer_setup(), keep_adapter_float32(session.model), quiet():
         session.trainer = make_trainer(session)
+    if chosen := own_optimizer(spec, session.trainer.args): session.trainer.optimizer_cls_and_kwargs = chosen
     for c in session.callbacks: session.trainer.add_callback(c)
     execution = getattr(session.trainer, 'execution', None)   # as verified on the loaded model
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)

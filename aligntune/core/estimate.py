@@ -17,17 +17,18 @@ from .hub_client import from_hub, hub_is_off, snapshot
 from .model_files import read_config_file, read_json, reading
 from .quantised import weight_bits
 from .spec import TrainSpec
+from .weights import state_bytes, states_of
 
 # %% auto #0
-__all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'STATES', 'EXPERT_PARAMETERS',
-           'WHOLE', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE',
-           'TILE_ELSEWHERE', 'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS',
-           'PROCESS', 'NCCL', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts',
-           'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config',
-           'read_model_config', 'Part', 'human', 'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank',
-           'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'about_experts', 'Saved',
-           'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies',
-           'piece_rows', 'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'needs_checkpointing']
+__all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'EXPERT_PARAMETERS', 'WHOLE',
+           'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE',
+           'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL',
+           'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts', 'has_latent_attention',
+           'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
+           'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts',
+           'experts_called', 'trained_parameters', 'about_experts', 'Saved', 'block_saved', 'Training', 'Batch', 'Pair',
+           'is_pairwise', 'batch_of', 'head_block', 'logit_copies', 'piece_rows', 'Estimate', 'needs_reference',
+           'estimate', 'vllm_share', 'needs_checkpointing']
 
 # %% ../../nbs/core/12_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -469,9 +470,6 @@ def human(n: float) -> str:
 # %% ../../nbs/core/12_estimate.ipynb #feba984f
 BYTES = dict(fp32=4, bf16=2, fp16=2, float32=4, bfloat16=2, float16=2)
 NF4 = 1/2 + 1/64 + 4/(64*256)
-# bytes for each weight; the Adams: 8
-STATES: dict[str, float] = dict(sgd=0, adafactor=0, lion=4, lion_32bit=4, rmsprop=4, adagrad=4, adamw_8bit=2,
-                                adamw_bnb_8bit=2, paged_adamw_8bit=2, lion_8bit=1, paged_lion_8bit=1)
 
 # %% ../../nbs/core/12_estimate.ipynb #c4d611b6
 def trains_subspace(
@@ -607,7 +605,7 @@ def _weights(spec: TrainSpec, facts: ModelFacts, precision: str) -> list[Part]:
     return parts + ([Part('experts', b*E, f'{b} x {E:,}: {WHOLE}')] if E else [])
 
 # %% ../../nbs/core/12_estimate.ipynb #649f14fe
-def _held(spec: TrainSpec, facts: ModelFacts, precision: str, passes: int) -> list[Part]:
+def _held(spec: TrainSpec, facts: ModelFacts, precision: str, passes: int, device: str = 'cpu') -> list[Part]:
     "Weights, adapter, gradients and optimizer; with several passes gradients are kept from one to the next"
     n, full = trained_parameters(spec, facts), spec['method'] == 'full'
     each = weight_bytes(spec, precision) if full else 4
@@ -615,10 +613,17 @@ def _held(spec: TrainSpec, facts: ModelFacts, precision: str, passes: int) -> li
     held = sum(_osft(spec, facts)[:2]) if trains_subspace(spec) else n
     bases = ' with its bases'*trains_subspace(spec)
     if not full: parts.append(Part('adapter', 4*held, f'4 x {held:,}{bases}'))
-    state = STATES.get(spec['optimizer'], 8*each/4)
     when = ('update', 'embedding') if passes == 1 else ('loss', 'backward', 'update', 'embedding')
-    return parts + [Part('optimizer', int(state*n), f"{state:g} x {n:,} ({spec['optimizer']})"),
-                    Part('gradients', each*n, f'{each} x {n:,}', when)]
+    return parts + [_states(spec, facts, n, each, device), Part('gradients', each*n, f'{each} x {n:,}', when)]
+
+def _states(spec: TrainSpec, facts: ModelFacts, n: int, each: int, device: str) -> Part:
+    "What the optimizer keeps for `n` weights of `each` bytes"
+    (state, wide), paged = state_bytes(spec, each), states_of(spec).paged and device == 'cuda'
+    embedding = facts.embedding if wide != state and spec['method'] == 'full' else 0   # a tied one is the head too
+    formula = f"{state:.3g} x {n - embedding:,} ({spec['optimizer']})"
+    if embedding: formula += f' + {wide:g} x {embedding:,} of the embedding'
+    return Part('optimizer', int(state*(n - embedding) + wide*embedding),
+                formula + ', in pages beside the GPU'*paged, () if paged else PHASES)
 
 # %% ../../nbs/core/12_estimate.ipynb #7775cb6c
 def _trained_experts(spec: TrainSpec, facts: ModelFacts) -> str:
@@ -1120,7 +1125,7 @@ def estimate(
     piece = piece_rows(b.rows, b.length, device) if t.algorithm.value_model else b.rows
     pieces = -(-b.rows//piece)
     once = batch_of(spec, facts, lengths, piece, batches*pieces, execution) if pieces > 1 else b
-    held = _held(spec, facts, precision, acc*pieces)
+    held = _held(spec, facts, precision, acc*pieces, device)
     parts = [*_over_processes(t, held), *_step_parts(t, once), *_other_parts(t, b, acc)]
     flops, process = _flops(t, b, acc), PROCESS.get(device, 0) + NCCL*(processes > 1 and device == 'cuda')
     return Estimate(tuple(parts), b, bool(execution.checkpointing), trained_parameters(spec, facts), facts, flops,

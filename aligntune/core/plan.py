@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 from .capability import BACKENDS, Decision, Facts, decide
 from .errors import DataError, MissingPackageError, RunError, SpecError, UnsupportedError, did_you_mean
-from .execution import ExecutionPlan, attention_kernels, because, make_execution, with_checkpointing
+from .execution import (
+    ExecutionPlan, Situation, attention_kernels, because, make_execution, with_checkpointing)
 from .estimate import (
     Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config)
 from .facts import facts_of
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
+from .weights import about_updates, check_weights
 from .hardware import Hardware, Probe, device as usable_device, hardware
 from .status import get_backend_status
 
@@ -249,11 +251,12 @@ def make_plan(
         device_why += f'; {every.count} are visible, and --nproc {every.count} trains on all of them'
     precision, precision_why = choose_precision(spec.optim.precision, device, hw, _loss_only(spec, facts, model_type))
     processes = int(os.environ.get('WORLD_SIZE', 1))
+    updates = _about_updates(spec, chosen.backend, model_type, device, precision, probe or Probe(), hw, processes)
     batch, acc, batch_why = choose_batch(spec, processes)
     experts = about_experts(spec, facts, precision) if facts else ''
     reasons = dict(backend=chosen.reason, device=device_why, precision=precision_why, batch=batch_why,
                    measured=_measured(spec, probe, facts), experts=experts,
-                   weights=about_weights(facts.config) if facts else '')
+                   weights=about_weights(facts.config) if facts else '', updates=updates)
     plan = Plan(spec.algo.algorithm, chosen.backend, _why(spec, chosen), device, precision, batch, acc, processes,
                 False, model_type, spec.data.task_type, _data_source(spec, known), chosen.rejected, reasons,
                 (*spec.notes, *device_notes(spec, device, every, against, device_fix)), spec.optim.max_steps, facts,
@@ -307,6 +310,15 @@ def _check_quantisation(spec: TrainSpec, facts: ModelFacts | None, device: str, 
     if installed or not (spec.model.load_in_4bit or spec.model.load_in_8bit): return
     where = spec.origins['load_in_4bit' if spec.model.load_in_4bit else 'load_in_8bit']
     raise MissingPackageError('4- and 8-bit weights need bitsandbytes', where=where, fix='pip install bitsandbytes')
+
+# %% ../../nbs/core/13_plan.ipynb #0eed57be
+def _about_updates(spec: TrainSpec, backend: str, model_type: str, device: str, precision: str, probe: Probe,
+                   hw: Hardware, processes: int) -> str:
+    "What is said of trained weights and states; what cannot be is refused"
+    if backend not in BACKENDS: return ''
+    s = Situation(spec.on(backend), {}, model_type, device, precision)
+    check_weights(s, probe.importable, hw.compute_capability if device == 'cuda' else '', processes)
+    return '; '.join(about_updates(s))
 
 # %% ../../nbs/core/13_plan.ipynb #6a18d78b
 def _model_type(spec: TrainSpec, facts: ModelFacts | None) -> str:
@@ -388,6 +400,7 @@ def _lines(p: Plan) -> list[tuple[str, str]]:
             ('steps', f'{p.steps:,}' if p.steps is not None else 'once the rows are counted'),
             ('checkpointing', line('on' if p.gradient_checkpointing else 'off', 'gradient_checkpointing')),
             *(p.execution.lines() if p.execution else ()), ('data', p.data_source),
-            ('weights', p.reasons.get('weights', '')), ('experts', p.reasons.get('experts', ''))]
+            ('weights', p.reasons.get('weights', '')), ('trained weights', p.reasons.get('updates', '')),
+            ('experts', p.reasons.get('experts', ''))]
     if p.estimate: rows.append(('memory', f'{human(p.estimate.total)} of {memory}, most of it in {p.estimate.phase}'))
     return [r for r in rows if r[1]] + [('note', n) for n in p.notes]

@@ -274,6 +274,9 @@ class PrecisionSettings(OptimizerSettings):
                          aliases='mixed_precision')
     gradient_checkpointing: bool | str = switch('compute activations twice to save memory',
                                                 'use_gradient_checkpointing')
+    bf16_updates: str = opt('nearest', 'how updates reach weights in bf16: stochastic and master hold the weights so',
+                            choices=('nearest', 'stochastic', 'master'))
+    fp8: bool = opt(False, 'matrix products of the blocks in float8, where the GPU has them')
 
 # %% ../../nbs/core/06_spec.ipynb #d6e3472d
 def _switch(o: Optimisation) -> Any:
@@ -493,6 +496,7 @@ SWITCHES: dict[str, tuple[str, Any, Any]] = {   # their name: (our setting, its 
     **{k: ('method', m, 'full') for k, m in dict(use_peft='lora', peft_enabled='lora', use_lora='lora',
                                                  use_qlora='qlora', use_dora='dora').items()},
     'bf16': ('precision', 'bf16', 'fp32'), 'fp16': ('precision', 'fp16', 'fp32'),
+    'bf16_stochastic_round': ('bf16_updates', 'stochastic', 'nearest'),
     'use_flash_attention_2': ('attn_implementation', 'flash_attention_2', 'auto')}
 
 INSTEAD = dict(
@@ -1085,6 +1089,9 @@ def derive(
     def put(name: str, value: Any, because: str) -> None: values[name], origins[name] = value, f'follows from {because}'
     _refuse_method(values, origins)
     _derive_method(values, origins, put)
+    updates = values.get('bf16_updates', 'nearest')
+    if updates != 'nearest' and values.get('dtype') in (None, 'auto'):
+        put('dtype', 'bfloat16', f'bf16_updates={updates}')
     nothing_moves = values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest')
     if nothing_moves and values.get('guards') is None:
         put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
