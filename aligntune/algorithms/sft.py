@@ -26,7 +26,8 @@ from ..core.registry import plugin
 from ..core.spec import TrainSpec
 from ..engine.batches import (
     IGNORE_INDEX, BudgetedBatches, LabelledBatches, PackedBatches, PaddedBatches, TokenBudgetSampler, check_padding)
-from ..engine.lm_head import chunked_cross_entropy, has_plain_head, holds_whole_head, lm_head_of
+from ..engine.head_kernels import head_cross_entropy
+from ..engine.lm_head import has_plain_head, holds_whole_head, lm_head_of
 from ..engine.models import inner_model
 from ..engine.probes import execution_of
 from ..process.ranks import on_first_process
@@ -130,20 +131,22 @@ def chunked_loss(
     model: Any,  # the causal model, without its adapter
     hidden: Tensor,  # (rows, tokens, hidden size)
     labels: Tensor,  # (rows, tokens)
-    num_items_in_batch: Any  # labels of the step; those at hand when None
+    num_items_in_batch: Any,  # labels of the step; those at hand when None
+    kernel: str = 'chunked'  # or another of the output layer
 ) -> tuple[Tensor, Tensor, Any]:
     "The sum of the loss, what is counted of it, and the number to divide by"
     next_label = labels[..., 1:].reshape(-1)
     at = (next_label != IGNORE_INDEX).nonzero().squeeze(1)
     states = hidden[..., :-1, :].reshape(-1, hidden.shape[-1])[at]
-    total, right = chunked_cross_entropy(states, lm_head_of(model), next_label[at])
+    total, right = head_cross_entropy(kernel, states, lm_head_of(model), next_label[at])
     counted = torch.stack([total.detach(), right, right.new_tensor(len(at))])
     return total, counted, max(len(at), 1) if num_items_in_batch is None else num_items_in_batch
 
 # %% ../../nbs/algorithms/04_sft.ipynb #8134842c
 def use_chunked_loss(
     model: Any,  # a causal model whose head is plain, with its adapter if it has one
-    coef: float = 0.  # of the router's loss, in training
+    coef: float = 0.,  # of the router's loss, in training
+    kernel: str = 'chunked'  # or another of the output layer
 ) -> None:
     "Let `model` compute its loss in chunks"
     inner, k = inner_model(model), experts_per_token(model) or 0
@@ -154,7 +157,7 @@ def use_chunked_loss(
         balanced = coef and torch.is_grad_enabled()
         if balanced: kwargs['output_router_logits'] = True
         out = inner.base_model(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
-        total, counted, n = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch)
+        total, counted, n = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch, kernel)
         if not balanced: return ChunkedLossOutput(loss=total/n, counted=counted)
         # packed rows have no padding
         real = attention_mask.bool() if attention_mask is not None and attention_mask.dim() == 2 else None
@@ -354,10 +357,11 @@ def set_head(
     execution: ExecutionPlan
 ) -> None:
     "Let `trainer` compute its loss as the plan says"
-    trainer.execution, trainer.head = execution, execution.lm_head.value
+    trainer.execution, trainer.head = execution, 'chunked' if execution.uses('lm_head') else execution.lm_head.value
     trainer.packed_attention = bool(execution.rowwise_attention)
     if trainer.head == 'chunked':
-        use_chunked_loss(trainer.model, trainer.router_aux_loss_coef if trainer.aux_loss_enabled else 0.)
+        coef = trainer.router_aux_loss_coef if trainer.aux_loss_enabled else 0.
+        use_chunked_loss(trainer.model, coef, execution.lm_head.value)
     if trainer.head == 'full':
         trainer.compute_loss_func, trainer.smoothing = trainer.loss_of, spec['label_smoothing']
         trainer.loss = spec['loss_type'] if spec['loss_type'] in LOSSES else 'nll'

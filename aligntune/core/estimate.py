@@ -965,6 +965,11 @@ def _logits(
     "Bytes of the logits in the loss, and the formula"
     T, V = b.targets, t.facts.vocab
     if t.facts.kind == 'classification' or t.algorithm.scores: return 0, ''
+    kernel, h = t.execution.lm_head.value, t.facts.hidden
+    if kernel == 'cce': return 8*T, f'8 x {T:,} tokens: no logits'
+    if kernel == 'liger':   # its chunks are a power of two
+        chunk = min(T, 2**math.ceil(math.log2(max(-(-T//-(-V//h)), 1))))
+        return t.width*chunk*V, f'{t.width} x {chunk:,} tokens of a chunk x {V:,}'
     if t.execution.uses('lm_head'):
         products = t.width if t.algorithm.data == 'text' else 4   # log-probabilities are taken of float32 products
         block, tile = head_block(T, V, products, t.device, bool(t.execution.checkpointing))

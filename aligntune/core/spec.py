@@ -12,7 +12,7 @@ from typing import Any
 from .capability import (
     Facts, refuse_impossible, resolve_algorithm, resolve_model_type, resolve_task_type)
 from .errors import MissingPackageError, SpecError, did_you_mean, too_long_a_name
-from .execution import OPTIMISATIONS, Optimisation
+from .execution import HEAD_KERNELS, OPTIMISATIONS, Optimisation
 from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, facts_of
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
@@ -44,10 +44,11 @@ def opt(
 def switch(
     doc: str,  # what it does, in one line
     aliases: str = '',  # usual other names, separated by spaces
-    only: tuple = ()  # where it has an effect; empty: everywhere
+    only: tuple = (),  # where it has an effect; empty: everywhere
+    kernels: Iterable[str] = ()  # further values: by which kernel
 ) -> Any:
     "Declare a setting that is true, false, or decided by the plan"
-    return opt('auto', doc, choices=('auto', True, False), aliases=aliases, only=only)
+    return opt('auto', doc, choices=('auto', True, False, *kernels), aliases=aliases, only=only)
 
 # %% ../../nbs/core/06_spec.ipynb #af33a50e
 def _algorithms(test: Callable[[AlgorithmFacts], bool]) -> tuple[str, ...]:
@@ -281,7 +282,7 @@ class PrecisionSettings(OptimizerSettings):
 # %% ../../nbs/core/06_spec.ipynb #d6e3472d
 def _switch(o: Optimisation) -> Any:
     "The setting that switches an optimisation"
-    return switch(o.doc, only=_algorithms(o.algorithms) if o.algorithms else ())
+    return switch(o.doc, only=_algorithms(o.algorithms) if o.algorithms else (), kernels=o.kernels)
 
 _SwitchSettings: Any = dataclasses.make_dataclass(
     'SwitchSettings', [(o.switch, bool | str, _switch(o)) for o in OPTIMISATIONS.values() if o.doc],
@@ -1208,6 +1209,10 @@ def check_installed(
         if s.extra.get(n) and not _installed(package):
             raise MissingPackageError(f'{package} is not installed', where=f'argument {n}',
                                       fix=f'pip install {package}, or {n}=false')
+
+    if (module := HEAD_KERNELS.get(s['chunked_head'])) and not _installed(module):
+        raise MissingPackageError(f'{module} is not installed', where=s.origins['chunked_head'],
+                                  fix=f"pip install {module.replace('_', '-')}, or chunked_head='auto'")
 
 def _installed(name: str) -> bool:
     try: return importlib.util.find_spec(name) is not None

@@ -253,6 +253,8 @@ def mend_bfloat16(
         return compute
     for name in ('unary_op', 'binary_op', 'ternary_op', 'create_fma', 'create_fabs'):
         if hasattr(builder, name): setattr(builder, name, mended(getattr(builder, name)))
+    dot = builder.create_dot   # its sums are in the format of the accumulator
+    builder.create_dot = lambda self, a, b, *rest: dot(self, wide(a), wide(b), *rest)
 
 # %% ../../nbs/emulation/01_cuda.ipynb #7b95fc18
 def start(
