@@ -23,12 +23,12 @@ from .weights import state_bytes, states_of
 __all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'EXPERT_PARAMETERS', 'WHOLE',
            'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY', 'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE',
            'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL',
-           'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts', 'has_latent_attention',
-           'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config', 'read_model_config', 'Part', 'human',
-           'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts',
-           'experts_called', 'trained_parameters', 'about_experts', 'Saved', 'block_saved', 'Training', 'Batch', 'Pair',
-           'is_pairwise', 'batch_of', 'head_block', 'logit_copies', 'piece_rows', 'Estimate', 'needs_reference',
-           'estimate', 'vllm_share', 'needs_checkpointing']
+           'MOVING', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts',
+           'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width', 'facts_from_config',
+           'read_model_config', 'Part', 'human', 'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank',
+           'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'about_experts', 'Saved',
+           'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies',
+           'piece_rows', 'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'needs_checkpointing']
 
 # %% ../../nbs/core/12_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -1176,6 +1176,7 @@ def _activations(t: Training, b: Batch) -> list[Part]:
     layers = f.layers + f.encoder_layers
     stored, what = ((t.weight*f.hidden*layers*T, f'{t.weight} x {f.hidden} x {layers} blocks') if twice
                     else (blocks*T, f'{blocks:,.0f} bytes'))
+    if t.spec.extra.get('activation_offloading'): stored, what = _waiting_for_host(t, T, twice)
     parts = [Part('activations', int(stored + tail), f'{T:,} tokens x ({what} + {tail//T:,}); a block: {formula}',
                   ('loss', 'backward')), *_merged_experts(t)]
     if twice:
@@ -1184,6 +1185,17 @@ def _activations(t: Training, b: Batch) -> list[Part]:
     return parts
 
 # %% ../../nbs/core/12_estimate.ipynb #381bd717
+MOVING = 5   # tensors that TRL has on their way to the host
+
+def _waiting_for_host(t: Training, tokens: int, twice: bool) -> tuple[int, str]:
+    "Bytes of activations that stay on the device where the host holds them, and the formula"
+    f = t.facts
+    inputs = 2*f.hidden*(not t.casts)   # what several matrices read is kept, as TRL moves a memory once only
+    each, wide = (0, f.hidden) if twice else (inputs + f.q_width, f.intermediate)
+    return (t.width*tokens*(each*f.layers + MOVING*wide),
+            f'{t.width} x ({each:,} x {f.layers} blocks + {MOVING} x {wide:,} on their way to the host)')
+
+# %% ../../nbs/core/12_estimate.ipynb #32abb650
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     f, h, full = t.facts, t.facts.hidden, t.trains_all
@@ -1192,10 +1204,11 @@ def _step_parts(t: Training, b: Batch) -> list[Part]:
     parts = [*_activations(t, b), Part('workspace', (3*t.width*f.intermediate + 4*squared)*b.tokens,
              f'({t.width} x 3 x {f.intermediate} + 4 x {squared:,}) x {b.tokens:,} tokens: gradients inside a block',
              ('backward', 'update')), Part('logits', logits, formula, ('scoring', 'loss'))]
-    if full and logits: parts.append(Part('head gradient', 4*f.embedding, f'4 x {f.vocab:,} x {h}', ('loss',)))
+    each = f'{t.weight} x {f.vocab:,} x {h}'   # a gradient has the format of its weight
+    if full and logits: parts.append(Part('head gradient', t.weight*f.embedding, each, ('loss',)))
     if full and logits and f.tied:
-        parts.append(Part('tied gradients', 8*f.embedding, f'2 x 4 x {f.vocab:,} x {h}: the gradients of input and '
-                          f'output embedding, beside their sum', ('embedding',)))
+        parts.append(Part('tied gradients', 2*t.weight*f.embedding, f'2 x {each}: the gradients of input and output '
+                          f'embedding, beside their sum', ('embedding',)))
     return parts + (_half_parts(t) if t.casts else [])
 
 # %% ../../nbs/core/12_estimate.ipynb #03d79fef
