@@ -29,7 +29,7 @@ __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 
            'WEIGHTS', 'GPU', 'TINY', 'ALGORITHMS', 'packages', 'unmet', 'device_name', 'best_precision',
            'describe_device', 'sanity', 'write_models', 'model_at', 'take_turns', 'short_fault', 'numbers', 'changed',
            'parity_gaps', 'faults_of', 'parity', 'short_request', 'train_once', 'data_kind', 'reset_peak',
-           'training_numbers', 'complaint', 'attention', 'Variant', 'runnable', 'race', 'speed_entries', 'speed',
+           'training_numbers', 'complaint', 'attention', 'Variant', 'runnable', 'race_part', 'speed_entries', 'speed',
            'with_faults', 'device_peak', 'rollouts', 'Scale', 'Room', 'first_cases', 'algorithm_cases', 'speed_cases',
            'all_cases']
 
@@ -386,7 +386,7 @@ def runnable(
     return [v for v in VARIANTS[part] if not v.module or device_name() == 'cuda' and find_spec(v.module)]
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #b6822346
-def race(
+def race_part(
     tell: Tell,
     part: str,  # of VARIANTS
     model: str,  # its folder
@@ -608,7 +608,7 @@ def speed_cases(folder: str, s: Scale, room: Room) -> list[Case]:
             _case(f'model {s.large}', 'write_models', 90, 7,
                   dict(folder=folder, models=[(s.large, 0, 2*s.long[1])], dtype=s.dtype), ['bitsandbytes'], skip),
             fast(f'{s.large} in 4 bit, {s.short[1]} tokens', s.large, s.short, 8, needs=['bitsandbytes'], skip=skip),
-            *(_case(f'race: {part}', 'race', 90, 9 + i, dict(part=part, model=at(s.small), steps=s.steps,
+            *(_case(f'race: {part}', 'race_part', 90, 9 + i, dict(part=part, model=at(s.small), steps=s.steps,
                                                              mean=s.short[0]/2) | shared)
               for i, part in enumerate(VARIANTS))]
 

@@ -19,7 +19,7 @@ from .facts import facts_of
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
-from .weights import about_updates, check_weights
+from .weights import about_updates, check_weights, ours_only
 from .hardware import Hardware, Probe, device as usable_device, hardware
 from .status import get_backend_status
 
@@ -87,8 +87,17 @@ def _status_of(algorithm: str, p: Probe | None) -> dict[str, Any]:
 def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Decision:
     "The backend for this request"
     registered = tuple(b for b in AlgorithmRegistry.list_backends(spec.algo.algorithm) if b not in BACKENDS)
-    return decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
-                        spec.run.allow_fallback, registered=registered))
+    decision = decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
+                            spec.run.allow_fallback, registered=registered))
+    return _on_trl(decision, ours_only(spec)) if spec.run.backend == 'auto' else decision
+
+def _on_trl(decision: Decision, wanted: list[str]) -> Decision:
+    "The decision, for TRL where another backend was chosen and settings were requested that it does not have"
+    other = decision.backend
+    if not wanted or other not in BACKENDS or other == 'trl': return decision
+    why = f'{BACKENDS[other]} has no {", no ".join(wanted)}'
+    rejected = {b: r for b, r in decision.rejected.items() if b != 'trl'}
+    return dataclasses.replace(decision, backend='trl', reason=why, rejected={**rejected, other: why})
 
 # %% ../../nbs/core/13_plan.ipynb #a18e4ebd
 def choose_device(

@@ -428,7 +428,9 @@ _CASES: list[dict[str, Any]] = [
     dict(size='30b-a3b', layers=4, method='lora'), dict(size='30b-a3b', layers=4, **_TWICE),
     dict(size='30b-a3b', layers=4, method='qlora', tokens=8192, **_TWICE),
     dict(size='1b', layers=4, **_PAIRS), dict(size='8b', layers=4, method='lora', **_PAIRS, **_TWICE),
-    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora')))]
+    *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora'))),
+    *(dict(size=size, layers=n, bf16_updates=u) for size, n, u in (
+        ('1b', 16, 'stochastic'), ('1b', 4, 'master'), ('8b', 4, 'stochastic'), ('8b', 32, 'stochastic')))]
 
 def name_of_case(case: dict[str, Any]) -> str:
     "Its size, algorithm and method, then the other settings"
