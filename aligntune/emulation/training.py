@@ -4,7 +4,7 @@
 
 # %% ../../nbs/emulation/03_training.ipynb #919193c6
 from __future__ import annotations
-import io, json, logging, os, tempfile
+import gc, io, json, logging, os, tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from .cases import (
 
 # %% auto #0
 __all__ = ['TRAININGS', 'HALF_ONLY', 'NOTEBOOKS', 'save_training_models', 'training_handle', 'train_case', 'train_resumed',
-           'host_bytes', 'decomposed', 'load_case', 'train_half', 'code_of', 'walk_through', 'run', 'training_problems']
+           'train_offloaded', 'host_bytes', 'decomposed', 'load_case', 'train_half', 'code_of', 'walk_through', 'run',
+           'training_problems']
 
 # %% ../../nbs/emulation/03_training.ipynb #caadcb71
 _LORA = dict(method='lora', lora_r=4)
@@ -44,7 +45,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
 # a GPU computes the reward model in half precision; steps beyond the limit of the KL have no gradient
 HALF_ONLY = {'ppo models': ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
                                           reward_value_model='scorer'),
-             'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4)}
+             'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
+             'bf16 rounded': TEXTS | dict(bf16_updates='stochastic')}
 
 # %% ../../nbs/emulation/03_training.ipynb #181278c9
 def save_training_models(
@@ -110,6 +112,28 @@ def train_resumed(
     return dict(same=a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), place=str(rest.model.device))
 
 # %% ../../nbs/emulation/03_training.ipynb #6c4fb40a
+def train_offloaded(
+    name: str,  # of a case
+    machine: str,  # h100
+    folder: str  # of the models
+) -> dict[str, Any]:
+    "How far weights end elsewhere with activations in the host's memory, and the bytes of those that were moved"
+    import torch
+    from trl.models.activation_offloading import OffloadActivations
+    plain, moved = (training_handle(name, machine, folder, output_dir=f'{folder}/{machine} {name} {on}',
+                                    activation_offloading=on) for on in (False, True))
+    bytes_moved, before = 0, torch.Tensor.backward
+    def backward(loss: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal bytes_moved
+        held = [o.tracker for o in gc.get_objects() if isinstance(o, OffloadActivations)]
+        bytes_moved += sum(v[0].nbytes for tracker in held for v in tracker.values() if v[0].device.type == 'cpu')
+        before(loss, *args, **kwargs)
+    plain.train()
+    with patch.object(torch.Tensor, 'backward', backward): moved.train()
+    a, b = plain.model.state_dict(), moved.model.state_dict()
+    return dict(gap=max((a[k] - b[k]).abs().max().item() for k in a), moved=bytes_moved)
+
+# %% ../../nbs/emulation/03_training.ipynb #caa8c5a6
 def host_bytes(
     f: Callable[[], Any]  # what to watch
 ) -> tuple[Any, int]:
