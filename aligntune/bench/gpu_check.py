@@ -36,8 +36,8 @@ __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 
 # %% ../../nbs/bench/10_gpu_check.ipynb #e732c987
 Tell = Callable[[Mapping[str, Any]], None]   # keeps what a case knows already
 REQUIRED = ('torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate', 'safetensors', 'yaml', 'packaging')
-OPTIONAL = ('triton', 'flash_attn', 'xformers', 'bitsandbytes', 'liger_kernel', 'unsloth', 'unsloth_zoo', 'vllm',
-            'matplotlib', 'ipywidgets', 'dill')
+OPTIONAL = ('triton', 'flash_attn', 'xformers', 'bitsandbytes', 'liger_kernel', 'cut_cross_entropy', 'torchao',
+            'unsloth', 'unsloth_zoo', 'vllm', 'matplotlib', 'ipywidgets', 'dill')
 
 def packages() -> dict[str, str]:
     "Versions of the packages that matter here; empty for one that is not installed"
