@@ -21,6 +21,7 @@ from ..core.noise import quiet
 from ..core.spec import ADAPTERS
 from ..core.hardware import Probe
 from ..algorithms.trl import attention_of, has_flash_attention, save_under_plain_names
+from ..engine.float8 import use_float8
 from ..engine.liger import use_liger_kernels
 from ..engine.probes import change_model
 from ..core.hub_client import ADAPTER, fetch_adapter, files_of, from_hub
@@ -532,6 +533,7 @@ def replace_layers(
     "Let the model compute with what the plan uses, and with Liger's kernels where they are asked for"
     change_model(model, execution)
     if spec.extra.get('use_liger_kernel'): use_liger_kernels(model, **(spec.extra.get('liger_kernel_config') or {}))
+    if spec['fp8']: use_float8(model)
 
 # %% ../../nbs/backends/01_loading.ipynb #781574d7
 @dataclass(frozen=True)

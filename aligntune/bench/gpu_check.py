@@ -18,23 +18,26 @@ from .parity import gap
 from .workloads import (WORKS, Work, entries_for, even_words, import_first, lengths, make_model,
                                        write_rows)
 from ..core.errors import RunError
+from ..core.execution import HEAD_KERNELS
+from ..core.weights import UPDATES
 from ..core.estimate import read_model_config
 from ..core.facts import BACKEND_FACTS, backend_facts, facts_of
 from ..core.hardware import hardware
 
 # %% auto #0
-__all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'WEIGHTS', 'GPU', 'TINY',
-           'ALGORITHMS', 'packages', 'unmet', 'device_name', 'best_precision', 'describe_device', 'sanity',
-           'write_models', 'model_at', 'take_turns', 'short_fault', 'numbers', 'changed', 'parity_gaps', 'faults_of',
-           'parity', 'short_request', 'train_once', 'data_kind', 'reset_peak', 'training_numbers', 'complaint',
-           'attention', 'speed_entries', 'speed', 'with_faults', 'device_peak', 'rollouts', 'Scale', 'Room',
-           'first_cases', 'algorithm_cases', 'speed_cases', 'all_cases']
+__all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 'OURS', 'LORA', 'VARIANTS', 'SAME_NUMBERS',
+           'WEIGHTS', 'GPU', 'TINY', 'ALGORITHMS', 'packages', 'unmet', 'device_name', 'best_precision',
+           'describe_device', 'sanity', 'write_models', 'model_at', 'take_turns', 'short_fault', 'numbers', 'changed',
+           'parity_gaps', 'faults_of', 'parity', 'short_request', 'train_once', 'data_kind', 'reset_peak',
+           'training_numbers', 'complaint', 'attention', 'Variant', 'runnable', 'race_part', 'speed_entries', 'speed',
+           'with_faults', 'device_peak', 'rollouts', 'Scale', 'Room', 'first_cases', 'algorithm_cases', 'speed_cases',
+           'all_cases']
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #e732c987
 Tell = Callable[[Mapping[str, Any]], None]   # keeps what a case knows already
 REQUIRED = ('torch', 'transformers', 'trl', 'peft', 'datasets', 'accelerate', 'safetensors', 'yaml', 'packaging')
-OPTIONAL = ('triton', 'flash_attn', 'xformers', 'bitsandbytes', 'liger_kernel', 'unsloth', 'unsloth_zoo', 'vllm',
-            'matplotlib', 'ipywidgets', 'dill')
+OPTIONAL = ('triton', 'flash_attn', 'xformers', 'bitsandbytes', 'liger_kernel', 'cut_cross_entropy', 'torchao',
+            'unsloth', 'unsloth_zoo', 'vllm', 'matplotlib', 'ipywidgets', 'dill')
 
 def packages() -> dict[str, str]:
     "Versions of the packages that matter here; empty for one that is not installed"
@@ -361,6 +364,51 @@ def attention(
     if fault := faults_of(found): return dict(contestants=found, why=fault)
     return dict(contestants=found) | parity_gaps(found, kernels[-1], 'sdpa', 'eager', precision)
 
+# %% ../../nbs/bench/10_gpu_check.ipynb #7b916810
+class Variant(NamedTuple):
+    "A way to compute a part of a step"
+    name: str
+    settings: Mapping[str, Any] = {}
+    module: str = ''  # that it needs; all but ours need a GPU too
+
+VARIANTS: dict[str, tuple[Variant, ...]] = dict(
+    heads=(Variant('ours'), Variant('all logits', dict(chunked_head=False)),
+           *(Variant(kernel, dict(chunked_head=kernel), module) for kernel, module in HEAD_KERNELS.items())),
+    norms=(Variant('ours'), Variant('plain', dict(recompute_norms=False)),
+           Variant('liger', dict(use_liger_kernel=True), 'liger_kernel')),
+    updates=(Variant('float32'), *(Variant(u, dict(bf16_updates=u)) for u in UPDATES),
+             Variant('8 bit', dict(optimizer='adamw_8bit'), 'bitsandbytes')))
+SAME_NUMBERS = ('heads', 'norms')
+
+def runnable(
+    part: str  # of VARIANTS
+) -> list[Variant]:
+    "The variants that this machine can run"
+    return [v for v in VARIANTS[part] if not v.module or device_name() == 'cuda' and find_spec(v.module)]
+
+# %% ../../nbs/bench/10_gpu_check.ipynb #b6822346
+def race_part(
+    tell: Tell,
+    part: str,  # of VARIANTS
+    model: str,  # its folder
+    steps: int,  # optimizer steps, the warm-up included
+    mean: float,  # tokens of a row
+    together: bool,  # do the trainings fit on the device
+    precision: str
+) -> dict[str, Any]:
+    "SFT of all weights, with each variant of a part"
+    variants = runnable(part)
+    with tempfile.TemporaryDirectory() as home:
+        _, mine = entries_for(WORKS['sft-step'], home, '', steps, model=model, mean=mean, high=round(3*mean))
+        entries = [changed(mine, dict(precision=precision, packing='auto'), v.settings, name=v.name) for v in variants]
+        found = take_turns(entries, tell, together, warmup=1)
+    if fault := faults_of(found): return dict(contestants=found, why=fault)
+    names = [v.name for v in variants]
+    fastest = max(names, key=lambda name: found[name]['tokens_per_second'] or 0)
+    gaps = [parity_gaps(found, n, names[0], names[1], precision) for n in names[2:]] if part in SAME_NUMBERS else []
+    far = [f'{n}: {g["why"]}' for n, g in zip(names[2:], gaps) if 'why' in g]
+    return dict(contestants=found, fastest=fastest) | (dict(why='; '.join(far)) if far else {})
+
 # %% ../../nbs/bench/10_gpu_check.ipynb #236b02d3
 WEIGHTS = dict(fp32='float32', bf16='bfloat16', fp16='float16')   # of a frozen model
 
@@ -527,6 +575,8 @@ def algorithm_cases(folder: str, s: Scale, room: Room) -> list[Case]:
     memory: list[tuple[str, str, float, dict[str, Any]]] = [
               ('sft, all weights', 'sft', .1, dict(method='full')),
               ('sft, checkpointed', 'sft', .1, dict(gradient_checkpointing=True)),
+              ('sft, all weights in bf16', 'sft', .1, dict(method='full', bf16_updates='stochastic')),
+              ('sft, activations in the host', 'sft', 0., dict(activation_offloading=True)),
               ('dpo', 'dpo', .15, {}), ('grpo', 'grpo', .15, {})]
     kernels: list[tuple[str, list[str], list[str]]] = [
         ('attention without FlashAttention', [], ['sdpa', 'eager']),
@@ -558,7 +608,10 @@ def speed_cases(folder: str, s: Scale, room: Room) -> list[Case]:
             fast(f'{s.middle}, {s.long[1]} tokens', s.middle, s.long, 6),
             _case(f'model {s.large}', 'write_models', 90, 7,
                   dict(folder=folder, models=[(s.large, 0, 2*s.long[1])], dtype=s.dtype), ['bitsandbytes'], skip),
-            fast(f'{s.large} in 4 bit, {s.short[1]} tokens', s.large, s.short, 8, needs=['bitsandbytes'], skip=skip)]
+            fast(f'{s.large} in 4 bit, {s.short[1]} tokens', s.large, s.short, 8, needs=['bitsandbytes'], skip=skip),
+            *(_case(f'race: {part}', 'race_part', 90, 9 + i, dict(part=part, model=at(s.small), steps=s.steps,
+                                                             mean=s.short[0]/2) | shared)
+              for i, part in enumerate(VARIANTS))]
 
 def all_cases(
     folder: str,  # for the models

@@ -62,7 +62,7 @@ def training_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
 # %% ../../nbs/bench/11_gpu_report.ipynb #cd15ac5f
 def speed_rows(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     "Each contestant of each case that measures speed"
-    return [row for r in results if r.name.startswith(('speed', 'rollouts'))
+    return [row for r in results if r.name.startswith(('speed', 'rollouts', 'race'))
             for row in _contestants(r.name, r.result.get('contestants', {}))]
 
 def _contestants(case: str, found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -16,16 +16,16 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS',
-           'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION',
-           'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES',
-           'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'PADDED_BY_UNSLOTH', 'SHARDED', 'BY_SDPA',
-           'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS',
-           'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation', 'decision_lines',
-           'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere', 'weights_are_sharded',
-           'switch_error', 'switched', 'config_packing_blocker', 'attention_variant', 'layout_blocker',
-           'balances_experts', 'attention_kernels', 'choose_kernel', 'packs_rows_itself', 'choose_rows',
-           'choose_rowwise', 'choose_sharing', 'choose_joined', 'config_chunking_blocker', 'choose_head',
+__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'HEAD_KERNELS', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE',
+           'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH',
+           'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS',
+           'BALANCED_FAMILIES', 'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'PADDED_BY_UNSLOTH', 'SHARDED',
+           'BY_SDPA', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'ROLLOUTS', 'ENGINE_METHODS',
+           'VLLM_VERSIONS', 'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation',
+           'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation', 'computed_elsewhere',
+           'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker', 'attention_variant',
+           'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel', 'packs_rows_itself',
+           'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined', 'config_chunking_blocker', 'choose_head',
            'choose_recomputing', 'generation_blocker', 'is_engine', 'vllm_version_blocker', 'vllm_is_server',
            'vllm_blocker', 'answers_at_a_time', 'choose_generation', 'make_execution', 'with_checkpointing', 'replaced',
            'confirmed']
@@ -66,9 +66,11 @@ class Optimisation:
     doc: str = ''  # of a switch that is auto, true or false; empty where the request declares it itself
     algorithms: Callable[[AlgorithmFacts], bool] | None = None  # in which the switch has an effect; None: in all
     options: tuple[Any, Any] = (True, False)  # its value with the optimisation, and without
+    kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # further values with it: kernel, its module
 
-# %% ../../nbs/core/05_execution.ipynb #da4b59fb
+# %% ../../nbs/core/05_execution.ipynb #b200dfa6
 SDPA, VARLEN = 'sdpa', 'varlen_attn'   # of PyTorch
+HEAD_KERNELS = dict(liger='liger_kernel', cce='cut_cross_entropy')
 
 OPTIMISATIONS = dict(
     attention=Optimisation('attention', 'attn_implementation', options=('flash_attention_2', 'sdpa')),
@@ -82,7 +84,7 @@ OPTIMISATIONS = dict(
                                'compute the attention of joined rows in one call of a kernel for rows of any length',
                                lambda facts: facts.data == 'text' or not facts.scores, (VARLEN, SDPA)),
     lm_head=Optimisation('output layer', 'chunked_head', 'compute the logits of the loss in chunks',
-                         lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full')),
+                         lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full'), HEAD_KERNELS),
     recompute_norms=Optimisation('recomputed norms', 'recompute_norms',
                                  'recompute norms and gated MLPs in the backward pass'),
     generation=Optimisation('generation', 'rollout', options=('own', 'generate')),
@@ -98,7 +100,7 @@ def decision_lines(
     named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #4dec831c
+# %% ../../nbs/core/05_execution.ipynb #3dfdfd6c
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -107,7 +109,7 @@ class ExecutionPlan:
     rowwise_attention: Chosen  # is attention computed row by row in a packed sequence
     prefix_sharing: Chosen  # is a prompt computed once for all its answers
     joined_kernel: Chosen  # of joined rows: varlen_attn, FlashAttention, or sdpa row by row; empty where none are
-    lm_head: Chosen  # logits computed in chunks (chunked), all at once (full), or by TRL or Unsloth (backend)
+    lm_head: Chosen  # logits in chunks (chunked, or by a kernel), all at once (full), by TRL or Unsloth (backend)
     recompute_norms: Chosen  # are norms and gated MLPs recomputed in the backward pass
     generation: Chosen  # who generates answers: own, vllm, generate, or the class of another engine; empty: nobody
     checkpointing: Chosen = Chosen(False)  # are activations recomputed in the backward pass
@@ -129,7 +131,8 @@ class ExecutionPlan:
         field: str  # a name in OPTIMISATIONS
     ) -> bool:
         "Is this optimisation on?"
-        return getattr(self, field).value == OPTIMISATIONS[field].options[0]
+        value, o = getattr(self, field).value, OPTIMISATIONS[field]
+        return value == o.options[0] or value in o.kernels
 
     def lines(self) -> list[tuple[str, str]]:
         "All decisions in words"
@@ -249,7 +252,7 @@ def switched(
     requested = spec[name]
     if requested is False: return Chosen(False, AS_REQUESTED)
     if not blocker: return Chosen(True, AS_REQUESTED if requested is True else '')
-    if requested is True: raise switch_error(name, blocker)
+    if requested != 'auto': raise switch_error(name, blocker)
     return Chosen(False, blocker)
 
 # %% ../../nbs/core/05_execution.ipynb #8eb1c1af
@@ -517,7 +520,23 @@ def _text_head(s: Situation) -> Chosen:
     if s.spec['label_smoothing']: return Chosen(full, 'label_smoothing needs the whole distribution')
     if weights_are_sharded(s.spec): return Chosen('backend', f"{SHARDED}: TRL's own chunked loss is taken")
     chosen = switched(s.spec, 'chunked_head', SPREAD if _is_spread(s) else None)
-    return Chosen(chunked if chosen else full, chosen.reason)
+    kernel = s.spec['chunked_head'] if s.spec['chunked_head'] in HEAD_KERNELS else chunked
+    return Chosen(kernel if chosen else full, AS_REQUESTED if kernel != chunked else chosen.reason)
+
+# %% ../../nbs/core/05_execution.ipynb #3ee284f1
+def _check_head_kernel(s: Situation) -> None:
+    "Refuse a kernel of the output layer that was requested and cannot compute this loss"
+    kernel = s.spec['chunked_head']
+    if kernel not in HEAD_KERNELS: return
+    plain = s.spec['loss_type'] in (None, 'chunked_nll') and not s.spec['label_smoothing']
+    against = ((not s.learns_text, f'{kernel} computes the cross-entropy of texts only: no entropies, and no '
+                                   f'log-probabilities of policies in float32'),
+               (not plain, f'{kernel} computes the plain cross-entropy: no other loss_type, no label_smoothing'),
+               (weights_are_sharded(s.spec), SHARDED),
+               (s.device != 'cuda', f'{kernel} is a Triton kernel for GPUs, this training runs on {s.device}'),
+               (kernel == 'cce' and s.precision == 'fp32', 'cce computes in bf16 and fp16 only'))
+    if why := computed_elsewhere(s) or next((w for holds, w in against if holds), None):
+        raise switch_error('chunked_head', why)
 
 # %% ../../nbs/core/05_execution.ipynb #6c2b6fec
 def choose_head(
@@ -526,6 +545,7 @@ def choose_head(
 ) -> Chosen:
     "How the loss takes the logits"
     chunked, full = OPTIMISATIONS['lm_head'].options
+    _check_head_kernel(s)
     if s.learns_text: return _text_head(s)
     if not (s.learns_pairs or s.learns_answers): return Chosen(full)
     elsewhere = computed_elsewhere(s)

@@ -160,7 +160,13 @@ def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None
     torch.accelerator.get_memory_info = reply((memory, memory))
     cuda.default_generators = (torch.default_generator,)
     torch.UntypedStorage.clone = _clone   # type: ignore[method-assign]
+    torch.Tensor.record_stream = reply(None)   # type: ignore[method-assign]
+    for name in ('empty', 'empty_like'): setattr(torch, name, _unpinned(getattr(torch, name)))
     _allow_autocast()
+
+def _unpinned(make: Callable) -> Callable:
+    "A function that allocates memory which is not pinned: there is no driver"
+    return lambda *args, pin_memory=False, **kwargs: make(*args, **kwargs)
 
 def _clone(self: Any) -> Any:
     "A copy of a storage, as copy.deepcopy of a tensor makes it: PyTorch for CPUs allocates none on the device"
@@ -253,6 +259,8 @@ def mend_bfloat16(
         return compute
     for name in ('unary_op', 'binary_op', 'ternary_op', 'create_fma', 'create_fabs'):
         if hasattr(builder, name): setattr(builder, name, mended(getattr(builder, name)))
+    dot = builder.create_dot   # its sums are in the format of the accumulator
+    builder.create_dot = lambda self, a, b, *rest: dot(self, wide(a), wide(b), *rest)
 
 # %% ../../nbs/emulation/01_cuda.ipynb #7b95fc18
 def start(

@@ -480,7 +480,7 @@ def third_step(
     "The synchronisations of the third step outside of writing answers: it logs nothing, nor does the second after it"
     return gpu.steps[2] - gpu.steps[1] if len(gpu.steps) > 2 else Counter()
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #83148e3a
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #216419e3
 _ANSWERS = dict(size='1b', layers=4, tokens=512, rows=8, max_completion_length=16)
 _PAIRS = dict(algorithm='dpo', rows=2, tokens=1024)
 _TWICE = dict(gradient_checkpointing=True)
@@ -505,7 +505,9 @@ _CASES: list[dict[str, Any]] = [
     dict(size='mistral-7b', algorithm='reward_model', tokens=3000, rows=1, method='lora', lora_r=16, layers=6,
          **_TWICE),
     dict(size='mistral-7b', layers=4, method='lora', added=8, tokens=1024),
-    dict(size='1b', layers=4, method='lora', modules_to_save=['lm_head'])]
+    dict(size='1b', layers=4, method='lora', modules_to_save=['lm_head']),
+    *(dict(size=size, layers=n, bf16_updates=u) for size, n, u in (
+        ('1b', 16, 'stochastic'), ('1b', 4, 'master'), ('8b', 4, 'stochastic'), ('8b', 32, 'stochastic')))]
 
 def name_of_case(case: dict[str, Any]) -> str:
     "Its size, algorithm and method, then the other settings"

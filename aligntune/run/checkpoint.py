@@ -25,8 +25,8 @@ from .manifest import delete_path, json_safe, package_versions, sync_folder, wri
 # %% auto #0
 __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'Pool', 'PHASES', 'file_hash', 'seal', 'read_seal', 'fault', 'publish',
            'remove_checkpoint', 'clean_up', 'step_of', 'checkpoint_folders', 'whole_checkpoints', 'checkpoint_id',
-           'newest_checkpoint', 'rotate', 'read_state', 'read_weights', 'cpu_copy', 'copies_done', 'pool_of',
-           'nested_tensors', 'size_of', 'random_state', 'set_random_state', 'extra_names', 'extra_state',
+           'newest_checkpoint', 'rotate', 'read_state', 'read_weights', 'cpu_copy', 'holds_tensors', 'copies_done',
+           'pool_of', 'nested_tensors', 'size_of', 'random_state', 'set_random_state', 'extra_names', 'extra_state',
            'load_extra_state', 'Snapshot', 'take_snapshot', 'may_pin', 'unwrapped', 'rank_file', 'weights_writer',
            'staging_folder', 'write_checkpoint', 'load_weights', 'misfit', 'free_memory', 'CheckpointWriter',
            'save_error']
@@ -213,7 +213,7 @@ def read_weights(folder: str | Path) -> dict[str, torch.Tensor]:
     except SafetensorError as e:
         raise ModelError(f'the weights in {folder} are damaged', where=str(folder), why=str(e)) from None
 
-# %% ../../nbs/run/01_checkpoint.ipynb #55d4d419
+# %% ../../nbs/run/01_checkpoint.ipynb #fde993d5
 def cpu_copy(
     value: Any,  # nested dicts, lists, tuples and tensors
     memo: dict | None = None,  # tensors copied already
@@ -223,6 +223,7 @@ def cpu_copy(
 ) -> Any:
     "A copy in CPU memory"
     memo = {} if memo is None else memo
+    if holds_tensors(value): return _copy_inside(value, lambda t: cpu_copy(t, memo, frozen, pool))
     if isinstance(value, torch.Tensor):
         key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride(),
                value.dtype)
@@ -234,6 +235,19 @@ def cpu_copy(
         new = [cpu_copy(v, memo, frozen, pool, pinned) for v in value]
         return type(value)(*new) if hasattr(value, '_fields') else type(value)(new)
     return value if isinstance(value, (str, int, float, bool, type(None), bytes)) else copy.deepcopy(value)
+
+# %% ../../nbs/run/01_checkpoint.ipynb #e64b9dc7
+def holds_tensors(
+    value: Any  # of a state
+) -> bool:
+    "Is this a tensor that holds others, as quantised states do? Shards of FSDP are left as they are"
+    return hasattr(type(value), '__tensor_flatten__') and type(value).__name__ != 'DTensor'
+
+def _copy_inside(value: Any, copied: Callable[[torch.Tensor], Any]) -> Any:
+    "The same tensor, of copies of those that it holds"
+    names, context = value.__tensor_flatten__()
+    return type(value).__tensor_unflatten__({n: copied(getattr(value, n)) for n in names}, context, value.shape,
+                                            value.stride())
 
 # %% ../../nbs/run/01_checkpoint.ipynb #af2d5489
 Pool = dict[Any, list[torch.Tensor]]   # (shape, dtype): tensors that may be overwritten
@@ -264,7 +278,8 @@ def pool_of(copies: Sequence[torch.Tensor]) -> Pool:
 # %% ../../nbs/run/01_checkpoint.ipynb #410d9383
 def nested_tensors(value: Any) -> Iterator[torch.Tensor]:
     "All tensors of a nested value"
-    if isinstance(value, torch.Tensor): yield value
+    if holds_tensors(value): yield from (getattr(value, n) for n in value.__tensor_flatten__()[0])
+    elif isinstance(value, torch.Tensor): yield value
     elif isinstance(value, (Mapping, list, tuple)):
         for v in value.values() if isinstance(value, Mapping) else value: yield from nested_tensors(v)
 
