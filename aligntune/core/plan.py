@@ -15,7 +15,7 @@ from .execution import (
     ExecutionPlan, Situation, attention_kernels, because, make_execution, with_checkpointing)
 from .estimate import (
     Estimate, ModelFacts, Pair, about_experts, estimate, human, needs_checkpointing, read_model_config)
-from .facts import facts_of
+from .facts import FALLBACK, facts_of
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
 from .spec import TrainSpec, check_installed
@@ -94,10 +94,10 @@ def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Deci
 def _on_trl(decision: Decision, wanted: list[str]) -> Decision:
     "The decision, for TRL where another backend was chosen and settings were requested that it does not have"
     other = decision.backend
-    if not wanted or other not in BACKENDS or other == 'trl': return decision
+    if not wanted or other not in BACKENDS or other == FALLBACK: return decision
     why = f'{BACKENDS[other]} has no {", no ".join(wanted)}'
-    rejected = {b: r for b, r in decision.rejected.items() if b != 'trl'}
-    return dataclasses.replace(decision, backend='trl', reason=why, rejected={**rejected, other: why})
+    rejected = {b: r for b, r in decision.rejected.items() if b != FALLBACK}
+    return dataclasses.replace(decision, backend=FALLBACK, reason=why, rejected={**rejected, other: why})
 
 # %% ../../nbs/core/13_plan.ipynb #a18e4ebd
 def choose_device(

@@ -43,10 +43,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
     'ppo': ANSWERS | dict(algorithm='ppo'),
     'ppo value model': ANSWERS | dict(algorithm='ppo', reward_value_model='scorer')}
 # a GPU computes the reward model in half precision; steps beyond the limit of the KL have no gradient
-HALF_ONLY = {'ppo models': ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
-                                          reward_value_model='scorer'),
-             'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
-             'bf16 rounded': TEXTS | dict(bf16_updates='stochastic')}
+HALF_ONLY: dict[str, dict[str, Any]] = {
+    'ppo models': ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
+                                 reward_value_model='scorer'),
+    'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
+    'bf16 rounded': TEXTS | dict(bf16_updates='stochastic')}
 
 # %% ../../nbs/emulation/03_training.ipynb #181278c9
 def save_training_models(
