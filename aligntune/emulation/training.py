@@ -19,7 +19,7 @@ __all__ = ['TRAININGS', 'HALF_ONLY', 'SPREAD', 'NOTEBOOKS', 'CASE_FUNCTIONS', 's
            'train_resumed', 'train_offloaded', 'host_bytes', 'decomposed', 'load_case', 'dispatch', 'train_spread',
            'train_half', 'code_of', 'walk_through', 'do_case', 'run', 'training_problems']
 
-# %% ../../nbs/emulation/03_training.ipynb #caadcb71
+# %% ../../nbs/emulation/03_training.ipynb #158b649d
 _LORA = dict(method='lora', lora_r=4)
 TRAININGS: dict[str, dict[str, Any]] = {
     'sft': TEXTS, 'lora': TEXTS | _LORA, 'dora': TEXTS | dict(method='dora', lora_r=4),
@@ -44,10 +44,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
     'ppo': ANSWERS | dict(algorithm='ppo'),
     'ppo value model': ANSWERS | dict(algorithm='ppo', reward_value_model='scorer')}
 # a GPU computes the reward model in half precision; steps beyond the limit of the KL have no gradient
-HALF_ONLY: dict[str, dict[str, Any]] = {'ppo models': ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
-                                          reward_value_model='scorer'),
-             'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
-             'bf16 rounded': TEXTS | dict(bf16_updates='stochastic')}
+HALF_ONLY: dict[str, dict[str, Any]] = {
+    'ppo models': ANSWERS | dict(algorithm='ppo', reward_functions=None, reward_model_name='scorer',
+                                 reward_value_model='scorer'),
+    'ppo limit': ANSWERS | dict(algorithm='ppo', target_kl=1e-9, max_steps=4),
+    'bf16 rounded': TEXTS | dict(bf16_updates='stochastic')}
 
 # %% ../../nbs/emulation/03_training.ipynb #181278c9
 def save_training_models(
