@@ -5,8 +5,10 @@
 # %% ../../nbs/engine/06_decode.ipynb #08e50879
 from __future__ import annotations
 import logging, weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 import torch
@@ -18,14 +20,17 @@ from .memory import is_out_of_memory, with_fewer_rows
 from .models import FAILURES, inner_model, probe_rows, probing, relative_gap, tolerance
 from .attention import use_layout_attention
 from .prefix_sharing import prefix_sharing_blocker
+from .step_graph import StepGraphs
+from .merged_adapter import merged_adapter
 
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'PREFILL_TOKENS', 'NO_MASK', 'TokenSampler', 'GrowingKVCache', 'PromptKV', 'concat_left_padded', 'prefill',
-           'left_padded', 'PromptSlots', 'assign_slots', 'DecodeBatch', 'join_prompts', 'keep_rows', 'build_mask',
-           'decode_step', 'waiting_prompts', 'admit_waiting', 'Answers', 'DecodeRows', 'Decoding', 'generate_batch',
-           'decoded', 'next_positions', 'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig',
+__all__ = ['logger', 'PREFILL_TOKENS', 'TokenSampler', 'CachePlace', 'AnswerKV', 'PromptKV', 'concat_left_padded', 'PrefillKV',
+           'prefill', 'left_padded', 'PromptSlots', 'assign_slots', 'DecodeBatch', 'bucket_of', 'join_prompts',
+           'rows_changed', 'keep_rows', 'build_mask', 'decode_step', 'waiting_prompts', 'split_groups', 'admit_waiting',
+           'Answers', 'DecodeRows', 'DecodePolicy', 'policy_for', 'Decoding', 'generate_batch', 'decoded',
+           'worth_removing', 'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig',
            'decode_config_or_reason', 'log_once', 'generate_by_length', 'generate_with_transformers', 'generate']
 
 # %% ../../nbs/engine/06_decode.ipynb #5efc4510
@@ -60,51 +65,60 @@ class TokenSampler:
         return torch.searchsorted(cumulative, below, right=True).squeeze(1)
 
 # %% ../../nbs/engine/06_decode.ipynb #324541f2
-class GrowingKVCache(CacheLayerMixin):
-    "Keys and values of one layer, with free space for more tokens"
-    step, length = 32, 0   # free columns of a new block; columns in use
+@dataclass
+class CachePlace:
+    "Where the caches of all layers keep the newest token of each answer"
+    rows: Tensor | None = None  # numbers of the answers
+    columns: Tensor | None = None  # of each answer
+    column: int | None = None  # the same column for all answers; None: columns says it
+    width: int = 0  # columns that are attended to
+
+# %% ../../nbs/engine/06_decode.ipynb #bf230d1d
+class AnswerKV(CacheLayerMixin):
+    "Keys and values of the answers in one layer"
+    def __init__(self, place: CachePlace, like: tuple[Tensor, Tensor], rows: int, columns: int):
+        super().__init__()
+        self.place, self.is_initialized = place, True
+        self.keys, self.values = (x.new_zeros(rows, x.shape[1], columns, x.shape[3]) for x in like)
+
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        "Take shape and format of the first keys and values"
-        self.keys, self.values, self.is_initialized = key_states[:, :, :0], value_states[:, :, :0], True
+        "The block is there"
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        "Store the keys and values of new tokens; all of them are returned"
-        if not self.is_initialized: self.lazy_initialization(key_states, value_states)
-        end = self.length + key_states.shape[2]
-        if end > self.keys.shape[2]: self.resize(slice(None), 0, 0, end + self.step)
-        self.keys[:, :, self.length:end], self.values[:, :, self.length:end] = key_states, value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        "Store the keys and values of the newest tokens; all columns that are attended to are returned"
+        at, n = self.place, len(key_states)
+        for block, new in ((self.keys, key_states), (self.values, value_states)):
+            if at.column is None: block[at.rows, :, at.columns] = new.squeeze(2)
+            else: block[:n, :, at.column:at.column + 1] = new
+        return self.keys[:n, :, :at.width], self.values[:n, :, :at.width]
 
-    def resize(self,
-        rows: Any,  # those that stay
-        more: int,  # new ones behind them
-        first: int,  # the first column that stays
-        size: int  # columns afterwards
-    ) -> None:
-        "Copy what stays into a block of another size"
-        kept = (old[rows, :, first:self.length] for old in (self.keys, self.values))
-        self.keys, self.values = (_copied(old, more, size) for old in kept)
-        self.length -= first
+    def grow(self, rows: int, columns: int) -> None:
+        "A larger block that begins with this one"
+        for name in ('keys', 'values'):
+            old = getattr(self, name)
+            new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+            new[:len(old), :, :old.shape[2]] = old
+            setattr(self, name, new)
+
+    def keep(self, rows: Tensor, used: int, fixed: bool) -> None:
+        "Move some rows to the front; a block that is not fixed shrinks to them and to its used columns"
+        for name in ('keys', 'values'):
+            block = getattr(self, name)
+            kept = block[rows, :, :used]
+            if fixed: block[:len(rows), :, :used] = kept
+            else: setattr(self, name, kept)
 
     def get_seq_length(self) -> int:
-        "Tokens stored"
-        return self.length
+        "Tokens of the longest answer"
+        return self.place.width
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         "Columns that new tokens attend to, and where they begin"
-        return self.length + query_length, 0
+        return self.place.width, 0
 
     def get_max_length(self) -> int:
         "No bound"
         return -1
-
-# %% ../../nbs/engine/06_decode.ipynb #bf230d1d
-def _copied(kept: Tensor, more: int, size: int) -> Tensor:
-    "A larger block that begins with `kept`"
-    new = kept.new_zeros(len(kept) + more, kept.shape[1], size, kept.shape[3])
-    new[:len(kept), :, :kept.shape[2]] = kept
-    return new
 
 # %% ../../nbs/engine/06_decode.ipynb #39040550
 class PromptKV(NamedTuple):
@@ -113,14 +127,15 @@ class PromptKV(NamedTuple):
     mask: Tensor  # (prompts, width): minus infinity at the padding before a prompt
 
     def joined(self, other: 'PromptKV') -> 'PromptKV':
-        "These prompts and others"
-        layers = [(concat_left_padded(k, k2), concat_left_padded(v, v2))
-                  for (k, v), (k2, v2) in zip(self.layers, other.layers)]
-        return PromptKV(layers, concat_left_padded(self.mask, other.mask, float('-inf')))
+        "These prompts and others; one layer at a time, so that few are there twice"
+        for i, ((k, v), (k2, v2)) in enumerate(zip(self.layers, other.layers)):
+            self.layers[i] = concat_left_padded(k, k2), concat_left_padded(v, v2)
+        return PromptKV(self.layers, concat_left_padded(self.mask, other.mask, float('-inf')))
 
     def kept(self, prompts: Tensor) -> 'PromptKV':
         "Some of these prompts"
-        return PromptKV([(k[prompts], v[prompts]) for k, v in self.layers], self.mask[prompts])
+        for i, (k, v) in enumerate(self.layers): self.layers[i] = k[prompts], v[prompts]
+        return PromptKV(self.layers, self.mask[prompts])
 
 # %% ../../nbs/engine/06_decode.ipynb #ef9ab77e
 def concat_left_padded(a: Tensor, b: Tensor, fill: float = 0.) -> Tensor:
@@ -129,6 +144,37 @@ def concat_left_padded(a: Tensor, b: Tensor, fill: float = 0.) -> Tensor:
     most = max(width(a), width(b))
     padded = lambda x: torch.nn.functional.pad(x, (0, 0)*(x.dim() == 4) + (most - width(x), 0), value=fill)
     return torch.cat([padded(a), padded(b)])
+
+# %% ../../nbs/engine/06_decode.ipynb #1e08bf53
+class PrefillKV(CacheLayerMixin):
+    "Keys and values of the prompts in one layer, filled by one pass after the other"
+    def __init__(self, prompts: int):
+        super().__init__()
+        self.prompts, self.done = prompts, 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        "A block with a row for each prompt"
+        self.keys, self.values = (x.new_empty(self.prompts, *x.shape[1:]) for x in (key_states, value_states))
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        "Store the keys and values of a pass, which are returned as they are"
+        if not self.is_initialized: self.lazy_initialization(key_states, value_states)
+        rows = slice(self.done, self.done + len(key_states))
+        self.keys[rows], self.values[rows], self.done = key_states, value_states, rows.stop
+        return key_states, value_states
+
+    def get_seq_length(self) -> int:
+        "A pass finds nothing"
+        return 0
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        "Columns that new tokens attend to, and where they begin"
+        return query_length, 0
+
+    def get_max_length(self) -> int:
+        "No bound"
+        return -1
 
 # %% ../../nbs/engine/06_decode.ipynb #96ef4141
 PREFILL_TOKENS = 16_384   # tokens of prompts in one forward pass
@@ -140,16 +186,13 @@ def prefill(
     "Keys and values of prompts, and the logits after them"
     ids, mask = left_padded(prompts, 0, model.device)
     rows = max(1, PREFILL_TOKENS//ids.shape[1])
-    stored: list[list[tuple[Tensor, Tensor]]] = []
+    cache: Any = Cache(layer_class_to_replicate=partial(PrefillKV, len(prompts)))
     logits: list[Tensor] = []
     for i, m in zip(ids.split(rows), mask.split(rows)):
-        cache: Any = Cache(layer_class_to_replicate=GrowingKVCache)
         logits.append(model(input_ids=i, attention_mask=m, position_ids=(m.cumsum(1) - 1).clamp(min=0),
                             past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1])
-        stored.append([(l.keys[:, :, :l.length], l.values[:, :, :l.length]) for l in cache.layers])
-    layers = [(torch.cat(k), torch.cat(v)) for k, v in (zip(*layer) for layer in zip(*stored))]
     padding = torch.zeros(mask.shape, device=mask.device).masked_fill(mask == 0, float('-inf'))
-    return PromptKV(layers, padding), torch.cat(logits)
+    return PromptKV([(l.keys, l.values) for l in cache.layers], padding), torch.cat(logits)
 
 # %% ../../nbs/engine/06_decode.ipynb #d6ff74e3
 def left_padded(
@@ -158,8 +201,10 @@ def left_padded(
     device: Any = None  # where the tensors go
 ) -> tuple[Tensor, Tensor]:
     "Prompts padded on the left, and the mask of their tokens"
-    ids, mask = pad(prompts, pad_id, left=True), pad([[1]*len(p) for p in prompts], 0, left=True)
-    return ids.to(device), mask.to(device)
+    ids = pad(prompts, pad_id, left=True)
+    missing = torch.tensor([[ids.shape[1] - len(p)] for p in prompts])
+    both = torch.cat([missing, ids], 1).to(device)
+    return both[:, 1:], (torch.arange(ids.shape[1], device=both.device) >= both[:, :1]).long()
 
 # %% ../../nbs/engine/06_decode.ipynb #32d99b88
 class PromptSlots(NamedTuple):
@@ -183,97 +228,135 @@ class PromptSlots(NamedTuple):
 # %% ../../nbs/engine/06_decode.ipynb #7249644d
 def assign_slots(
     prompt_of: Tensor,  # the prompt of each answer
-    prompts: int  # how many there are
+    known: Sequence[int]  # the same numbers, on the host
 ) -> PromptSlots:
     "A slot for each answer"
-    counts = torch.bincount(prompt_of, minlength=prompts)
-    n, order = int(counts.max()), prompt_of.argsort(stable=True)
-    number = torch.arange(len(order), device=order.device)
-    nth = torch.empty_like(order)   # of each answer, its number among those to its prompt
-    nth[order] = number - (counts.cumsum(0) - counts)[prompt_of[order]]
-    slot = prompt_of*n + nth
-    in_order = len(slot) == prompts*n and bool((slot == number).all())
-    return PromptSlots(prompts, n, None if in_order else slot)
+    prompts, n = max(known) + 1, max(Counter(known).values())
+    if list(known) == [p for p in range(prompts) for _ in range(n)]: return PromptSlots(prompts, n)
+    nth = (prompt_of[:, None] == prompt_of).tril(-1).sum(1)   # of each answer, its number among those to its prompt
+    return PromptSlots(prompts, n, prompt_of*n + nth)
 
 # %% ../../nbs/engine/06_decode.ipynb #deb49a44
 class DecodeBatch:
     "Answers that are being generated: keys and values of their prompts and their own"
-    def __init__(self):
-        self.prompt_kv = PromptKV([], torch.zeros(0, 0))
-        self.prompt_of = torch.zeros(0, dtype=torch.long)   # the prompt of each answer
-        self.start = self.prompt_of   # the column of the cache in which each answer starts
-        self.slots = PromptSlots(0, 1)
+    def __init__(self, rows: int = 0, columns: int = 0):   # room in the cache from the beginning; 0: it grows
+        self.rows, self.columns = rows, columns
+        self.prompt_kv: Any = None
+        self.sizes: list[int] = []   # tokens of each prompt
+        self.known: list[int] = []   # the prompt of each answer
+        self.ages: list[int] = []    # tokens of each answer
+        self.place, self.cache = CachePlace(), Cache(layers=[])
         self.mask: Tensor | None = None   # added to the scores of the next token
-        self.cache: Any = Cache(layer_class_to_replicate=GrowingKVCache)
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
         "Attention of each answer's newest token to its prompt and to its own past"
         (keys, values), slots = self.prompt_kv.layers[module.layer_idx], self.slots
         R, H, _, d = query.shape
-        q = (query*scaling).view(R, key.shape[1], -1, d)
+        q = (query*scaling).view(R, key.shape[1], -1, d)   # grouped by the heads of keys, which are not repeated
         scores = torch.cat([slots.ungroup_rows(slots.group_rows(q) @ keys.mT), q @ key.mT], -1)
         if self.mask is not None: scores = scores + self.mask
         p, own = scores.softmax(-1, dtype=torch.float32).to(value.dtype).split([keys.shape[2], key.shape[2]], -1)
         return (slots.ungroup_rows(slots.group_rows(p) @ values) + own @ value).reshape(R, 1, H, -1)
 
-    def add_prompts(self, model: Any, prompts: Sequence[Sequence[int]], counts: Sequence[int]) -> Tensor:
-        "Prefill new prompts with so many answers each; the logits of the first tokens"
+    def add_prompts(self, model: Any, prompts: Sequence[Sequence[int]], prompt_of: Tensor,
+                    known: Sequence[int]) -> Tensor:
+        "Prefill new prompts, to which new answers belong as `prompt_of` says; the logits of their first tokens"
         prompt_kv, logits = prefill(model, prompts)
-        new = torch.arange(len(counts), device=logits.device).repeat_interleave(
-            torch.tensor(counts, device=logits.device))
-        if len(self.prompt_of): join_prompts(self, prompt_kv, new)
-        else:
-            self.prompt_kv, self.prompt_of, self.start = prompt_kv, new, torch.zeros_like(new)
-            self.cache = Cache(layer_class_to_replicate=GrowingKVCache)
-        self.slots = assign_slots(self.prompt_of, len(self.prompt_kv.mask))
-        return logits[new]
+        join_prompts(self, prompt_kv, [len(p) for p in prompts], prompt_of, known)
+        return logits[prompt_of]
+
+    def begin_step(self, bucket: int = 0) -> None:
+        "Make room for the newest tokens; columns are attended to in powers of two from `bucket`, or as many as there are"
+        at, most = self.place, max(self.ages)
+        at.width = min(bucket_of(most, bucket), self.columns) if bucket else most
+        at.column = most - 1 if not bucket and min(self.ages) == most else None
+        block = self.cache.layers[0].keys
+        if len(self.known) <= len(block) and at.width <= block.shape[2]: return
+        columns = block.shape[2] if at.width <= block.shape[2] else at.width + max(32, at.width//4)
+        for layer in self.cache.layers: layer.grow(max(len(self.known), len(block)), columns)
+
+# %% ../../nbs/engine/06_decode.ipynb #ab827e63
+def bucket_of(columns: int, least: int) -> int:
+    "The smallest of least, 2*least, 4*least ... that is not smaller than `columns`"
+    return least << max(0, -(-columns//least) - 1).bit_length()
 
 # %% ../../nbs/engine/06_decode.ipynb #570bcc71
 def join_prompts(
-    batch: DecodeBatch,  # with answers in it
+    batch: DecodeBatch,
     prompt_kv: PromptKV,  # of the new prompts
-    prompt_of: Tensor  # the prompt of each new answer
+    sizes: Sequence[int],  # their tokens
+    prompt_of: Tensor,  # the prompt of each new answer
+    known: Sequence[int]  # the same numbers, on the host
 ) -> None:
-    "Put new prompts beside those of a batch, with free rows in its cache"
-    batch.prompt_of = torch.cat([batch.prompt_of, prompt_of + len(batch.prompt_kv.mask)])
-    batch.prompt_kv = batch.prompt_kv.joined(prompt_kv)
-    batch.start = torch.cat([batch.start, torch.full_like(prompt_of, batch.cache.get_seq_length())])
-    for layer in batch.cache.layers: layer.resize(slice(None), len(prompt_of), 0, layer.length + layer.step)
+    "Put new prompts beside those of a batch, with a row in its cache for each answer"
+    if batch.known:
+        before = len(batch.sizes)
+        batch.prompt_of = torch.cat([batch.prompt_of, prompt_of + before])
+        batch.prompt_kv, known = batch.prompt_kv.joined(prompt_kv), [before + p for p in known]
+    else: batch.prompt_kv, batch.prompt_of, batch.sizes = prompt_kv, prompt_of, []
+    batch.known, batch.sizes = [*batch.known, *known], [*batch.sizes, *sizes]
+    batch.ages = batch.ages + [1]*len(known)   # the first token of each follows
+    if not (batch.cache.layers and batch.columns or len(batch.ages) > len(known)):
+        rows, like = batch.rows or len(known), batch.prompt_kv.layers
+        batch.cache = Cache(layers=[AnswerKV(batch.place, kv, rows, batch.columns) for kv in like])
+    rows_changed(batch)
+
+# %% ../../nbs/engine/06_decode.ipynb #43c13755
+def rows_changed(batch: DecodeBatch) -> None:
+    "Slots, numbers and padding of the present rows"
+    batch.slots = assign_slots(batch.prompt_of, batch.known)
+    batch.place.rows = torch.arange(len(batch.known), device=batch.prompt_of.device)
+    padded = len(set(batch.sizes)) > 1 or batch.sizes[0] < batch.prompt_kv.mask.shape[1]
+    batch.padding = batch.prompt_kv.mask[batch.prompt_of] if padded else None
 
 # %% ../../nbs/engine/06_decode.ipynb #f600d172
 def keep_rows(
     batch: DecodeBatch,
-    rows: Tensor  # numbers of the answers that stay
+    rows: Tensor,  # numbers of the answers that stay
+    known: Sequence[int]  # the same numbers, on the host
 ) -> None:
-    "Remove all other answers, prompts without answers, and columns that nobody attends to"
-    batch.prompt_of, start = batch.prompt_of[rows], batch.start[rows]
-    first = int(start.min()) if len(rows) else batch.cache.get_seq_length()
-    for layer in batch.cache.layers: layer.resize(rows, 0, first, layer.length - first + layer.step)
-    batch.start = start - first
-    used, batch.prompt_of = batch.prompt_of.unique(return_inverse=True)
-    if len(used) < len(batch.prompt_kv.mask): batch.prompt_kv = batch.prompt_kv.kept(used)
-    if len(rows): batch.slots = assign_slots(batch.prompt_of, len(used))
+    "Remove all other answers, and prompts without answers"
+    for layer in batch.cache.layers: layer.keep(rows, max(batch.ages) - 1, bool(batch.columns))
+    batch.prompt_of, batch.ages = batch.prompt_of[rows], [batch.ages[i] for i in known]
+    left = [batch.known[i] for i in known]
+    used = sorted(set(left))
+    if len(used) < len(batch.sizes):
+        present = torch.zeros(len(batch.sizes), dtype=torch.long, device=rows.device).index_fill(0, batch.prompt_of, 1)
+        prompts = present.argsort(descending=True, stable=True)[:len(used)]
+        batch.prompt_kv, batch.prompt_of = batch.prompt_kv.kept(prompts), (present.cumsum(0) - 1)[batch.prompt_of]
+        batch.sizes = [batch.sizes[p] for p in used]
+    batch.known = [used.index(p) for p in left]
+    if known: rows_changed(batch)
 
 # %% ../../nbs/engine/06_decode.ipynb #0e9c7d0e
 def build_mask(
-    batch: DecodeBatch  # before its next token
+    batch: DecodeBatch,  # before its next token
+    written: Tensor  # tokens of each answer
 ) -> Tensor | None:
-    "Minus infinity at padding, and at columns from before an answer's start; None where there is neither"
-    columns, start, padding = batch.cache.get_seq_length() + 1, batch.start, batch.prompt_kv.mask
-    padded, later = bool(padding.any()), bool((start > 0).any())
-    if not padded and not later: return None
-    before = torch.arange(columns, device=start.device) < start[:, None]
-    own = torch.zeros(len(start), columns, device=start.device).masked_fill(before, float('-inf'))
-    return torch.cat([padding[batch.prompt_of], own], 1)[:, None, None]
+    "Minus infinity at padding, and at columns behind an answer's newest token; None where there is neither"
+    at, padding, (rows, width) = batch.place, batch.padding, (len(written), batch.prompt_kv.mask.shape[1])
+    if at.column is not None and padding is None: return None
+    own = torch.zeros(rows, at.width, device=written.device)
+    if at.column is None:
+        own = own.masked_fill(torch.arange(at.width, device=written.device) >= written[:, None], float('-inf'))
+    before = torch.zeros(rows, width, device=written.device) if padding is None else padding
+    return torch.cat([before, own], 1)[:, None, None]
 
 # %% ../../nbs/engine/06_decode.ipynb #196d644b
-NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-
-def decode_step(model: Any, batch: DecodeBatch, token: Tensor, position: Tensor) -> Tensor:
-    "The logits after one more token of each answer"
-    batch.mask = build_mask(batch)
-    return model(input_ids=token[:, None], position_ids=position[:, None], attention_mask=NO_MASK.to(token.device),
-                 past_key_values=batch.cache, use_cache=True, logits_to_keep=1, layout=batch).logits[:, -1]
+def decode_step(
+    model: Any,  # inside use_layout_attention
+    batch: DecodeBatch,  # after begin_step
+    token: Tensor,  # the newest of each answer
+    position: Tensor,  # its position
+    written: Tensor  # tokens of each answer, the newest one included
+) -> Tensor:
+    "The logits after the newest token of each answer"
+    if batch.place.column is None: batch.place.columns = written - 1
+    batch.mask, no_mask = build_mask(batch, written), torch.ones(1, 1, 1, 1, dtype=torch.bool, device=token.device)
+    logits = model(input_ids=token[:, None], position_ids=position[:, None], attention_mask=no_mask,
+                   past_key_values=batch.cache, use_cache=True, logits_to_keep=1, layout=batch).logits[:, -1]
+    batch.mask = batch.place.columns = None   # a captured step owns them
+    return logits
 
 # %% ../../nbs/engine/06_decode.ipynb #8f989e6a
 def waiting_prompts(
@@ -285,6 +368,13 @@ def waiting_prompts(
     return sorted(found.items(), key=lambda item: -len(item[0]))
 
 # %% ../../nbs/engine/06_decode.ipynb #636f1643
+def split_groups(
+    waiting: list[tuple[tuple, list[int]]],  # prompts and the numbers of their answers
+    limit: int  # answers at a time
+) -> list[tuple[tuple, list[int]]]:
+    "The same with at most so many answers each"
+    return [(p, which[i:i + limit]) for p, which in waiting for i in range(0, len(which), limit)]
+
 def admit_waiting(
     waiting: list[tuple[tuple, list[int]]],  # prompts and the numbers of their answers; those that join are removed
     busy: int,  # answers in the batch
@@ -299,78 +389,139 @@ def admit_waiting(
 
 # %% ../../nbs/engine/06_decode.ipynb #cc9675bb
 class Answers:
-    "Tokens of all answers, and their lengths: 0 while an answer is generated"
+    "Tokens of all answers, and their lengths once they are complete"
     def __init__(self, count: int, longest: int, ends: Sequence[int], device: Any):
-        self.tokens = torch.zeros(count, longest, dtype=torch.long, device=device)
+        self.count, self.longest = count, longest
+        self.tokens = torch.zeros(count, longest + 1, dtype=torch.long, device=device)   # the last column is not read
         self.lengths = torch.zeros(count, dtype=torch.long, device=device)
-        self.ends = torch.tensor(sorted(ends), device=device)
+        self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=device)
 
-    def store(self, rows: 'DecodeRows', token: Tensor) -> Tensor:
-        "Add the next token of each row; which rows are finished"
-        unfinished = self.lengths[rows.answer] == 0
-        self.tokens[rows.answer[unfinished], rows.written[unfinished]] = token[unfinished]
-        rows.written = rows.written + 1
-        finished = torch.isin(token, self.ends) | (rows.written >= self.tokens.shape[1]) | ~unfinished
-        just_now = finished & unfinished
-        self.lengths[rows.answer] = torch.where(just_now, rows.written, self.lengths[rows.answer])
-        return finished
+    def store(self, rows: 'DecodeRows', token: Tensor) -> None:
+        "Add the next token of each row; nothing here depends on how many are finished"
+        self.tokens[rows.answer, rows.written.masked_fill(rows.finished, self.longest)] = token
+        rows.token.copy_(token)
+        rows.written += ~rows.finished
+        rows.finished |= (token[:, None] == self.ends).any(1) | (rows.written >= self.longest)
+
+    def close(self, rows: 'DecodeRows') -> None:
+        "Keep the lengths of rows"
+        self.lengths[rows.answer] = rows.written
 
     def lists(self) -> list[list[int]]:
-        "The answers as lists"
-        return [row[:n] for row, n in zip(self.tokens.tolist(), self.lengths.tolist())]
+        "The answers as lists, in one transfer"
+        both = torch.cat([self.lengths[:, None], self.tokens], 1)
+        return [row[:n] for n, *row in both.tolist()]
 
 # %% ../../nbs/engine/06_decode.ipynb #1dc2da77
 @dataclass
 class DecodeRows:
     "The rows of a batch"
     answer: Tensor  # number of the row's answer
-    written: Tensor  # tokens that it has
     prompt_length: Tensor  # tokens of its prompt
+    token: Tensor  # its newest token
+    written: Tensor  # tokens that it has
+    finished: Tensor  # has it ended?
 
-    def joined(self, admitted: list[tuple[tuple, list[int]]]) -> 'DecodeRows':
-        "These rows and new ones"
-        device = self.answer.device
-        answer = torch.tensor([i for _, numbers in admitted for i in numbers], device=device)
-        length = torch.tensor([len(p) for p, numbers in admitted for _ in numbers], device=device)
-        return DecodeRows(torch.cat([self.answer, answer]), torch.cat([self.written, torch.zeros_like(answer)]),
-                          torch.cat([self.prompt_length, length]))
+    @classmethod
+    def new(cls, answer: Tensor, prompt_length: Tensor) -> 'DecodeRows':
+        "Rows without tokens"
+        return cls(answer, prompt_length, *(torch.zeros_like(answer) for _ in range(2)),
+                   torch.zeros_like(answer, dtype=torch.bool))
 
-    def kept(self, rows: Tensor) -> 'DecodeRows':
-        "Some of these rows"
-        return DecodeRows(self.answer[rows], self.written[rows], self.prompt_length[rows])
+    def each(self, change: Callable[..., Tensor], *others: 'DecodeRows') -> 'DecodeRows':
+        "Rows whose tensors are made of those of these and other rows"
+        return DecodeRows(*(change(*(getattr(r, f.name) for r in (self, *others))) for f in fields(self)))
+
+    def positions(self) -> Tensor:
+        "Position of each row's newest token; 0 in rows that are finished and still there"
+        return (self.prompt_length + self.written - 1).masked_fill(self.finished, 0)
+
+# %% ../../nbs/engine/06_decode.ipynb #e2b5a397
+@dataclass(frozen=True)
+class DecodePolicy:
+    "How the loop runs on a device"
+    every: int = 1  # tokens between two checks of what is finished
+    bucket: int = 0  # least columns that are attended to, in powers of two from there; 0: as many as are used
+    graph: bool = False  # is the step replayed as a CUDA graph
+    merge: bool = False  # is an adapter merged into the weights meanwhile
+
+def policy_for(
+    device: str,  # kind of device
+    graph: bool = True,  # replay the step where the device can
+    merge: bool = False  # merge an adapter
+) -> DecodePolicy:
+    "The policy for a device"
+    if device == 'cpu': return DecodePolicy(merge=merge)
+    return DecodePolicy(16, 128, graph and device == 'cuda', merge)
 
 # %% ../../nbs/engine/06_decode.ipynb #55ad095c
 class Decoding:
-    "The state of the loop: the batch, its rows, the logits of their next tokens, and the answers so far"
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], answers: Answers):
-        self.model, self.answers, self.waiting, self.batch = model, answers, waiting_prompts(prompts), DecodeBatch()
+    "The state of the loop: the batch, its rows, and the answers so far"
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], answers: Answers, draw: TokenSampler,
+                 shortest: int, policy: DecodePolicy, limit: int):
+        self.model, self.answers, self.draw, self.shortest, self.policy = model, answers, draw, shortest, policy
+        self.waiting = split_groups(waiting_prompts(prompts), limit)
+        self.limit = min(limit, len(prompts))   # answers at a time
+        self.batch = DecodeBatch(self.limit, answers.longest) if policy.bucket else DecodeBatch()
         none = answers.lengths[:0]
-        self.rows = DecodeRows(none, none, none)
-        self.logits: Any = None
+        self.rows, self.drawn = DecodeRows.new(none, none), 0
+        self.random = torch.zeros(answers.longest + 1, answers.count*draw.sample, device=none.device)
+        self.graphs = StepGraphs(self.compute, self.changing, model, policy.graph)
 
-    def admit(self, limit: int) -> None:
-        "Let waiting prompts join"
-        busy = len(self.rows.answer)
-        admitted = admit_waiting(self.waiting, busy, limit)
+    def admit(self) -> None:
+        "Let waiting prompts join, and draw their first tokens"
+        admitted = admit_waiting(self.waiting, len(self.batch.known), self.limit)
         if not admitted: return
-        first = self.batch.add_prompts(self.model, [p for p, _ in admitted], [len(n) for _, n in admitted])
-        self.logits = torch.cat([self.logits, first]) if busy else first
-        self.rows = self.rows.joined(admitted)
+        known = [p for p, (_, numbers) in enumerate(admitted) for _ in numbers]
+        each = [(i, len(p)) for p, numbers in admitted for i in numbers]
+        answer, length, prompt_of = torch.tensor([*zip(*each), known], device=self.random.device)
+        logits = self.batch.add_prompts(self.model, [p for p, _ in admitted], prompt_of, known)
+        new = DecodeRows.new(answer, length)
+        self.draw_numbers(1)
+        self.take(new, logits)
+        self.rows = self.rows.each(lambda *parts: torch.cat(parts), new)
+        self.graphs.forget()
 
-    def sample(self, draw: TokenSampler, shortest: int) -> Tensor:
-        "The next token of each row; no end token before `shortest` tokens"
-        logits, ends, early = self.logits, self.answers.ends, self.rows.written < shortest
-        if shortest and len(ends) and bool(early.any()):
+    def draw_numbers(self, tokens: int) -> None:
+        "Random numbers for the first so many tokens of all answers"
+        for row in self.random[self.drawn:tokens]: row.uniform_()
+        self.drawn = max(self.drawn, tokens)
+
+    def take(self, rows: DecodeRows, logits: Tensor) -> None:
+        "Draw and store the next token of rows; no end token before `shortest` tokens"
+        ends, draw = self.answers.ends, self.draw
+        if self.shortest and len(ends):
+            early = rows.written < self.shortest
             logits = logits.index_fill(1, ends, float('-inf')).where(early[:, None], logits)
-        if not draw.sample: return draw(logits, None)
-        return draw(logits, torch.rand(len(self.answers.lengths), device=logits.device)[self.rows.answer])
+        self.answers.store(rows, draw(logits, self.random[rows.written, rows.answer] if draw.sample else None))
 
-    def remove(self, finished: Tensor, token: Tensor) -> Tensor:
-        "Remove finished rows; the tokens of those that stay"
-        stay = (~finished).nonzero().squeeze(1)
-        keep_rows(self.batch, stay)
-        self.rows = self.rows.kept(stay)
-        return token[stay]
+    def changing(self) -> list[Tensor]:
+        "What decides which token comes next, and changes with each"
+        return [self.rows.token, self.rows.written, self.rows.finished]
+
+    def compute(self) -> Tensor:
+        "One more token of each row: no number is read from the device, all shapes are known; gives the logits"
+        rows = self.rows
+        logits = decode_step(self.model, self.batch, rows.token, rows.positions(), rows.written)
+        self.take(rows, logits)
+        return logits
+
+    def step(self) -> None:
+        "One more token of each row"
+        batch, age = self.batch, max(self.batch.ages)
+        batch.begin_step(self.policy.bucket)
+        self.draw_numbers(age + 1)
+        self.graphs.run(batch.place.width, 0 if self.waiting else min(batch.place.width, self.answers.longest - 1) - age)
+        batch.ages = [n + 1 for n in batch.ages]
+
+    def remove(self, finished: list[bool]) -> None:
+        "Remove finished rows"
+        known = [i for i, over in enumerate(finished) if not over]
+        stay = self.rows.finished.to(torch.uint8).argsort(stable=True)[:len(known)]
+        self.answers.close(self.rows)
+        keep_rows(self.batch, stay, known)
+        self.rows = self.rows.each(lambda part: part[stay])
+        self.graphs.forget()
 
 # %% ../../nbs/engine/06_decode.ipynb #de468c5f
 @torch.no_grad()
@@ -381,36 +532,41 @@ def generate_batch(
     draw: TokenSampler = TokenSampler(),  # how tokens are chosen
     longest: int = 256,  # tokens of an answer at most
     shortest: int = 0,  # and at least
-    batch_size: int | None = None  # answers at a time; None for all
+    batch_size: int | None = None,  # answers at a time; None for all
+    policy: DecodePolicy | None = None  # how the loop runs; None: as the device likes it
 ) -> list[list[int]]:
     "An answer to each prompt, its end token included"
+    policy = policy or policy_for(model.device.type)
     def work(rows: int) -> list[list[int]]:
-        state = Decoding(model, prompts, Answers(len(prompts), longest, ends, model.device))
-        return decoded(state, draw, shortest, rows)
-    with use_layout_attention(model): return with_fewer_rows(work, batch_size or len(prompts), 'generation', model)
+        answers = Answers(len(prompts), longest, ends, model.device)
+        return decoded(Decoding(model, prompts, answers, draw, shortest, policy, rows))
+    with merged_adapter(model, policy.merge), use_layout_attention(model):
+        return with_fewer_rows(work, batch_size or len(prompts), 'generation', model)
 
 # %% ../../nbs/engine/06_decode.ipynb #36fafb41
 def decoded(
-    state: Decoding,  # before the first token
-    draw: TokenSampler,  # how tokens are chosen
-    shortest: int,  # tokens of an answer at least
-    rows: int  # answers at a time
+    state: Decoding  # before the first token
 ) -> list[list[int]]:
     "The answers, once all of them are generated"
-    state.waiting = [(p, which[i:i + rows]) for p, which in state.waiting for i in range(0, len(which), rows)]
+    batch, longest = state.batch, state.answers.longest
+    state.admit()
     while True:
-        state.admit(rows)
-        token = state.sample(draw, shortest)
-        finished = state.answers.store(state.rows, token)
-        done, count = int(finished.sum()), len(token)
-        if done == count and not state.waiting: return state.answers.lists()
-        if done and (8*done >= count or state.waiting): token = state.remove(finished, token)
-        if len(token): state.logits = decode_step(state.model, state.batch, token, next_positions(state))
+        finished = state.rows.finished.tolist()   # here the host waits for the device
+        done, count = sum(finished), len(finished)
+        if done == count and not state.waiting:
+            state.answers.close(state.rows)
+            return state.answers.lists()
+        if done and (worth_removing(state, done, count) or max(batch.ages) >= longest): state.remove(finished)
+        state.admit()
+        for _ in range(min(state.policy.every, longest - max(batch.ages))): state.step()
 
-def next_positions(state: Decoding) -> Tensor:
-    "Position of each row's newest token; 0 in rows that are finished and still there"
-    rows = state.rows
-    return (rows.prompt_length + rows.written - 1).masked_fill(state.answers.lengths[rows.answer] > 0, 0)
+def worth_removing(
+    state: Decoding,
+    done: int,  # rows that are finished
+    count: int  # of so many
+) -> bool:
+    "Whether finished rows are removed now: when prompts wait, or when an eighth is finished; half, of a captured step"
+    return bool(state.waiting) or done*(2 if state.graphs.on else 8) >= count
 
 # %% ../../nbs/engine/06_decode.ipynb #ec48233b
 @torch.no_grad()
@@ -418,16 +574,17 @@ def decode_gap(
     model: Any  # a causal model, in evaluation mode
 ) -> float:
     "How far logits of answers generated in a batch are from those of the rows alone, relative to the largest"
-    prompts = probe_rows(model, (3, 9), (11, 4))
-    answers = torch.tensor([[5, 8], [6, 7], [9, 4]], device=model.device)
-    batch, prompt_of = DecodeBatch(), (0, 0, 1)
+    prompts, prompt_of = probe_rows(model, (3, 9), (11, 4)), (0, 0, 1)
+    of, *answers = torch.tensor([prompt_of, [5, 6, 9], [8, 7, 4]], device=model.device)
+    batch, sizes = DecodeBatch(), torch.tensor([len(prompts[p]) for p in prompt_of], device=model.device)
     with use_layout_attention(model):
-        found = [batch.add_prompts(model, prompts, [2, 1])]
-        for i in range(2):
-            position = torch.tensor([len(prompts[p]) + i for p in prompt_of], device=model.device)
-            found.append(decode_step(model, batch, answers[:, i], position))
+        found = [batch.add_prompts(model, prompts, of, prompt_of)]
+        for i, token in enumerate(answers):
+            batch.begin_step()
+            found.append(decode_step(model, batch, token, sizes + i, torch.full_like(of, i + 1)))
+            batch.ages = [n + 1 for n in batch.ages]
     alone = [model(input_ids=torch.tensor([prompts[p] + a], device=model.device),
-                   use_cache=False).logits[0, -3:].float() for p, a in zip(prompt_of, answers.tolist())]
+                   use_cache=False).logits[0, -3:].float() for p, a in zip(prompt_of, torch.stack(answers, 1).tolist())]
     return relative_gap(torch.stack(alone), torch.stack(found, 1).float())
 
 # %% ../../nbs/engine/06_decode.ipynb #716b7965
