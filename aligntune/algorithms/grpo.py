@@ -26,7 +26,7 @@ from ..core.spec import AlgoSpec, guards_on
 from ..engine.attention import use_layout_attention
 from ..engine.batches import padding_blocker
 from ..engine.decode import (
-    DecodeConfig, decode_config_or_reason, generate_batch, generate_by_length, log_once)
+    DecodeConfig, decode_config_or_reason, generate_batch, generate_by_length, log_once, planned_policy)
 from ..engine.generation import stop_token_ids, vllm_settings
 from ..engine.lm_head import has_plain_head, holds_whole_head
 from ..engine.memory import with_fewer_rows
@@ -238,7 +238,7 @@ def decoded_answers(
     ends = trainer.generation_kwargs['eos_token_id']
     with trainer.accelerator.autocast():
         return generate_batch(trainer.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw,
-                              how.longest, how.shortest)
+                              how.longest, how.shortest, policy=planned_policy(trainer.execution, trainer.model))
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6607e702
 class PromptEncoder:

@@ -27,7 +27,7 @@ from ..core.hub_client import local_or_hub
 from ..core.spec import TrainSpec, guards_on
 from ..engine.attention import use_layout_attention
 from ..engine.batches import pad
-from ..engine.decode import generate
+from ..engine.decode import DecodePolicy, generate, planned_policy
 from ..engine.generation import stop_token_ids
 from ..engine.lm_head import has_plain_head, holds_whole_head, target_logps
 from ..engine.memory import with_fewer_rows
@@ -343,6 +343,7 @@ class AnswerSampler:
         own: bool = True  # by our decoder, where it is exact
     ):
         self.settings, self.tokenizer, self.rewards, self.ends, self.own = settings, tokenizer, rewards, ends, own
+        self.decoding: DecodePolicy | None = None   # how our decoder runs; None: as the device likes it
         self.encode = encode or (lambda rows: [prompt_ids(tokenizer, r['prompt']) for r in rows])
 
     def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
@@ -350,7 +351,7 @@ class AnswerSampler:
         s, fill, prompts = self.settings, self.tokenizer.pad_token_id, self.encode(rows)
         drawn = dict(do_sample=True, temperature=s.temperature, top_p=s.top_p, top_k=s.top_k)
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
-        answers = generate(policy, prompts, self.ends, fill, own=self.own,
+        answers = generate(policy, prompts, self.ends, fill, own=self.own, policy=self.decoding,
                            max_new_tokens=s.max_completion_length, **drawn if sample else greedy)
         def padded(rows, fill, left=False): return pad(rows, fill, left=left).to(policy.device)
         def ones(rows): return [[1]*len(x) for x in rows]
@@ -752,4 +753,5 @@ def make_trainer(session: SessionLike) -> PPOTrainer:
         RewardGuard(grouped=False) if 'rewards' in guards_on(spec['guards']) else None, encode, stops or (),
         train_dataset=session.train_dataset, eval_dataset=session.eval_dataset, processing_class=session.tokenizer,
         callbacks=[trial])
+    trainer.sampler.decoding = planned_policy(trainer.execution, session.model)
     return trainer

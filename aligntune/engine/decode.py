@@ -7,14 +7,14 @@ from __future__ import annotations
 import logging, weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
-from ..core.execution import generation_blocker
+from ..core.execution import ExecutionPlan, generation_blocker
 from .batches import pad
 from .memory import is_out_of_memory, with_fewer_rows
 from .models import FAILURES, inner_model, probe_rows, probing, relative_gap, tolerance
@@ -26,11 +26,12 @@ from .merged_adapter import merged_adapter
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'PREFILL_TOKENS', 'TokenSampler', 'CachePlace', 'AnswerKV', 'PromptKV', 'concat_left_padded', 'PrefillKV',
-           'prefill', 'left_padded', 'PromptSlots', 'assign_slots', 'DecodeBatch', 'bucket_of', 'join_prompts',
-           'rows_changed', 'keep_rows', 'build_mask', 'decode_step', 'waiting_prompts', 'split_groups', 'admit_waiting',
-           'Answers', 'DecodeRows', 'DecodePolicy', 'policy_for', 'Decoding', 'generate_batch', 'decoded',
-           'worth_removing', 'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig',
+__all__ = ['logger', 'PREFILL_TOKENS', 'TokenSampler', 'CachePlace', 'AnswerKV', 'grow_cache', 'keep_in_cache', 'PromptKV',
+           'concat_left_padded', 'PrefillKV', 'prefill', 'left_padded', 'PromptSlots', 'assign_slots', 'DecodeBatch',
+           'bucket_of', 'begin_step', 'join_prompts', 'rows_changed', 'keep_rows', 'build_mask', 'decode_step',
+           'waiting_prompts', 'split_groups', 'admit_waiting', 'Answers', 'DecodeRows', 'DecodePolicy', 'policy_for',
+           'planned_policy', 'Decoding', 'draw_numbers', 'take_tokens', 'admit', 'remove', 'advance', 'generate_batch',
+           'decoded', 'worth_removing', 'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig',
            'decode_config_or_reason', 'log_once', 'generate_by_length', 'generate_with_transformers', 'generate']
 
 # %% ../../nbs/engine/06_decode.ipynb #5efc4510
@@ -92,22 +93,6 @@ class AnswerKV(CacheLayerMixin):
             else: block[:n, :, at.column:at.column + 1] = new
         return self.keys[:n, :, :at.width], self.values[:n, :, :at.width]
 
-    def grow(self, rows: int, columns: int) -> None:
-        "A larger block that begins with this one"
-        for name in ('keys', 'values'):
-            old = getattr(self, name)
-            new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
-            new[:len(old), :, :old.shape[2]] = old
-            setattr(self, name, new)
-
-    def keep(self, rows: Tensor, used: int, fixed: bool) -> None:
-        "Move some rows to the front; a block that is not fixed shrinks to them and to its used columns"
-        for name in ('keys', 'values'):
-            block = getattr(self, name)
-            kept = block[rows, :, :used]
-            if fixed: block[:len(rows), :, :used] = kept
-            else: setattr(self, name, kept)
-
     def get_seq_length(self) -> int:
         "Tokens of the longest answer"
         return self.place.width
@@ -119,6 +104,32 @@ class AnswerKV(CacheLayerMixin):
     def get_max_length(self) -> int:
         "No bound"
         return -1
+
+# %% ../../nbs/engine/06_decode.ipynb #9fb6597a
+def grow_cache(
+    layer: AnswerKV,
+    rows: int,  # afterwards
+    columns: int
+) -> None:
+    "A larger block that begins with the present one"
+    for name in ('keys', 'values'):
+        old = getattr(layer, name)
+        new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+        new[:len(old), :, :old.shape[2]] = old
+        setattr(layer, name, new)
+
+def keep_in_cache(
+    layer: AnswerKV,
+    rows: Tensor,  # that stay
+    used: int,  # columns that hold anything
+    fixed: bool  # else the block shrinks to what stays
+) -> None:
+    "Move some rows to the front"
+    for name in ('keys', 'values'):
+        block = getattr(layer, name)
+        kept = block[rows, :, :used]
+        if fixed: block[:len(rows), :, :used] = kept
+        else: setattr(layer, name, kept)
 
 # %% ../../nbs/engine/06_decode.ipynb #39040550
 class PromptKV(NamedTuple):
@@ -239,14 +250,20 @@ def assign_slots(
 # %% ../../nbs/engine/06_decode.ipynb #deb49a44
 class DecodeBatch:
     "Answers that are being generated: keys and values of their prompts and their own"
-    def __init__(self, rows: int = 0, columns: int = 0):   # room in the cache from the beginning; 0: it grows
-        self.rows, self.columns = rows, columns
+    def __init__(self,
+        rows: int = 0,  # answers at most
+        columns: int = 0,  # tokens of an answer at most; 0 where that is not known
+        fixed: bool = False  # is there room for all of them from the beginning
+    ):
+        self.rows, self.columns, self.fixed = rows, columns, fixed
         self.prompt_kv: Any = None
+        self.prompt_of: Any = None   # the prompt of each answer, on the device
+        self.slots, self.padding = PromptSlots(0, 1), None   # from rows_changed
         self.sizes: list[int] = []   # tokens of each prompt
-        self.known: list[int] = []   # the prompt of each answer
+        self.known: list[int] = []   # the prompt of each answer, on the host
         self.ages: list[int] = []    # tokens of each answer
         self.place, self.cache = CachePlace(), Cache(layers=[])
-        self.mask: Tensor | None = None   # added to the scores of the next token
+        self.mask: Any = None   # added to the scores of the next token
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float) -> Tensor:
         "Attention of each answer's newest token to its prompt and to its own past"
@@ -265,20 +282,23 @@ class DecodeBatch:
         join_prompts(self, prompt_kv, [len(p) for p in prompts], prompt_of, known)
         return logits[prompt_of]
 
-    def begin_step(self, bucket: int = 0) -> None:
-        "Make room for the newest tokens; columns are attended to in powers of two from `bucket`, or as many as there are"
-        at, most = self.place, max(self.ages)
-        at.width = min(bucket_of(most, bucket), self.columns) if bucket else most
-        at.column = most - 1 if not bucket and min(self.ages) == most else None
-        block = self.cache.layers[0].keys
-        if len(self.known) <= len(block) and at.width <= block.shape[2]: return
-        columns = block.shape[2] if at.width <= block.shape[2] else at.width + max(32, at.width//4)
-        for layer in self.cache.layers: layer.grow(max(len(self.known), len(block)), columns)
-
 # %% ../../nbs/engine/06_decode.ipynb #ab827e63
 def bucket_of(columns: int, least: int) -> int:
     "The smallest of least, 2*least, 4*least ... that is not smaller than `columns`"
     return least << max(0, -(-columns//least) - 1).bit_length()
+
+def begin_step(
+    batch: DecodeBatch,
+    bucket: int = 0  # least columns that are attended to, in powers of two from there; 0: as many as are used
+) -> None:
+    "Make room for the newest tokens"
+    at, most, block = batch.place, max(batch.ages), batch.cache.layers[0].keys
+    at.width = min(bucket_of(most, bucket), batch.columns) if bucket else most
+    at.column = most - 1 if not bucket and min(batch.ages) == most else None
+    rows, columns, grown = max(len(batch.known), len(block)), block.shape[2], at.width + max(32, at.width//4)
+    if at.width > columns: columns = min(grown, batch.columns or grown)
+    if (rows, columns) == (len(block), block.shape[2]): return
+    for layer in batch.cache.layers: grow_cache(layer, rows, columns)
 
 # %% ../../nbs/engine/06_decode.ipynb #570bcc71
 def join_prompts(
@@ -296,9 +316,9 @@ def join_prompts(
     else: batch.prompt_kv, batch.prompt_of, batch.sizes = prompt_kv, prompt_of, []
     batch.known, batch.sizes = [*batch.known, *known], [*batch.sizes, *sizes]
     batch.ages = batch.ages + [1]*len(known)   # the first token of each follows
-    if not (batch.cache.layers and batch.columns or len(batch.ages) > len(known)):
-        rows, like = batch.rows or len(known), batch.prompt_kv.layers
-        batch.cache = Cache(layers=[AnswerKV(batch.place, kv, rows, batch.columns) for kv in like])
+    if not (batch.cache.layers and batch.fixed or len(batch.ages) > len(known)):
+        size = (batch.rows, batch.columns) if batch.fixed else (len(known), 0)
+        batch.cache = Cache(layers=[AnswerKV(batch.place, kv, *size) for kv in batch.prompt_kv.layers])
     rows_changed(batch)
 
 # %% ../../nbs/engine/06_decode.ipynb #43c13755
@@ -316,7 +336,7 @@ def keep_rows(
     known: Sequence[int]  # the same numbers, on the host
 ) -> None:
     "Remove all other answers, and prompts without answers"
-    for layer in batch.cache.layers: layer.keep(rows, max(batch.ages) - 1, bool(batch.columns))
+    for layer in batch.cache.layers: keep_in_cache(layer, rows, max(batch.ages) - 1, batch.fixed)
     batch.prompt_of, batch.ages = batch.prompt_of[rows], [batch.ages[i] for i in known]
     left = [batch.known[i] for i in known]
     used = sorted(set(left))
@@ -425,12 +445,12 @@ class DecodeRows:
     @classmethod
     def new(cls, answer: Tensor, prompt_length: Tensor) -> 'DecodeRows':
         "Rows without tokens"
-        return cls(answer, prompt_length, *(torch.zeros_like(answer) for _ in range(2)),
-                   torch.zeros_like(answer, dtype=torch.bool))
+        none, no = torch.zeros_like(answer), torch.zeros_like(answer, dtype=torch.bool)
+        return cls(answer, prompt_length, none, none.clone(), no)
 
     def each(self, change: Callable[..., Tensor], *others: 'DecodeRows') -> 'DecodeRows':
         "Rows whose tensors are made of those of these and other rows"
-        return DecodeRows(*(change(*(getattr(r, f.name) for r in (self, *others))) for f in fields(self)))
+        return DecodeRows(**{f.name: change(*(getattr(r, f.name) for r in (self, *others))) for f in fields(self)})
 
     def positions(self) -> Tensor:
         "Position of each row's newest token; 0 in rows that are finished and still there"
@@ -454,6 +474,13 @@ def policy_for(
     if device == 'cpu': return DecodePolicy(merge=merge)
     return DecodePolicy(16, 128, graph and device == 'cuda', merge)
 
+def planned_policy(
+    execution: ExecutionPlan,  # of the training
+    model: Any  # that generates
+) -> DecodePolicy:
+    "The policy that a training has planned"
+    return policy_for(model.device.type, bool(execution.decode_graph), bool(execution.merged_adapter))
+
 # %% ../../nbs/engine/06_decode.ipynb #55ad095c
 class Decoding:
     "The state of the loop: the batch, its rows, and the answers so far"
@@ -462,38 +489,11 @@ class Decoding:
         self.model, self.answers, self.draw, self.shortest, self.policy = model, answers, draw, shortest, policy
         self.waiting = split_groups(waiting_prompts(prompts), limit)
         self.limit = min(limit, len(prompts))   # answers at a time
-        self.batch = DecodeBatch(self.limit, answers.longest) if policy.bucket else DecodeBatch()
+        self.batch = DecodeBatch(self.limit, answers.longest, fixed=bool(policy.bucket))
         none = answers.lengths[:0]
         self.rows, self.drawn = DecodeRows.new(none, none), 0
         self.random = torch.zeros(answers.longest + 1, answers.count*draw.sample, device=none.device)
         self.graphs = StepGraphs(self.compute, self.changing, model, policy.graph)
-
-    def admit(self) -> None:
-        "Let waiting prompts join, and draw their first tokens"
-        admitted = admit_waiting(self.waiting, len(self.batch.known), self.limit)
-        if not admitted: return
-        known = [p for p, (_, numbers) in enumerate(admitted) for _ in numbers]
-        each = [(i, len(p)) for p, numbers in admitted for i in numbers]
-        answer, length, prompt_of = torch.tensor([*zip(*each), known], device=self.random.device)
-        logits = self.batch.add_prompts(self.model, [p for p, _ in admitted], prompt_of, known)
-        new = DecodeRows.new(answer, length)
-        self.draw_numbers(1)
-        self.take(new, logits)
-        self.rows = self.rows.each(lambda *parts: torch.cat(parts), new)
-        self.graphs.forget()
-
-    def draw_numbers(self, tokens: int) -> None:
-        "Random numbers for the first so many tokens of all answers"
-        for row in self.random[self.drawn:tokens]: row.uniform_()
-        self.drawn = max(self.drawn, tokens)
-
-    def take(self, rows: DecodeRows, logits: Tensor) -> None:
-        "Draw and store the next token of rows; no end token before `shortest` tokens"
-        ends, draw = self.answers.ends, self.draw
-        if self.shortest and len(ends):
-            early = rows.written < self.shortest
-            logits = logits.index_fill(1, ends, float('-inf')).where(early[:, None], logits)
-        self.answers.store(rows, draw(logits, self.random[rows.written, rows.answer] if draw.sample else None))
 
     def changing(self) -> list[Tensor]:
         "What decides which token comes next, and changes with each"
@@ -503,25 +503,66 @@ class Decoding:
         "One more token of each row: no number is read from the device, all shapes are known; gives the logits"
         rows = self.rows
         logits = decode_step(self.model, self.batch, rows.token, rows.positions(), rows.written)
-        self.take(rows, logits)
+        take_tokens(self, rows, logits)
         return logits
 
-    def step(self) -> None:
-        "One more token of each row"
-        batch, age = self.batch, max(self.batch.ages)
-        batch.begin_step(self.policy.bucket)
-        self.draw_numbers(age + 1)
-        self.graphs.run(batch.place.width, 0 if self.waiting else min(batch.place.width, self.answers.longest - 1) - age)
-        batch.ages = [n + 1 for n in batch.ages]
+# %% ../../nbs/engine/06_decode.ipynb #d864b765
+def draw_numbers(
+    state: Decoding,
+    tokens: int  # of each answer
+) -> None:
+    "Random numbers for the first so many tokens of all answers"
+    for row in state.random[state.drawn:tokens]: row.uniform_()
+    state.drawn = max(state.drawn, tokens)
 
-    def remove(self, finished: list[bool]) -> None:
-        "Remove finished rows"
-        known = [i for i, over in enumerate(finished) if not over]
-        stay = self.rows.finished.to(torch.uint8).argsort(stable=True)[:len(known)]
-        self.answers.close(self.rows)
-        keep_rows(self.batch, stay, known)
-        self.rows = self.rows.each(lambda part: part[stay])
-        self.graphs.forget()
+def take_tokens(
+    state: Decoding,
+    rows: DecodeRows,  # whose next token it is
+    logits: Tensor
+) -> None:
+    "Draw and store the next token of rows; no end token before `shortest` tokens"
+    ends, draw = state.answers.ends, state.draw
+    if state.shortest and len(ends):
+        early = rows.written < state.shortest
+        logits = logits.index_fill(1, ends, float('-inf')).where(early[:, None], logits)
+    state.answers.store(rows, draw(logits, state.random[rows.written, rows.answer] if draw.sample else None))
+
+# %% ../../nbs/engine/06_decode.ipynb #0c781b72
+def admit(state: Decoding) -> None:
+    "Let waiting prompts join, and draw their first tokens"
+    admitted = admit_waiting(state.waiting, len(state.batch.known), state.limit)
+    if not admitted: return
+    known = [p for p, (_, numbers) in enumerate(admitted) for _ in numbers]
+    each = [(i, len(p)) for p, numbers in admitted for i in numbers]
+    answer, length, prompt_of = torch.tensor([*zip(*each), known], device=state.random.device)   # one transfer
+    logits = state.batch.add_prompts(state.model, [p for p, _ in admitted], prompt_of, known)
+    new = DecodeRows.new(answer, length)
+    draw_numbers(state, 1)
+    take_tokens(state, new, logits)
+    state.rows = state.rows.each(lambda *parts: torch.cat(parts), new)
+    state.graphs.forget()
+
+def remove(
+    state: Decoding,
+    finished: list[bool]  # of each row
+) -> None:
+    "Remove finished rows"
+    known = [i for i, over in enumerate(finished) if not over]
+    stay = state.rows.finished.to(torch.uint8).argsort(stable=True)[:len(known)]
+    state.answers.close(state.rows)
+    keep_rows(state.batch, stay, known)
+    state.rows = state.rows.each(lambda part: part[stay])
+    state.graphs.forget()
+
+# %% ../../nbs/engine/06_decode.ipynb #cf9ce6aa
+def advance(state: Decoding) -> None:
+    "One more token of each row"
+    batch, age = state.batch, max(state.batch.ages)
+    begin_step(batch, state.policy.bucket)
+    draw_numbers(state, age + 1)
+    left = min(batch.place.width, state.answers.longest - 1) - age   # steps of this shape that may follow
+    state.graphs.run(batch.place.width, 0 if state.waiting else left)
+    batch.ages = [n + 1 for n in batch.ages]
 
 # %% ../../nbs/engine/06_decode.ipynb #de468c5f
 @torch.no_grad()
@@ -549,16 +590,16 @@ def decoded(
 ) -> list[list[int]]:
     "The answers, once all of them are generated"
     batch, longest = state.batch, state.answers.longest
-    state.admit()
+    admit(state)
     while True:
         finished = state.rows.finished.tolist()   # here the host waits for the device
         done, count = sum(finished), len(finished)
         if done == count and not state.waiting:
             state.answers.close(state.rows)
             return state.answers.lists()
-        if done and (worth_removing(state, done, count) or max(batch.ages) >= longest): state.remove(finished)
-        state.admit()
-        for _ in range(min(state.policy.every, longest - max(batch.ages))): state.step()
+        if done and (worth_removing(state, done, count) or max(batch.ages) >= longest): remove(state, finished)
+        admit(state)
+        for _ in range(min(state.policy.every, longest - max(batch.ages))): advance(state)
 
 def worth_removing(
     state: Decoding,
@@ -580,7 +621,7 @@ def decode_gap(
     with use_layout_attention(model):
         found = [batch.add_prompts(model, prompts, of, prompt_of)]
         for i, token in enumerate(answers):
-            batch.begin_step()
+            begin_step(batch)
             found.append(decode_step(model, batch, token, sizes + i, torch.full_like(of, i + 1)))
             batch.ages = [n + 1 for n in batch.ages]
     alone = [model(input_ids=torch.tensor([prompts[p] + a], device=model.device),
@@ -721,11 +762,12 @@ def generate(
     pad_id: int,  # of the padding
     batch_size: int | None = None,  # answers at a time; None for all
     own: bool = True,  # by our decoder where it is exact
+    policy: DecodePolicy | None = None,  # how it runs; None: as the device likes it
     **settings: Any  # of generate
 ) -> list[list[int]]:
     "An answer to each prompt, its end token included, by the fastest loop that is exact for the model"
     how = decode_config_or_reason(model, settings) if own else 'as requested'
     if isinstance(how, DecodeConfig):
-        return generate_batch(model, prompts, ends, how.draw, how.longest, how.shortest, batch_size)
+        return generate_batch(model, prompts, ends, how.draw, how.longest, how.shortest, batch_size, policy)
     log_once(model, how)
     return generate_with_transformers(model, prompts, ends, pad_id, batch_size, **settings)
