@@ -1369,11 +1369,33 @@ def _tower(config: Mapping[str, Any]) -> int:
 def _rollout_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     "The KV cache of answers that are generated, and the logits of their next tokens"
     f, c, rows = t.facts, t.width, b.rows*(t.spec.algo.steps_per_generation or accumulation)
-    cache, block = 2*f.layers*f.kv_width*c*rows*b.length, _block_bytes(t, b)[1]
-    return [Part('kv cache', cache, f'2 x {f.layers} blocks x {f.kv_width} x {c} x {rows} answers x {b.length} tokens',
-                 ('rollout',)),
-            Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}', ('rollout',)),
-            Part('scored block', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', ('scoring',))]
+    tokens, what = _cached_tokens(t, b, rows)
+    block, drawn = _block_bytes(t, b)[1], Part('next tokens', 3*4*rows*f.vocab, f'3 x 4 x {rows} answers x {f.vocab:,}',
+                                               ('rollout',))
+    cache = Part('kv cache', 2*f.layers*f.kv_width*c*tokens, f'2 x {f.layers} blocks x {f.kv_width} x {c} x {what}',
+                 ('rollout',))
+    scored = Part('scored block', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', ('scoring',))
+    return [cache, drawn, scored, *_decoder_parts(t, b, rows, drawn)]
+
+def _cached_tokens(t: Training, b: Batch, rows: int) -> tuple[int, str]:
+    "Tokens whose keys and values are kept: our decoder has each prompt once"
+    if not t.execution.uses('generation'): return rows*b.length, f'{rows} answers x {b.length} tokens'
+    prompts, answer = -(-rows//(t.spec.algo.num_generations or 1)), t.spec.algo.max_completion_length
+    prompt = b.length - answer
+    return rows*answer + prompts*prompt, f'({rows} answers x {answer} + {prompts} prompts x {prompt} tokens)'
+
+# %% ../../nbs/core/12_estimate.ipynb #6ee54362
+def _decoder_parts(t: Training, b: Batch, rows: int, drawn: Part) -> list[Part]:
+    "What our decoder takes besides: the pool of a captured step, and a copy of weights with an adapter in them"
+    f, out, each = t.facts, [], 2*t.width + 4   # scores and shares, which are computed in fp32
+    if t.execution.decode_graph:
+        scores = each*rows*f.heads*b.length
+        out.append(Part('decode graph', drawn.bytes + scores,
+                        f'{drawn.formula} + {each} x {rows} x {f.heads} heads x {b.length} tokens', ('rollout',)))
+    if t.execution.merged_adapter:
+        matrices = sum(l.parameters for l in f.linears if not l.expert)
+        out.append(Part('merged weights', t.weight*matrices, f'{t.weight} x {matrices:,}', ('rollout',)))
+    return out
 
 # %% ../../nbs/core/12_estimate.ipynb #c3c048ee
 def evaluated_rows(
