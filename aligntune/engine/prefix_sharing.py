@@ -327,6 +327,7 @@ def embedding_gradient(
         with torch.enable_grad(): yield embedded
     finally: hook.remove()
 
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #f8eb8c03
 def kernel_gap(
     model: Any,  # a causal model on a GPU
     kernel: str  # of joined rows
@@ -344,6 +345,7 @@ def kernel_gap(
     # roundings add up through the layers; what is wrong differs by all of a gradient
     return max(relative_gap(right, found), ((up - ours).norm()/up.norm().clamp(min=1e-6)).item()/5)
 
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #5620a2de
 def kernel_blocker(
     model: Any,  # a causal model, with its adapter if it has one
     kernel: str  # of joined rows
@@ -351,7 +353,8 @@ def kernel_blocker(
     "Why a kernel does not compute the joined rows of `model`; None where it does, or where the weights are on the host"
     if model.device.type == 'cpu': return None
     try: gap = kernel_gap(model, kernel)
-    except torch.OutOfMemoryError: raise   # tells nothing about the model
-    except FAILURES as e: return f'{kernel} does not run here ({type(e).__name__}: {" ".join(str(e).split())[:100]})'
+    except FAILURES as e:
+        if is_out_of_memory(e): raise   # tells nothing about the model
+        return f'{kernel} does not run here ({type(e).__name__}: {" ".join(str(e).split())[:100]})'
     half = 5e-2   # as the tolerance of bfloat16
     return None if gap < half else f'{kernel} gives other log-probabilities (by {gap:.0%})'
