@@ -493,7 +493,7 @@ class Decoding:
         none = answers.lengths[:0]
         self.rows, self.drawn = DecodeRows.new(none, none), 0
         self.random = torch.zeros(answers.longest + 1, answers.count*draw.sample, device=none.device)
-        self.graphs = StepGraphs(self.compute, self.changing, model, policy.graph)
+        self.graphs = StepGraphs(model, policy.graph)
 
     def changing(self) -> list[Tensor]:
         "What decides which token comes next, and changes with each"
@@ -561,7 +561,7 @@ def advance(state: Decoding) -> None:
     begin_step(batch, state.policy.bucket)
     draw_numbers(state, age + 1)
     left = min(batch.place.width, state.answers.longest - 1) - age   # steps of this shape that may follow
-    state.graphs.run(batch.place.width, 0 if state.waiting else left)
+    state.graphs.run(state.compute, state.changing(), batch.place.width, 0 if state.waiting else left)
     batch.ages = [n + 1 for n in batch.ages]
 
 # %% ../../nbs/engine/06_decode.ipynb #de468c5f

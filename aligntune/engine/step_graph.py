@@ -26,36 +26,40 @@ def captured(
     with torch.cuda.graph(graph, pool=pool, capture_error_mode='thread_local'): out = step()
     return graph.replay, out
 
-# %% ../../nbs/engine/05b_step_graph.ipynb #d16ac11b
+# %% ../../nbs/engine/05b_step_graph.ipynb #5b1e0c3a
 LEAST_REPLAYS = 8
 _verified: Any = weakref.WeakKeyDictionary()   # of each model whose step was captured: why it is called, or None
 
+# %% ../../nbs/engine/05b_step_graph.ipynb #d16ac11b
 class StepGraphs:
     "A step that is replayed where it can be: one graph for each of its shapes"
     def __init__(self,
-        step: Callable[[], Tensor],  # computes, changes `state` in place, and gives what tells whether it was right
-        state: Callable[[], list[Tensor]],  # what decides what the step computes
         model: Any,  # whose step it is
         wanted: bool = True,  # else it is always called
         capture: Callable[[Callable, Any], tuple[Callable, Tensor]] = captured
     ):
-        self.step, self.state, self.model, self.capture = step, state, inner_model(model), capture
+        self.model, self.capture = inner_model(model), capture
         self.on, self.pool = wanted and not _verified.get(self.model), None
         self.graphs: dict[int, tuple[Callable, Tensor]] = {}
 
-    def run(self, shape: int, left: int = 0) -> None:
-        "One step of this shape, after which `left` more may follow"
+    def run(self,
+        step: Callable[[], Tensor],  # computes, changes `state` in place, and gives what tells whether it was right
+        state: list[Tensor],  # what decides what the step computes
+        shape: int,  # of this step
+        left: int = 0  # steps of this shape that may follow
+    ) -> None:
+        "One step"
         graph = self.graphs.get(shape)
-        if graph is None: self.step()
+        if graph is None: step()
         elif self.model in _verified: graph[0]()
-        else: first_replay(self, *graph)
-        if self.on and graph is None and left >= LEAST_REPLAYS: self.add(shape)
+        else: first_replay(self, step, state, *graph)
+        if self.on and graph is None and left >= LEAST_REPLAYS: self.add(step, shape)
 
-    def add(self, shape: int) -> None:
-        "Capture the step for this shape"
+    def add(self, step: Callable[[], Tensor], shape: int) -> None:
+        "Capture a step of this shape"
         try:
             self.pool = self.pool or torch.cuda.graph_pool_handle()
-            self.graphs[shape] = self.capture(self.step, self.pool)
+            self.graphs[shape] = self.capture(step, self.pool)
         except FAILURES as e: self.stop(f'{type(e).__name__}: {str(e).strip().splitlines()[0] if str(e) else ""}')
 
     def stop(self, why: str) -> None:
@@ -71,19 +75,21 @@ class StepGraphs:
 # %% ../../nbs/engine/05b_step_graph.ipynb #a11f8d33
 def first_replay(
     graphs: StepGraphs,
-    replay: Callable[[], None],  # a captured step
+    step: Callable[[], Tensor],
+    state: list[Tensor],  # what it changes
+    replay: Callable[[], None],  # the captured step
     out: Tensor  # its result
 ) -> None:
     "One step, by the graph where that gives what the step gives"
-    before = [t.clone() for t in graphs.state()]
+    before = [t.clone() for t in state]
     def undo() -> None:
-        for t, old in zip(graphs.state(), before): t.copy_(old)
-    right = graphs.step().clone()
+        for t, old in zip(state, before): t.copy_(old)
+    right = step().clone()
     undo()
     replay()
     gap = relative_gap(right.float(), out.float())
     if gap < tolerance(graphs.model): _verified[graphs.model] = None
     else:
         undo()
-        graphs.step()
+        step()
         graphs.stop(f'its results differ by {gap:.0%}')
