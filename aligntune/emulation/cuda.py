@@ -161,12 +161,7 @@ def _replace_python(name: str, capability: tuple[int, int], memory: int) -> None
     cuda.default_generators = (torch.default_generator,)
     torch.UntypedStorage.clone = _clone   # type: ignore[method-assign]
     torch.Tensor.record_stream = reply(None)   # type: ignore[method-assign]
-    for name in ('empty', 'empty_like'): setattr(torch, name, _unpinned(getattr(torch, name)))
     _allow_autocast()
-
-def _unpinned(make: Callable) -> Callable:
-    "A function that allocates memory which is not pinned: there is no driver"
-    return lambda *args, pin_memory=False, **kwargs: make(*args, **kwargs)
 
 def _clone(self: Any) -> Any:
     "A copy of a storage, as copy.deepcopy of a tensor makes it: PyTorch for CPUs allocates none on the device"

@@ -130,7 +130,9 @@ def train_offloaded(
         bytes_moved += sum(v[0].nbytes for tracker in held for v in tracker.values() if v[0].device.type == 'cpu')
         before(loss, *args, **kwargs)
     plain.train()
-    with patch.object(torch.Tensor, 'backward', backward): moved.train()
+    def unpinned(make: Any) -> Any: return lambda *args, pin_memory=False, **kwargs: make(*args, **kwargs)
+    there = dict(empty=unpinned(torch.empty), empty_like=unpinned(torch.empty_like))   # there is no driver to pin
+    with patch.object(torch.Tensor, 'backward', backward), patch.multiple(torch, **there): moved.train()
     a, b = plain.model.state_dict(), moved.model.state_dict()
     return dict(gap=max((a[k] - b[k]).abs().max().item() for k in a), moved=bytes_moved)
 
