@@ -272,9 +272,11 @@ def start(
     os.environ['TORCHDYNAMO_DISABLE'] = os.environ['TORCH_COMPILE_DISABLE'] = '1'
     _load('emulation_start')
     _replace_python(name, capability, memory)
+    from aligntune.emulation.flash_attention import install_varlen
+    install_varlen()
     if triton: _interpret()
 
-# %% ../../nbs/emulation/01_cuda.ipynb #97cda844
+# %% ../../nbs/emulation/01_cuda.ipynb #2de6fe9e
 def _gpu_attention(plain: Callable) -> Callable:
     "Scaled dot-product attention by a GPU's kernels where tensors are on a GPU"
     import torch
@@ -283,7 +285,10 @@ def _gpu_attention(plain: Callable) -> Callable:
                   is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:
         if query.device.type != 'cuda':
             return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        if torch.is_autocast_enabled('cuda'):   # PyTorch would cast inside the function that this one replaces
+            query, key, value = (x.to(torch.get_autocast_dtype('cuda')) for x in (query, key, value))
         if enable_gqa: key, value = (x.repeat_interleave(query.shape[1]//x.shape[1], 1) for x in (key, value))
+        if hasattr(attn_mask, 'variant'): attn_mask, is_causal = None, True   # lower right: no mask on a GPU
         if attn_mask is None and query.dtype != torch.float32:
             return aten._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, False,
                                                             scale=scale)[0]
@@ -304,10 +309,13 @@ def guard(
     _load('emulation_guard')
     if answers: _replace_python('NVIDIA H100 80GB HBM3', (9, 0), 80 << 30)
     import torch
+    import torch.nn.attention.bias
     _allow_autocast()
     torch.cuda.is_bf16_supported = reply(True)
-    functional = torch.nn.functional
+    functional, bias = torch.nn.functional, torch.nn.attention.bias
     functional.scaled_dot_product_attention = _gpu_attention(functional.scaled_dot_product_attention)
+    # a tensor of a class of its own, which no fake one may become
+    bias.causal_lower_right = lambda n, m: types.SimpleNamespace(variant='lower right')   # type: ignore[assignment]
 
 # %% ../../nbs/emulation/01_cuda.ipynb #42b08640
 @contextlib.contextmanager
