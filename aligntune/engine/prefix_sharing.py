@@ -326,6 +326,7 @@ def embedding_gradient(
         with torch.enable_grad(): yield embedded
     finally: hook.remove()
 
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #f8eb8c03
 def kernel_gap(
     model: Any,  # a causal model on a GPU
     kernel: str  # of joined rows
