@@ -312,7 +312,7 @@ def prefix_sharing_blocker(
     if bare not in _reasons: _reasons[bare] = _prefix_sharing_reason(bare)
     return _reasons[bare]
 
-# %% ../../nbs/engine/04_prefix_sharing.ipynb #91b4db3b
+# %% ../../nbs/engine/04_prefix_sharing.ipynb #98f43d36
 @contextlib.contextmanager
 def embedding_gradient(
     model: Any  # a language model
