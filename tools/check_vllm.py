@@ -4,7 +4,7 @@
     ALIGNTUNE_VLLM=/path/to/python python3 tools/check_vllm.py [CASE ...]   # an interpreter that has vLLM
 
 Each case runs in a process of its own. What `make test` shows with a stand-in is shown here with vLLM; what neither
-shows (GPUs, compiled kernels, tensor parallelism, quantised weights) is in nbs/emulation/09_vllm.ipynb.
+shows (GPUs, compiled kernels, tensor parallelism, quantised weights) is in nbs/emulation/10_vllm.ipynb.
 """
 import contextlib, json, os, socket, subprocess, sys, tempfile, time
 from pathlib import Path

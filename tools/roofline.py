@@ -1,4 +1,4 @@
-"""Operations, bytes, launches and synchronisations by optimisation, for nbs/emulation/09_roofline.ipynb.
+"""Operations, bytes, launches and synchronisations by optimisation, for nbs/emulation/11_roofline.ipynb.
 
 `python tools/roofline.py` counts all, some by name (`sft grpo`), and writes roofline.json; half an hour."""
 import json, sys
