@@ -103,7 +103,8 @@ _ANSWERS = dict(size='1b', layers=4, rows=8, tokens=512, max_completion_length=6
 LADDER: dict[str, dict[str, Any]] = dict(
     sft=dict(size='1b', layers=4, rows=8, tokens=1024, shorter=120),
     dpo=dict(size='1b', layers=4, rows=4, tokens=1024), grpo=_ANSWERS, ppo=_ANSWERS)
-OFF = dict(attention=dict(attn_implementation='eager'), generation=dict(rollout='generate'))   # what switches an optimisation off, where it isn't False
+# what switches an optimisation off, where it isn't False
+OFF = dict(attention=dict(attn_implementation='eager'), generation=dict(rollout='generate'))
 # they trade time for memory, or change nothing that is counted here
 KEPT = ('checkpointing', 'return_freed_memory', 'decode_graph', 'merged_adapter')
 

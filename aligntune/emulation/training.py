@@ -260,7 +260,7 @@ def walk_through(
 
 # %% ../../nbs/emulation/03_training.ipynb #a987df44
 CASE_FUNCTIONS: dict[str, Callable[[DeviceCase], dict[str, Any]]] = {
-    f.__name__: f for f in (train_case, train_resumed, load_case, train_half)}
+    f.__name__: f for f in (train_case, train_resumed, train_spread, train_offloaded, load_case, train_half)}
 
 def do_case(
     function: str,  # of CASE_FUNCTIONS
