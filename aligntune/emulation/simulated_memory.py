@@ -334,7 +334,10 @@ def _move(module: Any, fn: Callable, recurse: bool = True) -> Any:
             if p is None: continue
             while p in _moved: p = _moved[p]
             new = fn(data := p.data)
-            if new is not data: p = _moved[p] = nn.Parameter(new, p.requires_grad)
+            if new is not data:
+                successor = nn.Parameter(new, p.requires_grad)
+                _moved[p] = successor
+                p = successor
             m._parameters[name] = p
         m._buffers.update({k: fn(b) for k, b in m._buffers.items() if b is not None})
     return module
