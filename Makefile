@@ -17,6 +17,9 @@ BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 VLLM   ?= 0.32.0
 TRITON := $(shell grep '^triton==' constraints.txt)
+# packages of kernels, for the lessons that run them
+KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
+BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
 .PHONY: help demo test check faults emulation gpu-check browser test-long test-newest test-vllm export nb docs lab bench dist setup clean
 help:            ## this list
@@ -68,7 +71,7 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
-emulation: .venv/emulation/$(TRITON)  ## Triton, for the lessons on the emulated GPU alone (they need g++ too)
+emulation: $(BESIDE)  ## Triton and packages of kernels, for the lessons on the emulated GPU alone (they need g++ too)
 
 # the Python of .venv, where it is and no other is named
 gpu-check:       ## parity, every algorithm, memory and speed on this machine's GPU, in nine minutes: make gpu-check ARGS="--tiny"
@@ -98,10 +101,11 @@ $(DEV): $(BASE)
 	@rm -f .venv/dev-*; touch $@
 
 # beside the environment, not in it: what is installed decides what transformers and Unsloth do. A lesson that lacks it says so.
-.venv/emulation/$(TRITON): | $(DEV)
+$(BESIDE): | $(DEV)
 	@why=$$($(PY) -c 'from aligntune.emulation.cuda import blocker; print(blocker() or "")'); if [ -z "$$why" ]; then \
-		echo 'installing Triton for the emulated GPU (286 MB)'; rm -rf .venv/emulation; \
-		$(PIP) --retries 1 --no-deps --target .venv/emulation $(TRITON) && touch $@ || why='no index has $(TRITON)'; fi; \
+		echo 'installing Triton and kernels for the emulated GPU (290 MB)'; rm -rf .venv/emulation; \
+		$(PIP) --retries 1 --no-deps --target .venv/emulation $(TRITON) && \
+		$(PIP) --retries 1 --no-deps --target .venv/emulation/kernels $(KERNELS) && touch $@ || why='no index has $(TRITON) $(KERNELS)'; fi; \
 	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
 
 .venv-newest/$(LOCK): constraints-newest.txt

@@ -488,7 +488,9 @@ def choose_sharing(
 def _joined_blocker(s: Situation) -> str | None:
     "Why joined rows do not go through PyTorch's kernel for rows of any length"
     size = s.config.get('head_dim') or s.config.get('hidden_size', 0)//(s.config.get('num_attention_heads') or 1)
-    drops = s.learns_text and any(s.config.get(k) for k in ('attention_dropout', 'attn_pdrop'))
+    # preference and policy training compute without dropout, unless requested
+    drops = s.learns_text or s.spec.extra.get('disable_dropout') is False
+    drops = drops and any(s.config.get(k) for k in ('attention_dropout', 'attn_pdrop'))
     return next((why for found, why in (
         (s.device != 'cuda', f'{VARLEN} runs on CUDA, not on {s.device}'),
         (s.precision == 'fp32', f'{VARLEN} has no fp32'),

@@ -14,7 +14,7 @@ from . import cuda
 
 # %% auto #0
 __all__ = ['QUESTIONS', 'ALL', 'TEXTS', 'PAIRS', 'ANSWERS', 'GROUPS', 'DEVICES', 'EPS', 'LOSS', 'GRADIENTS', 'FLOOR', 'spread',
-           'make_handle', 'gradients_of', 'train', 'use', 'call_each', 'run_calls', 'distances', 'alike',
+           'make_handle', 'gradients_of', 'train', 'use', 'call_each', 'run_calls', 'output_of', 'distances', 'alike',
            'compare_results']
 
 # %% ../../nbs/emulation/02_cases.ipynb #19652eae
@@ -128,6 +128,18 @@ def run_calls(
     if failed and not keep_going: raise RuntimeError(failed[0])
     left = calls[len(results):]
     return results + (run_calls(device, left, keep_going, limit) if left else [])
+
+# %% ../../nbs/emulation/02_cases.ipynb #a1b2c3d2
+def output_of(
+    program: str  # Python; Triton reads the source of its kernels
+) -> str:
+    "What a program prints in a process of its own, which may import kernels; an error where it fails"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, 'program.py').write_text(program)
+        env = os.environ | dict(PYTHONPATH=os.pathsep.join([*sys.path, *cuda.kernels_path()]), HF_HUB_OFFLINE='1')
+        done = subprocess.run([sys.executable, 'program.py'], cwd=folder, capture_output=True, text=True, env=env)
+    if done.returncode: raise RuntimeError(f'{done.stdout}{done.stderr[-3000:]}')
+    return done.stdout
 
 # %% ../../nbs/emulation/02_cases.ipynb #e312b0df
 EPS = 2**-23   # of float32: its numbers have 24 bits

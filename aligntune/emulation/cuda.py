@@ -7,13 +7,14 @@ from __future__ import annotations
 import contextlib, ctypes, hashlib, importlib.util, os, runpy, shutil, subprocess, sys, types
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # %% auto #0
-__all__ = ['SOURCE', 'TRITON', 'ANSWERS', 'ACCELERATOR', 'BELOW', 'triton_path', 'blocker', 'library', 'operators', 'Stream',
-           'Event', 'reply', 'properties', 'launches', 'Driver', 'to_float32', 'to_bfloat16', 'mend_bfloat16', 'start',
-           'guard', 'no_ldconfig']
+__all__ = ['SOURCE', 'TRITON', 'ANSWERS', 'ACCELERATOR', 'BELOW', 'triton_path', 'kernels_path', 'is_there', 'blocker', 'library',
+           'operators', 'Stream', 'Event', 'reply', 'properties', 'launches', 'Driver', 'to_float32', 'to_bfloat16',
+           'mend_bfloat16', 'start', 'guard', 'no_ldconfig']
 
 # %% ../../nbs/emulation/01_cuda.ipynb #a0542544
 SOURCE = Path(__file__).resolve().parents[2]/'nbs/emulation/cuda.cpp' if '__file__' in globals() else Path('cuda.cpp')
@@ -27,16 +28,25 @@ def triton_path() -> list[str]:
     "The folder to add to the path for Triton; empty where it is importable as it is, or nowhere"
     return [str(TRITON)] if not importlib.util.find_spec('triton') and Path(TRITON, 'triton').exists() else []
 
+def kernels_path() -> list[str]:
+    "The folders to add to the path for Triton and packages of kernels"
+    return [*triton_path(), str(TRITON/'kernels')]
+
+def is_there(package: str) -> bool:
+    "Can a program import Triton, or a package of kernels?"
+    return importlib.util.find_spec(package) is not None or any(Path(f, package).exists() for f in kernels_path())
+
 # %% ../../nbs/emulation/01_cuda.ipynb #96aa77ea
 def blocker(
-    triton: bool = False  # are kernels in Triton to run
+    triton: bool = False,  # are kernels in Triton to run
+    package: str = ''  # that has them, beside ours and Unsloth's
 ) -> str | None:
     "Why there is no emulation on this machine; None where there is"
     if not sys.platform.startswith('linux'): return 'the emulated CUDA device is for Linux'
     if runpy.run_path(str(_torch()/'version.py'))['cuda']: return 'this PyTorch has a CUDA of its own'
     if not shutil.which('g++'): return 'g++ is not installed'
-    if not triton or triton_path() or importlib.util.find_spec('triton'): return None
-    return 'Triton is not installed; `make emulation` does it'
+    missing = next((n for n in ('triton'*triton, package) if n and not is_there(n)), None)
+    return f'{missing} is not installed; `make emulation` does it' if missing else None
 
 # %% ../../nbs/emulation/01_cuda.ipynb #c602d9f3
 def library() -> Path:
@@ -195,7 +205,14 @@ def _interpret() -> None:
         return launch(self, *args, **kwargs)
     grid.__call__ = counted
     driver._active = driver._default = Driver()
+    interpreter._implicit_cvt = partial(_with_floats, interpreter, interpreter._implicit_cvt)
     mend_bfloat16(interpreter)
+
+def _with_floats(interpreter: Any, plain: Callable, x: Any) -> Any:
+    "A compiled kernel gets a Python float as a float32; Triton 3.9's interpreter hands it over as it is"
+    if not isinstance(x, float): return plain(x)
+    import numpy, triton.language as tl
+    return tl.tensor(interpreter.TensorHandle(numpy.array([x], numpy.float32), tl.float32), tl.float32)
 
 # %% ../../nbs/emulation/01_cuda.ipynb #810aa860
 class Driver:

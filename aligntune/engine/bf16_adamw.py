@@ -21,7 +21,11 @@ def round_stochastically(
 ) -> Tensor:
     "Numbers in bfloat16 whose mean is `x`"
     noise = torch.randint(0, 2**16, x.shape, generator=generator, dtype=torch.int32, device=x.device)
-    return noise.add_(x.view(torch.int32)).bitwise_and_(-2**16).view(torch.float32).to(torch.bfloat16)
+    return _high(noise.add_(x.view(torch.int32)), x).to(torch.bfloat16)
+
+def _high(bits: Tensor, x: Tensor) -> Tensor:
+    "The upper half of bits that were rounded, as float32; where `x` is no number, added bits could make one of it"
+    return torch.where(x.isnan(), x, bits.bitwise_and_(-2**16).view(torch.float32))
 
 # %% ../../nbs/engine/13_bf16_adamw.ipynb #7d793856
 def split_float32(
@@ -29,8 +33,8 @@ def split_float32(
 ) -> tuple[Tensor, Tensor]:
     "The nearest bfloat16, halves away from zero, and the bits that are left"
     bits = x.view(torch.int32)
-    high = (bits + 2**15).bitwise_and_(-2**16)
-    return high.view(torch.float32).to(torch.bfloat16), (bits - high).to(torch.int16)
+    high = _high(bits + 2**15, x)
+    return high.to(torch.bfloat16), (bits - high.view(torch.int32)).to(torch.int16)
 
 def join_float32(
     high: Tensor,  # bfloat16

@@ -25,6 +25,7 @@ from .decode import DecodeConfig, TokenSampler
 from .generation import vllm_settings
 from .models import inner_model
 from .rollout_engines import Generated
+from ..process.ranks import on_first_process
 
 logger = logging.getLogger('aligntune')
 
@@ -382,8 +383,7 @@ class VLLMServer:
     def sync(self, model: Any) -> None:
         "Write the weights, or the adapter beside those that are frozen, and let the server read them"
         self.number += 1
-        if not dist.is_initialized() or dist.get_rank() == 0: hand_over(self, model)
-        if dist.is_initialized(): dist.barrier()
+        on_first_process(lambda: hand_over(self, model))
         self.based, self.name = True, f'policy-{self.number}' if self.settings.lora_rank else self.base
 
     def write(self, prompts: Sequence[Sequence[int]], how: DecodeConfig, ends: Sequence[int]) -> Generated:
