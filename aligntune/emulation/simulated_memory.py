@@ -502,6 +502,7 @@ _CASES: list[dict[str, Any]] = [
     *(dict(algorithm=a, **_ANSWERS, **more) for a in ('grpo', 'ppo') for more in ({}, dict(method='lora'))),
     dict(size='gemma3-1b', tokens=3000, rows=3, method='lora', lora_r=16, layers=6, **_TWICE),
     dict(size='mistral-7b', tokens=12000, method='qlora', lora_r=16, layers=6, **_TWICE),
+    dict(size='mistral-7b-v0.1', tokens=12000, rows=1, method='lora', lora_r=16, layers=6, **_TWICE),
     dict(size='phi2', tokens=768, rows=3, method='lora', lora_r=16, layers=6, gradient_checkpointing=False),
     dict(size='0.6b', algorithm='osft', tokens=768, rows=3, layers=6, gradient_checkpointing=False),
     dict(size='mistral-7b', algorithm='reward_model', tokens=3000, rows=1, method='lora', lora_r=16, layers=6,
