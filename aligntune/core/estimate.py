@@ -1259,7 +1259,7 @@ def _waiting_for_host(t: Training, tokens: int, twice: bool) -> tuple[int, str]:
     return (t.width*tokens*(each*f.layers + MOVING*wide),
             f'{t.width} x ({each:,} x {f.layers} blocks + {MOVING} x {wide:,} on their way to the host)')
 
-# %% ../../nbs/core/12_estimate.ipynb #2f96d3a4
+# %% ../../nbs/core/12_estimate.ipynb #f5d1eb20
 def _step_parts(t: Training, b: Batch) -> list[Part]:
     "What lives for one micro-step: activations, logits, and what the backward pass needs for a moment"
     f, h, head = t.facts, t.facts.hidden, _trains_head(t)
@@ -1277,7 +1277,7 @@ def _step_parts(t: Training, b: Batch) -> list[Part]:
         parts.append(Part('tied gradients', 2*size*f.embedding, f'2 x {each}: the gradients of input and output '
                           f'embedding, beside their sum', ('embedding',)))
     if t.casts: return parts + _half_parts(t)
-    return parts + (_half_head(t) if t.half and head else [])
+    return parts + (_half_head(t) if t.half and head and size == 4 else [])
 
 def _trains_tied(t: Training) -> bool:
     "Is one weight trained as input and as output embedding?"
