@@ -1164,7 +1164,7 @@ def _with_head(spec: TrainSpec, facts: ModelFacts) -> ModelFacts:
     classifier = replace(facts, kind='classification', config=config)
     return replace(classifier, parameters=facts.parameters - _head(facts) + _head(classifier))
 
-# %% ../../nbs/core/12_estimate.ipynb #50bbf697
+# %% ../../nbs/core/12_estimate.ipynb #edce5e84
 def estimate(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1193,7 +1193,7 @@ def estimate(
     pieces = -(-b.rows//piece)
     once = batch_of(spec, facts, lengths, piece, batches*pieces, execution) if pieces > 1 else b
     held = _held(spec, facts, precision, acc*pieces, device)
-    parts = [*_over_processes(t, held), *_step_parts(t, once), *_other_parts(t, b, acc),
+    parts = [*_over_processes(t, held, acc), *_step_parts(t, once), *_other_parts(t, b, acc),
              *_evaluation_parts(t, lengths, batches)]
     flops, process = _flops(t, b, acc), PROCESS.get(device, 0) + NCCL*(processes > 1 and device == 'cuda')
     return Estimate(tuple(parts), b, bool(execution.checkpointing), trained_parameters(spec, facts), facts, flops,
@@ -1209,31 +1209,34 @@ def shard_group(
     if sharding in ('', 'none'): return 1
     return min(local or processes, processes) if sharding == 'hsdp' else processes
 
-# %% ../../nbs/core/12_estimate.ipynb #399be9d7
-def _over_processes(t: Training, held: list[Part]) -> list[Part]:
+# %% ../../nbs/core/12_estimate.ipynb #3e8e51fd
+def _over_processes(t: Training, held: list[Part], accumulation: int) -> list[Part]:
     "What is held on each of several processes"
     n, f, way = t.processes, t.facts, t.execution.sharding.value
     if n == 1: return held
     parts, group = SHARDED_PARTS.get(way, SHARDED_PARTS['fsdp2' if way else 'none']), shard_group(way, n, t.local)
     own = [p._replace(bytes=-(-p.bytes//group), formula=f'{p.formula}, over {group} processes')
            if p.name in parts else p for p in held]
-    if 'weights' in parts: return [*own, *_gathered(t)]
+    if 'weights' in parts: return [*own, *_gathered(t, accumulation)]
     size = next(p.bytes for p in held if p.name == 'gradients')
     if 'gradients' not in parts: what = 'copies that are exchanged between processes'
     else: size, what = min(size, ZERO_BUCKET*t.weight), f'{t.weight} x {ZERO_BUCKET:,}, or all: reduced at a time'
     return [*own, Part('gradient buckets', size, what)]
 
-# %% ../../nbs/core/12_estimate.ipynb #14aa1056
+# %% ../../nbs/core/12_estimate.ipynb #2de29c67
 ZERO_BUCKET = 500_000_000   # reduce_bucket_size of DeepSpeed
 
-def _gathered(t: Training) -> list[Part]:
+def _gathered(t: Training, accumulation: int) -> list[Part]:
     "Weights that are whole for a moment, where they are sharded, and the gradients of a block"
     f, full = t.facts, t.trains_all
     block, tail = sum(l.parameters for l in f.linears)//max(f.layers + f.encoder_layers, 1), f.embedding
     parts = [Part('gathered weights', t.width*(2*block + tail),
                   f'{t.width} x (2 x {block:,} of two blocks + {tail:,} of the embedding)')]
     if full: parts.append(Part('gathered gradients', t.width*block, f'{t.width} x {block:,} of a block', ('backward',)))
-    return parts
+    if accumulation == 1 or t.execution.sharding.value not in ('fsdp2', 'hsdp'): return parts
+    n = trained_parameters(t.spec, f)
+    return [*parts, Part('gradients of micro-steps', t.width*n, f'{t.width} x {n:,}: whole until the last of '
+                         f'{accumulation} micro-steps', ('loss', 'backward'))]
 
 # %% ../../nbs/core/12_estimate.ipynb #924e5a18
 def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
