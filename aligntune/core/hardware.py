@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'Package', 'Probe', 'free_ram', 'Simulated', 'gib', 'Card', 'Cards', 'Hardware',
-           'torch_build', 'Toolkit', 'toolkit', 'torch_answer', 'print_answer', 'Seen', 'hardware', 'simulated',
-           'device']
+__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'CARDS', 'Package', 'Probe', 'free_ram', 'Simulated', 'gib', 'Card', 'Cards',
+           'Hardware', 'torch_build', 'Toolkit', 'toolkit', 'torch_answer', 'print_answer', 'Seen', 'hardware',
+           'simulated', 'device']
 
-# %% ../../nbs/core/04_hardware.ipynb #525a9eeb
+# %% ../../nbs/core/04_hardware.ipynb #68b29fe6
 from .capability import DEVICES
+from .errors import SpecError, did_you_mean
 
 # %% ../../nbs/core/04_hardware.ipynb #88ac7202
 @dataclass(frozen=True)
@@ -572,13 +573,45 @@ def _machines() -> dict[str, dict[str, Any]]:
 
 MACHINES = tuple(_machines())
 
-# %% ../../nbs/core/04_hardware.ipynb #6c62da8f
+# %% ../../nbs/core/04_hardware.ipynb #7afd1fd3
+#: name, MiB by nvidia-smi, compute capability
+CARDS = dict(
+    t4='Tesla T4, 15360, 7.5', a10='NVIDIA A10, 23028, 8.6',
+    l4='NVIDIA L4, 23034, 8.9', l40s='NVIDIA L40S, 46068, 8.9', a100='NVIDIA A100-SXM4-80GB, 81920, 8.0',
+    a6000='NVIDIA RTX A6000, 49140, 8.6', h100='NVIDIA H100 80GB HBM3, 81559, 9.0', h200='NVIDIA H200, 143771, 9.0',
+    b200='NVIDIA B200, 183359, 10.0', rtx3090='NVIDIA GeForce RTX 3090, 24576, 8.6',
+    rtx4090='NVIDIA GeForce RTX 4090, 24564, 8.9', rtx5090='NVIDIA GeForce RTX 5090, 32607, 12.0')
+CARDS['a100-40'] = 'NVIDIA A100-SXM4-40GB, 40960, 8.0'
+
+def _machine_of_cards(name: str) -> dict[str, Any]:
+    "The fields of Simulated for a machine such as 4xl4 or t4+l4"
+    found: list[str] = []
+    for part in name.lower().replace(' ', '').split('+'):
+        n, card = m.groups() if (m := re.fullmatch(r'(?:(\d{1,3})x)?([a-z0-9-]+)', part)) else ('', part)
+        if card not in CARDS or n and not int(n):
+            raise SpecError(f'there is no machine {name}', where='machine', why=f'{part} is not known',
+                            fix=did_you_mean(card, [*CARDS, *MACHINES]) + ' (also 8xh100, t4+l4)')
+        found += [CARDS[card]]*int(n or 1)
+    unlike = len(set(found)) > 1   # then torch is asked, as on a machine
+    return dict(outputs=_cards(*found), files=_torch(cuda='13.0') | _CPU_CODE, memory=2**38*len(found),
+                cores=16*len(found), torch=_told(found) if unlike else {})
+
+def _told(cards: list[str]) -> dict[str, Any]:
+    "What torch says of such cards"
+    def card(row: str) -> dict[str, Any]:
+        name, mib, capability = (x.strip() for x in row.split(','))
+        memory = int(mib)*2**20
+        return dict(name=name, memory=memory, free=memory - 500*2**20, capability=capability,
+                    bf16=_version(capability) >= (8,), usable=True)
+    return dict(kind='cuda', error='', cards=[card(row) for row in cards])
+
+# %% ../../nbs/core/04_hardware.ipynb #9e6adc8e
 def simulated(
-    name: str,  # h100, 8xh100, t4, rocm, xpu, mps, cpu, cpu-torch (an H100 with a torch built for the CPU)
+    name: str,  # one of MACHINES (cpu-torch: an H100 with a torch built for the CPU), or cards such as 4xl4, t4+l4
     **changes: Any  # fields of Simulated to replace; packages are added to the usual ones
 ) -> Simulated:
     "A simulated machine of a well-known kind, with Unsloth installed"
-    usual: dict[str, Any] = dict(system='Linux', machine='x86_64', env={}, packages=_ALL) | _machines()[name]
+    usual: dict[str, Any] = dict(system='Linux', machine='x86_64', env={}, packages=_ALL) | (_machines().get(name) or _machine_of_cards(name))
     packages = dict(usual['packages']) | dict(changes.pop('packages', {}))
     return Simulated(**(usual | dict(name=name) | changes | dict(packages={k: v for k, v in packages.items() if v})))
 
