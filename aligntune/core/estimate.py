@@ -23,14 +23,15 @@ from .weights import state_bytes, states_of
 # %% auto #0
 __all__ = ['KEYS', 'LAYER_LISTS', 'FAMILIES', 'ROUTERS', 'PHASES', 'OWN_PHASES', 'BYTES', 'NF4', 'EXPERT_PARAMETERS', 'INPUTS',
            'OUTPUTS', 'WHOLE', 'PATTERNS', 'TRIALS', 'DRAWS', 'ASSUMED', 'BLOCK', 'BLOCK_SAVING_MEMORY',
-           'BLOCK_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE', 'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE',
-           'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL', 'MOVING', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear',
-           'ModelShapes', 'ModelFacts', 'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width',
-           'with_tokens', 'facts_from_config', 'read_model_config', 'Part', 'human', 'trains_subspace',
-           'trains_adapter', 'weight_bytes', 'expert_rank', 'unfit', 'Experts', 'adapted_experts', 'experts_called',
-           'trained_parameters', 'whole_ends', 'whole_layers', 'about_experts', 'Saved', 'windowed', 'block_saved',
-           'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of', 'head_block', 'logit_copies', 'piece_rows',
-           'Estimate', 'needs_reference', 'estimate', 'vllm_share', 'evaluated_rows', 'needs_checkpointing']
+           'BLOCK_ELSEWHERE', 'BLOCK_SAVING_ELSEWHERE', 'BLOCK_TOKENS_ELSEWHERE', 'TILE', 'TILE_ELSEWHERE',
+           'MIN_BLOCK_TOKENS', 'TRL_CHUNK', 'TRL_COPIES', 'PIECE', 'PIECE_ELSEWHERE', 'MARGINS', 'PROCESS', 'NCCL',
+           'MOVING', 'VLLM_SHARE', 'Family', 'model_type_of', 'Linear', 'ModelShapes', 'ModelFacts',
+           'has_latent_attention', 'sparse_layers', 'expert_width', 'shared_width', 'with_tokens', 'facts_from_config',
+           'read_model_config', 'Part', 'human', 'trains_subspace', 'trains_adapter', 'weight_bytes', 'expert_rank',
+           'unfit', 'Experts', 'adapted_experts', 'experts_called', 'trained_parameters', 'whole_ends', 'whole_layers',
+           'about_experts', 'Saved', 'windowed', 'block_saved', 'Training', 'Batch', 'Pair', 'is_pairwise', 'batch_of',
+           'head_block', 'logit_copies', 'piece_rows', 'Estimate', 'needs_reference', 'estimate', 'vllm_share',
+           'evaluated_rows', 'needs_checkpointing']
 
 # %% ../../nbs/core/12_estimate.ipynb #22e15e1f
 KEYS = dict(
@@ -986,15 +987,16 @@ def batch_of(
     return batch._replace(mean=batch.tokens, uneven=not lengths and batch.rows > 1,
                           why=why + ', half of a row taken for its prompt'*is_pairwise(a))
 
-# %% ../../nbs/core/12_estimate.ipynb #043b88d0
+# %% ../../nbs/core/12_estimate.ipynb #45ca7b2b
 BLOCK = dict(cpu=2**26)  # bytes of a block of logits; BLOCK_ELSEWHERE for any other device
 BLOCK_SAVING_MEMORY = dict(cpu=2**24)  # the same where memory counts more than time
-BLOCK_ELSEWHERE = 2**28
+BLOCK_ELSEWHERE, BLOCK_SAVING_ELSEWHERE = 2**29, 2**28
+BLOCK_TOKENS_ELSEWHERE = 2048   # with more of them a GPU's matrix products gain nothing
 TILE = dict(cpu=2**19)   # float32 numbers of a tile; TILE_ELSEWHERE for any other device
 TILE_ELSEWHERE = 2**24
 MIN_BLOCK_TOKENS = 16    # of a block, whatever the vocabulary
 
-# %% ../../nbs/core/12_estimate.ipynb #bc31bde8
+# %% ../../nbs/core/12_estimate.ipynb #674856ac
 def head_block(
     tokens: int,  # how many there are
     words: int,  # of the vocabulary
@@ -1003,8 +1005,10 @@ def head_block(
     save_memory: bool = False  # does memory count more than time
 ) -> tuple[int, int]:
     "Tokens of a block of logits, and of a tile"
-    limit = (BLOCK_SAVING_MEMORY if save_memory else BLOCK).get(device, BLOCK_ELSEWHERE)
-    block = min(tokens, max(MIN_BLOCK_TOKENS, limit//(words*size)))
+    if save_memory: limit = BLOCK_SAVING_MEMORY.get(device, BLOCK_SAVING_ELSEWHERE)
+    else: limit = BLOCK.get(device, BLOCK_ELSEWHERE)
+    most = tokens if device in BLOCK else min(tokens, BLOCK_TOKENS_ELSEWHERE)
+    block = min(most, max(MIN_BLOCK_TOKENS, limit//(words*size)))
     return block, min(block, max(1, TILE.get(device, TILE_ELSEWHERE)//words))
 
 # %% ../../nbs/core/12_estimate.ipynb #e5560ea1
@@ -1014,7 +1018,7 @@ def logit_copies(
     "Copies of all logits that are alive at once, where they are not computed in chunks"
     return 5 if facts.value_model else 2 if facts.compares_groups else 3
 
-# %% ../../nbs/core/12_estimate.ipynb #800ff8cc
+# %% ../../nbs/core/12_estimate.ipynb #7454e2de
 TRL_CHUNK, TRL_COPIES = 256, 5   # tokens at once in chunks of TRL's or Unsloth's, and copies of their logits
 
 def _logits(
@@ -1030,11 +1034,12 @@ def _logits(
         chunk = min(T, 2**math.ceil(math.log2(max(-(-T//-(-V//h)), 1))))
         return t.width*chunk*V, f'{t.width} x {chunk:,} tokens of a chunk x {V:,}'
     if t.execution.uses('lm_head'):
-        products = t.width if t.algorithm.data == 'text' else 4   # log-probabilities are taken of float32 products
-        block, tile = head_block(T, V, products, t.device, bool(t.execution.checkpointing))
-        size = products if products == t.width else products + t.width
-        return ((size*block + 2*4*tile)*V,
-                f'({size} x {block:,} tokens of a block + 2 x 4 x {tile:,} of a tile) x {V:,}')
+        # log-probabilities are taken of float32 products, and a GPU has no others
+        size = 4 if t.algorithm.data != 'text' or t.device == 'cuda' else t.width
+        block, tile = head_block(T, V, size, t.device, bool(t.execution.checkpointing))
+        buffers = 1 if size == 4 else 2
+        return ((size*block + 4*buffers*tile)*V,
+                f'({size} x {block:,} tokens of a block + {4*buffers} x {tile:,} of a tile) x {V:,}')
     copies = logit_copies(t.algorithm)
     if t.execution.lm_head.value == 'backend': T, copies = min(TRL_CHUNK, T), TRL_COPIES
     return 4*copies*T*V, f'4 x {copies} copies x {T:,} tokens x {V:,}'
@@ -1288,7 +1293,7 @@ def _trains_head(t: Training) -> bool:
     "Does the output embedding get a gradient?"
     return t.trains_all or _trains_tied(t) or whole_ends(t.spec, t.facts)[1]
 
-# %% ../../nbs/core/12_estimate.ipynb #03d79fef
+# %% ../../nbs/core/12_estimate.ipynb #fc781cda
 def _half_parts(t: Training) -> list[Part]:
     "Half-precision copies of weights in fp32"
     f = t.facts
@@ -1300,11 +1305,12 @@ def _half_parts(t: Training) -> list[Part]:
     return parts + _half_head(t)
 
 def _half_head(t: Training) -> list[Part]:
-    "The half-precision copy of an output layer in fp32, and its gradient in that format"
+    "The half-precision copy of an output layer in fp32, and its gradient in that format, unless it is in chunks"
     if t.execution.lm_head.value == 'full': return []
     n, size = 2*t.facts.embedding, f'2 x {t.facts.vocab:,} x {t.facts.hidden}'
     parts = [Part('half head', n, size, ('rollout', 'scoring', 'loss', 'evaluation'))]
-    return parts + [Part('half head gradient', n, size, ('loss',))]*_trains_head(t)
+    rounded = _trains_head(t) and t.execution.lm_head.value != 'chunked'
+    return parts + [Part('half head gradient', n, size, ('loss',))]*rounded
 
 # %% ../../nbs/core/12_estimate.ipynb #1a7e3592
 def _second_experts(spec: TrainSpec, facts: ModelFacts, precision: str) -> tuple[int, int]:
