@@ -15,11 +15,11 @@ from .models import inner_model, probing
 from ..core.estimate import head_block
 
 # %% auto #0
-__all__ = ['LOGIT_SCALES', 'SOFTCAP', 'LMHead', 'lm_head_of', 'has_plain_head', 'head_blocker', 'holds_whole_head',
-           'widens_products', 'half_precision_factors', 'LogitBlocks', 'HeadGrads', 'ChunkedCrossEntropy',
-           'chunked_cross_entropy', 'ChunkedLogps', 'target_logps']
+__all__ = ['LOGIT_SCALES', 'SOFTCAP', 'PRODUCT', 'LMHead', 'lm_head_of', 'has_plain_head', 'head_blocker', 'holds_whole_head',
+           'widens_products', 'half_precision_factors', 'LogitBlocks', 'widens_sums', 'HeadGrads',
+           'ChunkedCrossEntropy', 'chunked_cross_entropy', 'ChunkedLogps', 'target_logps']
 
-# %% ../../nbs/engine/03_lm_head.ipynb #c7f370ad
+# %% ../../nbs/engine/03_lm_head.ipynb #9e246a43
 class LMHead(NamedTuple):
     "From hidden states to logits: a matrix and, in some models, a bias, a scale and a cap; and a temperature"
     weight: Tensor  # (vocabulary, hidden size)
@@ -28,6 +28,11 @@ class LMHead(NamedTuple):
     cap: float | None = None
     temperature: float = 1.0
     save_memory: bool = False  # memory counts more than time: smaller blocks
+
+    @property
+    def is_plain(self) -> bool:
+        "Are logits the products with the matrix, as they are?"
+        return self.bias is None and not self.cap and self.scale == self.temperature == 1
 
     def to_logits(self, z: Tensor) -> Tensor:
         "Logits of products with the matrix, in place"
@@ -111,27 +116,30 @@ def half_precision_factors(dtype: torch.dtype) -> Iterator[None]:
     try: yield
     finally: setting.fp32_precision = before
 
-# %% ../../nbs/engine/03_lm_head.ipynb #39db72c9
+# %% ../../nbs/engine/03_lm_head.ipynb #58780b28
 class LogitBlocks:
     "The logits of hidden states, block by block and tile by tile"
     def __init__(self,
         head: LMHead,
         hidden: Tensor,  # (tokens, hidden size)
-        precise: bool = False  # products of half-precision factors stay in float32
+        precise: bool = False  # products of half-precision factors stay in float32 on any device
     ):
         device, words = hidden.device.type, len(head.weight)
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         self.head, self.h, self.w = head, hidden.to(dtype), head.weight.to(dtype)
-        self.precise = precise and dtype != torch.float32
-        self.wide = self.w.float() if self.precise and not widens_products(device, dtype) else None
-        products = torch.float32 if self.precise else dtype
+        widens = dtype == torch.float32 or widens_products(device, dtype)
+        self.wide = self.w.float() if precise and not widens else None
+        products = torch.float32 if precise or widens else dtype
         self.size, self.tile = head_block(len(hidden), words, products.itemsize, device, head.save_memory)
         self.block = self.h.new_empty(self.size, words, dtype=products)
-        self.tile_buffers = [self.h.new_empty(self.tile, words, dtype=torch.float32) for _ in range(2)]
+        self.tile_buffers = [self.h.new_empty(self.tile, words, dtype=torch.float32)
+                             for _ in range(1 + (products != torch.float32))]
+        # a CPU changes a format by a copy, which is worth avoiding
+        self.direct = head.is_plain and (dtype == torch.float32 or device != 'cpu')
 
     def product(self, x: Tensor, out: Tensor) -> Tensor:
         "Hidden states times the matrix"
-        if not self.precise: return torch.mm(x, self.w.t(), out=out)
+        if out.dtype == x.dtype: return torch.mm(x, self.w.t(), out=out)
         if self.wide is None: return torch.mm(x, self.w.t(), out_dtype=torch.float32, out=out)
         with half_precision_factors(x.dtype): return torch.mm(x.float(), self.wide.t(), out=out)
 
@@ -141,14 +149,37 @@ class LogitBlocks:
             x = self.h[i:i + self.size]
             yield slice(i, i + len(x)), self.product(x, self.block[:len(x)])
 
-    def tiles(self, at: slice, block: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-        "Where a tile is, its place in the block, its logits, and a buffer of their shape"
-        for i in range(0, len(block), self.tile):
-            some = block[i:i + self.tile]
-            z, p = (t[:len(some)] for t in self.tile_buffers)
-            yield slice(at.start + i, at.start + i + len(some)), some, self.head.to_logits(z.copy_(some)), p
+    def grads(self, tokens: int) -> Tensor:
+        "Room for the gradient of the products of the first so many tokens of the block: it replaces them"
+        return self.block.view(-1).view(self.h.dtype)[:tokens*len(self.w)].view(tokens, len(self.w))
 
-# %% ../../nbs/engine/03_lm_head.ipynb #5f869011
+    def tiles(self, at: slice, block: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        "Where a tile is, the place of its gradient, its logits, and a buffer of their shape"
+        places = self.grads(len(block))
+        for i in range(0, len(block), self.tile):
+            z = block[i:i + self.tile]
+            buffer, *wide = (t[:len(z)] for t in self.tile_buffers)
+            if wide: z = wide[0].copy_(z)
+            yield slice(at.start + i, at.start + i + len(z)), places[i:i + len(z)], self.head.to_logits(z), buffer
+
+# %% ../../nbs/engine/03_lm_head.ipynb #e1f2e6bb
+@functools.cache
+def widens_sums(
+    device: str,  # kind of device
+    dtype: torch.dtype  # of the factors
+) -> bool:
+    "Does this device add the float32 sums of a product to a float32 matrix, unrounded?"
+    x, total = torch.ones(16, 16, device=device, dtype=dtype), torch.full((16, 16), 2.**-10, device=device)
+    x[0] += 2.**-7
+    try: torch.addmm(total, x.t(), x, out_dtype=torch.float32, out=total)
+    except (RuntimeError, TypeError) as e:
+        if is_out_of_memory(e): raise   # tells nothing about the device
+        return False
+    return (total - (15 + (1 + 2.**-7)**2 + 2.**-10)).abs().max().item() == 0
+
+# %% ../../nbs/engine/03_lm_head.ipynb #6bca5f1c
+PRODUCT = 2**25   # numbers of a product that is rounded before it is added
+
 class HeadGrads:
     "The gradients of hidden states, matrix and bias, where they are needed"
     def __init__(self, blocks: LogitBlocks, need: tuple):
@@ -157,18 +188,23 @@ class HeadGrads:
         self.dw = torch.zeros_like(weight) if need[1] else None
         self.db = torch.zeros_like(bias, dtype=torch.float32) if need[2] and bias is not None else None
 
-    def tile(self, g: Tensor, some: Tensor) -> None:
-        "Write the gradient of a tile's products to its place in the block"
+    def tile(self, g: Tensor, place: Tensor) -> None:
+        "Write the gradient of a tile's products to its place in the block, if it is not there already"
         if self.db is not None: self.db += g.sum(0)
-        some.copy_(g)
+        if g is not place: place.copy_(g)
 
-    def block(self, at: slice, g: Tensor) -> None:
+    def block(self, at: slice) -> None:
         "Add what the gradient of a block's products contributes"
-        g = g.to(self.blocks.h.dtype)
+        h = self.blocks.h[at]
+        g = self.blocks.grads(len(h))
         if self.dh is not None: torch.mm(g, self.blocks.w, out=self.dh[at])
         if self.dw is None: return
-        if g.dtype == self.dw.dtype: self.dw.addmm_(g.t(), self.blocks.h[at])
-        else: self.dw.add_(g.t() @ self.blocks.h[at])
+        if g.dtype == self.dw.dtype: self.dw.addmm_(g.t(), h)
+        elif self.dw.dtype == torch.float32 and widens_sums(g.device.type, g.dtype):
+            torch.addmm(self.dw, g.t(), h, out_dtype=torch.float32, out=self.dw)
+        else:
+            words = max(1, PRODUCT//h.shape[1])
+            for some, by_word in zip(self.dw.split(words), g.t().split(words)): some.add_(by_word @ h)
 
     def results(self, dtype: torch.dtype) -> tuple:
         "The gradients of hidden states in their format, of the matrix and of the bias"
@@ -176,12 +212,13 @@ class HeadGrads:
         return (None if self.dh is None else self.dh.to(dtype), self.dw,
                 None if self.db is None else self.db.to(bias.dtype))
 
-# %% ../../nbs/engine/03_lm_head.ipynb #819c99b5
-def _nll_grad(log_p: Tensor, y: Tensor) -> Tensor:
-    "The gradient of minus the log-probability of `y` by the logits, in place of `log_p`"
-    return log_p.exp_().scatter_add_(1, y, log_p.new_full(y.shape, -1.))
+# %% ../../nbs/engine/03_lm_head.ipynb #1d4fb0fa
+def _nll_grad(log_p: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    "The gradient of minus the log-probability of `y` by the logits, in `out`, which may be `log_p`"
+    at_y = log_p.gather(1, y).expm1_()   # p - 1, exact where p is nearly 1
+    return torch.exp(log_p, out=out).scatter_(1, y, at_y.to(out.dtype))
 
-# %% ../../nbs/engine/03_lm_head.ipynb #9e03eeed
+# %% ../../nbs/engine/03_lm_head.ipynb #edaf043c
 class ChunkedCrossEntropy(torch.autograd.Function):
     "The sum of the cross-entropy of labels, from hidden states and a head"
     @staticmethod
@@ -195,14 +232,16 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         grads = HeadGrads(blocks, needed)
         with torch.autocast(hidden.device.type, enabled=False):
             for at, block in blocks:
-                for tile, some, z, p in blocks.tiles(at, block):
+                for tile, place, z, p in blocks.tiles(at, block):
                     y = labels[tile, None]
                     torch.log_softmax(z, -1, out=p)
                     total -= p.gather(1, y).sum()
-                    if any(needed): grads.tile(head.product_grad(_nll_grad(p, y), z), some)
+                    if any(needed):
+                        g = _nll_grad(p, y, place if blocks.direct else p)
+                        grads.tile(head.product_grad(g, z), place)
                     # a pass over the vocabulary, so in evaluation only
                     else: right += (z.argmax(-1, keepdim=True) == y).sum()
-                if any(needed): grads.block(at, block)
+                if any(needed): grads.block(at)
         ctx.save_for_backward(*grads.results(hidden.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -222,7 +261,7 @@ def chunked_cross_entropy(
     "The sum of the cross-entropy of labels; in evaluation also how many are predicted correctly, else 0"
     return ChunkedCrossEntropy.apply(torch.is_grad_enabled(), hidden, *head, labels)
 
-# %% ../../nbs/engine/03_lm_head.ipynb #ac9b18df
+# %% ../../nbs/engine/03_lm_head.ipynb #73fa2abf
 class ChunkedLogps(torch.autograd.Function):
     "The log-probabilities of labels and the entropies there, from hidden states and a head"
     @staticmethod
@@ -254,16 +293,21 @@ class ChunkedLogps(torch.autograd.Function):
             blocks = LogitBlocks(head, h, precise=True)
             grads = HeadGrads(blocks, ctx.needs_input_grad)
             for at, block in blocks:
-                for tile, some, z, p in blocks.tiles(at, block):
-                    y, da = labels[tile, None], a[tile, None]
+                for tile, place, z, p in blocks.tiles(at, block):
                     torch.log_softmax(z, -1, out=p)
                     from_entropy = None if b is None else b[tile, None]*_entropy_grad(p)
-                    g = p.exp_().mul_(-da).scatter_add_(1, y, da)
-                    grads.tile(head.product_grad(g if from_entropy is None else g.add_(from_entropy), z), some)
-                grads.block(at, block)
+                    out = place if blocks.direct and b is None else p
+                    g = _logp_grad(p, labels[tile, None], a[tile, None], out)
+                    grads.tile(head.product_grad(g if from_entropy is None else g.add_(from_entropy), z), place)
+                grads.block(at)
         return *grads.results(ctx.dtype), None, None, None, None, None, None
 
-# %% ../../nbs/engine/03_lm_head.ipynb #b1e52359
+# %% ../../nbs/engine/03_lm_head.ipynb #3cd07d63
+def _logp_grad(log_p: Tensor, y: Tensor, da: Tensor, out: Tensor) -> Tensor:
+    "The gradient of the log-probability of `y`, times `da`, by the logits, in `out`; `log_p` is used up"
+    at_y = log_p.gather(1, y).expm1_().mul_(-da)
+    return torch.mul(log_p.exp_(), -da, out=out).scatter_(1, y, at_y.to(out.dtype))
+
 def _entropy_grad(log_p: Tensor) -> Tensor:
     "The gradient of the entropy of `log_p` by the logits"
     p = log_p.exp()
