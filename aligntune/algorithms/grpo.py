@@ -276,7 +276,7 @@ def check_rollout(trainer: 'GroupTrainer') -> None:
     how = engine_request(trainer.generation_kwargs)[0]
     if gaps: check_mismatch(gaps[-1], how.draw, trainer.state.global_step)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #a000cfb3
+# %% ../../nbs/algorithms/06_grpo.ipynb #5ff1ddcc
 def decoded_answers(
     trainer: 'GroupTrainer',
     prompt_ids: list,  # token ids of each prompt
@@ -286,7 +286,8 @@ def decoded_answers(
     ends = trainer.generation_kwargs['eos_token_id']
     with trainer.accelerator.autocast():
         return generate_batch(trainer.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw,
-                              how.longest, how.shortest, policy=planned_policy(trainer.execution, trainer.model))
+                              how.longest, how.shortest, trainer.execution.answers_at_once.value,
+                              planned_policy(trainer.execution, trainer.model))
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6607e702
 class PromptEncoder:

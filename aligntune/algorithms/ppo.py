@@ -48,9 +48,9 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'PolicyAndValue', 'head_values', 'separate_values', 'state_beside_policy', 'Reference', 'prompt_ids',
            'SampledAnswers', 'padded_answers', 'AnswerSampler', 'RolloutUse', 'micro_slices', 'first_uses',
            'make_rollout', 'sampled', 'engine_weights', 'policy_and_reference', 'judged', 'rollout_measures',
-           'token_losses', 'answer_sampler', 'reference_beside', 'PPOParts', 'prompt_sampler', 'forward_batch',
-           'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOMeasures', 'PPOReports', 'PPOCheckpoints',
-           'PresentAnswers', 'PPOTrainer', 'make_trainer']
+           'token_losses', 'answer_sampler', 'decode_as_planned', 'reference_beside', 'PPOParts', 'prompt_sampler',
+           'forward_batch', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOMeasures', 'PPOReports',
+           'PPOCheckpoints', 'PresentAnswers', 'PPOTrainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #1f068f6e
 logger = logging.getLogger('aligntune')
@@ -362,7 +362,7 @@ def padded_answers(
     on_device = [to_device(x, device) for x in (*host, answer, mask.float(), ended)]
     return SampledAnswers._make([*on_device, host, drawn])
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #676ffd40
+# %% ../../nbs/algorithms/10_ppo.ipynb #051f24ce
 class AnswerSampler:
     "Answers of a policy to prompts, and their rewards"
     def __init__(self,
@@ -376,6 +376,7 @@ class AnswerSampler:
     ):
         self.settings, self.tokenizer, self.rewards, self.ends, self.own = settings, tokenizer, rewards, ends, own
         self.decoding: DecodePolicy | None = None   # how our decoder runs; None: as the device likes it
+        self.at_once: int | None = None   # answers that it generates at a time; None: all
         self.encode, self.engine = encode or (lambda rows: [prompt_ids(tokenizer, r['prompt']) for r in rows]), engine
 
     def generated(self, policy: Any, prompts: Sequence[Sequence[int]], sample: bool, step: int) -> Generated:
@@ -385,8 +386,8 @@ class AnswerSampler:
         greedy = dict(do_sample=False, temperature=None, top_p=None, top_k=None)
         how: dict[str, Any] = dict(drawn if sample else greedy, max_new_tokens=s.max_completion_length)
         if self.engine is not None: return self.engine.write(policy, prompts, engine_request(how)[0], self.ends, step)
-        return Generated(generate(policy, prompts, self.ends, self.tokenizer.pad_token_id, own=self.own,
-                                  policy=self.decoding, **how))
+        return Generated(generate(policy, prompts, self.ends, self.tokenizer.pad_token_id, self.at_once, self.own,
+                                  self.decoding, **how))
 
     def answers(self, policy: Any, rows: Sequence[dict], sample: bool = True, step: int = 0) -> SampledAnswers:
         "Answers to the prompts of `rows`, sampled or the likeliest"
@@ -483,14 +484,16 @@ def make_rollout(
                 returns=returns, advantages=advantages, **dict(zip(HOST, answers.host)),
                 **engine_weights(trainer, answers, logps))
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #55b779fc
+# %% ../../nbs/algorithms/10_ppo.ipynb #665d62db
 def sampled(trainer: 'PPOTrainer', rows: Sequence[dict], sample: bool = True) -> SampledAnswers:
     "Answers of the present policy"
     policy, sampler = trainer.model.policy, trainer.sampler
     if trainer.before_answers: trainer.before_answers()
     if sampler.engine is not None:
         settled = without_engine(sampler.engine, policy, trainer.execution)
-        if settled is not trainer.execution: trainer.execution, sampler.engine = settled, None
+        if settled is not trainer.execution:
+            trainer.execution, sampler.engine = settled, None
+            decode_as_planned(trainer)
     with eval_mode(policy), trainer.accelerator.autocast():
         return sampler.answers(policy, rows, sample, trainer.state.global_step)
 
@@ -565,7 +568,7 @@ def token_losses(
     sums = torch.stack([(x.detach()*mask).sum() for x in measured])
     return (pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask, sums
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #a75e91c2
+# %% ../../nbs/algorithms/10_ppo.ipynb #300864b2
 def answer_sampler(
     trainer: 'PPOTrainer',
     policy: Any,  # inside of its model
@@ -577,6 +580,11 @@ def answer_sampler(
     stops = stop_token_ids(policy, sorted({*ends, tokenizer.eos_token_id} - {None}))
     own = chosen.value == 'own' or not chosen.requested
     return AnswerSampler(trainer.settings, tokenizer, trainer.rewards, stops, encode, own, trainer.engine)
+
+def decode_as_planned(trainer: 'PPOTrainer') -> None:
+    "Let our decoder run as the plan says"
+    trainer.sampler.decoding = planned_policy(trainer.execution, trainer.model.policy)
+    trainer.sampler.at_once = trainer.execution.answers_at_once.value
 
 def reference_beside(
     trainer: 'PPOTrainer',
@@ -840,7 +848,7 @@ def _value_model(session: SessionLike) -> Any:
     _score_head(model)
     return model
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #d5d1192a
+# %% ../../nbs/algorithms/10_ppo.ipynb #be2edb59
 def make_trainer(session: SessionLike) -> PPOTrainer:
     "The PPO trainer of a session"
     spec, execution = session.spec, execution_of(session)
@@ -859,5 +867,5 @@ def make_trainer(session: SessionLike) -> PPOTrainer:
         RewardGuard(grouped=False) if 'rewards' in guards_on(spec['guards']) else None, encode, stops or (),
         engine_beside(session, execution), Correction.of(spec.extra), train_dataset=session.train_dataset,
         eval_dataset=session.eval_dataset, processing_class=session.tokenizer, callbacks=[trial])
-    trainer.sampler.decoding = planned_policy(trainer.execution, session.model)
+    decode_as_planned(trainer)
     return trainer

@@ -16,20 +16,20 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'HEAD_KERNELS', 'OPTIMISATIONS', 'ON_MODEL', 'SHARDED_PARTS', 'SHARDINGS',
-           'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES',
-           'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS',
-           'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES',
+__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'HEAD_KERNELS', 'OPTIMISATIONS', 'TITLES', 'ON_MODEL', 'SHARDED_PARTS',
+           'SHARDINGS', 'SPREAD', 'ON_ONE_DEVICE', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS',
+           'STATEFUL_FAMILIES', 'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT',
+           'SINKS', 'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES',
            'PADDED_BY_UNSLOTH', 'SHARDED', 'BY_SDPA', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE',
-           'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS', 'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because',
+           'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS', 'LORA_RANKS', 'OF_DECODER', 'LIGER_LOSSES', 'because',
            'Chosen', 'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
            'computed_elsewhere', 'sharding_asked', 'weights_are_sharded', 'switch_error', 'switched',
            'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels',
            'choose_kernel', 'packs_rows_itself', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined',
            'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'generation_blocker', 'is_engine',
-           'vllm_version_blocker', 'vllm_is_server', 'vllm_blocker', 'answers_at_a_time', 'choose_generation',
-           'choose_decode_graph', 'choose_merged_adapter', 'sharding_blocker', 'choose_sharding_of_state',
-           'make_execution', 'with_checkpointing', 'replaced', 'confirmed']
+           'vllm_version_blocker', 'vllm_is_server', 'vllm_blocker', 'choose_generation', 'choose_decode_graph',
+           'choose_merged_adapter', 'without_vllm', 'sharding_blocker', 'choose_sharding_of_state', 'make_execution',
+           'with_checkpointing', 'replaced', 'confirmed']
 
 # %% ../../nbs/core/05_execution.ipynb #e45cce48
 def because(
@@ -39,7 +39,7 @@ def because(
     "A decision with its reason: `cpu: no GPU that torch can drive`, or `cpu, as requested`"
     return f"{what}{',' if reason.startswith('as requested') else ':'} {reason}" if reason else str(what)
 
-# %% ../../nbs/core/05_execution.ipynb #a415ba86
+# %% ../../nbs/core/05_execution.ipynb #d2599cfa
 AS_REQUESTED = 'as requested'
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Chosen:
 
     def __bool__(self) -> bool: return bool(self.value)
     def __str__(self) -> str:
-        word = {True: 'on', False: 'off'}.get(self.value, self.value)
+        word = ('off', 'on')[self.value] if isinstance(self.value, bool) else self.value
         return because(word, self.reason)
 
 # %% ../../nbs/core/05_execution.ipynb #a697dd10
@@ -99,15 +99,17 @@ OPTIMISATIONS = dict(
                                      'give freed memory back to the system at once, on a CPU'),
     sharding=Optimisation('sharding', 'sharding', options=('fsdp2', 'none')))
 
-# %% ../../nbs/core/05_execution.ipynb #7a5735ea
+# %% ../../nbs/core/05_execution.ipynb #545eb118
+TITLES = {field: o.title for field, o in OPTIMISATIONS.items()} | dict(answers_at_once='answers at a time')
+
 def decision_lines(
     chosen: Mapping[str, Chosen]  # by field
 ) -> list[tuple[str, str]]:
     "(what, decision and reason), for people; without what does not apply"
-    named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
+    named = [(title, chosen[field]) for field, title in TITLES.items() if title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #a73bc837
+# %% ../../nbs/core/05_execution.ipynb #2aefc6b0
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -124,6 +126,9 @@ class ExecutionPlan:
     checkpointing: Chosen = Chosen(False)  # are activations recomputed in the backward pass
     return_freed_memory: Chosen = Chosen(False)  # does freed memory go back to the system at once
     sharding: Chosen = Chosen('')  # how processes share weights, gradients and optimizer states; empty: not at all
+    answers_at_once: Chosen = Chosen(None)  # how many answers our decoder generates at a time; None: all of a rollout
+    # what is done where an engine that the plan took by itself is not used after all, by field; see without_engine
+    otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def attn_implementation(self) -> str | None:
@@ -150,7 +155,7 @@ class ExecutionPlan:
 
     def lines(self) -> list[tuple[str, str]]:
         "All decisions in words"
-        return decision_lines({field: getattr(self, field) for field in OPTIMISATIONS})
+        return decision_lines({field: getattr(self, field) for field in TITLES})
 
 # %% ../../nbs/core/05_execution.ipynb #2dc28784
 def is_flash(
@@ -720,15 +725,8 @@ def vllm_blocker(
              (s.algorithm.subspace, 'vLLM has no such layers')]
     return next((why for found, why in cases if found), None)
 
-# %% ../../nbs/core/05_execution.ipynb #78a1ad29
-LARGE_ROLLOUT = 64   # answers of a rollout on a device
-
-def answers_at_a_time(
-    spec: Any  # the TrainSpec
-) -> int:
-    "Answers of a rollout on a device, at least"
-    micro = (spec['steps_per_generation'] or spec['gradient_accumulation_steps'])*spec['num_mini_batches']
-    return max(spec['batch_size']*micro, spec['num_generations'] or 1)
+# %% ../../nbs/core/05_execution.ipynb #727826a2
+OF_DECODER = ('decode_graph', 'merged_adapter')   # fields that apply where our decoder generates
 
 def _auto_vllm_blocker(s: Situation) -> str | None:
     "Why the plan does not take vLLM by itself; None where it does"
@@ -737,10 +735,10 @@ def _auto_vllm_blocker(s: Situation) -> str | None:
     if s.backend.own_kernels: return f'{s.backend.title} generates with its own kernels'
     if int(os.environ.get('WORLD_SIZE', 1)) > 1: return 'several processes train, and vLLM was not requested'
     if _is_spread(s): return SPREAD
-    few = answers_at_a_time(s.spec)
-    return None if few >= LARGE_ROLLOUT else f'{few} answers at a time are few for vLLM (from {LARGE_ROLLOUT} on)'
+    of_ours = [switch for f in OF_DECODER if s.spec[switch := OPTIMISATIONS[f].switch] is True]
+    return f'{", ".join(of_ours)} was requested' if of_ours else None
 
-# %% ../../nbs/core/05_execution.ipynb #e1f8461e
+# %% ../../nbs/core/05_execution.ipynb #89fe848b
 def choose_generation(
     s: Situation,  # the training
     attention: Chosen  # kernel
@@ -754,8 +752,7 @@ def choose_generation(
         return Chosen(type(asked).__name__, AS_REQUESTED)
     if asked in ('vllm', 'generate'): return Chosen(asked, AS_REQUESTED)
     against, why = _auto_vllm_blocker(s), _decode_blocker(s, attention)
-    if asked == 'auto' and not against:
-        return Chosen('vllm', f'it is installed, and {answers_at_a_time(s.spec)} answers are generated at a time')
+    if asked == 'auto' and not against: return Chosen('vllm', 'it is installed')
     if asked == 'own' and why: raise switch_error('rollout', why)
     ours, theirs = OPTIMISATIONS['generation'].options
     if asked == 'own' or why: return Chosen(theirs if why else ours, why or AS_REQUESTED)
@@ -794,6 +791,24 @@ def choose_merged_adapter(
     if rounded: auto = Chosen(False, f'the sum would be rounded to {s.precision}')
     else: auto = Chosen(s.device != 'cpu')
     return _where_it_applies(s, 'merge_adapter', _not_ours(s, generation) or why, auto)
+
+# %% ../../nbs/core/05_execution.ipynb #1bf4c527
+def _with_otherwise(plan: ExecutionPlan, s: Situation, attention: Chosen) -> ExecutionPlan:
+    "The plan with what is done if vLLM is not used after all"
+    s = dataclasses.replace(s, vllm='it is not used')
+    generation = choose_generation(s, attention)
+    return dataclasses.replace(plan, otherwise=dict(
+        generation=generation, decode_graph=choose_decode_graph(s, generation),
+        merged_adapter=choose_merged_adapter(s, generation)))
+
+def without_vllm(
+    plan: ExecutionPlan,  # that took it by itself
+    why: str  # it is not used
+) -> ExecutionPlan:
+    "The plan decided again, without vLLM: who generates, and all that depends on it"
+    generation = plan.otherwise['generation']
+    reason = '; '.join(filter(None, (why, generation.reason)))
+    return dataclasses.replace(plan, **plan.otherwise | dict(generation=Chosen(generation.value, reason), otherwise={}))
 
 # %% ../../nbs/core/05_execution.ipynb #1ab0fd67
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
@@ -837,7 +852,7 @@ def choose_sharding_of_state(
     if wanted and (why := sharding_blocker(s, asked.value)): raise switch_error('sharding', why)
     return asked
 
-# %% ../../nbs/core/05_execution.ipynb #13add81d
+# %% ../../nbs/core/05_execution.ipynb #4b1fd2ad
 def make_execution(
     spec: Any,  # the TrainSpec, on its backend
     config: Mapping[str, Any],  # of the model; empty where it is not known
@@ -861,6 +876,7 @@ def make_execution(
                          generation, choose_decode_graph(s, generation), choose_merged_adapter(s, generation),
                          sharding=choose_sharding_of_state(s))
     _check_liger(s)
+    if generation.value == 'vllm' and not generation.requested: plan = _with_otherwise(plan, s, attention)
     requested = spec['gradient_checkpointing']
     return with_checkpointing(plan, spec, device, requested is True, '' if requested == 'auto' else AS_REQUESTED)
 
@@ -891,7 +907,7 @@ def replaced(
     logger.info('%s: %s', OPTIMISATIONS[field].title or field, change[field])
     return dataclasses.replace(plan, **change)
 
-# %% ../../nbs/core/05_execution.ipynb #3f8fc7c8
+# %% ../../nbs/core/05_execution.ipynb #d5115ac7
 def confirmed(
     plan: ExecutionPlan,
     **blockers: str | None  # what a probe found against each optimisation; None where it found nothing
@@ -903,7 +919,7 @@ def confirmed(
     if shared and not plan.uses('prefix_sharing'): plan = replaced(plan, 'rows', 'padded', plan.prefix_sharing.reason)
     if plan.uses('rowwise_attention') and not plan.uses('rows'):
         plan = replaced(plan, 'rowwise_attention', False, 'rows are padded')
-    for field in ('decode_graph', 'merged_adapter'):
+    for field in OF_DECODER:
         if plan.uses(field) and not plan.uses('generation'):
             plan = replaced(plan, field, False, 'our decoder does not generate')
     joined = plan.rowwise_attention or plan.prefix_sharing
