@@ -294,10 +294,10 @@ def config_packing_blocker(
 MIXES_ROWS = tuple('''afmoe bloom deepseek_v4 falcon falcon_h1 gpt_oss inkling_text llama4 llama4_text moshi mpt
     openai-gpt opt xglm zaya'''.split())
 
-# %% ../../nbs/core/05_execution.ipynb #141aedfc
+# %% ../../nbs/core/05_execution.ipynb #86709fd5
 NO_ATTENTION_INTERFACE = ('falcon', 'falcon_h1', 'inkling_text', 'stablelm', 'biogpt', 'whisper')
 INEXACT_LAYOUT = ('axk2', 'deepseek_v32', 'glm_moe_dsa', 'nemotron', 'zaya')  # other log-probabilities in one sequence
-SINKS = ('gpt_oss',)   # families that are eager for their sinks, which are given to the attention function
+SINKS = ('gpt_oss', 'granite_swa', 'granitemoe_swa')   # eager for their sinks, which the attention function is given
 ATTENTION_VARIANTS = ('attn_logit_softcapping', 'sliding_window', 'attention_chunk_size')
 
 # %% ../../nbs/core/05_execution.ipynb #60a01849
