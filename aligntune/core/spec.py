@@ -281,20 +281,19 @@ class PrecisionSettings(OptimizerSettings):
                             choices=('nearest', 'stochastic', 'master'))
     fp8: bool = opt(False, 'matrix products of the blocks in float8, where the GPU has them')
 
-# %% ../../nbs/core/06_spec.ipynb #d6e3472d
+# %% ../../nbs/core/06_spec.ipynb #a8c86d47
 def _switch(o: Optimisation) -> Any:
     "The setting that switches an optimisation"
-    return switch(o.doc, only=_algorithms(o.algorithms) if o.algorithms else (), kernels=o.kernels)
+    return switch(o.doc, o.aliases, _algorithms(o.algorithms) if o.algorithms else (), o.kernels)
 
 _SwitchSettings: Any = dataclasses.make_dataclass(
     'SwitchSettings', [(o.switch, bool | str, _switch(o)) for o in OPTIMISATIONS.values() if o.doc],
     bases=(PrecisionSettings,), frozen=True)
 
-# %% ../../nbs/core/06_spec.ipynb #77f45357
+# %% ../../nbs/core/06_spec.ipynb #b633d66c
 @dataclass(frozen=True)
 class OptimSpec(_SwitchSettings, PrecisionSettings):
     "How the weights move, and how a step is computed"
-    torch_compile: bool = opt(False, 'compile the model')
     max_tokens_per_gpu: int | None = opt(None, 'token budget of one micro-step, in place of batch_size', lo=1, hi=1e9,
                                          aliases='max_tokens_per_batch', only=SUPERVISED)
     group_by_length: bool = opt(False, 'rows of like length in one batch')

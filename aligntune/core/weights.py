@@ -105,13 +105,13 @@ def _against_updates(s: Situation, processes: int) -> list[Against]:
                     "bf16_updates='stochastic', or optimizer='adamw'"),
             Against(torchao and processes > 1, f'{processes} processes: {drift}', "optimizer='adamw'")]
 
-# %% ../../nbs/core/11b_weights.ipynb #c0465ee7
+# %% ../../nbs/core/11b_weights.ipynb #d4fad084
 def _against_offloading(s: Situation, processes: int) -> list[Against]:
     "What rules activation_offloading out"
     without = 'activation_offloading=False'
     return [*_elsewhere(s, 'moves activations itself', without),
             Against(s.device != 'cuda', f'on {s.device} there is no other memory to move them to', without),
-            Against(bool(s.spec['torch_compile']), 'a compiled model decides itself what it keeps', without)]
+            Against(s.spec['compile_blocks'] is True, 'a compiled block decides itself what it keeps', without)]
 
 def _against_fp8(s: Situation, processes: int) -> list[Against]:
     "What rules fp8 out, beside the GPU"
