@@ -16,16 +16,16 @@ from .facts import AlgorithmFacts, BackendFacts, backend_facts, facts_of
 logger = logging.getLogger('aligntune')
 
 # %% auto #0
-__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'HEAD_KERNELS', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD', 'ON_ONE_DEVICE',
-           'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES', 'NO_FLASH',
-           'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS', 'ATTENTION_VARIANTS',
-           'BALANCED_FAMILIES', 'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES', 'PADDED_BY_UNSLOTH', 'SHARDED',
-           'BY_SDPA', 'EXPERT_COUNTS', 'DECODE_SETTINGS', 'IGNORED_SETTINGS', 'COMPRESSED_CACHE', 'ROLLOUTS',
-           'ENGINE_METHODS', 'VLLM_VERSIONS', 'LORA_RANKS', 'LARGE_ROLLOUT', 'LIGER_LOSSES', 'because', 'Chosen',
-           'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash', 'changes_model', 'Situation',
-           'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched', 'config_packing_blocker',
-           'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels', 'choose_kernel',
-           'packs_rows_itself', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined',
+__all__ = ['logger', 'AS_REQUESTED', 'SDPA', 'VARLEN', 'HEAD_KERNELS', 'NORM_KERNELS', 'OPTIMISATIONS', 'ON_MODEL', 'SPREAD',
+           'ON_ONE_DEVICE', 'REFUSALS', 'EAGER_FAMILIES', 'ENCODERS', 'STATEFUL_LAYERS', 'STATEFUL_FAMILIES',
+           'NO_FLASH', 'KNOWN_ATTENTION', 'MIXES_ROWS', 'NO_ATTENTION_INTERFACE', 'INEXACT_LAYOUT', 'SINKS',
+           'ATTENTION_VARIANTS', 'BALANCED_FAMILIES', 'VARLEN_SINCE', 'HUB', 'ON_REQUEST', 'FLASH_PACKAGES',
+           'PADDED_BY_UNSLOTH', 'SHARDED', 'BY_SDPA', 'EXPERT_COUNTS', 'DECODE_SETTINGS', 'IGNORED_SETTINGS',
+           'COMPRESSED_CACHE', 'ROLLOUTS', 'ENGINE_METHODS', 'VLLM_VERSIONS', 'LORA_RANKS', 'LARGE_ROLLOUT',
+           'LIGER_LOSSES', 'because', 'Chosen', 'Optimisation', 'decision_lines', 'ExecutionPlan', 'is_flash',
+           'changes_model', 'Situation', 'computed_elsewhere', 'weights_are_sharded', 'switch_error', 'switched',
+           'config_packing_blocker', 'attention_variant', 'layout_blocker', 'balances_experts', 'attention_kernels',
+           'choose_kernel', 'packs_rows_itself', 'choose_rows', 'choose_rowwise', 'choose_sharing', 'choose_joined',
            'config_chunking_blocker', 'choose_head', 'choose_recomputing', 'compiler_blocker', 'choose_compiling',
            'choose_warming', 'generation_blocker', 'is_engine', 'vllm_version_blocker', 'vllm_is_server',
            'vllm_blocker', 'answers_at_a_time', 'choose_generation', 'choose_decode_graph', 'choose_merged_adapter',
@@ -70,9 +70,10 @@ class Optimisation:
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # further values with it: kernel, its module
     aliases: str = ''  # usual other names of the switch
 
-# %% ../../nbs/core/05_execution.ipynb #19bf6bb3
+# %% ../../nbs/core/05_execution.ipynb #eb925008
 SDPA, VARLEN = 'sdpa', 'varlen_attn'   # of PyTorch
 HEAD_KERNELS = dict(liger='liger_kernel', cce='cut_cross_entropy')
+NORM_KERNELS = dict(liger='liger_kernel')
 
 OPTIMISATIONS = dict(
     attention=Optimisation('attention', 'attn_implementation', options=('flash_attention_2', 'sdpa')),
@@ -88,7 +89,7 @@ OPTIMISATIONS = dict(
     lm_head=Optimisation('output layer', 'chunked_head', 'compute the logits of the loss in chunks',
                          lambda facts: facts.data == 'text' or not facts.scores, ('chunked', 'full'), HEAD_KERNELS),
     recompute_norms=Optimisation('recomputed norms', 'recompute_norms',
-                                 'recompute norms and gated MLPs in the backward pass'),
+                                 'recompute norms and gated MLPs in the backward pass', kernels=NORM_KERNELS),
     compiled_blocks=Optimisation('compiled blocks', 'compile_blocks',
                                  'compile the blocks of the model, once for rows of all lengths',
                                  aliases='torch_compile'),
@@ -172,7 +173,7 @@ def changes_model(
         return change
     return register
 
-# %% ../../nbs/core/05_execution.ipynb #e987169c
+# %% ../../nbs/core/05_execution.ipynb #77f3abe4
 @dataclass(frozen=True)
 class Situation:
     "What the decisions depend on"
@@ -212,7 +213,7 @@ class Situation:
     @property
     def liger(self) -> bool:
         "Were Liger's kernels requested?"
-        return bool(self.spec.extra.get('use_liger_kernel'))
+        return self.spec['recompute_norms'] == 'liger'
 
 # %% ../../nbs/core/05_execution.ipynb #deb57391
 def computed_elsewhere(
@@ -570,7 +571,7 @@ def choose_head(
     chosen = switched(s.spec, 'chunked_head', blocker)
     return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/05_execution.ipynb #83d66ac3
+# %% ../../nbs/core/05_execution.ipynb #8676be75
 def choose_recomputing(
     s: Situation,  # the training
     compiled: Chosen  # are the blocks compiled
@@ -579,7 +580,7 @@ def choose_recomputing(
     why = computed_elsewhere(s) or (SPREAD if _is_spread(s) else None)
     if s.kind in ('seq2seq', 'encoder-decoder'): why = 'encoder-decoder models are left as they are'
     if compiled: why = 'the compiler fuses them itself'
-    if s.liger: why = 'Liger replaces them'
+    if s.liger: return Chosen('liger', AS_REQUESTED)
     return switched(s.spec, 'recompute_norms', why)
 
 # %% ../../nbs/core/05_execution.ipynb #883c706e
@@ -798,22 +799,24 @@ def choose_merged_adapter(
     else: auto = Chosen(s.device != 'cpu')
     return _where_it_applies(s, 'merge_adapter', _not_ours(s, generation) or why, auto)
 
-# %% ../../nbs/core/05_execution.ipynb #1ab0fd67
+# %% ../../nbs/core/05_execution.ipynb #e63d4241
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
 
 def _check_liger(s: Situation) -> None:
     "Refuse Liger's kernels where they cannot run, would do nothing, or would replace the loss"
     if not s.liger: return
     losses = [k for k in LIGER_LOSSES if (s.spec.extra.get('liger_kernel_config') or {}).get(k)]
-    without = 'use_liger_kernel=False'
+    without = "recompute_norms='auto'"
     why, fix = next(((w, f) for found, w, f in (
         (s.device in ('cpu', 'mps'), f'they are Triton kernels for GPUs, this training runs on {s.device}', without),
         (s.backend.own_kernels, f'{s.backend.title} brings its own kernels', f"{without}, or backend='trl'"),
         (s.backend.launches, f'{s.backend.title} trains with its own program', f"{without}, or backend='trl'"),
+        (_is_spread(s), SPREAD, without),
+        (s.kind in ('seq2seq', 'encoder-decoder'), 'encoder-decoder models are left as they are', without),
         (losses, f'the loss is the one of the algorithm, in chunks; {", ".join(losses)} would replace it',
          f'liger_kernel_config without {", ".join(losses)}')) if found), ('', ''))
     if why:
-        raise UnsupportedError("Liger's kernels cannot be used", where='argument use_liger_kernel', why=why, fix=fix)
+        raise UnsupportedError("Liger's kernels cannot be used", where='argument recompute_norms', why=why, fix=fix)
 
 # %% ../../nbs/core/05_execution.ipynb #7f4a53e4
 def make_execution(

@@ -25,7 +25,7 @@ logger = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['logger', 'KINDS', 'change_model', 'other_attention', 'spread_blocker', 'confirm_execution', 'execution_of']
 
-# %% ../../nbs/engine/09_probes.ipynb #378ef053
+# %% ../../nbs/engine/09_probes.ipynb #47a781bd
 def change_model(
     model: Any,  # as it was loaded
     plan: ExecutionPlan
@@ -34,7 +34,8 @@ def change_model(
     for module in pkgutil.iter_modules(aligntune.engine.__path__):
         importlib.import_module(f'aligntune.engine.{module.name}')
     for field, change in ON_MODEL.items():
-        if plan.uses(field): logger.debug('%s: %s', OPTIMISATIONS[field].title, change(model))
+        ours = getattr(plan, field).value not in OPTIMISATIONS[field].kernels
+        if plan.uses(field) and ours: logger.debug('%s: %s', OPTIMISATIONS[field].title, change(model))
 
 # %% ../../nbs/engine/09_probes.ipynb #a0cfe8f3
 def other_attention(
