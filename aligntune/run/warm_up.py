@@ -65,7 +65,7 @@ def row_lengths(
     if not names or not hasattr(rows, '__len__'): return None
     return [sum(each) for each in zip(*(map(len, rows[n]) for n in names))]
 
-# %% ../../nbs/run/04b_warm_up.ipynb #c6d4d9ba
+# %% ../../nbs/run/04b_warm_up.ipynb #e05ddba1
 def _is_count(x: Any) -> bool:
     "Is this a number, or a collection of nothing but numbers and texts?"
     if x is None or isinstance(x, (bool, int, float, str)): return True
@@ -88,13 +88,14 @@ def _put_back(attributes: dict[str, Any], name: str, was: Any) -> None:
 @contextlib.contextmanager
 def everything_kept(trainer: HFTrainer) -> Iterator[None]:
     "What is computed inside leaves no trace in a trainer, except in the number of its pieces"
-    counts = {k: copy.deepcopy(v) for k, v in vars(trainer).items() if _is_count(v)}
+    names, counts = {*vars(trainer)}, {k: copy.deepcopy(v) for k, v in vars(trainer).items() if _is_count(v)}
     buffers, pieces = [b.clone() for b in trainer.model.buffers()], getattr(trainer, 'pieces', None)
     state = random_state()
     try: yield
     finally:
         set_random_state(state)
         for k, was in counts.items(): _put_back(vars(trainer), k, was)
+        for k in [k for k, v in vars(trainer).items() if k not in names and _is_count(v)]: del vars(trainer)[k]
         with torch.no_grad():
             for b, was in zip(trainer.model.buffers(), buffers, strict=True): b.copy_(was)
         if pieces is not None: pieces.step, pieces.batches = -1, []
