@@ -39,14 +39,15 @@ class SessionLike(Protocol):
     train_dataset: Any
     eval_dataset: Any
 
-# %% ../../nbs/algorithms/01_common.ipynb #fbdbd5ea
+# %% ../../nbs/algorithms/01_common.ipynb #2a8e1bd1
 FIELDS = dict(
     output_dir='output_dir', run_name='run_name', seed='seed', data_seed='data_seed',
     batch_size='per_device_train_batch_size', eval_batch_size='per_device_eval_batch_size',
     gradient_accumulation_steps='gradient_accumulation_steps', num_epochs='num_train_epochs', max_steps='max_steps',
     learning_rate='learning_rate', lr_scheduler='lr_scheduler_type', optimizer='optim', weight_decay='weight_decay',
     beta1='adam_beta1', beta2='adam_beta2', adam_epsilon='adam_epsilon', max_grad_norm='max_grad_norm',
-    logging_steps='logging_steps', save_steps='save_steps', save_strategy='save_strategy', save_total_limit='save_total_limit',
+    logging_steps='logging_steps', save_steps='save_steps', save_strategy='save_strategy',
+    save_total_limit='save_total_limit',
     eval_steps='eval_steps', eval_strategy='eval_strategy', load_best_model_at_end='load_best_model_at_end',
     report_to='report_to')
 

@@ -230,10 +230,11 @@ def weights_are_sharded(
     return any(spec.extra.get(name) or os.environ.get(f'ACCELERATE_USE_{name.upper()}') == 'true'
                for name in ('fsdp', 'deepspeed'))
 
-# %% ../../nbs/core/05_execution.ipynb #64956f07
+# %% ../../nbs/core/05_execution.ipynb #0fd14278
 SPREAD = 'the model is spread over several GPUs'
 # what SPREAD rules out; the last, as hooks that bring inputs to a device are called in place of a module's own forward
-ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation', 'compiled_blocks', 'recompute_norms')
+ON_ONE_DEVICE = ('rowwise_attention', 'prefix_sharing', 'lm_head', 'generation', 'compiled_blocks',
+                 'recompute_norms')
 
 def _is_spread(s: Situation) -> bool:
     "Does `device_map` lay the model over several GPUs? Of other maps the loaded model tells"
@@ -597,22 +598,21 @@ def compiler_blocker(
     compiler = os.environ.get('CXX', 'g++')
     return None if find(compiler) else f'{compiler}, a C++ compiler, is not on this machine'
 
-# %% ../../nbs/core/05_execution.ipynb #bc2de2f0
+# %% ../../nbs/core/05_execution.ipynb #5fb19c22
 def _compiling_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why the blocks are not compiled, beside the machine"
-    packed = s.spec['load_in_4bit'] or s.spec['load_in_8bit'] or s.spec['method'] == 'qlora'
+    packed = any(s.spec[k] for k in ('load_in_4bit', 'load_in_8bit')) or bool(s.config.get('quantization_config'))
     layers = ' '.join([s.family, *(s.config.get('layer_types') or [])])
     stateful = s.family in STATEFUL_FAMILIES or any(n in layers for n in STATEFUL_LAYERS)
-    return computed_elsewhere(s) or next((why for found, why in (
-        (s.kind != 'causal', 'only causal models were tried'), (_is_spread(s), SPREAD),
-        (weights_are_sharded(s.spec), SHARDED), (s.liger, "Liger's kernels were not tried in compiled code"),
-        (s.algorithm.subspace, 'the matrices are split into two subspaces'),
-        (any(s.config.get(k) for k in EXPERT_COUNTS), 'each expert gets as many tokens as the router gives it'),
-        (stateful, f'{s.family} has layers with a state'),
-        (packed or s.config.get('quantization_config'), 'the weights are quantised'),
-        (is_flash(attention.value), 'FlashAttention was not tried in compiled code'),
-        (not s.learns_text and s.precision != 'fp32',
-         f'probabilities that are compared would be rounded differently in {s.precision}')) if found), None)
+    compared = not s.learns_text and s.precision != 'fp32'
+    against = ((s.kind != 'causal', 'only causal models were tried'), (_is_spread(s), SPREAD),
+               (weights_are_sharded(s.spec), SHARDED), (s.liger, "Liger's kernels were not tried in compiled code"),
+               (s.algorithm.subspace, 'the matrices are split into two subspaces'),
+               (any(s.config.get(k) for k in EXPERT_COUNTS), 'each expert gets as many tokens as the router gives it'),
+               (stateful, f'{s.family} has layers with a state'), (packed, 'the weights are quantised'),
+               (is_flash(attention.value), 'FlashAttention was not tried in compiled code'),
+               (compared, f'probabilities that are compared would be rounded differently in {s.precision}'))
+    return computed_elsewhere(s) or next((why for found, why in against if found), None)
 
 COMPILING_TAKES = ('the first step compiles the blocks: about 10 s of a processor, twice that for the first time on a '
                    'machine; measured on a CPU, 19 M weights: 1% faster in float32, 8% in bf16, so it pays from some '

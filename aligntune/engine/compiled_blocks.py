@@ -18,13 +18,13 @@ from .norm_mlp import recomputed_class
 __all__ = ['logger', 'COMPILER', 'NOT_COMPILED', 'compiled_forward', 'CompiledBlock', 'blocks_of', 'blocks_blocker',
            'compile_blocks', 'Compiled', 'compiled_so_far', 'CompileLog']
 
-# %% ../../nbs/engine/16_compiled_blocks.ipynb #0e29195d
+# %% ../../nbs/engine/16_compiled_blocks.ipynb #38edcf76
 logger = logging.getLogger('aligntune')
 COMPILER = 'inductor'   # PyTorch's compiler
 
 @cache
 def compiled_forward(
-    cls: type  # class of a block
+    cls: Any  # class of a block
 ) -> Any:
     "The forward of a class, compiled for rows of all lengths"
     return torch.compile(cls.forward, backend=COMPILER, dynamic=True)
@@ -33,7 +33,7 @@ class CompiledBlock:
     "The forward of a block whose training passes are compiled"
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         "What the block computes"
-        plain = type(self).__mro__[2]   # the class that this one was made of
+        plain: Any = type(self).__mro__[2]   # the class that this one was made of
         learns = self.training and torch.is_grad_enabled()
         return (compiled_forward(plain) if learns else plain.forward)(self, *args, **kwargs)
 
@@ -52,7 +52,7 @@ def blocks_blocker(
     if getattr(inner, 'is_quantized', False): return 'the weights are quantised'
     return None if blocks_of(model) else f'{inner.config.model_type} has no blocks of a known class'
 
-# %% ../../nbs/engine/16_compiled_blocks.ipynb #2a8c15e4
+# %% ../../nbs/engine/16_compiled_blocks.ipynb #5970b81c
 NOT_COMPILED = 'rows of a batch differ in number'
 
 def compile_blocks(
@@ -64,7 +64,8 @@ def compile_blocks(
     AttentionInterface.register(LAYOUT_ATTENTION, torch.compiler.disable(layout_attention, reason=NOT_COMPILED))
     blocks = blocks_of(model)
     for m in blocks:
-        if not isinstance(m, CompiledBlock): m.__class__ = recomputed_class(type(m), CompiledBlock)
+        cls: Any = type(m)
+        if not isinstance(m, CompiledBlock): m.__class__ = recomputed_class(cls, CompiledBlock)
     return len(blocks)
 
 # %% ../../nbs/engine/16_compiled_blocks.ipynb #282466c8
@@ -86,7 +87,7 @@ def compiled_so_far() -> Compiled:
     breaks = sum(n for why, n in counters['graph_break'].items() if NOT_COMPILED not in why)
     return Compiled(counters['stats']['unique_graphs'], breaks, seconds)
 
-# %% ../../nbs/engine/16_compiled_blocks.ipynb #445f14fa
+# %% ../../nbs/engine/16_compiled_blocks.ipynb #1575cf88
 class CompileLog(TrainerCallback):
     "Logs what was compiled"
     def __init__(self): self.before = self.told = Compiled()
@@ -98,4 +99,6 @@ class CompileLog(TrainerCallback):
         now = compiled_so_far()
         if now.graphs == self.told.graphs: return
         self.told = now
-        logger.info('blocks: %s, by step %d', Compiled(*(a - b for a, b in zip(now, self.before))), state.global_step)
+        new = Compiled(now.graphs - self.before.graphs, now.breaks - self.before.breaks,
+                       now.seconds - self.before.seconds)
+        logger.info('blocks: %s, by step %d', new, state.global_step)
