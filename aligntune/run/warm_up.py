@@ -104,11 +104,12 @@ def everything_kept(trainer: HFTrainer) -> Iterator[None]:
         if pieces is not None: pieces.step, pieces.batches = -1, []
         trainer.model.zero_grad(set_to_none=True)
 
-# %% ../../nbs/run/04b_warm_up.ipynb #4590b0ce
+# %% ../../nbs/run/04b_warm_up.ipynb #03c05f30
 def _warm(trainer: Any, loader: Any, chosen: Largest) -> None:
     "Compute a batch as the trainer would, and keep nothing of it"
     batch = loader.collate_fn([loader.dataset[i] for i in chosen.rows])
     with everything_kept(trainer):
+        trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
         (batch,), n = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)
         # as the class has it: guards that observe the steps of this trainer do not see it
         type(trainer).training_step(trainer, trainer.model_wrapped, batch, n)
