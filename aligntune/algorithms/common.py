@@ -40,15 +40,15 @@ class SessionLike(Protocol):
     train_dataset: Any
     eval_dataset: Any
 
-# %% ../../nbs/algorithms/01_common.ipynb #b1d0f288
+# %% ../../nbs/algorithms/01_common.ipynb #2a8e1bd1
 FIELDS = dict(
     output_dir='output_dir', run_name='run_name', seed='seed', data_seed='data_seed',
     batch_size='per_device_train_batch_size', eval_batch_size='per_device_eval_batch_size',
     gradient_accumulation_steps='gradient_accumulation_steps', num_epochs='num_train_epochs', max_steps='max_steps',
     learning_rate='learning_rate', lr_scheduler='lr_scheduler_type', optimizer='optim', weight_decay='weight_decay',
     beta1='adam_beta1', beta2='adam_beta2', adam_epsilon='adam_epsilon', max_grad_norm='max_grad_norm',
-    torch_compile='torch_compile', logging_steps='logging_steps',
-    save_steps='save_steps', save_strategy='save_strategy', save_total_limit='save_total_limit',
+    logging_steps='logging_steps', save_steps='save_steps', save_strategy='save_strategy',
+    save_total_limit='save_total_limit',
     eval_steps='eval_steps', eval_strategy='eval_strategy', load_best_model_at_end='load_best_model_at_end',
     report_to='report_to')
 
@@ -152,14 +152,14 @@ def log_allocator(
     if device == 'cuda' and 'expandable_segments:True' in (said := env.get('PYTORCH_ALLOC_CONF', '')):
         logger.info('memory of the GPU in blocks that grow: PYTORCH_ALLOC_CONF=%s', said)
 
-# %% ../../nbs/algorithms/01_common.ipynb #91e58bdb
+# %% ../../nbs/algorithms/01_common.ipynb #5d305448
 def log_tf32(
     device: str  # kind of device
 ) -> None:
     "Log that float32 products are computed in TF32, where they are"
     from torch.backends.cuda import matmul
     if device == 'cuda' and matmul.fp32_precision == 'tf32':
-        logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested, or by torch_compile): '
+        logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested): '
                     'tf32=False keeps all 23')
 
 # %% ../../nbs/algorithms/01_common.ipynb #314690ab

@@ -524,7 +524,7 @@ def describe(
             f'held in {"/".join(sorted(weights))}, computed in {plan.precision} on {plan.device}; '
             f'attention {attention_of(model)} ({why})')
 
-# %% ../../nbs/backends/01_loading.ipynb #ef4b9f8b
+# %% ../../nbs/backends/01_loading.ipynb #c07d048e
 def replace_layers(
     model: PreTrainedModel,  # changed in place
     spec: TrainSpec,  # the request
@@ -532,7 +532,8 @@ def replace_layers(
 ) -> None:
     "Let the model compute with what the plan uses, and with Liger's kernels where they are asked for"
     change_model(model, execution)
-    if spec.extra.get('use_liger_kernel'): use_liger_kernels(model, **(spec.extra.get('liger_kernel_config') or {}))
+    if execution.recompute_norms.value == 'liger':
+        use_liger_kernels(model, **(spec.extra.get('liger_kernel_config') or {}))
     if spec['fp8']: use_float8(model)
 
 # %% ../../nbs/backends/01_loading.ipynb #781574d7

@@ -364,7 +364,7 @@ def attention(
     if fault := faults_of(found): return dict(contestants=found, why=fault)
     return dict(contestants=found) | parity_gaps(found, kernels[-1], 'sdpa', 'eager', precision)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #7b916810
+# %% ../../nbs/bench/10_gpu_check.ipynb #70b0f804
 class Variant(NamedTuple):
     "A way to compute a part of a step"
     name: str
@@ -375,7 +375,8 @@ VARIANTS: dict[str, tuple[Variant, ...]] = dict(
     heads=(Variant('ours'), Variant('all logits', dict(chunked_head=False)),
            *(Variant(kernel, dict(chunked_head=kernel), module) for kernel, module in HEAD_KERNELS.items())),
     norms=(Variant('ours'), Variant('plain', dict(recompute_norms=False)),
-           Variant('liger', dict(use_liger_kernel=True), 'liger_kernel')),
+           Variant('liger', dict(recompute_norms='liger'), 'liger_kernel'),
+           Variant('compiled', dict(compile_blocks=True), 'triton')),
     updates=(Variant('float32'), *(Variant(u, dict(bf16_updates=u)) for u in UPDATES),
              Variant('8 bit', dict(optimizer='adamw_8bit'), 'bitsandbytes')))
 SAME_NUMBERS = ('heads', 'norms')

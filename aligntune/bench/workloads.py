@@ -450,7 +450,7 @@ def _with_lora(entries: Sequence[Any], four_bit: bool = False) -> list[tuple[str
                     _OUR_LORA | (dict(method='qlora') if four_bit else {}))
     return [(n, f, s | (mine if f == 'ours' else theirs)) for n, f, s in entries]
 
-# %% ../../nbs/bench/01_workloads.ipynb #44435a3a
+# %% ../../nbs/bench/01_workloads.ipynb #7087de2f
 def _sft_works() -> list[Work]:
     "Workloads of SFT"
     race = [(*_TRL, {}), ('TRL, our settings', 'plain_{}', dict(_FLAGS, padding_free=True)), (*_OWN, {}),
@@ -465,7 +465,7 @@ def _sft_works() -> list[Work]:
                         ('AdamW in 8 bit', dict(optimizer='adamw_8bit')),
                         ('two loader processes', dict(dataloader_num_workers=2)),
                         ('padded, rows of like length together', dict(packing=False, group_by_length=True)),
-                        ('torch.compile', dict(torch_compile=True)))
+                        ('compiled blocks', dict(compile_blocks=True)))
     tight = _ours_with(('layers computed twice', dict(gradient_checkpointing=True, return_freed_memory=False)),
                         ('+ freed memory goes back at once', dict(gradient_checkpointing=True)))
     named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True),

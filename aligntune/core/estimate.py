@@ -1245,12 +1245,13 @@ def _gathered(t: Training, accumulation: int) -> list[Part]:
     return [*parts, Part('gradients of micro-steps', t.width*n, f'{t.width} x {n:,}: whole until the last of '
                          f'{accumulation} micro-steps', ('loss', 'backward'))]
 
-# %% ../../nbs/core/12_estimate.ipynb #924e5a18
+# %% ../../nbs/core/12_estimate.ipynb #d1c68417
 def _block_bytes(t: Training, b: Batch) -> tuple[float, float, str]:
     "Bytes for a token that all blocks keep, those of the largest block, and the formula"
     e, f = t.execution, t.facts
     saved = block_saved(f, b.length, t.trains_all, t.half, _masked(t, b), e.attention.value, t.device,
-                        bool(e.recompute_norms), e.joined_kernel.value if b.rowwise else '', t.quantised)
+                        bool(e.recompute_norms or e.compiled_blocks), e.joined_kernel.value if b.rowwise else '',
+                        t.quantised)
     blocks, one = _stack(f, saved, t.half, b.length, t.device, t.weight)
     attended = t.width*2*f.kv_width*b.attended/max(b.tokens, 1)
     blocks, one = blocks + attended*f.layers, one + attended

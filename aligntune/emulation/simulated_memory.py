@@ -380,7 +380,7 @@ def prepare_step(trainer: Any, gpu: SimulatedGPU) -> Callable[[], None]:
         memory.phase = 'rollout' if hasattr(trainer, 'sampler') or hasattr(trainer, 'generation') else 'between'
     return begin
 
-# %% ../../nbs/emulation/05_simulated_memory.ipynb #c817fb63
+# %% ../../nbs/emulation/05_simulated_memory.ipynb #78051b39
 def make_session(folder: str, case: dict[str, Any]) -> Any:
     "Our session on TRL for a case"
     from aligntune.backends.trl import TRLBackend
@@ -395,7 +395,8 @@ def make_session(folder: str, case: dict[str, Any]) -> Any:
     rows, tokens, shorter = case.pop('rows'), case.pop('tokens'), case.pop('shorter')
     evaluated = case.pop('evaluated', 0)
     own: dict[str, Any] = dict(batch_size=rows, gradient_accumulation_steps=1, max_steps=1, save_strategy='no',
-                               progress='none', guards=dict(learning=False), output_dir=f'{folder}/out')
+                               progress='none', guards=dict(learning=False), output_dir=f'{folder}/out',
+                               warm_up=False)   # it would be a second step of the same size
     if facts_of(case['algorithm']).writes_answers: own['reward_functions'] = [letters_mod_5]
     else: own['max_seq_length'] = tokens
     if evaluated: own |= dict(eval_dataset=letter_rows(case['algorithm'], evaluated, tokens), eval_strategy='steps',
