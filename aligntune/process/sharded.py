@@ -48,14 +48,14 @@ def whole_shape(
     "The shape of a whole weight"
     return tuple(getattr(p, 'ds_shape', p.shape))
 
-# %% ../../nbs/process/05_sharded.ipynb #9c476b3a
+# %% ../../nbs/process/05_sharded.ipynb #0b28e9ea
 def whole(
     p: Tensor  # a weight, sharded or not; all processes give theirs
 ) -> Tensor:
     "A whole weight, on every process"
     if hasattr(p, 'ds_id'):
-        from deepspeed.zero import GatheredParameters
-        with GatheredParameters([p]): return p.detach().clone()
+        import deepspeed
+        with deepspeed.zero.GatheredParameters([p]): return p.detach().clone()
     t = p.detach()
     if not hasattr(t, 'full_tensor'): return t
     device = t.device_mesh.device_type
