@@ -16,7 +16,7 @@ from ..core.errors import RunError
 
 # %% auto #0
 __all__ = ['MEANS', 'TOTALS', 'OF_PROCESSES', 'Batch', 'sealed_batch', 'kept_batch', 'set_batch', 'FilledEpoch', 'filled_unit',
-           'fill_epochs', 'seed_process', 'kept_state', 'said_of_processes']
+           'filled_rows', 'fill_epochs', 'seed_process', 'kept_state', 'said_of_processes']
 
 # %% ../../nbs/run/01c_processes.ipynb #9158dd40
 @dataclass(frozen=True)
@@ -44,16 +44,18 @@ def sealed_batch(
     if not (isinstance(rows, int) and isinstance(micro, int)) or rows < 1 or micro < 1: return None
     return None if matters.get('effective_batch_size') and not content.get('batch') else Batch(rows, micro, processes)
 
-# %% ../../nbs/run/01c_processes.ipynb #985c4f61
+# %% ../../nbs/run/01c_processes.ipynb #a0a3f1e8
 def kept_batch(
     before: Batch,  # of the checkpoint
     asked: Batch,  # what the request gives with the present number of processes
-    whole: bool = False  # are batches made of tokens, so that the rows of one cannot change?
+    whole: bool = False,  # are batches made of tokens, so that the rows of one cannot change?
+    epoch: int = 0  # rows of an epoch as it was filled, which should stay; 0 if they are not known
 ) -> Batch:
     "A batch with the rows of the checkpoint's steps, for the present number of processes"
     n = asked.processes
     fits = [b for b in range(asked.rows, 0, -1) if before.step % (b*n) == 0 and not (whole and b != before.rows)]
-    if fits: return Batch(fits[0], before.step//(fits[0]*n), n)
+    best = next((b for b in fits if epoch % (b*n) == 0), fits[0] if fits else 0)
+    if best: return Batch(best, before.step//(best*n), n)
     raise RunError(f'a step of {before.step} rows cannot be shared by {n} processes', where='world_size',
                    why=f'the checkpoint was trained with {before.rows} x {before.micro} micro-steps x {before.processes} '
                        'processes, and a step stays what it is',
@@ -77,7 +79,7 @@ def set_batch(
     args.gradient_accumulation_steps = batch.micro
     set_micro_batch(trainer, batch.rows)
 
-# %% ../../nbs/run/01c_processes.ipynb #15a46b86
+# %% ../../nbs/run/01c_processes.ipynb #3ab87892
 class FilledEpoch(Sampler):
     "The rows of another sampler, filled with its first ones to a multiple of `unit`"
     def __init__(self, rows: Any, unit: int): self.rows, self.unit = rows, unit
@@ -93,6 +95,11 @@ def filled_unit(content: Mapping[str, Any]) -> int:
     "The multiple of rows to which the epochs of a checkpoint's run are filled"
     batch = sealed_batch(content)
     return content.get('filled') or (batch.rows*batch.processes if batch and batch.processes > 1 else 1)
+
+def filled_rows(content: Mapping[str, Any], rows: int) -> int:
+    "Rows of an epoch of a checkpoint's run, with those that fill its last batches"
+    unit = filled_unit(content)
+    return -(-rows//unit)*unit
 
 def fill_epochs(loader: Any, unit: int) -> None:
     "Fill the epochs of a prepared data loader"
@@ -131,15 +138,18 @@ def kept_state(
     if '_step' in out: out['_step'] = out['_step']*micro[1]//micro[0]
     return out
 
-# %% ../../nbs/run/01c_processes.ipynb #779547f6
+# %% ../../nbs/run/01c_processes.ipynb #bd950d58
 def said_of_processes(
     before: Batch,  # of the checkpoint
-    now: Batch
+    now: Batch,
+    epoch: int = 0  # rows of an epoch before, as they were filled
 ) -> str:
     "What a change of processes means, for the log"
     new = range(before.processes, now.processes)
     ranks = f'rank {new[0]}' if len(new) == 1 else f'ranks {new[0]} to {new[-1]}' if new else ''
     fresh = f"; {ranks} {'draws its' if len(new) == 1 else 'draw their'} random numbers from seed and step" if new else ''
-    return (f'{before.processes} processes before, {now.processes} now: a step stays {now.step} rows, shared as '
+    more = -epoch % (now.rows*now.processes) if now.processes > 1 else 0
+    filled = f'; the last step of an epoch has {more} more rows, from its start' if more else ''
+    return (f'processes: {before.processes} before, {now.processes} now; a step stays {now.step} rows, as '
             f'{now.rows} x {now.micro} micro-steps x {now.processes} instead of {before.rows} x {before.micro} x '
-            f'{before.processes}{fresh}')
+            f'{before.processes}{fresh}{filled}')
