@@ -21,9 +21,9 @@ __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName
            'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
            'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine', 'without_old_logps',
            'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
-           'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'one_forward_pass', 'one_device',
-           'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of', 'save_under_plain_names',
-           'loading_info']
+           'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'set_micro_batch', 'one_forward_pass',
+           'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
+           'save_under_plain_names', 'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
@@ -470,12 +470,12 @@ class LoaderHooks(HFTrainer):
 
     def _get_train_sampler(self, dataset: Any = None) -> Any: return self.train_sampler(dataset)
 
-# %% ../../nbs/algorithms/00_trl.ipynb #cd8c6476
+# %% ../../nbs/algorithms/00_trl.ipynb #989895d2
 PRIVATE += [
     PrivateName('_save_checkpoint', _TRAINER, 'replaced or wrapped: how a checkpoint is written', 'model trial'),
     PrivateName('_load_optimizer_and_scheduler', _TRAINER, 'replaced: states of optimizer and schedule', 'checkpoint'),
     PrivateName('_load_best_model', _TRAINER, 'replaced: load_best_model_at_end'),
-    PrivateName('_train_batch_size', _TRAINER, 'set: rows of a micro-step, when memory runs out'),
+    PrivateName('_train_batch_size', _TRAINER, 'set: rows of a micro-step, on a resume in another number of processes'),
     PrivateName('_get_grad_norm', _TRAINER, 'wrapped: the norm of the gradient before each step', 'grad_norm'),
     *(PrivateName(n, _TRAINER, 'saved and restored: the sums behind the logged loss')
       for n in ('_tr_loss', '_total_loss_scalar', '_globalstep_last_logged'))]
@@ -531,6 +531,14 @@ def wrap_save(
     "Have `around` called wherever the trainer saves"
     library_save = trainer._save_checkpoint
     trainer._save_checkpoint = lambda model, trial=None: around(lambda: library_save(model, trial))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #9fdff43a
+def set_micro_batch(
+    trainer: HFTrainer,  # changed in place
+    rows: int  # of a micro-step, in each process
+) -> None:
+    "Set the rows of a micro-step, in the arguments and where the trainer has noted them"
+    trainer.args.per_device_train_batch_size = trainer._train_batch_size = rows
 
 # %% ../../nbs/algorithms/00_trl.ipynb #b44ca2fa
 RESUMED_ATTRIBUTES = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time',

@@ -24,7 +24,8 @@ __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 
            'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
            'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
            'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
-           'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination', 'check_installed']
+           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
+           'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -916,6 +917,14 @@ def _no_config(path: Path) -> SpecError:
     near = [n for n in beside if n.endswith(_CONFIG_FILES)]
     return SpecError(f'there is no config file {path}', where='argument config',
                      fix=did_you_mean(path.name, near) if near else '')
+
+# %% ../../nbs/core/06_spec.ipynb #6d55f1bf
+def as_names(
+    value: str | Iterable[str]  # one name, several with commas, or a list
+) -> list[str]:
+    "Names as a list"
+    if isinstance(value, str): return [n.strip() for n in value.split(',') if n.strip()]
+    return list(value)
 
 # %% ../../nbs/core/06_spec.ipynb #410fbe39
 def read_value(
