@@ -15,8 +15,8 @@ from .manifest import open_own
 
 # %% auto #0
 __all__ = ['log', 'SCHEDULERS', 'MARGIN', 'LEAST', 'WARNING', 'SIGNALS', 'TOGETHER', 'in_notebook', 'Interrupted', 'Stopped',
-           'Scheduler', 'scheduler', 'stop_code', 'TimeLeft', 'end_of_time', 'signals_to_take', 'StopRequest',
-           'remove_stop_file', 'end_at_once', 'ask_to_stop']
+           'Scheduler', 'scheduler', 'stop_code', 'TimeLeft', 'end_of_time', 'signals_to_take', 'is_second',
+           'StopRequest', 'remove_stop_file', 'end_at_once', 'ask_to_stop']
 
 # %% ../../nbs/run/04_signals.ipynb #4a53f13f
 log = logging.getLogger('aligntune')
@@ -114,7 +114,7 @@ def end_of_time(
     if given.isdigit() and int(given) > start: ends.append(float(given))
     return min(ends, default=None)
 
-# %% ../../nbs/run/04_signals.ipynb #a5c3b885
+# %% ../../nbs/run/04_signals.ipynb #17efe2fd
 WARNING = getattr(signal, 'SIGUSR1', None)   # of a scheduler, before it takes the machine
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]
 TOGETHER = 5.   # seconds in which SIGTERM is the same request
@@ -124,7 +124,15 @@ def signals_to_take() -> list[signal.Signals]:
     free = WARNING is not None and signal.getsignal(WARNING) == signal.SIG_DFL
     return [*SIGNALS, WARNING] if free and WARNING is not None else SIGNALS
 
-# %% ../../nbs/run/04_signals.ipynb #cfa2c92b
+def is_second(
+    number: int,  # of a signal
+    first: int,  # of the first one
+    seconds: float  # that have passed since then
+) -> bool:
+    "Is this signal a second request, which ends at once?"
+    return number == signal.SIGINT or first != WARNING and seconds > TOGETHER
+
+# %% ../../nbs/run/04_signals.ipynb #703cdcc5
 class StopRequest:
     "Records a request to stop while its `with` block runs; a second one ends the process"
     def __init__(self, folder: str | Path | None = None):
@@ -151,7 +159,7 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.signal is None: self.signal, self.at = number, now
-        elif number == signal.SIGINT or self.signal != WARNING and now - self.at > TOGETHER: end_at_once(number)
+        elif is_second(number, self.signal, now - self.at): end_at_once(number)
         else: return
         name = signal.Signals(number).name
         log.warning('%s: finishing this step, then saving; %s stops at once',
