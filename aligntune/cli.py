@@ -17,7 +17,7 @@ from .process.child import allocator_environment
 __all__ = ['FLAGS', 'EVERYWHERE', 'VALUED', 'COMMON', 'TRAINING_GROUPS', 'EVALUATION_SETTINGS', 'usage', 'help_for',
            'accepted_settings', 'parse_arguments', 'check_names', 'main']
 
-# %% ../nbs/cli.ipynb #1f4b360b
+# %% ../nbs/cli.ipynb #397f0134
 FLAGS = dict(help='this text; --help all: every setting',
              json='one JSON object on standard output: result, plan, answers or error',
              quiet='errors only',
@@ -25,8 +25,10 @@ FLAGS = dict(help='this text; --help all: every setting',
              dry_run='show the plan and its reasons, without training',
              machine='plan for another machine: 8xh100, 4xl4, t4+l4, cpu ...',
              nproc='N: train in N processes on this machine (torchrun)', nnodes='number of machines',
-             node_rank='number of this machine', rdzv_endpoint='host:port where machines meet')
-EVERYWHERE, VALUED = ('help', 'json', 'quiet', 'verbose'), ('machine', 'nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')
+             node_rank='number of this machine', rdzv_endpoint='host:port where machines meet',
+             max_restarts='how often torchrun may start the processes again after a failure')
+EVERYWHERE = ('help', 'json', 'quiet', 'verbose')
+VALUED = ('machine', 'nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')
 
 # %% ../nbs/cli.ipynb #a5c1b8bb
 def usage() -> str:

@@ -23,7 +23,7 @@ __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CON
            'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of',
            'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #944abd7b
+# %% ../nbs/commands.ipynb #7dbac317
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -40,6 +40,7 @@ class Call:
     nnodes: Any = None
     node_rank: Any = None
     rdzv_endpoint: str | None = None
+    max_restarts: Any = None
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def command(form: str, about: str, group: str, **facts: Any) -> Callable[[Any], 
         return function
     return register
 
-# %% ../nbs/commands.ipynb #992b09fa
+# %% ../nbs/commands.ipynb #c3fa3b08
 MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it',
              revision='branch, tag or commit on the Hugging Face Hub', load_in_4bit='quantise the weights to 4 bits',
              load_in_8bit='quantise the weights to 8 bits', dtype='number format of the weights',
@@ -91,7 +92,7 @@ GENERATION = dict(max_new_tokens='longest answer in tokens (256)',
                   temperature='above 0: sample instead of greedy decoding', top_p='nucleus sampling: probability mass',
                   top_k='most likely tokens to sample from', repetition_penalty='above 1: fewer repetitions',
                   num_beams='beams of a beam search', batch_size='questions per batch (16)')
-PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint')   # flags of commands that train in several processes
+PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')   # flags of commands that train in several processes
 
 # %% ../nbs/commands.ipynb #779c0e90
 def plain(value: Any) -> Any:
@@ -205,18 +206,20 @@ def trained(result: Any) -> Answer:
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])),
                   dict(result=out, next=more, exit_code=0), chatty=True)
 
-# %% ../nbs/commands.ipynb #260c5f95
+# %% ../nbs/commands.ipynb #6edd2867
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and rendezvous, if several processes are to be started"
     from aligntune.backends.launch import launched
+    from aligntune.process.family import most_processes
     given = {k: v for k, v in dict(nproc_per_node=call.nproc, nnodes=call.nnodes, node_rank=call.node_rank,
-                                   rdzv_endpoint=call.rdzv_endpoint).items() if v is not None}
+                                   rdzv_endpoint=call.rdzv_endpoint, max_restarts=call.max_restarts).items()
+             if v is not None}
     if not given: return None
     if launched():
         raise SpecError('this process is one of several already', where='--nproc',
                         fix='leave --nproc out under torchrun or accelerate launch')
     place = load('aligntune.hub:torchrun_params')(given)
-    return place if place['nproc_per_node']*place['nnodes'] > 1 else None
+    return place if most_processes(place) > 1 or place['max_restarts'] else None
 
 # %% ../nbs/commands.ipynb #b388eead
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None, allow: Sequence[str] = ()) -> Any:
