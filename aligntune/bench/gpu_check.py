@@ -379,7 +379,7 @@ class Part(NamedTuple):
     settings: Mapping[str, Any] = {}  # of all of them
     same: bool = True  # do all compute the same numbers
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #38dc3bb6
+# %% ../../nbs/bench/10_gpu_check.ipynb #04844fe9
 GPU_ONLY, FLOAT8 = (1, 0), (8, 9)
 _TEXT: dict[str, Any] = dict(packing='auto')
 PARTS: dict[str, Part] = dict(
@@ -400,7 +400,8 @@ PARTS: dict[str, Part] = dict(
     answers=Part('grpo-words', (Variant('ours'), Variant("transformers' generate", dict(rollout='generate')),
                  Variant('without graphs', dict(decode_graph=False), '', GPU_ONLY),
                  Variant('vLLM', dict(rollout='vllm', vllm_gpu_memory_utilization=.2), 'vllm', GPU_ONLY)), same=False),
-    adapter=Part('grpo-words', (Variant('ours'), Variant('beside the weights', dict(merge_adapter=False))), LORA, False))
+    adapter=Part('grpo-words', (Variant('ours'), Variant('beside the weights', dict(merge_adapter=False))), LORA,
+                 False))
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #5c7fdc7b
 def variant_blocker(

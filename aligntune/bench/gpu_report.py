@@ -105,7 +105,7 @@ def about_machine(results: Sequence[CaseResult]) -> str:
     if missing: lines.append(f'**Required and missing: {missing}.** Cases that need them were skipped.')
     return '\n\n'.join(lines)
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #b3424b7f
+# %% ../../nbs/bench/11_gpu_report.ipynb #a3aab485
 TRIAL = '_tiny'   # ends the names of files from --tiny
 NOTE = ('Random weights in published shapes: speed and memory are real; losses say whether two implementations compute '
         'the same. Speeds are medians of warm steps that the contestants do in turns.')
@@ -119,15 +119,15 @@ def page_of(
     counts = ', '.join(f'{n} {s}' for s in (*STATES, 'running') if (n := sum(r.state == s for r in results)))
     parts = [f'# {title}', about_machine(results), NOTE, f'**{counts}.**' if counts else '',
              *(f'![{case}]({file})' for case, file in (files or {}).items())]
-    for head, rows in {'Speed': speed_rows, 'Left out': left_out_rows, 'Parity with TRL': parity_rows, 'Trainings': training_rows,
-                       'Cases': case_rows}.items():
+    for head, rows in {'Speed': speed_rows, 'Left out': left_out_rows, 'Parity with TRL': parity_rows,
+                       'Trainings': training_rows, 'Cases': case_rows}.items():
         if found := rows(results): parts += [f'## {head}', table(found)]
     faults = [r for r in results if r.state in ('failed', 'died', 'cut')]
     if faults: parts.append('## What went wrong')
     parts += [f'{r.name}, {r.state}:\n\n```\n{r.why.strip()}\n```' for r in faults]
     return '\n\n'.join(p for p in parts if p) + '\n'
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #f147e1dd
+# %% ../../nbs/bench/11_gpu_report.ipynb #84f0325e
 BLUE, SKY, GREY = '#0072B2', '#56B4E9', '#999999'   # aligntune, aligntune on Unsloth and other ways, others
 
 def claim_of(
@@ -142,7 +142,8 @@ def claim_of(
     if ours is None or not others: return ''
     best = max(others, key=lambda r: r['tokens/s'])
     many = f"{ours['tokens/s']/best['tokens/s']:.2f} x the speed of {best['contestant']}"
-    memory = f", at {ours['peak GiB']/best['peak GiB']:.2f} x its memory" if ours['peak GiB'] and best['peak GiB'] else ''
+    both = ours['peak GiB'] and best['peak GiB']
+    memory = f", at {ours['peak GiB']/best['peak GiB']:.2f} x its memory" if both else ''
     return f"{ours['contestant']}: {many}{memory}"
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #e3018dbf
