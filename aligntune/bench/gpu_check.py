@@ -29,7 +29,7 @@ __all__ = ['Tell', 'REQUIRED', 'OPTIONAL', 'ROUNDING', 'NOISE', 'TRL', 'AGAIN', 
            'WEIGHTS', 'GPU', 'TINY', 'ALGORITHMS', 'packages', 'unmet', 'device_name', 'best_precision',
            'describe_device', 'sanity', 'write_models', 'model_at', 'take_turns', 'short_fault', 'numbers', 'changed',
            'parity_gaps', 'faults_of', 'parity', 'short_request', 'train_once', 'data_kind', 'reset_peak',
-           'training_numbers', 'complaint', 'attention', 'Variant', 'Part', 'variant_blocker', 'runnable',
+           'training_numbers', 'complaint', 'attention', 'Variant', 'StepPart', 'variant_blocker', 'runnable',
            'part_entries', 'race_part', 'speed_entries', 'absent_peers', 'speed', 'with_faults', 'device_peak',
            'rollouts', 'Scale', 'Room', 'first_cases', 'algorithm_cases', 'speed_cases', 'all_cases']
 
@@ -364,7 +364,7 @@ def attention(
     if fault := faults_of(found): return dict(contestants=found, why=fault)
     return dict(contestants=found) | parity_gaps(found, kernels[-1], 'sdpa', 'eager', precision)
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #f6aa374f
+# %% ../../nbs/bench/10_gpu_check.ipynb #92b83eab
 class Variant(NamedTuple):
     "A way to compute a part of a step"
     name: str
@@ -372,36 +372,36 @@ class Variant(NamedTuple):
     module: str = ''  # that it needs
     capability: tuple[int, int] = (0, 0)  # of the GPU that it needs; (0, 0) where a CPU does it too
 
-class Part(NamedTuple):
+class StepPart(NamedTuple):
     "A part of a step, and the race in which it is measured"
     work: str  # of WORKS
     variants: tuple[Variant, ...]  # ours first
     settings: Mapping[str, Any] = {}  # of all of them
     same: bool = True  # do all compute the same numbers
 
-# %% ../../nbs/bench/10_gpu_check.ipynb #04844fe9
+# %% ../../nbs/bench/10_gpu_check.ipynb #9e76f070
 GPU_ONLY, FLOAT8 = (1, 0), (8, 9)
 _TEXT: dict[str, Any] = dict(packing='auto')
-PARTS: dict[str, Part] = dict(
-    heads=Part('sft-step', (Variant('ours'), Variant('all logits', dict(chunked_head=False)),
-               *(Variant(k, dict(chunked_head=k), module, GPU_ONLY) for k, module in HEAD_KERNELS.items())), _TEXT),
-    norms=Part('sft-step', (Variant('ours'), Variant('plain', dict(recompute_norms=False)),
-               Variant('liger', dict(use_liger_kernel=True), 'liger_kernel', GPU_ONLY)), _TEXT),
-    rows=Part('sft-step', (Variant('ours'), Variant('padded', dict(packing=False)),
-              Variant('row by row', dict(varlen_attention=False), '', GPU_ONLY),
-              Variant('under a mask', dict(varlen_attention=False, rowwise_attention=False))), _TEXT),
-    activations=Part('sft-step', (Variant('ours'), Variant('recomputed', dict(gradient_checkpointing=True)),
-                     Variant('in the host', dict(activation_offloading=True), '', GPU_ONLY)), _TEXT),
-    updates=Part('sft-step', (Variant('float32'), *(Variant(u, dict(bf16_updates=u)) for u in UPDATES),
-                 Variant('8 bit', dict(optimizer='adamw_8bit'), 'bitsandbytes', GPU_ONLY),
-                 Variant('float8 products', dict(fp8=True), 'torchao', FLOAT8)), _TEXT, False),
-    pairs=Part('dpo-step', (Variant('ours'), Variant('a prompt for each answer', dict(prefix_sharing=False)),
-               Variant('row by row', dict(varlen_attention=False), '', GPU_ONLY))),
-    answers=Part('grpo-words', (Variant('ours'), Variant("transformers' generate", dict(rollout='generate')),
-                 Variant('without graphs', dict(decode_graph=False), '', GPU_ONLY),
-                 Variant('vLLM', dict(rollout='vllm', vllm_gpu_memory_utilization=.2), 'vllm', GPU_ONLY)), same=False),
-    adapter=Part('grpo-words', (Variant('ours'), Variant('beside the weights', dict(merge_adapter=False))), LORA,
-                 False))
+PARTS: dict[str, StepPart] = dict(
+    heads=StepPart('sft-step', (Variant('ours'), Variant('all logits', dict(chunked_head=False)),
+        *(Variant(k, dict(chunked_head=k), module, GPU_ONLY) for k, module in HEAD_KERNELS.items())), _TEXT),
+    norms=StepPart('sft-step', (Variant('ours'), Variant('plain', dict(recompute_norms=False)),
+        Variant('liger', dict(use_liger_kernel=True), 'liger_kernel', GPU_ONLY)), _TEXT),
+    rows=StepPart('sft-step', (Variant('ours'), Variant('padded', dict(packing=False)),
+        Variant('row by row', dict(varlen_attention=False), '', GPU_ONLY),
+        Variant('under a mask', dict(varlen_attention=False, rowwise_attention=False))), _TEXT),
+    activations=StepPart('sft-step', (Variant('ours'), Variant('recomputed', dict(gradient_checkpointing=True)),
+        Variant('in the host', dict(activation_offloading=True), '', GPU_ONLY)), _TEXT),
+    updates=StepPart('sft-step', (Variant('float32'), *(Variant(u, dict(bf16_updates=u)) for u in UPDATES),
+        Variant('8 bit', dict(optimizer='adamw_8bit'), 'bitsandbytes', GPU_ONLY),
+        Variant('float8 products', dict(fp8=True), 'torchao', FLOAT8)), _TEXT, False),
+    pairs=StepPart('dpo-step', (Variant('ours'), Variant('a prompt for each answer', dict(prefix_sharing=False)),
+        Variant('row by row', dict(varlen_attention=False), '', GPU_ONLY))),
+    answers=StepPart('grpo-words', (Variant('ours'), Variant("transformers' generate", dict(rollout='generate')),
+        Variant('without graphs', dict(decode_graph=False), '', GPU_ONLY),
+        Variant('vLLM', dict(rollout='vllm', vllm_gpu_memory_utilization=.2), 'vllm', GPU_ONLY)), same=False),
+    adapter=StepPart('grpo-words', (Variant('ours'), Variant('beside the weights', dict(merge_adapter=False))), LORA,
+        False))
 
 # %% ../../nbs/bench/10_gpu_check.ipynb #5c7fdc7b
 def variant_blocker(
