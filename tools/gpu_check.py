@@ -1,6 +1,6 @@
 """Check everything on this machine's GPU within nine minutes: parity with TRL, every algorithm, memory, speed.
 
-    python tools/gpu_check.py                    writes nbs/bench/gpu_<name>.json, .md and .png
+    python tools/gpu_check.py                    writes nbs/bench/gpu_<name>.json, .md and a .png for each race
     python tools/gpu_check.py --wheels DIR       with the packages in DIR/*.whl, which are unpacked, not installed
     python tools/gpu_check.py --tiny --out DIR   tiny models, also on a CPU: does the check itself work? In 15 minutes
 

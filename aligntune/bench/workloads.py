@@ -22,8 +22,9 @@ logger = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['logger', 'SIZES', 'GPU_SIZES', 'WORKS', 'lengths', 'Size', 'make_model', 'end_answers', 'write_rows', 'watch',
-           'plain_sft', 'import_first', 'plain_unsloth', 'plain_dpo', 'plain_reward_model', 'even_words', 'fix_answers',
-           'plain_grpo', 'plain_ppo', 'ours', 'Work', 'trl_of', 'entries_for']
+           'plain_sft', 'import_first', 'plain_unsloth', 'packs_of', 'torchtune_model', 'plain_torchtune', 'plain_dpo',
+           'plain_reward_model', 'even_words', 'fix_answers', 'plain_grpo', 'plain_ppo', 'ours', 'Work', 'trl_of',
+           'entries_for']
 
 # %% ../../nbs/bench/01_workloads.ipynb #8fbd9462
 def lengths(
@@ -263,6 +264,95 @@ def plain_unsloth(
     trainer.train()
     return _losses(trainer)
 
+# %% ../../nbs/bench/01_workloads.ipynb #7e5a0ac5
+def packs_of(
+    rows: Sequence[Sequence[int]],  # tokens of each row
+    batch: int,  # rows of a pack
+    grain: int = 128  # packs are padded to a multiple
+) -> list[dict[str, Any]]:
+    "The rows of each step as torchtune packs them, all packs of one length"
+    import torch
+    steps = [rows[i:i + batch] for i in range(0, len(rows), batch)]
+    length = max(-(-sum(map(len, some))//grain)*grain for some in steps)
+    def pack(some: Sequence[Sequence[int]]) -> dict[str, Any]:
+        left = length - sum(map(len, some))
+        sizes = [*map(len, some), *([left] if left else [])]
+        return dict(tokens=torch.tensor([t for r in some for t in r] + [0]*left),
+                    labels=torch.tensor([t for r in some for t in (-100, *r[1:])] + [-100]*left),
+                    input_pos=torch.cat([torch.arange(n) for n in sizes]), seq_lens=torch.tensor(sizes))
+    return [pack(some) for some in steps]
+
+# %% ../../nbs/bench/01_workloads.ipynb #2d8fa6dc
+def torchtune_model(
+    folder: str | Path,  # of a Llama model
+    lora: Mapping[str, Any],  # r and lora_alpha
+    dtype: Any,  # of weights and adapters
+    device: str
+) -> Any:
+    "The model of a folder as torchtune's, with adapters on all matrices of its blocks"
+    import torch
+    from safetensors.torch import load_file
+    from torchtune.models.convert_weights import hf_to_tune
+    from torchtune.models.llama3 import lora_llama3
+    from torchtune.modules.peft import get_adapter_params, set_trainable_params
+    c = json.loads(Path(folder, 'config.json').read_text())
+    heads, shared, width = c['num_attention_heads'], c['num_key_value_heads'], c['hidden_size']
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)   # as the recipe does
+    with torch.device(device):
+        net = lora_llama3(['q_proj', 'k_proj', 'v_proj', 'output_proj'], True, vocab_size=c['vocab_size'],
+                          num_layers=c['num_hidden_layers'], num_heads=heads, num_kv_heads=shared, embed_dim=width,
+                          max_seq_len=c['max_position_embeddings'], intermediate_dim=c['intermediate_size'],
+                          norm_eps=c['rms_norm_eps'], rope_base=10_000, lora_rank=lora['r'],
+                          lora_alpha=lora['lora_alpha'])
+    torch.set_default_dtype(before)
+    read = {k: v for f in Path(folder).glob('*.safetensors') for k, v in load_file(f).items()}
+    weights = hf_to_tune(read, heads, shared, width)
+    weights.setdefault('output.weight', weights['tok_embeddings.weight'])
+    missing, unknown = net.load_state_dict(weights, strict=False)
+    if unknown or any('lora' not in name for name in missing): raise RuntimeError(f'{unknown}, {missing}')
+    set_trainable_params(net, get_adapter_params(net))
+    return net
+
+# %% ../../nbs/bench/01_workloads.ipynb #e6824c06
+def plain_torchtune(
+    meter: Meter,  # of this process
+    model: str,  # folder
+    rows: str,  # JSON-lines file
+    lora: Mapping[str, Any],  # r and lora_alpha
+    per_device_train_batch_size: int,
+    learning_rate: float,
+    max_steps: int,
+    bf16: bool = False,  # the format of weights and adapters, otherwise float32
+    **unused: Any  # of TRL
+) -> dict[str, Any]:
+    "SFT of an adapter as torchtune's recipe does it"
+    import torch
+    from torchtune.data import padded_collate_packed
+    from torchtune.modules.loss import CEWithChunkedOutputLoss
+    from transformers import AutoTokenizer
+    tok, device = AutoTokenizer.from_pretrained(model), 'cuda' if torch.cuda.is_available() else 'cpu'
+    net = torchtune_model(model, lora, torch.bfloat16 if bf16 else torch.float32, device)
+    loss_of = CEWithChunkedOutputLoss()
+    net.set_num_output_chunks(loss_of.num_output_chunks)
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimizer, losses = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0., fused=True), []
+    texts = [tok(r['text'])['input_ids'] + [tok.eos_token_id] for r in _read(rows)]
+    for pack in packs_of(texts, per_device_train_batch_size)[:max_steps]:
+        batch = {k: v.to(device) for k, v in padded_collate_packed([pack]).items()}
+        labels = torch.nn.functional.pad(batch.pop('labels')[:, 1:], (0, 1), value=-100)
+        count = (labels != -100).sum()
+        loss = loss_of(net(**batch), labels)*count
+        loss.backward()
+        for p in trained: p.grad.div_(count)
+        torch.nn.utils.clip_grad_norm_(trained, 1.)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append((loss/count).item())
+        meter.count(tokens=int(count), places=labels.numel())
+        meter.lap()
+    return dict(losses=losses)
+
 # %% ../../nbs/bench/01_workloads.ipynb #372d6eff
 def plain_dpo(
     meter: Meter,  # of this process
@@ -450,7 +540,7 @@ def _with_lora(entries: Sequence[Any], four_bit: bool = False) -> list[tuple[str
                     _OUR_LORA | (dict(method='qlora') if four_bit else {}))
     return [(n, f, s | (mine if f == 'ours' else theirs)) for n, f, s in entries]
 
-# %% ../../nbs/bench/01_workloads.ipynb #7087de2f
+# %% ../../nbs/bench/01_workloads.ipynb #0d2fab76
 def _sft_works() -> list[Work]:
     "Workloads of SFT"
     race = [(*_TRL, {}), ('TRL, our settings', 'plain_{}', dict(_FLAGS, padding_free=True)), (*_OWN, {}),
@@ -465,7 +555,9 @@ def _sft_works() -> list[Work]:
                         ('AdamW in 8 bit', dict(optimizer='adamw_8bit')),
                         ('two loader processes', dict(dataloader_num_workers=2)),
                         ('padded, rows of like length together', dict(packing=False, group_by_length=True)),
-                        ('compiled blocks', dict(compile_blocks=True)))
+                        ('compiled blocks', dict(compile_blocks=True)),
+                        ('norms and gated MLPs kept', dict(recompute_norms=False)),
+                        ('weights in bf16, rounded by chance', dict(bf16_updates='stochastic')))
     tight = _ours_with(('layers computed twice', dict(gradient_checkpointing=True, return_freed_memory=False)),
                         ('+ freed memory goes back at once', dict(gradient_checkpointing=True)))
     named = {'sft': race, 'sft-step': padded, 'sft-lora': _with_lora(race), 'sft-qlora': _with_lora(race[:3], True),
@@ -487,7 +579,7 @@ def _pair_works() -> list[Work]:
 _SAMPLED = dict(num_generations=8, max_completion_length=256, temperature=1., generation_kwargs=dict(min_new_tokens=16))
 _LONG = dict(num_generations=8, max_completion_length=96, temperature=1.)
 
-# %% ../../nbs/bench/01_workloads.ipynb #21081041
+# %% ../../nbs/bench/01_workloads.ipynb #c29e3c2b
 def _answer_works() -> list[Work]:
     "Workloads of GRPO and its variants, and of PPO"
     few, many = dict(mean=200, learning_rate=1e-6, vocab=100), dict(mean=200, learning_rate=1e-6)
@@ -497,10 +589,13 @@ def _answer_works() -> list[Work]:
                          ('+ our way to write', dict(_LONG, prefix_sharing=False)),
                          ('+ a prompt once for its answers', dict(_LONG, chunked_head=False)),
                          ('+ head in pieces', _LONG))
+    merged = _ours_with(('the adapter beside the weights', dict(_LONG, **_OUR_LORA, merge_adapter=False)),
+                        ('+ merged while answers are written', dict(_LONG, **_OUR_LORA)))
     race = lambda how: [(*_TRL, how), (*_OWN, how)]
     works = [_workload('grpo', 'prompt', 'grpo', *race(_SAMPLED), **few),
              _workload('grpo-words', 'prompt', 'grpo', *race(_LONG), **many),
-             _workload('grpo-ladder', 'prompt', 'grpo', *ladder, **many)]
+             _workload('grpo-ladder', 'prompt', 'grpo', *ladder, **many),
+             _workload('grpo-adapter-ladder', 'prompt', 'grpo', *merged, **many)]
     works += [_workload(f'{a}-step', 'prompt', a, *same, **few) for a in GROUPED]
     return works + [_workload('ppo', 'prompt', 'ppo', ('TRL 1.12', 'plain_{}', dict(PPO=True)),
                               (*_OWN, dict(_OUR_LORA, PPO=True)), **few)]

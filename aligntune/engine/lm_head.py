@@ -16,7 +16,7 @@ from ..core.estimate import head_block
 
 # %% auto #0
 __all__ = ['LOGIT_SCALES', 'SOFTCAP', 'PRODUCT', 'LMHead', 'lm_head_of', 'has_plain_head', 'head_blocker', 'holds_whole_head',
-           'widens_products', 'half_precision_factors', 'LogitBlocks', 'widens_sums', 'HeadGrads',
+           'widens_products', 'half_precision_factors', 'gradient_place', 'LogitBlocks', 'widens_sums', 'HeadGrads',
            'ChunkedCrossEntropy', 'chunked_cross_entropy', 'ChunkedLogps', 'target_logps']
 
 # %% ../../nbs/engine/03_lm_head.ipynb #9e246a43
@@ -116,7 +116,17 @@ def half_precision_factors(dtype: torch.dtype) -> Iterator[None]:
     try: yield
     finally: setting.fp32_precision = before
 
-# %% ../../nbs/engine/03_lm_head.ipynb #58780b28
+# %% ../../nbs/engine/03_lm_head.ipynb #711ed7f2
+def gradient_place(
+    block: Tensor,  # products with the matrix
+    tokens: int,  # the first so many of its tokens
+    dtype: torch.dtype  # of the gradient
+) -> Tensor:
+    "The place of the products' gradient, in the block itself: it replaces them"
+    words = block.shape[1]
+    return block.view(-1).view(dtype)[:tokens*words].view(tokens, words)
+
+# %% ../../nbs/engine/03_lm_head.ipynb #a2d84f03
 class LogitBlocks:
     "The logits of hidden states, block by block and tile by tile"
     def __init__(self,
@@ -149,13 +159,9 @@ class LogitBlocks:
             x = self.h[i:i + self.size]
             yield slice(i, i + len(x)), self.product(x, self.block[:len(x)])
 
-    def grads(self, tokens: int) -> Tensor:
-        "Room for the gradient of the products of the first so many tokens of the block: it replaces them"
-        return self.block.view(-1).view(self.h.dtype)[:tokens*len(self.w)].view(tokens, len(self.w))
-
     def tiles(self, at: slice, block: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         "Where a tile is, the place of its gradient, its logits, and a buffer of their shape"
-        places = self.grads(len(block))
+        places = gradient_place(self.block, len(block), self.h.dtype)
         for i in range(0, len(block), self.tile):
             z = block[i:i + self.tile]
             buffer, *wide = (t[:len(z)] for t in self.tile_buffers)
@@ -177,7 +183,7 @@ def widens_sums(
         return False
     return (total - (15 + (1 + 2.**-7)**2 + 2.**-10)).abs().max().item() == 0
 
-# %% ../../nbs/engine/03_lm_head.ipynb #6bca5f1c
+# %% ../../nbs/engine/03_lm_head.ipynb #3f031786
 PRODUCT = 2**25   # numbers of a product that is rounded before it is added
 
 class HeadGrads:
@@ -196,7 +202,7 @@ class HeadGrads:
     def block(self, at: slice) -> None:
         "Add what the gradient of a block's products contributes"
         h = self.blocks.h[at]
-        g = self.blocks.grads(len(h))
+        g = gradient_place(self.blocks.block, len(h), h.dtype)
         if self.dh is not None: torch.mm(g, self.blocks.w, out=self.dh[at])
         if self.dw is None: return
         if g.dtype == self.dw.dtype: self.dw.addmm_(g.t(), h)
