@@ -374,12 +374,13 @@ def _vllm_is_worse(plan: Plan, spec: TrainSpec, args: Mapping[str, Any]) -> tupl
     kept = {k: v for k, v in args.items() if k not in ('execution', 'processes')}
     return against_vllm(spec, plan.facts, own, plan.device_memory, **kept)
 
-# %% ../../nbs/core/13_plan.ipynb #c51e76fe
+# %% ../../nbs/core/13_plan.ipynb #939c4d48
 def _with_data(plan: Plan, spec: TrainSpec, rows: int | None, report: Any, lengths: list | None, words: int) -> Plan:
     "The plan with its steps, and with memory by the tokens of each row and by those that the tokenizer adds"
     steps = plan.steps if rows is None or plan.steps is not None else steps_of(rows, spec, plan)
     facts = with_tokens(plan.facts, words) if plan.facts else None
-    plan = dataclasses.replace(plan, steps=steps, data=report, facts=facts, execution=plan.proposed)
+    plan = dataclasses.replace(plan, steps=steps, data=report, facts=facts,
+                               execution=plan.proposed or plan.execution)
     return _with_memory(plan, spec, lengths)
 
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:

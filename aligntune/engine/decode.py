@@ -228,7 +228,7 @@ class PrefillKV(CacheLayerMixin):
         "No bound"
         return -1
 
-# %% ../../nbs/engine/06_decode.ipynb #ed4e2f9c
+# %% ../../nbs/engine/06_decode.ipynb #e234354b
 def prefill(
     model: Any,  # inside use_layout_attention
     prompts: Sequence[Sequence[int]]  # token ids
@@ -239,10 +239,9 @@ def prefill(
     cache: Any = Cache(layer_class_to_replicate=partial(PrefillKV, len(prompts), width, passes))
     for which in prefill_passes(sizes):
         passes.append(at := joined_prompts(prompts, which, width, device))
-        layout = RowwiseAttention(sizes[which.start:which.stop]).inputs()
         out = model(input_ids=at.ids[None], position_ids=at.position[None], past_key_values=cache, use_cache=True,
-                    logits_to_keep=at.last, layout=layout['layout'],
-                    attention_mask=layout['attention_mask'].to(device)).logits[0]
+                    logits_to_keep=at.last, layout=RowwiseAttention(sizes[which.start:which.stop]),
+                    attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)).logits[0]
         logits.append(out if len(out) == len(which) else out[at.last])
     free = to_device([[width - n] for n in sizes], device)
     padding = torch.zeros(len(sizes), width, device=device)
