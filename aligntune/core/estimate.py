@@ -1488,7 +1488,7 @@ def bucket_of(columns: int, least: int) -> int:
     "The smallest of least, 2*least, 4*least ... that is not smaller than `columns`"
     return least << max(0, -(-columns//least) - 1).bit_length()
 
-# %% ../../nbs/core/12_estimate.ipynb #388e25c7
+# %% ../../nbs/core/12_estimate.ipynb #9a9c2ca3
 def decoder_bytes(
     facts: ModelFacts,  # the model
     width: int,  # bytes of a number
@@ -1499,9 +1499,10 @@ def decoder_bytes(
 ) -> int:
     "Bytes that attention of our decoder reads and writes on a GPU until the answers are complete"
     columns = sum(min(bucket_of(n, DECODE_BUCKET), answer) for n in range(1, answer + 1))
-    kv, scores = 2*facts.layers*facts.kv_width*width, facts.layers*facts.heads
+    kv, scores, each = 2*facts.layers*facts.kv_width*width, facts.layers*facts.heads, 6*width + 16
+    moved = 4*width if rows > prompts else 0
     return (kv*(prompts*prompt*answer + rows*columns)
-            + rows*scores*((10*width + 16)*prompt*answer + (6*width + 16)*columns))
+            + rows*scores*((each + moved)*prompt*answer + each*columns))
 
 def vllm_bytes(facts: ModelFacts, width: int, rows: int, prompt: int, answer: int) -> int:
     "Bytes that attention of vLLM reads: the keys and values of all tokens before each"
