@@ -569,7 +569,7 @@ def token_losses(
     sums = torch.stack([(x.detach()*mask).sum() for x in measured])
     return (pg + s.vf_coef*vf - s.entropy_coef*entropy)*mask, sums
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #300864b2
+# %% ../../nbs/algorithms/10_ppo.ipynb #65e8a1b9
 def answer_sampler(
     trainer: 'PPOTrainer',
     policy: Any,  # inside of its model
@@ -580,6 +580,8 @@ def answer_sampler(
     tokenizer, chosen = trainer.processing_class, trainer.execution.generation
     stops = stop_token_ids(policy, sorted({*ends, tokenizer.eos_token_id} - {None}))
     own = chosen.value == 'own' or not chosen.requested
+    several, seed = trainer.args.world_size > 1, trainer.args.seed
+    if several: set_seed(seed, device_specific=True)   # else all processes draw the same answers
     return AnswerSampler(trainer.settings, tokenizer, trainer.rewards, stops, encode, own, trainer.engine)
 
 def decode_as_planned(trainer: 'PPOTrainer') -> None:
@@ -596,7 +598,7 @@ def reference_beside(
     other = None if ref is None else PolicyAndValue(move_to(ref, trainer.accelerator.device), None, trainer.execution)
     return Reference(policy, other)
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #31303b88
+# %% ../../nbs/algorithms/10_ppo.ipynb #1f52371f
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
@@ -630,7 +632,6 @@ class PPOParts(OwnTrainer):
         self.sampler = answer_sampler(self, model, ends, encode)
         self.reference = reference_beside(self, both, ref)
         if guard is not None: self.add_callback(guard)
-        if args.world_size > 1: set_seed(args.seed, device_specific=True)   # else all processes draw the same answers
 
     @property
     def use(self) -> RolloutUse:

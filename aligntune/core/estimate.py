@@ -1508,7 +1508,7 @@ def vllm_bytes(facts: ModelFacts, width: int, rows: int, prompt: int, answer: in
     "Bytes that attention of vLLM reads: the keys and values of all tokens before each"
     return 2*facts.layers*facts.kv_width*width*rows*(prompt*answer + answer*(answer + 1)//2)
 
-# %% ../../nbs/core/12_estimate.ipynb #2d54422b
+# %% ../../nbs/core/12_estimate.ipynb #02c82294
 EXACT = .1   # of the count of a rollout's bytes
 
 class Traffic(NamedTuple):
@@ -1523,8 +1523,9 @@ def rollout_traffic(
 ) -> Traffic:
     "What our decoder and vLLM move in a rollout, of answers that are as long as they may be"
     f, answer, width = t.facts, t.spec.algo.max_completion_length, t.width
-    rows, prompt, weights = b.rows*rollout_micro_steps(t.spec, accumulation), b.length - answer, t.facts.parameters*width
-    own = answer*weights*-(-rows//_at_once(t, rows)) + decoder_bytes(f, width, rows, _prompts_of(t, rows), prompt, answer)
+    rows, prompt, weights = b.rows*rollout_micro_steps(t.spec, accumulation), b.length - answer, f.parameters*width
+    passes, prompts = -(-rows//_at_once(t, rows)), _prompts_of(t, rows)
+    own = answer*weights*passes + decoder_bytes(f, width, rows, prompts, prompt, answer)
     room = int(vllm_share(t.spec)*(t.memory or 0)) - weights
     together = rows if not t.memory else min(rows, room//(2*f.layers*f.kv_width*width*b.length))
     if together < 1: return Traffic(own, 0)

@@ -107,7 +107,7 @@ def decision_lines(
     named = [(title, chosen[field]) for field, title in TITLES.items() if title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #c647a80b
+# %% ../../nbs/core/05_execution.ipynb #849e84c4
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -125,8 +125,7 @@ class ExecutionPlan:
     return_freed_memory: Chosen = Chosen(False)  # does freed memory go back to the system at once
     answers_at_once: Chosen = Chosen(None)  # how many answers our decoder generates at a time; None: all of a rollout
     sharded: bool = False  # are weights sharded over processes
-    # what is done where an engine that the plan took by itself is not used after all, by field; see without_engine
-    otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)
+    otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)  # if vLLM is not used
 
     @property
     def attn_implementation(self) -> str | None:

@@ -31,7 +31,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'steps_of', 'check_output',
            'data_source', 'make_plan', 'local_processes', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #e29901e5
+# %% ../../nbs/core/13_plan.ipynb #f1d72e37
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -54,7 +54,7 @@ class Plan:
     facts: ModelFacts | None = None
     estimate: Estimate | None = None
     execution: ExecutionPlan | None = None  # how the steps are computed
-    proposed: ExecutionPlan | None = None  # the same before the memory was known, from which it is decided again
+    proposed: ExecutionPlan | None = None  # the same before the memory was known
     memory: int | None = None  # bytes that the training may use; None where unknown
     device_memory: int | None = None  # all bytes of the device, of which vLLM gets its share
     data: Any = None  # the report on the rows, once they are read
@@ -63,7 +63,6 @@ class Plan:
     def effective_batch(self) -> int:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
-
     def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
                   words: int = 0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
