@@ -732,7 +732,7 @@ def choose_merged_adapter(
     else: auto = Chosen(s.device != 'cpu')
     return _where_it_applies(s, 'merge_adapter', _not_ours(s, generation) or why, auto)
 
-# %% ../../nbs/core/05_execution.ipynb #1bf4c527
+# %% ../../nbs/core/05_execution.ipynb #3e9d4608
 def _with_otherwise(plan: ExecutionPlan, s: Situation, attention: Chosen) -> ExecutionPlan:
     "The plan with what is done if vLLM is not used after all"
     s = dataclasses.replace(s, vllm='it is not used')
@@ -748,7 +748,8 @@ def without_vllm(
     "The plan decided again, without vLLM: who generates, and all that depends on it"
     generation = plan.otherwise['generation']
     reason = '; '.join(filter(None, (why, generation.reason)))
-    return dataclasses.replace(plan, **plan.otherwise | dict(generation=Chosen(generation.value, reason), otherwise={}))
+    changed: dict[str, Any] = {**plan.otherwise, 'generation': Chosen(generation.value, reason), 'otherwise': {}}
+    return dataclasses.replace(plan, **changed)
 
 # %% ../../nbs/core/05_execution.ipynb #1ab0fd67
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours

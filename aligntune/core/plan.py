@@ -337,7 +337,7 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = '' if chosen.backend == requested else ' (auto)' if requested == 'auto' else f' (instead of {requested})'
     return because(f'{chosen.backend}{how}', chosen.reason)
 
-# %% ../../nbs/core/13_plan.ipynb #8086f450
+# %% ../../nbs/core/13_plan.ipynb #45739623
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
@@ -351,13 +351,14 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     plan = _with_checkpointing(dataclasses.replace(plan, execution=args['execution']), spec, *needs_checkpointing(
         spec, plan.facts, plan.memory, plan.device_memory, **args))
     assert plan.facts is not None and plan.execution is not None
-    found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=plan.execution))
-    about = about_engine(spec, plan.execution, found)
+    execution = plan.execution
+    found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=execution))
+    about = about_engine(spec, execution, found)
     plan = dataclasses.replace(plan, estimate=found, reasons={**plan.reasons, 'engine': about})
-    if not plan.execution.otherwise: return plan
+    if not execution.otherwise: return plan
     worse, why = _vllm_is_worse(plan, spec, args)
-    if worse: return _with_memory(dataclasses.replace(plan, execution=without_vllm(plan.execution, why)), spec, lengths)
-    taken = dataclasses.replace(plan.execution, generation=Chosen('vllm', f'it is installed; {why}'))
+    if worse: return _with_memory(dataclasses.replace(plan, execution=without_vllm(execution, why)), spec, lengths)
+    taken = dataclasses.replace(execution, generation=Chosen('vllm', f'it is installed; {why}'))
     return dataclasses.replace(plan, execution=taken)
 
 # %% ../../nbs/core/13_plan.ipynb #9cc02527

@@ -180,7 +180,7 @@ class PrefillPass(NamedTuple):
     column: Tensor
     last: Tensor  # places of the last tokens of the prompts
 
-# %% ../../nbs/engine/06_decode.ipynb #e6538771
+# %% ../../nbs/engine/06_decode.ipynb #1f332c0b
 def joined_prompts(
     prompts: Sequence[Sequence[int]],  # token ids
     which: range,  # numbers of those of the pass
@@ -192,8 +192,8 @@ def joined_prompts(
     for p in some: last.append(at := at + len(p))
     where = [(t, k, i, width - len(p) + k) for i, p in zip(which, some) for k, t in enumerate(p)]
     fill = len(where) - len(last)
-    both = to_device([*map(list, zip(*where)), last + [0]*fill], device)
-    return PrefillPass(*both[:4], both[4, :len(last)])
+    ids, position, row, column, ends = to_device([*map(list, zip(*where)), last + [0]*fill], device).unbind()
+    return PrefillPass(ids, position, row, column, ends[:len(last)])
 
 # %% ../../nbs/engine/06_decode.ipynb #a76ad9ed
 class PrefillKV(CacheLayerMixin):
