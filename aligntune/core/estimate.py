@@ -1456,7 +1456,7 @@ def _evaluation_parts(t: Training, lengths: Sequence[int] | Sequence[Pair] | int
     return [Part('evaluated batch', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', when),
             Part('evaluated logits', logits, formula, when)]
 
-# %% ../../nbs/core/12_estimate.ipynb #d51e9f15
+# %% ../../nbs/core/12_estimate.ipynb #0553b10f
 def answers_that_fit(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1470,10 +1470,11 @@ def answers_that_fit(
         limited = replace(execution, answers_at_once=Chosen(rows))
         return estimate(spec, facts, execution=limited, accumulation=accumulation, **kwargs)
     if not execution.uses('generation') or memory is None: return Chosen(None)
-    whole, one = taken(None), taken(1)
-    everything, rows = whole.phases['rollout'], whole.batch.rows*rollout_micro_steps(spec, accumulation)
-    room, first = memory*(1 - MARGINS.get(whole.device, .1)) - whole.process, one.phases['rollout']
+    whole = taken(None)
+    everything, rows = whole.phases.get('rollout', 0), whole.batch.rows*rollout_micro_steps(spec, accumulation)
+    room = memory*(1 - MARGINS.get(whole.device, .1)) - whole.process
     if rows < 2 or everything <= room: return Chosen(None)
+    first = taken(1).phases['rollout']
     each = (everything - first)/(rows - 1)
     fit = next(n for n in range(max(1, min(rows - 1, int((room - first)//each) + 1)), 0, -1)
                if n == 1 or taken(n).phases['rollout'] <= room)
