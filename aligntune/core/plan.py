@@ -337,7 +337,7 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = '' if chosen.backend == requested else ' (auto)' if requested == 'auto' else f' (instead of {requested})'
     return because(f'{chosen.backend}{how}', chosen.reason)
 
-# %% ../../nbs/core/13_plan.ipynb #c16645fa
+# %% ../../nbs/core/13_plan.ipynb #173c22dd
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
@@ -356,22 +356,23 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     about = about_engine(spec, execution, found)
     plan = dataclasses.replace(plan, estimate=found, reasons={**plan.reasons, 'engine': about})
     if not execution.otherwise: return plan
-    at_once = answers_that_fit(spec, plan.facts, plan.memory, own := without_vllm(execution, ''),
-                               **{k: v for k, v in args.items() if k != 'execution'})
+    own, args = without_vllm(execution, ''), {k: v for k, v in args.items() if k != 'execution'}
+    assert plan.facts is not None
+    at_once = answers_that_fit(spec, plan.facts, plan.memory, own, **args)
     worse, why = _vllm_is_worse(plan, spec, dataclasses.replace(own, answers_at_once=at_once), args)
     if worse: return _with_memory(dataclasses.replace(plan, execution=without_vllm(execution, why)), spec, lengths)
     taken = dataclasses.replace(execution, generation=Chosen('vllm', f'it is installed; {why}'),
                                 otherwise={**execution.otherwise, 'answers_at_once': at_once})   # if it cannot start
     return dataclasses.replace(plan, execution=taken)
 
-# %% ../../nbs/core/13_plan.ipynb #6c48c260
+# %% ../../nbs/core/13_plan.ipynb #72ea87c0
 def _vllm_is_worse(plan: Plan, spec: TrainSpec, own: ExecutionPlan, args: Mapping[str, Any]) -> tuple[bool, str]:
     "Does vLLM give way to the plan without it, where it was taken by itself; and why, or why not"
     assert plan.estimate is not None and plan.facts is not None
     needed = plan.estimate.total
     if plan.memory and not plan.estimate.fits(plan.memory):
         return True, f'with vLLM {human(needed)} would be needed of {human(plan.memory)}'
-    kept = {k: v for k, v in args.items() if k not in ('execution', 'processes')}
+    kept = {k: v for k, v in args.items() if k != 'processes'}
     return against_vllm(spec, plan.facts, own, plan.device_memory, **kept)
 
 # %% ../../nbs/core/13_plan.ipynb #939c4d48
