@@ -243,27 +243,40 @@ def _rank():
     "One of two processes: the mismatches, the answers to one prompt, the sum of the weights"
     from aligntune.engine.decode import DecodeConfig, TokenSampler
     tokenizer, fresh = parts()
-    t = trainer('grpo', fresh(), tokenizer, batch_size=4, save_strategy='no')
+    url = os.environ.get('SERVER')
+    there = dict(vllm_mode='server', vllm_server_base_url=url, vllm_server_timeout=120.) if url else {}
+    t = trainer('grpo', fresh(), tokenizer, batch_size=4, save_strategy='no', output_dir=os.environ['RANKS'], **there)
     t.train()
     answers = running(t).write(t.model, [[5, 6, 7]]*4, DecodeConfig(TokenSampler(), 8), [], 3).tokens
     total = sum(p.double().sum().item() for p in t.model.parameters())
     found = [t.accelerator.num_processes, max(mismatches(t)), answers, total]
-    Path(os.environ['RANKS'], os.environ['RANK']).write_text(json.dumps(found))
+    Path(os.environ['RANKS'], f"rank{os.environ['RANK']}.json").write_text(json.dumps(found))
     return []
+
+
+def _two(**env):
+    "What two processes found"
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port',
+               str(free_port()), __file__, '--case', '_rank']
+    with tempfile.TemporaryDirectory() as home:
+        run = subprocess.run(command, env=os.environ | dict(RANKS=home, **env), capture_output=True, text=True,
+                             timeout=600)
+        found = [json.loads(p.read_text()) for p in Path(home).glob('rank*.json')]
+    assert len(found) == 2, run.stdout[-3000:] + run.stderr[-3000:]
+    (n, far, first, total), (_, far2, second, total2) = found
+    assert n == 2 and max(far, far2) < SAME and first != second and total == total2, found
+    return f'{max(far, far2):.0e}, other answers, equal weights'
 
 
 @case
 def processes():
-    "Two processes: each has an engine, with random numbers of its own; their weights stay the same"
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port',
-               str(free_port()), __file__, '--case', '_rank']
+    "Two processes, each with an engine or both with one server: random numbers of their own, the same weights"
+    yield f'engines: {_two()}'
+    tokenizer, fresh = parts()
     with tempfile.TemporaryDirectory() as home:
-        run = subprocess.run(command, env=os.environ | dict(RANKS=home), capture_output=True, text=True, timeout=600)
-        found = [json.loads(p.read_text()) for p in Path(home).iterdir()]
-    assert len(found) == 2, run.stdout[-3000:] + run.stderr[-3000:]
-    (n, far, first, total), (_, far2, second, total2) = found
-    assert n == 2 and max(far, far2) < SAME and first != second and total == total2, found
-    yield f'{max(far, far2):.0e}, other answers, equal weights'
+        fresh(seed=7).save_pretrained(home)
+        tokenizer.save_pretrained(home)
+        with serving(home) as (_, url): yield f'a server: {_two(SERVER=url)}'
 
 
 @case

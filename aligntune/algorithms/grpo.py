@@ -276,7 +276,7 @@ def check_rollout(trainer: 'GroupTrainer') -> None:
     how = engine_request(trainer.generation_kwargs)[0]
     if gaps: check_mismatch(gaps[-1], how.draw, trainer.state.global_step)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #5ff1ddcc
+# %% ../../nbs/algorithms/06_grpo.ipynb #708a7ec2
 def decoded_answers(
     trainer: 'GroupTrainer',
     prompt_ids: list,  # token ids of each prompt
@@ -287,7 +287,7 @@ def decoded_answers(
     with trainer.accelerator.autocast():
         return generate_batch(trainer.model, prompt_ids, ends if isinstance(ends, list) else [ends], how.draw,
                               how.longest, how.shortest, trainer.execution.answers_at_once.value,
-                              planned_policy(trainer.execution, trainer.model))
+                              policy=planned_policy(trainer.execution, trainer.model))
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6607e702
 class PromptEncoder:

@@ -1488,7 +1488,7 @@ def _evaluation_parts(t: Training, lengths: Sequence[int] | Sequence[Pair] | int
     return [Part('evaluated batch', int(block*b.tokens), f'{b.tokens:,} tokens x {block:,.0f} bytes', when),
             Part('evaluated logits', logits, formula, when)]
 
-# %% ../../nbs/core/12_estimate.ipynb #d51e9f15
+# %% ../../nbs/core/12_estimate.ipynb #0553b10f
 def answers_that_fit(
     spec: TrainSpec,  # the request, on its backend
     facts: ModelFacts,  # the model
@@ -1502,10 +1502,11 @@ def answers_that_fit(
         limited = replace(execution, answers_at_once=Chosen(rows))
         return estimate(spec, facts, execution=limited, accumulation=accumulation, **kwargs)
     if not execution.uses('generation') or memory is None: return Chosen(None)
-    whole, one = taken(None), taken(1)
-    everything, rows = whole.phases['rollout'], whole.batch.rows*rollout_micro_steps(spec, accumulation)
-    room, first = memory*(1 - MARGINS.get(whole.device, .1)) - whole.process, one.phases['rollout']
+    whole = taken(None)
+    everything, rows = whole.phases.get('rollout', 0), whole.batch.rows*rollout_micro_steps(spec, accumulation)
+    room = memory*(1 - MARGINS.get(whole.device, .1)) - whole.process
     if rows < 2 or everything <= room: return Chosen(None)
+    first = taken(1).phases['rollout']
     each = (everything - first)/(rows - 1)
     fit = next(n for n in range(max(1, min(rows - 1, int((room - first)//each) + 1)), 0, -1)
                if n == 1 or taken(n).phases['rollout'] <= room)
@@ -1520,7 +1521,7 @@ def bucket_of(columns: int, least: int) -> int:
     "The smallest of least, 2*least, 4*least ... that is not smaller than `columns`"
     return least << max(0, -(-columns//least) - 1).bit_length()
 
-# %% ../../nbs/core/12_estimate.ipynb #388e25c7
+# %% ../../nbs/core/12_estimate.ipynb #9a9c2ca3
 def decoder_bytes(
     facts: ModelFacts,  # the model
     width: int,  # bytes of a number
@@ -1531,15 +1532,16 @@ def decoder_bytes(
 ) -> int:
     "Bytes that attention of our decoder reads and writes on a GPU until the answers are complete"
     columns = sum(min(bucket_of(n, DECODE_BUCKET), answer) for n in range(1, answer + 1))
-    kv, scores = 2*facts.layers*facts.kv_width*width, facts.layers*facts.heads
+    kv, scores, each = 2*facts.layers*facts.kv_width*width, facts.layers*facts.heads, 6*width + 16
+    moved = 4*width if rows > prompts else 0
     return (kv*(prompts*prompt*answer + rows*columns)
-            + rows*scores*((10*width + 16)*prompt*answer + (6*width + 16)*columns))
+            + rows*scores*((each + moved)*prompt*answer + each*columns))
 
 def vllm_bytes(facts: ModelFacts, width: int, rows: int, prompt: int, answer: int) -> int:
     "Bytes that attention of vLLM reads: the keys and values of all tokens before each"
     return 2*facts.layers*facts.kv_width*width*rows*(prompt*answer + answer*(answer + 1)//2)
 
-# %% ../../nbs/core/12_estimate.ipynb #2d54422b
+# %% ../../nbs/core/12_estimate.ipynb #02c82294
 EXACT = .1   # of the count of a rollout's bytes
 
 class Traffic(NamedTuple):
@@ -1554,8 +1556,9 @@ def rollout_traffic(
 ) -> Traffic:
     "What our decoder and vLLM move in a rollout, of answers that are as long as they may be"
     f, answer, width = t.facts, t.spec.algo.max_completion_length, t.width
-    rows, prompt, weights = b.rows*rollout_micro_steps(t.spec, accumulation), b.length - answer, t.facts.parameters*width
-    own = answer*weights*-(-rows//_at_once(t, rows)) + decoder_bytes(f, width, rows, _prompts_of(t, rows), prompt, answer)
+    rows, prompt, weights = b.rows*rollout_micro_steps(t.spec, accumulation), b.length - answer, f.parameters*width
+    passes, prompts = -(-rows//_at_once(t, rows)), _prompts_of(t, rows)
+    own = answer*weights*passes + decoder_bytes(f, width, rows, prompts, prompt, answer)
     room = int(vllm_share(t.spec)*(t.memory or 0)) - weights
     together = rows if not t.memory else min(rows, room//(2*f.layers*f.kv_width*width*b.length))
     if together < 1: return Traffic(own, 0)

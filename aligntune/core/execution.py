@@ -117,7 +117,7 @@ def decision_lines(
     named = [(title, chosen[field]) for field, title in TITLES.items() if title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #7248b0ea
+# %% ../../nbs/core/05_execution.ipynb #90cb64f8
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -137,8 +137,7 @@ class ExecutionPlan:
     return_freed_memory: Chosen = Chosen(False)  # does freed memory go back to the system at once
     sharding: Chosen = Chosen('')  # how processes share weights, gradients and optimizer states; empty: not at all
     answers_at_once: Chosen = Chosen(None)  # how many answers our decoder generates at a time; None: all of a rollout
-    # what is done where an engine that the plan took by itself is not used after all, by field; see without_engine
-    otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)
+    otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)  # if vLLM is not used
 
     @property
     def attn_implementation(self) -> str | None:
@@ -860,7 +859,7 @@ def choose_merged_adapter(
     else: auto = Chosen(s.device != 'cpu')
     return _where_it_applies(s, 'merge_adapter', _not_ours(s, generation) or why, auto)
 
-# %% ../../nbs/core/05_execution.ipynb #1bf4c527
+# %% ../../nbs/core/05_execution.ipynb #3e9d4608
 def _with_otherwise(plan: ExecutionPlan, s: Situation, attention: Chosen) -> ExecutionPlan:
     "The plan with what is done if vLLM is not used after all"
     s = dataclasses.replace(s, vllm='it is not used')
@@ -876,7 +875,8 @@ def without_vllm(
     "The plan decided again, without vLLM: who generates, and all that depends on it"
     generation = plan.otherwise['generation']
     reason = '; '.join(filter(None, (why, generation.reason)))
-    return dataclasses.replace(plan, **plan.otherwise | dict(generation=Chosen(generation.value, reason), otherwise={}))
+    changed: dict[str, Any] = {**plan.otherwise, 'generation': Chosen(generation.value, reason), 'otherwise': {}}
+    return dataclasses.replace(plan, **changed)
 
 # %% ../../nbs/core/05_execution.ipynb #e63d4241
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours

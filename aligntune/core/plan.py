@@ -32,7 +32,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'steps_of', 'check_output',
            'data_source', 'make_plan', 'local_processes', 'processes_here', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #c169ccc2
+# %% ../../nbs/core/13_plan.ipynb #47d64c85
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -55,7 +55,7 @@ class Plan:
     facts: ModelFacts | None = None
     estimate: Estimate | None = None
     execution: ExecutionPlan | None = None  # how the steps are computed
-    proposed: ExecutionPlan | None = None  # the same before the memory was known, from which it is decided again
+    proposed: ExecutionPlan | None = None  # the same before the memory was known
     memory: int | None = None  # bytes that the training may use; None where unknown
     device_memory: int | None = None  # all bytes of the device, of which vLLM gets its share
     data: Any = None  # the report on the rows, once they are read
@@ -66,7 +66,6 @@ class Plan:
     def effective_batch(self) -> int:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
-
     def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
                   words: int = 0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
@@ -371,7 +370,7 @@ def _why(spec: TrainSpec, chosen: Decision) -> str:
     how = '' if chosen.backend == requested else ' (auto)' if requested == 'auto' else f' (instead of {requested})'
     return because(f'{chosen.backend}{how}', chosen.reason)
 
-# %% ../../nbs/core/13_plan.ipynb #515e0b5b
+# %% ../../nbs/core/13_plan.ipynb #562c03cc
 def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | None = None) -> Plan:
     "The plan with its memory estimate and the choice of gradient checkpointing"
     if plan.facts is None: return _with_checkpointing(plan, spec, spec.optim.gradient_checkpointing is True, '')
@@ -386,34 +385,37 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
     plan = _with_checkpointing(dataclasses.replace(plan, execution=args['execution']), spec, *needs_checkpointing(
         spec, plan.facts, plan.memory, plan.device_memory, **args))
     assert plan.facts is not None and plan.execution is not None
-    found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=plan.execution))
-    about = about_engine(spec, plan.execution, found)
+    execution = plan.execution
+    found = estimate(spec, plan.facts, memory=plan.device_memory, **args | dict(execution=execution))
+    about = about_engine(spec, execution, found)
     plan = dataclasses.replace(plan, estimate=found, reasons={**plan.reasons, 'engine': about})
-    if not plan.execution.otherwise: return plan
-    worse, why = _vllm_is_worse(plan, spec, args)
-    if worse: return _with_memory(dataclasses.replace(plan, execution=without_vllm(plan.execution, why)), spec, lengths)
-    taken = dataclasses.replace(plan.execution, generation=Chosen('vllm', f'it is installed; {why}'))
+    if not execution.otherwise: return plan
+    own, args = without_vllm(execution, ''), {k: v for k, v in args.items() if k != 'execution'}
+    assert plan.facts is not None
+    at_once = answers_that_fit(spec, plan.facts, plan.memory, own, **args)
+    worse, why = _vllm_is_worse(plan, spec, dataclasses.replace(own, answers_at_once=at_once), args)
+    if worse: return _with_memory(dataclasses.replace(plan, execution=without_vllm(execution, why)), spec, lengths)
+    taken = dataclasses.replace(execution, generation=Chosen('vllm', f'it is installed; {why}'),
+                                otherwise={**execution.otherwise, 'answers_at_once': at_once})   # if it cannot start
     return dataclasses.replace(plan, execution=taken)
 
-# %% ../../nbs/core/13_plan.ipynb #9cc02527
-def _vllm_is_worse(plan: Plan, spec: TrainSpec, args: Mapping[str, Any]) -> tuple[bool, str]:
-    "Does vLLM give way, where the plan took it by itself; and why, or why not"
-    assert plan.estimate is not None and plan.execution is not None and plan.facts is not None
+# %% ../../nbs/core/13_plan.ipynb #72ea87c0
+def _vllm_is_worse(plan: Plan, spec: TrainSpec, own: ExecutionPlan, args: Mapping[str, Any]) -> tuple[bool, str]:
+    "Does vLLM give way to the plan without it, where it was taken by itself; and why, or why not"
+    assert plan.estimate is not None and plan.facts is not None
     needed = plan.estimate.total
     if plan.memory and not plan.estimate.fits(plan.memory):
         return True, f'with vLLM {human(needed)} would be needed of {human(plan.memory)}'
-    own = without_vllm(plan.execution, '')
-    own = dataclasses.replace(own, answers_at_once=answers_that_fit(
-        spec, plan.facts, plan.memory, own, **{k: v for k, v in args.items() if k != 'execution'}))
-    kept = {k: v for k, v in args.items() if k not in ('execution', 'processes')}
+    kept = {k: v for k, v in args.items() if k != 'processes'}
     return against_vllm(spec, plan.facts, own, plan.device_memory, **kept)
 
-# %% ../../nbs/core/13_plan.ipynb #c51e76fe
+# %% ../../nbs/core/13_plan.ipynb #939c4d48
 def _with_data(plan: Plan, spec: TrainSpec, rows: int | None, report: Any, lengths: list | None, words: int) -> Plan:
     "The plan with its steps, and with memory by the tokens of each row and by those that the tokenizer adds"
     steps = plan.steps if rows is None or plan.steps is not None else steps_of(rows, spec, plan)
     facts = with_tokens(plan.facts, words) if plan.facts else None
-    plan = dataclasses.replace(plan, steps=steps, data=report, facts=facts, execution=plan.proposed)
+    plan = dataclasses.replace(plan, steps=steps, data=report, facts=facts,
+                               execution=plan.proposed or plan.execution)
     return _with_memory(plan, spec, lengths)
 
 def _with_checkpointing(plan: Plan, spec: TrainSpec, checkpointing: bool, reason: str) -> Plan:

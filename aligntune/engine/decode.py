@@ -32,9 +32,9 @@ __all__ = ['logger', 'PREFILL_TOKENS', 'TokenSampler', 'CachePlace', 'AnswerKV',
            'left_padded', 'PromptSlots', 'assign_slots', 'DecodeBatch', 'begin_step', 'join_prompts', 'rows_changed',
            'keep_rows', 'build_mask', 'decode_step', 'waiting_prompts', 'split_groups', 'admit_waiting', 'Answers',
            'DecodeRows', 'DecodePolicy', 'policy_for', 'planned_policy', 'Decoding', 'draw_numbers', 'take_tokens',
-           'admit', 'remove', 'advance', 'random_state', 'settle_numbers', 'generate_batch', 'decoded',
-           'worth_removing', 'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig',
-           'decode_config_or_reason', 'log_once', 'generate_by_length', 'generate_with_transformers', 'generate']
+           'admit', 'remove', 'advance', 'rewinding', 'settle_numbers', 'generate_batch', 'decoded', 'worth_removing',
+           'decode_gap', 'generate_gap', 'gap_reason', 'decode_blocker', 'DecodeConfig', 'decode_config_or_reason',
+           'log_once', 'generate_by_length', 'generate_with_transformers', 'generate']
 
 # %% ../../nbs/engine/06_decode.ipynb #5efc4510
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class PrefillPass(NamedTuple):
     column: Tensor
     last: Tensor  # places of the last tokens of the prompts
 
-# %% ../../nbs/engine/06_decode.ipynb #e6538771
+# %% ../../nbs/engine/06_decode.ipynb #1f332c0b
 def joined_prompts(
     prompts: Sequence[Sequence[int]],  # token ids
     which: range,  # numbers of those of the pass
@@ -192,8 +192,8 @@ def joined_prompts(
     for p in some: last.append(at := at + len(p))
     where = [(t, k, i, width - len(p) + k) for i, p in zip(which, some) for k, t in enumerate(p)]
     fill = len(where) - len(last)
-    both = to_device([*map(list, zip(*where)), last + [0]*fill], device)
-    return PrefillPass(*both[:4], both[4, :len(last)])
+    ids, position, row, column, ends = to_device([*map(list, zip(*where)), last + [0]*fill], device).unbind()
+    return PrefillPass(ids, position, row, column, ends[:len(last)])
 
 # %% ../../nbs/engine/06_decode.ipynb #a76ad9ed
 class PrefillKV(CacheLayerMixin):
@@ -228,7 +228,7 @@ class PrefillKV(CacheLayerMixin):
         "No bound"
         return -1
 
-# %% ../../nbs/engine/06_decode.ipynb #ed4e2f9c
+# %% ../../nbs/engine/06_decode.ipynb #e234354b
 def prefill(
     model: Any,  # inside use_layout_attention
     prompts: Sequence[Sequence[int]]  # token ids
@@ -239,10 +239,9 @@ def prefill(
     cache: Any = Cache(layer_class_to_replicate=partial(PrefillKV, len(prompts), width, passes))
     for which in prefill_passes(sizes):
         passes.append(at := joined_prompts(prompts, which, width, device))
-        layout = RowwiseAttention(sizes[which.start:which.stop]).inputs()
         out = model(input_ids=at.ids[None], position_ids=at.position[None], past_key_values=cache, use_cache=True,
-                    logits_to_keep=at.last, layout=layout['layout'],
-                    attention_mask=layout['attention_mask'].to(device)).logits[0]
+                    logits_to_keep=at.last, layout=RowwiseAttention(sizes[which.start:which.stop]),
+                    attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)).logits[0]
         logits.append(out if len(out) == len(which) else out[at.last])
     free = to_device([[width - n] for n in sizes], device)
     padding = torch.zeros(len(sizes), width, device=device)
@@ -604,8 +603,8 @@ def advance(state: Decoding) -> None:
     state.graphs.run(state.compute, state.changing(), batch.place.width, 0 if state.waiting else left)
     batch.ages = [n + 1 for n in batch.ages]
 
-# %% ../../nbs/engine/06_decode.ipynb #4c88034f
-def random_state(
+# %% ../../nbs/engine/06_decode.ipynb #714bb66d
+def rewinding(
     device: torch.device
 ) -> Callable[[], None]:
     "What brings the random numbers of a device back to where they are now"
@@ -615,7 +614,7 @@ def random_state(
 def settle_numbers(
     state: Decoding,  # at its end
     longest: int,  # tokens of the longest answer
-    begin: Callable[[], None]  # from random_state, at the beginning
+    begin: Callable[[], None]  # from rewinding, at the beginning
 ) -> None:
     "Leave the random numbers where they stand after all answers at once"
     every = state.policy.every
@@ -624,7 +623,7 @@ def settle_numbers(
     begin()
     for row in state.random[:used]: row.uniform_()
 
-# %% ../../nbs/engine/06_decode.ipynb #ee849002
+# %% ../../nbs/engine/06_decode.ipynb #74bd9cb1
 @torch.no_grad()
 def generate_batch(
     model: Any,  # a causal model without a decode_blocker, in evaluation mode
@@ -637,7 +636,7 @@ def generate_batch(
     policy: DecodePolicy | None = None  # how the loop runs; None: as the device likes it
 ) -> list[list[int]]:
     "An answer to each prompt, its end token included"
-    policy, begin = policy or policy_for(model.device.type), random_state(model.device)
+    policy, begin = policy or policy_for(model.device.type), rewinding(model.device)
     def work(rows: int) -> list[list[int]]:
         begin()
         answers = Answers(len(prompts), longest, ends, model.device)
