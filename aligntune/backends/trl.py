@@ -262,7 +262,7 @@ def keep_adapter_float32(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in trained: p.data = trained[n]
 
-# %% ../../nbs/backends/03_trl.ipynb #7bda2eab
+# %% ../../nbs/backends/03_trl.ipynb #9bdffa20
 def build_trainer(session: 'Session') -> None:
     "Load the weights, and make the algorithm's trainer"
     spec = session.spec
@@ -272,7 +272,9 @@ def build_trainer(session: 'Session') -> None:
     with session.trainer_setup(), keep_adapter_float32(session.model), quiet():
         session.trainer = make_trainer(session)
     if chosen := own_optimizer(spec, session.trainer.args): session.trainer.optimizer_cls_and_kwargs = chosen
-    for c in (*first_step_callbacks(session.trainer), *session.callbacks): session.trainer.add_callback(c)
+    needs = getattr(session.plan, 'estimate', None)
+    first = first_step_callbacks(session.trainer, needs['optimizer'] if needs else 0)
+    for c in (*first, *session.callbacks): session.trainer.add_callback(c)
     execution = getattr(session.trainer, 'execution', None)   # as verified on the loaded model
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)
 
