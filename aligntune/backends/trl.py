@@ -283,7 +283,7 @@ def check_sharding(
                        why=', '.join(f'rank {i}: {way or "none"}' for i, way in enumerate(every)),
                        fix='name it, such as sharding=fsdp2')
 
-# %% ../../nbs/backends/03_trl.ipynb #8d182be5
+# %% ../../nbs/backends/03_trl.ipynb #b7760ebe
 def build_trainer(session: 'Session') -> None:
     "Load the weights, and make the algorithm's trainer"
     spec = session.spec
@@ -293,7 +293,9 @@ def build_trainer(session: 'Session') -> None:
     with session.trainer_setup(), keep_adapter_float32(session.model), quiet():
         session.trainer = make_trainer(session)
     if chosen := own_optimizer(spec, session.trainer.args): session.trainer.optimizer_cls_and_kwargs = chosen
-    for c in (*first_step_callbacks(session.trainer), *session.callbacks): session.trainer.add_callback(c)
+    needs = getattr(session.plan, 'estimate', None)
+    first = first_step_callbacks(session.trainer, needs['optimizer'] if needs else 0)
+    for c in (*first, *session.callbacks): session.trainer.add_callback(c)
     if session.plan.execution: check_sharding(session.plan.execution.sharding)
     execution = getattr(session.trainer, 'execution', None)   # as verified on the loaded model
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)

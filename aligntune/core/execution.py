@@ -662,7 +662,7 @@ def compiler_blocker(
     compiler = os.environ.get('CXX', 'g++')
     return None if find(compiler) else f'{compiler}, a C++ compiler, is not on this machine'
 
-# %% ../../nbs/core/05_execution.ipynb #6d2f2cb9
+# %% ../../nbs/core/05_execution.ipynb #e7de34da
 def _compiling_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why the blocks are not compiled, beside the machine"
     packed = any(s.spec[k] for k in ('load_in_4bit', 'load_in_8bit')) or bool(s.config.get('quantization_config'))
@@ -690,7 +690,8 @@ def choose_compiling(
     for name in ('torch_compile_backend', 'torch_compile_mode'):
         if s.spec.extra.get(name):
             raise UnsupportedError(f'{name} would compile the model as a whole', where=f'argument {name}',
-                                   why='its blocks are compiled, by inductor', fix=f'compile_blocks=True without {name}')
+                                   why='its blocks are compiled, by inductor',
+                                   fix=f'compile_blocks=True without {name}')
     if s.spec['compile_blocks'] is not True:
         return Chosen(False, AS_REQUESTED if s.spec['compile_blocks'] is False else '')
     return switched(s.spec, 'compile_blocks', _compiling_blocker(s, attention) or compiler_blocker(s.device))

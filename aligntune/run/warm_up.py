@@ -17,8 +17,8 @@ from ..engine.memory import is_out_of_memory
 from .checkpoint import random_state, set_random_state
 
 # %% auto #0
-__all__ = ['logger', 'batches_to_come', 'Largest', 'largest_batch', 'tokens_of_rows', 'everything_kept', 'WarmUp',
-           'first_step_callbacks']
+__all__ = ['logger', 'batches_to_come', 'Largest', 'largest_batch', 'tokens_of_rows', 'everything_kept', 'states_and_gradients',
+           'WarmUp', 'first_step_callbacks']
 
 # %% ../../nbs/run/04b_warm_up.ipynb #28614e1e
 logger = logging.getLogger('aligntune')
@@ -104,21 +104,35 @@ def everything_kept(trainer: HFTrainer) -> Iterator[None]:
         if pieces is not None: pieces.step, pieces.batches = -1, []
         trainer.model.zero_grad(set_to_none=True)
 
-# %% ../../nbs/run/04b_warm_up.ipynb #03c05f30
-def _warm(trainer: Any, loader: Any, chosen: Largest) -> None:
+# %% ../../nbs/run/04b_warm_up.ipynb #7a6e7960
+def states_and_gradients(
+    trainer: Any,  # its optimizer made
+    states: int  # bytes that the optimizer will hold
+) -> Tensor | None:
+    "What a later step holds and the first does not have yet: gradients in the weights, states in the result"
+    if trainer.args.gradient_accumulation_steps > 1:
+        for p in trainer.model.parameters():
+            if p.requires_grad: p.grad = torch.zeros_like(p)
+    there = trainer.args.device.type == 'cpu' or getattr(trainer.optimizer, 'state', None)
+    return None if there else torch.empty(states, dtype=torch.uint8, device=trainer.args.device)
+
+# %% ../../nbs/run/04b_warm_up.ipynb #adcf5e9b
+def _warm(trainer: Any, loader: Any, chosen: Largest, states: int) -> None:
     "Compute a batch as the trainer would, and keep nothing of it"
     batch = loader.collate_fn([loader.dataset[i] for i in chosen.rows])
     with everything_kept(trainer):
         trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
         (batch,), n = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)
+        beside = states_and_gradients(trainer, states)
         # as the class has it: guards that observe the steps of this trainer do not see it
         type(trainer).training_step(trainer, trainer.model_wrapped, batch, n)
+        del beside
 
-# %% ../../nbs/run/04b_warm_up.ipynb #5394fa99
+# %% ../../nbs/run/04b_warm_up.ipynb #b7d2bf07
 class WarmUp(TrainerCallback):
     "Computes the largest batch before the first step"
-    def __init__(self, trainer: Any, padded: bool):
-        self.trainer, self.padded = trainer, padded
+    def __init__(self, trainer: Any, padded: bool, states: int = 0):
+        self.trainer, self.padded, self.states = trainer, padded, states   # bytes that the optimizer will hold
         self.chosen: Largest | None = None
 
     def blocker(self, loader: Any) -> str | None:
@@ -140,18 +154,19 @@ class WarmUp(TrainerCallback):
     def compute(self, loader: Any, chosen: Largest) -> None:
         "Compute it; an error of memory is raised, with the batch in the log"
         what = f'{len(chosen.rows)} rows, {chosen.tokens:,} tokens, in epoch {chosen.epoch + 1}'
-        try: _warm(self.trainer, loader, chosen)
+        try: _warm(self.trainer, loader, chosen, self.states)
         except Exception as e:
             if is_out_of_memory(e): logger.error('the largest batch of this training does not fit: %s', what)
             raise
         logger.info('warm-up: the largest batch fits (%s)', what)
 
-# %% ../../nbs/run/04b_warm_up.ipynb #af133c95
+# %% ../../nbs/run/04b_warm_up.ipynb #7ea88eab
 def first_step_callbacks(
-    trainer: Any  # of ours
+    trainer: Any,  # of ours
+    states: int = 0  # bytes that its optimizer will hold
 ) -> list[TrainerCallback]:
     "The callbacks of the plan that a trainer has"
     plan = getattr(trainer, 'execution', None)
     if plan is None: return []
-    warm = [WarmUp(trainer, plan.rows.value == 'padded')] if plan.uses('warm_up') else []
+    warm = [WarmUp(trainer, plan.rows.value == 'padded', states)] if plan.uses('warm_up') else []
     return [CompileLog(), *warm] if plan.uses('compiled_blocks') else list(warm)
