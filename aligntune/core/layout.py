@@ -31,7 +31,7 @@ class Volume(NamedTuple):
         within, across = (self.group - 1)/self.group, (self.copies - 1)/self.copies
         return within*(self.gathered + self.scattered) + 2*across*self.summed
 
-# %% ../../nbs/core/12b_layout.ipynb #68865b54
+# %% ../../nbs/core/12b_layout.ipynb #5fecf89f
 def tail_of(
     facts: ModelFacts  # the model
 ) -> int:
@@ -46,7 +46,7 @@ def volume(
     local: int = 0,  # of them on one machine; 0: all
     accumulation: int = 1,  # micro-steps of a step
     width: int = 4,  # bytes of a weight on the wire
-    gradient: int = 4  # bytes of a gradient of DDP and of the sum across machines
+    gradient: int = 4  # bytes of a gradient of DDP
 ) -> Volume:
     "What the collectives of one optimizer step move"
     P, group = facts.parameters, shard_group(sharding, processes, local)
@@ -57,7 +57,7 @@ def volume(
     if sharding == 'zero3': return Volume(width*2*accumulation*P, width*accumulation*trained, group=group)
     gathers = width*accumulation*(2*P - tail_of(facts))
     copies = processes//group
-    return Volume(gathers, width*trained, gradient*trained/group*(copies > 1), group, copies)
+    return Volume(gathers, width*trained, width*trained/group*(copies > 1), group, copies)
 
 # %% ../../nbs/core/12b_layout.ipynb #0c5b3dee
 TITLES = dict(none='DDP', zero1='ZeRO-1', zero2='ZeRO-2', zero3='ZeRO-3', fsdp2='FSDP2', hsdp='HSDP')
