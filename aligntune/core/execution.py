@@ -813,7 +813,7 @@ def _check_liger(s: Situation) -> None:
     if why:
         raise UnsupportedError("Liger's kernels cannot be used", where='argument use_liger_kernel', why=why, fix=fix)
 
-# %% ../../nbs/core/05_execution.ipynb #045b2e3a
+# %% ../../nbs/core/05_execution.ipynb #3e5ad659
 class Division(NamedTuple):
     "A way to divide the computation over processes that is not offered"
     sizes: str  # names under which it is asked for
@@ -821,7 +821,7 @@ class Division(NamedTuple):
 
 DIVISIONS = dict(
     tensor=Division('tensor_parallel tensor_parallel_size tp_size tp_plan', 'our losses, guards and saved models take '
-                    'the weights of a layer whole, and the gradients of rows that all processes share were not verified'),
+                    'the weights of a layer whole'),
     context=Division('context_parallel context_parallel_size cp_size sequence_parallel sequence_parallel_size sp_size',
                      'a row is divided inside attention, which packed rows and shared prompts compute row by row'),
     expert=Division('expert_parallel expert_parallel_size ep_size', 'adapters and saved models take the experts of a '
@@ -849,7 +849,7 @@ def check_divisions(
         given = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
         variable = f'PARALLELISM_CONFIG_{name.upper()}'
         if isinstance(given, int) and given > 1: where = 'parallelism_config, a field of the TRL config'
-        elif used and env.get(variable, '1').isdigit() and int(env.get(variable, '1')) > 1: where = f'{variable}={env[variable]}'
+        elif used and env.get(variable, '1') not in ('', '0', '1'): where = f'{variable}={env[variable]}'
         else: continue
         error = division_error(name, where)
         assert error
