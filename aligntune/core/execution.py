@@ -108,7 +108,7 @@ def decision_lines(
     named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #a73bc837
+# %% ../../nbs/core/05_execution.ipynb #e83cca6e
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -132,11 +132,7 @@ class ExecutionPlan:
         flash = self.attention.value == OPTIMISATIONS['attention'].options[0]
         return self.attention.value if flash or self.attention.requested else None
 
-    @property
-    def sharded(self) -> bool:
-        "Does each process hold a part of the state of the training?"
-        return self.sharding.value not in ('', 'none')
-
+    sharded = property(lambda self: self.sharding.value not in ('', 'none'), doc='Is the state of the training divided?')
     @property
     def uses_flash(self) -> bool:
         "Is attention computed by FlashAttention, which finds the rows of a packed sequence itself?"

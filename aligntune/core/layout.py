@@ -13,8 +13,8 @@ from .facts import FALLBACK
 from .spec import TrainSpec
 
 # %% auto #0
-__all__ = ['TITLES', 'FSDP2', 'Volume', 'tail_of', 'volume', 'Layout', 'Case', 'layout_of', 'layouts', 'choose_layout', 'advice',
-           'layout_lines', 'zero_config', 'library_fields', 'accelerate_config']
+__all__ = ['TITLES', 'FSDP2', 'Volume', 'tail_of', 'volume', 'Layout', 'LayoutCase', 'layout_of', 'layouts', 'choose_layout',
+           'advice', 'layout_lines', 'zero_config', 'library_fields', 'accelerate_config']
 
 # %% ../../nbs/core/12b_layout.ipynb #a341d226
 class Volume(NamedTuple):
@@ -88,9 +88,9 @@ class Layout:
         if not self.against and self.checkpointing: said = ', '.join(filter(None, (said, 'with checkpointing')))
         return self.title, human(self.bytes), human(self.sent), said
 
-# %% ../../nbs/core/12b_layout.ipynb #22e1fbfd
+# %% ../../nbs/core/12b_layout.ipynb #4be3843a
 @dataclass(frozen=True)
-class Case:
+class LayoutCase:
     "A training for which layouts are compared"
     spec: TrainSpec  # the request, on its backend
     facts: ModelFacts  # the model
@@ -107,9 +107,9 @@ class Case:
         "Bytes of a weight that FSDP2 or DeepSpeed gathers: in the precision of the computation"
         return 4 if self.precision == 'fp32' else 2
 
-# %% ../../nbs/core/12b_layout.ipynb #8b716654
+# %% ../../nbs/core/12b_layout.ipynb #c9430194
 def layout_of(
-    case: Case,
+    case: LayoutCase,
     sharding: str,  # of SHARDED_PARTS
     processes: int,  # devices
     local: int = 0,  # of them on one machine; 0: all
@@ -132,9 +132,9 @@ def layout_of(
     return Layout(sharding, processes, int(found.total), moved.sent, again, method, against or '',
                   None if case.memory is None else found.fits(case.memory), elsewhere)
 
-# %% ../../nbs/core/12b_layout.ipynb #cb5e7f4f
+# %% ../../nbs/core/12b_layout.ipynb #4d4d3439
 def layouts(
-    case: Case,
+    case: LayoutCase,
     processes: int,  # devices
     local: int = 0  # of them on one machine; 0: all
 ) -> tuple[Layout, ...]:

@@ -1209,7 +1209,7 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #4c09bff7
+# %% ../../nbs/core/06_spec.ipynb #a17e7db2
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
@@ -1235,6 +1235,7 @@ def check_installed(
         raise MissingPackageError(f'{module} is not installed', where=s.origins['chunked_head'],
                                   fix=f"pip install {module.replace('_', '-')}, or chunked_head='auto'")
 
+# %% ../../nbs/core/06_spec.ipynb #d10b8d94
 def _installed(name: str) -> bool:
     try: return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError: return False   # its parent is missing

@@ -101,14 +101,15 @@ def _folded(title: str, inner: str) -> str:
     return (f'<details style="margin:.3em 0"><summary '
             f'style="cursor:pointer;opacity:.8">{escape(title)}</summary>{inner}</details>')
 
-# %% ../../nbs/show/02_plan_card.ipynb #c6a15214
+# %% ../../nbs/show/02_plan_card.ipynb #9d3df841
 def layouts_html(
     plan: Mapping[str, Any]  # as plain data
 ) -> str:
     "All layouts over the devices that are there, as an HTML table; empty where there is one"
     found = [Layout(**x) for x in plan.get('layouts') or ()]
     if len(found) < 3: return ''
-    used = ((plan.get('execution') or {}).get('sharding') or {}).get('value') or 'none'
+    decided = (plan.get('execution') or {}).get('sharding') or {}
+    used = decided.get('value') or 'none'
     def line(x: Layout) -> str:
         mine = x.processes == plan['processes'] and x.sharding == used and not x.method
         cells = ''.join(f'<td style="text-align:left;padding:0 1em 0 0">{escape(c)}</td>' for c in x.row)
