@@ -98,14 +98,16 @@ _PLANNED = dict(batch_size='batch_size', gradient_accumulation_steps='accumulati
 _ALWAYS = dict(report_to='none', disable_tqdm=True, logging_nan_inf_filter=False, logging_first_step=True,
                ddp_broadcast_buffers=False)
 
-# %% ../../nbs/algorithms/01_common.ipynb #3b462fe5
+# %% ../../nbs/algorithms/01_common.ipynb #91bc02b6
 def sharding_fields(
     plan: Plan  # with the execution plan and the number of processes
 ) -> dict[str, Any]:
     "The fields that shard weights, gradients and optimizer states as the plan says"
-    chosen = plan.execution.sharding if getattr(plan, 'execution', None) else None
-    decided = chosen and chosen.value in SHARDED_PARTS and 'field of the TRL config' not in chosen.reason
-    if not decided or 'launcher' in chosen.reason or getattr(plan, 'processes', 1) == 1: return {}
+    execution = getattr(plan, 'execution', None)
+    if execution is None or getattr(plan, 'processes', 1) == 1: return {}
+    chosen = execution.sharding
+    said = any(who in chosen.reason for who in ('field of the TRL config', 'launcher'))   # who asked has set it up
+    if said or chosen.value not in SHARDED_PARTS: return {}
     out = library_fields(chosen.value)
     if chosen.value == 'hsdp':
         from accelerate import ParallelismConfig

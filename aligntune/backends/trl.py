@@ -268,7 +268,7 @@ def keep_adapter_float32(model: Any) -> Iterator[None]:
     for n, p in model.named_parameters():
         if n in trained: p.data = trained[n]
 
-# %% ../../nbs/backends/03_trl.ipynb #9b8e7758
+# %% ../../nbs/backends/03_trl.ipynb #de4bffb6
 def check_sharding(
     chosen: Chosen  # by the plan of this process
 ) -> None:
@@ -276,7 +276,8 @@ def check_sharding(
     if world_size() == 1:
         if chosen.value in ('', 'none') or not chosen.requested: return
         raise SpecError(f'sharding={chosen.value} needs several processes', where='argument sharding',
-                        why='one process trains', fix='aligntune train ... --nproc N, nproc_per_node=N in Python, or torchrun')
+                        why='one process trains',
+                        fix='aligntune train ... --nproc N, nproc_per_node=N in Python, or torchrun')
     every = gather_objects(chosen.value)
     if len(set(every)) > 1:
         raise RunError('the processes have planned different sharding', where='argument sharding',

@@ -1216,10 +1216,10 @@ def shard_group(
     if sharding in ('', 'none'): return 1
     return min(local or processes, processes) if sharding == 'hsdp' else processes
 
-# %% ../../nbs/core/12_estimate.ipynb #3e8e51fd
+# %% ../../nbs/core/12_estimate.ipynb #8e68a0af
 def _over_processes(t: Training, held: list[Part], accumulation: int) -> list[Part]:
     "What is held on each of several processes"
-    n, f, way = t.processes, t.facts, t.execution.sharding.value
+    n, way = t.processes, t.execution.sharding.value
     if n == 1: return held
     parts, group = SHARDED_PARTS.get(way, SHARDED_PARTS['fsdp2' if way else 'none']), shard_group(way, n, t.local)
     own = [p._replace(bytes=-(-p.bytes//group), formula=f'{p.formula}, over {group} processes')

@@ -605,13 +605,14 @@ def _told(cards: list[str]) -> dict[str, Any]:
                     bf16=_version(capability) >= (8,), usable=True)
     return dict(kind='cuda', error='', cards=[card(row) for row in cards])
 
-# %% ../../nbs/core/04_hardware.ipynb #9e6adc8e
+# %% ../../nbs/core/04_hardware.ipynb #7e9a16db
 def simulated(
     name: str,  # one of MACHINES (cpu-torch: an H100 with a torch built for the CPU), or cards such as 4xl4, t4+l4
     **changes: Any  # fields of Simulated to replace; packages are added to the usual ones
 ) -> Simulated:
     "A simulated machine of a well-known kind, with Unsloth installed"
-    usual: dict[str, Any] = dict(system='Linux', machine='x86_64', env={}, packages=_ALL) | (_machines().get(name) or _machine_of_cards(name))
+    known = _machines().get(name) or _machine_of_cards(name)
+    usual: dict[str, Any] = dict(system='Linux', machine='x86_64', env={}, packages=_ALL) | known
     packages = dict(usual['packages']) | dict(changes.pop('packages', {}))
     return Simulated(**(usual | dict(name=name) | changes | dict(packages={k: v for k, v in packages.items() if v})))
 

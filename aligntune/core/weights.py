@@ -135,7 +135,7 @@ def fp8_blocker(
     too_old = dot and (int(major), int(minor)) < FP8_CAPABILITY
     return f'compute capability {capability} is below 8.9' if too_old else ''
 
-# %% ../../nbs/core/11b_weights.ipynb #8fe56507
+# %% ../../nbs/core/11b_weights.ipynb #7893cba7
 EXTRAS = dict(bitsandbytes='quant', torchao='torchao')   # module: extra of aligntune
 WANTED: dict[str, tuple[Callable[[TrainSpec], Any], Callable[[Situation, int], list[Against]], str]] = dict(
     bf16_updates=(lambda spec: spec['bf16_updates'] != NEAREST, _against_updates, ''),
@@ -147,7 +147,8 @@ def ours_only(
 ) -> list[str]:
     "The settings of a request that backends with kernels of their own do not have"
     kernels = dict(recompute_norms=spec['recompute_norms'] in NORM_KERNELS,
-                   chunked_head=spec['chunked_head'] in HEAD_KERNELS)
+                   chunked_head=spec['chunked_head'] in HEAD_KERNELS,
+                   sharding=spec['sharding'] not in ('auto', 'none'))
     return [n for n, (requested, *_) in WANTED.items() if requested(spec)] + [n for n, on in kernels.items() if on]
 
 def _check_package(module: str, name: str, importable: Callable[[str], bool]) -> None:

@@ -101,14 +101,15 @@ def _folded(title: str, inner: str) -> str:
     return (f'<details style="margin:.3em 0"><summary '
             f'style="cursor:pointer;opacity:.8">{escape(title)}</summary>{inner}</details>')
 
-# %% ../../nbs/show/02_plan_card.ipynb #6b9c771a
+# %% ../../nbs/show/02_plan_card.ipynb #9d3df841
 def layouts_html(
     plan: Mapping[str, Any]  # as plain data
 ) -> str:
     "All layouts over the devices that are there, as an HTML table; empty where there is one"
     found = [Layout(**x) for x in plan.get('layouts') or ()]
     if len(found) < 3: return ''
-    used = ((plan.get('execution') or {}).get('sharding') or {}).get('value') or 'none'
+    decided = (plan.get('execution') or {}).get('sharding') or {}
+    used = decided.get('value') or 'none'
     def line(x: Layout) -> str:
         mine = x.processes == plan['processes'] and x.sharding == used and not x.method
         cells = ''.join(f'<td style="text-align:left;padding:0 1em 0 0">{escape(c)}</td>' for c in x.row)
@@ -116,7 +117,8 @@ def layouts_html(
     names = ('layout', 'memory of a device', 'sent in a step', '')
     head = ''.join(f'<th style="text-align:left;padding:0 1em 0 0">{n}</th>' for n in names)
     said = (plan.get('reasons') or {}).get('layout') or f"{plan['processes']} devices"
-    return _folded('layouts: ' + said, f'<table><thead><tr>{head}</tr></thead><tbody>{"".join(map(line, found))}</tbody></table>')
+    body = ''.join(map(line, found))
+    return _folded('layouts: ' + said, f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 # %% ../../nbs/show/02_plan_card.ipynb #6e131a35
 _CARD = ('font:13px/1.5 system-ui,sans-serif;max-width:60em;border:1px solid #8886;border-radius:8px;'
