@@ -218,7 +218,7 @@ class RewardGuard(TrainerCallback):
         if seen >= self.warn: raise equal_rewards(self.what, 'in the whole run', None, f'step {state.global_step}')
         logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, seen)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #790584d1
+# %% ../../nbs/algorithms/06_grpo.ipynb #c2e193e0
 def computed_in(
     args: Any  # of a trainer: bf16, fp16
 ) -> torch.dtype | None:
@@ -252,20 +252,19 @@ class AnswerGeneration:
     execution: ExecutionPlan
     engine: RunningEngine | None = None
 
-    def config_or_reason(self, trainer: 'GroupTrainer', images: bool) -> DecodeConfig | str:
+    def config_or_reason(self, trainer: 'GroupTrainer', images: bool, policy: Any = None) -> DecodeConfig | str:
         "The settings of our decoder, or why TRL generates"
         if images: return 'images are in the prompts'
         if not self.execution.uses('generation'): return self.execution.generation.reason
-        return decode_config_or_reason(trainer.model, trainer.generation_kwargs)
+        return decode_config_or_reason(policy or trainer.model, trainer.generation_kwargs)
 
     def tokens(self, trainer: 'GroupTrainer', prompt_ids: list, images: bool, by_trl: Callable[[list], Any]) -> Any:
         "Token ids of one answer to each prompt, and their log-probabilities if known"
         if self.engine is not None: self.settle(trainer)
         if self.engine is not None: return engine_answers(trainer, self.engine, prompt_ids, images)
-        how = self.config_or_reason(trainer, images)
-        with answering(trainer, isinstance(how, DecodeConfig)) as policy, eval_mode(trainer.model):
-            if policy is not None and isinstance(how, DecodeConfig):
-                return decoded_answers(trainer, prompt_ids, how, policy), None
+        with answering(trainer, not images and self.execution.uses('generation')) as policy, eval_mode(trainer.model):
+            how = SHARDED if policy is None else self.config_or_reason(trainer, images, policy)
+            if isinstance(how, DecodeConfig): return decoded_answers(trainer, prompt_ids, how, policy), None
             if self.execution.generation.value != 'vllm': log_once(trainer.model, how)
             if images or not self.calls_generate(trainer): return by_trl(prompt_ids)
             return generate_by_length(trainer.model, prompt_ids, by_trl)
