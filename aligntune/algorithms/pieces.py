@@ -182,7 +182,7 @@ def gradients_averaged_after(
     with model.no_sync(), agree_before_exchanges(accelerator, failed): yield
     if due: average_gradients(model)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #23756964
+# %% ../../nbs/algorithms/00b_pieces.ipynb #fd9c006f
 def is_sharded(
     trainer: HFTrainer
 ) -> bool:
@@ -219,6 +219,7 @@ def check_prepared(trainer: HFTrainer) -> None:
     raise UnsupportedError(f'the weights should be {names[0]}, and are {names[1]}', where='the prepared model',
                            why='accelerate prepared it in another way than its settings say', fix='report this')
 
+# %% ../../nbs/algorithms/00b_pieces.ipynb #13b9dceb
 class RowTooLarge(MemoryError):
     "A batch of one row does not fit"
 
