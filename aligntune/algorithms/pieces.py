@@ -182,7 +182,7 @@ def gradients_averaged_after(
     with model.no_sync(), agree_before_exchanges(accelerator, failed): yield
     if due: average_gradients(model)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #fd9c006f
+# %% ../../nbs/algorithms/00b_pieces.ipynb #35c4f511
 def is_sharded(
     trainer: HFTrainer
 ) -> bool:
@@ -197,12 +197,14 @@ def check_sharding(
     a, kind = trainer.accelerator, trainer.accelerator.distributed_type.value
     where, env = 'fsdp, deepspeed', 'ACCELERATE_USE_FSDP=true or ACCELERATE_USE_DEEPSPEED=true'
     if kind == 'FSDP' and not a.is_fsdp2:
-        raise UnsupportedError('FSDP of version 1 is not supported', where='fsdp_config', why='PyTorch has replaced it, '
-                               'and its flattened weights cannot be written one by one', fix='fsdp_version: 2')
+        why = 'PyTorch has replaced it, and its flattened weights cannot be written one by one'
+        raise UnsupportedError('FSDP of version 1 is not supported', where='fsdp_config', why=why,
+                               fix='fsdp_version: 2')
     if is_sharded(trainer) == planned: return
     if not planned:
         raise UnsupportedError(f'the weights would be sharded ({kind}), and the plan is for whole ones', where=where,
-                               why=f'accelerate was told so by its own config, not by {env}', fix=f'fsdp=True, or {env}')
+                               why=f'accelerate was told so by its own config, not by {env}',
+                               fix=f'fsdp=True, or {env}')
     why = ('a single process has nothing to shard over' if a.num_processes == 1 else
            f'accelerate {accelerate.__version__} shards on GPUs, and trains DDP ({kind}) on {a.device.type} without '
            'saying so')

@@ -26,8 +26,8 @@ def allow_fsdp_on_cpus() -> None:
     exec(source.replace(first, f'{first} DistributedType.MULTI_CPU,'), vars(state), made)
     state.AcceleratorState.__init__ = made['__init__']   # type: ignore[method-assign]
 
-# %% ../../nbs/emulation/12_sharding.ipynb #4d88455f
-PROGRAM = '''
+# %% ../../nbs/emulation/12_sharding.ipynb #62aa64c1
+_ANSWERS = '''
 import faulthandler, json, os, random, sys
 from collections import Counter
 faulthandler.dump_traceback_later(240, exit=True)   # a process that waits for ever says where
@@ -58,6 +58,10 @@ def single(self, policy, prompts, sample, step):
     drawn(self, policy, prompts, sample, step)
     return Generated(fixed(prompts, self.tokenizer.eos_token_id))
 GroupTrainer.generate_tokens, ppo.AnswerSampler.generated = group, single
+'''
+
+# %% ../../nbs/emulation/12_sharding.ipynb #e9963960
+_JOBS = '''
 def reward(completions, **columns): return [sum(map(ord, c)) % 5/5 for c in completions]
 rows = list(enumerate(sorting(16)))
 short = lambda i, answer: answer[:1 + i % 4]
@@ -81,6 +85,7 @@ for name, algorithm, settings in jobs:
     gathered = [whole.rollouts, whole.bytes] if whole else None
     if not rank: print('RESULT', json.dumps([name, loss, gathered]), flush=True)
 '''
+PROGRAM = _ANSWERS + _JOBS
 
 # %% ../../nbs/emulation/12_sharding.ipynb #0b3766dd
 ZERO3 = dict(zero_optimization=dict(stage=3, stage3_param_persistence_threshold=0), gradient_clipping='auto',
@@ -107,7 +112,7 @@ def deepspeed_folder() -> str | None:
     if (beside/'deepspeed').is_dir(): return str(beside)
     return '' if any(Path(p, 'deepspeed').is_dir() for p in sys.path if p) else None
 
-# %% ../../nbs/emulation/12_sharding.ipynb #f1ef8552
+# %% ../../nbs/emulation/12_sharding.ipynb #f6d3ce42
 def train_sharded(
     jobs: Iterable[tuple[str, str, Mapping[str, Any]]],  # name, algorithm, further settings
     model: str,  # a folder
@@ -132,6 +137,7 @@ def train_sharded(
     if done.returncode: raise RuntimeError(f'{kind}, {processes} processes: {done.stderr[-6000:]}')
     return {name: (loss, gathered) for name, loss, gathered in lines}
 
+# %% ../../nbs/emulation/12_sharding.ipynb #a7b5f261
 def saved_weights(
     folder: str | Path  # of a model or an adapter
 ) -> dict[str, torch.Tensor]:

@@ -21,10 +21,11 @@ from ..process.ranks import gather_objects, largest, together
 from ..process.sharded import own_part, sharding_of, whole, whole_shape
 
 # %% auto #0
-__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'StepRecorder', 'sums_of', 'InitialWeights',
-           'InARow', 'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard', 'gives_numbers', 'LogitGuard',
-           'LearningGuard', 'nothing_learned', 'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards',
-           'read_step', 'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+__all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'plain_number', 'StepRecorder', 'sums_of',
+           'InitialWeights', 'InARow', 'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard',
+           'gives_numbers', 'LogitGuard', 'check_copy', 'LearningGuard', 'nothing_learned', 'SkippedSteps',
+           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'agreed', 'read_step', 'GuardCallback',
+           'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -55,7 +56,12 @@ def summed(
     each = iter(read_together([in_float64(torch.as_tensor(x)).sum() for g in groups for x in g]))
     return [sum((next(each) for _ in g), 0.) for g in groups]
 
-# %% ../../nbs/run/02_guards.ipynb #9c2229b4
+# %% ../../nbs/run/02_guards.ipynb #f4443897
+def plain_number(norm: Any) -> Any:
+    "The gradient's norm, of which each process has a part where gradients are sharded"
+    return whole(norm) if isinstance(norm, torch.Tensor) else norm
+
+# %% ../../nbs/run/02_guards.ipynb #7914a318
 class StepRecorder:
     "Losses, gradient norm, labels and tokens of the present optimizer step"
     def __init__(self) -> None:
@@ -73,7 +79,7 @@ class StepRecorder:
     def install(self, trainer: Trainer) -> StepRecorder:
         "Record every step of `trainer`"
         self.pad = getattr(trainer.processing_class, 'pad_token_id', None)
-        observe_steps(trainer, self.add_batch, self.losses.append, self.add_norm)
+        observe_steps(trainer, self.add_batch, self.losses.append, lambda norm: self.norms.append(plain_number(norm)))
         return self
 
     def add_batch(self, inputs: Any) -> None:
@@ -82,10 +88,6 @@ class StepRecorder:
         if not isinstance(inputs, Mapping): return
         if isinstance(inputs.get('labels'), torch.Tensor): self.labels.append((inputs['labels'] != -100).sum())
         self.tokens += real_tokens(inputs, self.pad)
-
-    def add_norm(self, norm: Any) -> None:
-        "Note the gradient's norm; of sharded gradients each process has a part of it"
-        self.norms.append(whole(norm) if isinstance(norm, torch.Tensor) else norm)
 
     def loss_and_norm(self) -> tuple[float, float | None]:
         "Loss and gradient norm of the step"
@@ -226,7 +228,7 @@ def gives_numbers(model: Any) -> torch.Tensor:
         for m, was in modes.items(): m.training = was
     return torch.isfinite(logits.amax())   # -inf for single tokens is a mask
 
-# %% ../../nbs/run/02_guards.ipynb #3916fe32
+# %% ../../nbs/run/02_guards.ipynb #30b06ae5
 class LogitGuard:
     "NaN or Inf in the logits of a model that writes answers"
     def __init__(self) -> None:
@@ -245,7 +247,7 @@ class LogitGuard:
         "Judge the model after a step; a trainer that draws answers calls `before_answers`, others are judged at once"
         policy, (self.step, self.rate) = self.policy(trainer), (step, trainer.args.learning_rate)
         if policy is None:
-            if hasattr(trainer, 'answering'): trainer.before_answers = lambda: self.check_copy(trainer)
+            if hasattr(trainer, 'answering'): trainer.before_answers = lambda: check_copy(self, trainer)
             return
         with trainer.accelerator.autocast(): self.fine = gives_numbers(policy)
         if hasattr(trainer, 'before_answers'): trainer.before_answers = self.check
@@ -256,12 +258,6 @@ class LogitGuard:
         fine, self.fine = self.fine, None
         if fine is not None: together(lambda: self.judge(bool(fine)))
 
-    def check_copy(self, trainer: Any) -> None:
-        "Judge the copy with whole weights that is about to write answers, where there is one"
-        if (both := trainer.answering) is None: return
-        with trainer.accelerator.autocast(): fine = gives_numbers(getattr(both, 'policy', both))
-        together(lambda: self.judge(bool(fine)))
-
     def judge(self, fine: bool) -> None:
         "End the run if its next answers would be sampled from NaN"
         if fine: return
@@ -270,7 +266,14 @@ class LogitGuard:
                 f'after this step no answer can be drawn; learning rate {self.rate:g}',
                 'a lower learning_rate, a longer warmup, or precision="fp32"')
 
-# %% ../../nbs/run/02_guards.ipynb #22c5d770
+# %% ../../nbs/run/02_guards.ipynb #c93f79b1
+def check_copy(guard: LogitGuard, trainer: Any) -> None:
+    "Judge the copy with whole weights that is about to write answers, where there is one"
+    if (both := trainer.answering) is None: return
+    with trainer.accelerator.autocast(): fine = gives_numbers(getattr(both, 'policy', both))
+    together(lambda: guard.judge(bool(fine)))
+
+# %% ../../nbs/run/02_guards.ipynb #5a36948e
 FINER = 'a reward with finer steps, easier prompts, a higher temperature'
 LEARN = 'look at trainer.preview(); a larger learning_rate; precision="fp32" where bf16 rounds small steps away'
 
@@ -299,8 +302,7 @@ class LearningGuard:
     def check_labels(self, step: int, had_labels: bool, seen_labels: int) -> None:
         "End a run whose first ten steps had labels, all of them masked in all processes"
         if self.steps != 10: return
-        had, seen = largest((int(had_labels), seen_labels))
-        if had and not seen:
+        if largest((int(had_labels),))[0] and not largest((seen_labels,))[0]:
             end_run('learning', 'no token of the first 10 steps was trained', step, 'all labels are masked', LEARN)
 
     def check_step(self, model: torch.nn.Module, step: int, equal: int) -> None:
@@ -401,7 +403,7 @@ def check_disk(step: int, need: int, folder: str | Path) -> None:
         end_run('disk', f'the disk is nearly full: {what}', step, 'half a checkpoint is none',
                 'free some space, or a smaller save_total_limit')
 
-# %% ../../nbs/run/02_guards.ipynb #afd00cf2
+# %% ../../nbs/run/02_guards.ipynb #b3842ae6
 class Guards:
     "The guards of one run, and what they have seen"
     def __init__(self,
@@ -437,16 +439,17 @@ class Guards:
 
     def check_weights(self, step: int) -> None:
         "Before a save"
-        if 'nan' in self.on: self.agreed(lambda: self.numbers.check_weights(self.trainer.model, step))
+        if 'nan' in self.on: agreed(self, lambda: self.numbers.check_weights(self.trainer.model, step))
         self.logits.check()
 
-    def agreed(self, judge: Callable[[], None]) -> None:
-        "Let every process judge; the error of one is that of all, and so is the step from which weights are suspect"
-        try: together(judge)
-        except GuardError:
-            known = [x for x in gather_objects(self.bad_from) if x is not None]
-            if known: self.numbers.bad_from = min(known)
-            raise
+# %% ../../nbs/run/02_guards.ipynb #963926f4
+def agreed(guards: Guards, judge: Callable[[], None]) -> None:
+    "Let every process judge"
+    try: together(judge)
+    except GuardError:
+        known = [x for x in gather_objects(guards.bad_from) if x is not None]
+        if known: guards.numbers.bad_from = min(known)
+        raise
 
 # %% ../../nbs/run/02_guards.ipynb #8e609e00
 def read_step(guards: Guards) -> tuple[float, float | None]:
@@ -457,7 +460,7 @@ def read_step(guards: Guards) -> tuple[float, float | None]:
     if fine is not None: guards.logits.judge(bool(sums_of(recorder)[-1]))
     return loss, norm
 
-# %% ../../nbs/run/02_guards.ipynb #b05bbdc0
+# %% ../../nbs/run/02_guards.ipynb #3b83c940
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
@@ -472,7 +475,7 @@ class GuardCallback(TrainerCallback):
             loss, norm = read_step(g)
             if 'nan' in g.on: g.numbers.check_step(loss, norm, step, args.learning_rate, g.skipped.scaler is not None)
             if 'loss' in g.on and math.isfinite(loss): g.losses.check(loss, step)
-        g.agreed(judge)
+        agreed(g, judge)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "What can be judged after a step"
@@ -482,7 +485,7 @@ class GuardCallback(TrainerCallback):
         if 'learning' in g.on:
             g.learning.check_labels(step, had_labels, g.recorder.seen_labels)
             g.learning.check_step(self.trainer.model, step, equal_generations(g))
-        g.agreed(lambda: g.answers.check(g.metrics.new(self.trainer), step, has_reward_guard(self.trainer)))
+        agreed(g, lambda: g.answers.check(g.metrics.new(self.trainer), step, has_reward_guard(self.trainer)))
         if 'nan' in g.on: g.logits.look(self.trainer, step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -490,14 +493,16 @@ class GuardCallback(TrainerCallback):
         self.guards.metrics.lengths.clear()   # a log entry empties the lists
         if step_metrics(self.trainer) is not None: return
         numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}
-        self.guards.agreed(lambda: self.guards.answers.check(numbers, state.global_step, has_reward_guard(self.trainer)))
+        g, own = self.guards, has_reward_guard(self.trainer)
+        agreed(g, lambda: g.answers.check(numbers, state.global_step, own))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that learned nothing, or whose model gives no numbers"
-        self.guards.logits.check()
-        if 'learning' in self.guards.on and state.global_step >= state.max_steps:
-            self.guards.learning.check_end(self.trainer.model, state.global_step, equal_generations(self.guards))
-            self.guards.skipped.check_end(state.global_step, self.guards.learning.steps)
+        g, step = self.guards, state.global_step
+        g.logits.check()
+        if 'learning' not in g.on or step < state.max_steps: return
+        g.learning.check_end(self.trainer.model, step, equal_generations(g))
+        g.skipped.check_end(step, g.learning.steps)
 
 # %% ../../nbs/run/02_guards.ipynb #28ac6b14
 def begin_guards(guards: Guards, step: int) -> None:
