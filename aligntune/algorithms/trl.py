@@ -588,13 +588,13 @@ def step_metrics(trainer: HFTrainer) -> dict[str, list[float]] | None:
     collected = getattr(trainer, '_metrics', None)
     return collected.get('train', {}) if isinstance(collected, dict) else None
 
-# %% ../../nbs/algorithms/00_trl.ipynb #c95c11c3
+# %% ../../nbs/algorithms/00_trl.ipynb #b9095a59
 PRIVATE += [
     PrivateName('_supports_flash_attn', 'transformers.modeling_utils', 'read: whether a class has FlashAttention 2'),
     PrivateName('_attn_implementation', 'transformers.configuration_utils', 'read: the kernel that was chosen'),
     PrivateName('_weight_conversions', 'transformers.core_model_loading', 'reset: names under which weights are saved'),
     PrivateName('_finalize_model_loading', 'transformers.modeling_utils', 'observed: weights that were missing'),
-    PrivateName('_no_split_modules', 'transformers.modeling_utils', 'passed on: the layers that FSDP shards one by one')]
+    PrivateName('_no_split_modules', 'transformers.modeling_utils', 'passed on: layers that FSDP shards one by one')]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #778b05df
 def has_flash_attention(model_class: type | None) -> bool:

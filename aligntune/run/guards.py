@@ -24,7 +24,7 @@ from ..process.sharded import own_part, sharding_of, whole, whole_shape
 __all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'plain_number', 'StepRecorder', 'sums_of',
            'InitialWeights', 'InARow', 'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard',
            'gives_numbers', 'LogitGuard', 'check_copy', 'LearningGuard', 'nothing_learned', 'SkippedSteps',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'agreed', 'read_step', 'GuardCallback',
+           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'agreed', 'read_step', 'judge_log', 'GuardCallback',
            'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
@@ -460,7 +460,13 @@ def read_step(guards: Guards) -> tuple[float, float | None]:
     if fine is not None: guards.logits.judge(bool(sums_of(recorder)[-1]))
     return loss, norm
 
-# %% ../../nbs/run/02_guards.ipynb #3b83c940
+# %% ../../nbs/run/02_guards.ipynb #89f164cf
+def judge_log(guards: Guards, logs: Mapping[str, Any], step: int) -> None:
+    "Judge what a trainer has logged"
+    numbers = {k: float(v) for k, v in logs.items() if isinstance(v, (int, float))}
+    agreed(guards, lambda: guards.answers.check(numbers, step, has_reward_guard(guards.trainer)))
+
+# %% ../../nbs/run/02_guards.ipynb #5dda264f
 class GuardCallback(TrainerCallback):
     "Calls the guards of a run at the events of its trainer"
     def __init__(self, guards: Guards): self.guards, self.trainer = guards, guards.trainer
@@ -491,10 +497,7 @@ class GuardCallback(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         "Metrics of trainers that only log them"
         self.guards.metrics.lengths.clear()   # a log entry empties the lists
-        if step_metrics(self.trainer) is not None: return
-        numbers = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, (int, float))}
-        g, own = self.guards, has_reward_guard(self.trainer)
-        agreed(g, lambda: g.answers.check(numbers, state.global_step, own))
+        if step_metrics(self.trainer) is None: judge_log(self.guards, logs or {}, state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "No success for a run that learned nothing, or whose model gives no numbers"
