@@ -715,13 +715,14 @@ def _where_it_applies(s: Situation, name: str, why: str | None, auto: Chosen = C
     chosen = switched(s.spec, name, why)
     return chosen if chosen.requested else Chosen(False)
 
-# %% ../../nbs/core/05_execution.ipynb #1f49b748
+# %% ../../nbs/core/05_execution.ipynb #e9376582
 def choose_decode_graph(
     s: Situation,  # the training
     generation: Chosen  # who generates the answers
 ) -> Chosen:
     "Whether the steps of our decoder are replayed as CUDA graphs"
     elsewhere = None if s.device == 'cuda' else f'there are no CUDA graphs on {s.device}'
+    if weights_are_sharded(s.spec): elsewhere = 'sharded weights are gathered anew for each rollout, at other addresses'
     return _where_it_applies(s, 'decode_graph', _not_ours(s, generation) or elsewhere)
 
 def choose_merged_adapter(
