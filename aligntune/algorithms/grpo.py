@@ -219,7 +219,7 @@ class RewardGuard(TrainerCallback):
         if seen >= self.warn: raise equal_rewards(self.what, 'in the whole run', None, f'step {state.global_step}')
         logger.warning('%s were equal in the %d generations of this run: nothing was learned', self.what, seen)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #a21c3b6d
+# %% ../../nbs/algorithms/06_grpo.ipynb #10789a9b
 class WhoAnswers:
     "What a trainer knows of who writes its answers"
     before_answers: Callable[[], None] | None = None   # called before answers are drawn; a guard sets it
@@ -240,6 +240,7 @@ def answering(
     "The policy that writes answers: a copy with gathered weights where they are sharded; None where that has no room"
     whole, model = trainer.whole_copy, trainer.model
     if whole is None or not sharding_of(model):
+        if whole is not None and trainer.before_answers: trainer.before_answers()
         yield model
         return
     why = copy_blocker(whole, model) if wanted else 'our decoder does not generate'

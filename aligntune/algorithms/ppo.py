@@ -28,7 +28,7 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'forward_batch', 'train_slices', 'note_measures', 'pass_by', 'means_of', 'mean_rewards', 'PPOMeasures',
            'PPOReports', 'PPOCheckpoints', 'PresentAnswers', 'PPOTrainer', 'make_trainer']
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #63566901
+# %% ../../nbs/algorithms/10_ppo.ipynb #a37f8202
 from .common import OwnTrainer, SessionLike, log_execution, training_args
 from .dpo import check_policy
 from .grpo import (
@@ -50,7 +50,7 @@ from ..engine.memory import to_device, with_fewer_rows
 from ..engine.models import eval_mode, move_to
 from ..engine.whole_copy import WholeCopy
 from ..process.ranks import largest
-from ..process.sharded import check_written
+from ..process.sharded import check_written, sharding_of
 from ..engine.prefix_sharing import PackedPrefixBatch, entropies, prefix_sharing_blocker, selected_logps
 from ..engine.probes import execution_of
 from aligntune.engine.rollout_engines import (
@@ -784,12 +784,13 @@ class PPOReports(HFTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #d06576f3
+# %% ../../nbs/algorithms/10_ppo.ipynb #a558440b
 class PPOCheckpoints(CheckpointHooks):
     "Checkpoints of PPO"
     checkpointed: tuple[str, ...] = ('guard', 'seen')   # what a checkpoint holds besides
     def save_weights(self, folder: Path) -> None:
         "The policy as a model of its own; the value beside it"
+        if sharding_of(self.model): return   # the engine writes its shards
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model)
         model.policy.save_pretrained(folder)
