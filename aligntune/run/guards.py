@@ -23,9 +23,9 @@ from ..process.sharded import own_part, sharding_of, whole, whole_shape
 # %% auto #0
 __all__ = ['log', 'PART', 'FINER', 'LEARN', 'real_tokens', 'read_together', 'summed', 'plain_number', 'StepRecorder', 'sums_of',
            'InitialWeights', 'InARow', 'end_run', 'warn_or_end', 'not_finite', 'NumberGuard', 'LossGuard',
-           'gives_numbers', 'LogitGuard', 'check_copy', 'LearningGuard', 'nothing_learned', 'SkippedSteps',
-           'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'agreed', 'read_step', 'judge_log', 'GuardCallback',
-           'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
+           'gives_numbers', 'LogitGuard', 'check_copy', 'judge_together', 'LearningGuard', 'nothing_learned',
+           'SkippedSteps', 'MetricReader', 'AnswerGuard', 'check_disk', 'Guards', 'agreed', 'read_step', 'judge_log',
+           'GuardCallback', 'begin_guards', 'has_reward_guard', 'equal_generations', 'remedies']
 
 # %% ../../nbs/run/02_guards.ipynb #a3f781fa
 log = logging.getLogger('aligntune')
@@ -228,7 +228,7 @@ def gives_numbers(model: Any) -> torch.Tensor:
         for m, was in modes.items(): m.training = was
     return torch.isfinite(logits.amax())   # -inf for single tokens is a mask
 
-# %% ../../nbs/run/02_guards.ipynb #30b06ae5
+# %% ../../nbs/run/02_guards.ipynb #0ef8dff4
 class LogitGuard:
     "NaN or Inf in the logits of a model that writes answers"
     def __init__(self) -> None:
@@ -256,7 +256,7 @@ class LogitGuard:
     def check(self) -> None:
         "Read the verdict, if there is one"
         fine, self.fine = self.fine, None
-        if fine is not None: together(lambda: self.judge(bool(fine)))
+        if fine is not None: judge_together(self, bool(fine))
 
     def judge(self, fine: bool) -> None:
         "End the run if its next answers would be sampled from NaN"
@@ -266,12 +266,19 @@ class LogitGuard:
                 f'after this step no answer can be drawn; learning rate {self.rate:g}',
                 'a lower learning_rate, a longer warmup, or precision="fp32"')
 
-# %% ../../nbs/run/02_guards.ipynb #c93f79b1
+# %% ../../nbs/run/02_guards.ipynb #ba91f523
 def check_copy(guard: LogitGuard, trainer: Any) -> None:
     "Judge the copy with whole weights that is about to write answers, where there is one"
     if (both := trainer.answering) is None: return
     with trainer.accelerator.autocast(): fine = gives_numbers(getattr(both, 'policy', both))
-    together(lambda: guard.judge(bool(fine)))
+    judge_together(guard, bool(fine))
+
+def judge_together(guard: LogitGuard, fine: bool) -> None:
+    "End the run in all processes if one of them could not draw its next answers"
+    try: together(lambda: guard.judge(fine))
+    except GuardError:
+        guard.bad_from = guard.step   # also where another process has found it
+        raise
 
 # %% ../../nbs/run/02_guards.ipynb #5a36948e
 FINER = 'a reward with finer steps, easier prompts, a higher temperature'
