@@ -19,9 +19,10 @@ VLLM   ?= 0.32.0
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
+DEEPSPEED ?= 0.19.8
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation gpu-check browser test-long test-newest test-vllm export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm export nb docs lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -71,6 +72,9 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
+# not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
+sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3
+
 emulation: $(BESIDE)  ## Triton and packages of kernels, for the lessons on the emulated GPU alone (they need g++ too)
 
 # the Python of .venv, where it is and no other is named
@@ -107,6 +111,9 @@ $(BESIDE): | $(DEV)
 		$(PIP) --retries 1 --no-deps --target .venv/emulation $(TRITON) && \
 		$(PIP) --retries 1 --no-deps --target .venv/emulation/kernels $(KERNELS) && touch $@ || why='no index has $(TRITON) $(KERNELS)'; fi; \
 	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
+
+.venv/sharding/$(DEEPSPEED): | $(DEV)
+	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)

@@ -22,7 +22,7 @@ __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName
            'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine', 'without_old_logps',
            'rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files',
            'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save', 'set_micro_batch', 'one_forward_pass',
-           'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'attention_of',
+           'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention', 'SplitAsPolicy', 'attention_of',
            'save_under_plain_names', 'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
@@ -596,17 +596,24 @@ def step_metrics(trainer: HFTrainer) -> dict[str, list[float]] | None:
     collected = getattr(trainer, '_metrics', None)
     return collected.get('train', {}) if isinstance(collected, dict) else None
 
-# %% ../../nbs/algorithms/00_trl.ipynb #9d502ffe
+# %% ../../nbs/algorithms/00_trl.ipynb #b9095a59
 PRIVATE += [
     PrivateName('_supports_flash_attn', 'transformers.modeling_utils', 'read: whether a class has FlashAttention 2'),
     PrivateName('_attn_implementation', 'transformers.configuration_utils', 'read: the kernel that was chosen'),
     PrivateName('_weight_conversions', 'transformers.core_model_loading', 'reset: names under which weights are saved'),
-    PrivateName('_finalize_model_loading', 'transformers.modeling_utils', 'observed: weights that were missing')]
+    PrivateName('_finalize_model_loading', 'transformers.modeling_utils', 'observed: weights that were missing'),
+    PrivateName('_no_split_modules', 'transformers.modeling_utils', 'passed on: layers that FSDP shards one by one')]
 
 # %% ../../nbs/algorithms/00_trl.ipynb #778b05df
 def has_flash_attention(model_class: type | None) -> bool:
     "Whether a class of transformers says that FlashAttention 2 works in it"
     return bool(getattr(model_class, '_supports_flash_attn', False))
+
+# %% ../../nbs/algorithms/00_trl.ipynb #ad777b6d
+class SplitAsPolicy(torch.nn.Module):
+    "A module around a model of transformers, its `policy`, whose layers FSDP shards one by one"
+    policy: Any
+    _no_split_modules = property(lambda self: self.policy._no_split_modules)
 
 # %% ../../nbs/algorithms/00_trl.ipynb #f3409e85
 def attention_of(model: Any) -> str | None:

@@ -33,8 +33,8 @@ from aligntune.process.sharded import (
 
 # %% auto #0
 __all__ = ['logger', 'TOLERANCE', 'PACKAGES', 'staged', 'remove_stale_weights', 'without_autocast', 'probe_logprobs',
-           'is_quantized', 'save_folder', 'adapter_tensors', 'check_saved', 'count_numbers', 'save_config',
-           'gathered_adapter', 'save_sharded', 'copy_device', 'merged_model', 'save_merged', 'model_card']
+           'is_quantized', 'save_folder', 'adapter_tensors', 'check_saved', 'count_numbers', 'write_config',
+           'gathered_adapter', 'save_gathered', 'copy_device', 'merged_model', 'save_merged', 'model_card']
 
 # %% ../../nbs/backends/02b_saving.ipynb #e1fe5fbf
 logger = logging.getLogger('aligntune')
@@ -166,8 +166,8 @@ def count_numbers(folder: str | Path, names: Iterable[str]) -> int:
         with safe_open(files[name], 'pt') as f: n += math.prod(f.get_slice(name).get_shape())
     return n
 
-# %% ../../nbs/backends/02b_saving.ipynb #10c44380
-def save_config(model: Any, tokenizer: Any, folder: Path) -> None:
+# %% ../../nbs/backends/02b_saving.ipynb #cb5325bf
+def write_config(model: Any, tokenizer: Any, folder: Path) -> None:
     "Write all that belongs to a model but its weights"
     with quiet():
         model.save_pretrained(folder, state_dict={}, save_original_format=False)
@@ -186,8 +186,8 @@ def gathered_adapter(
     gather_on_first(picked, lambda k, t: out.update({k: t.to('cpu', copy=True)}))
     return out
 
-# %% ../../nbs/backends/02b_saving.ipynb #dc51757a
-def save_sharded(
+# %% ../../nbs/backends/02b_saving.ipynb #40d4615a
+def save_gathered(
     model: Any,  # sharded, with an adapter or without
     tokenizer: Any,  # written beside it
     path: str | Path  # folder to write
@@ -200,7 +200,7 @@ def save_sharded(
             tensors = gathered_adapter(model)
             on_first_process(lambda: _write_adapter(model, tokenizer, folder, tensors))
         else:
-            on_first_process(lambda: save_config(model, tokenizer, folder))
+            on_first_process(lambda: write_config(model, tokenizer, folder))
             size = write_weights(model, folder if first else None)
             logger.info('%s gathered from %s shards, written and read back', human(size), world_size())
         on_first_process(stack.close)   # the folder appears

@@ -720,13 +720,12 @@ def generation_blocker(
              if k not in (*DECODE_SETTINGS, *IGNORED_SETTINGS) and v not in (None, 0, 1)]
     return f'generation is set to {", ".join(other)}' if other else None
 
-# %% ../../nbs/core/05_execution.ipynb #f6197b8e
+# %% ../../nbs/core/05_execution.ipynb #f754d095
 def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our decoder does not generate"
     continuous = ('use_transformers_paged', 'use_transformers_continuous_batching')
     if s.algorithm.compares_groups:
         if any(s.spec.extra.get(k) for k in continuous): return 'continuous batching was requested'
-        if weights_are_sharded(s.spec): return SHARDED
     settings = dict(s.spec.extra.get('generation_kwargs') or {})
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
     elsewhere = f'{s.backend.title} generates nothing' if s.backend.launches else None
@@ -836,13 +835,14 @@ def _where_it_applies(s: Situation, name: str, why: str | None, auto: Chosen = C
     chosen = switched(s.spec, name, why)
     return chosen if chosen.requested else Chosen(False)
 
-# %% ../../nbs/core/05_execution.ipynb #1f49b748
+# %% ../../nbs/core/05_execution.ipynb #e9376582
 def choose_decode_graph(
     s: Situation,  # the training
     generation: Chosen  # who generates the answers
 ) -> Chosen:
     "Whether the steps of our decoder are replayed as CUDA graphs"
     elsewhere = None if s.device == 'cuda' else f'there are no CUDA graphs on {s.device}'
+    if weights_are_sharded(s.spec): elsewhere = 'sharded weights are gathered anew for each rollout, at other addresses'
     return _where_it_applies(s, 'decode_graph', _not_ours(s, generation) or elsewhere)
 
 def choose_merged_adapter(

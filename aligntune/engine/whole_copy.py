@@ -34,21 +34,20 @@ def without_weights(
         for name in _MOVES: m.__dict__.pop(name, None)
     return twin.eval()
 
-# %% ../../nbs/engine/16_whole_copy.ipynb #8d538bc5
+# %% ../../nbs/engine/16_whole_copy.ipynb #eaeec150
 class WholeCopy:
     "A copy of a model that has weights only while answers are written"
     def __init__(self,
         model: Any,  # before it is sharded
         dtype: torch.dtype | None = None  # of the weights in the copy; None: as they are
     ):
-        self.twin, self.dtype = without_weights(model), dtype
-        self.bytes = self.rollouts = 0   # that came from other processes; how often
+        self.twin, self.dtype, self.bytes, self.rollouts = without_weights(model), dtype, 0, 0   # bytes from others
         self.places: dict[int, list[tuple[Any, str]]] = {}   # where each parameter is, a tied one in several modules
         for m in self.twin.modules():
             for name, p in m._parameters.items():
                 if p is not None: self.places.setdefault(id(p), []).append((m, name))
-        self.params = {n: self.places[id(p)] for n, p in self.twin.named_parameters()}
-        self.empty = {n: p for n, p in self.twin.named_parameters()}
+        self.empty = dict(self.twin.named_parameters())
+        self.params = {n: self.places[id(p)] for n, p in self.empty.items()}
 
     def size(self) -> int:
         "Bytes of the weights"
@@ -64,8 +63,7 @@ class WholeCopy:
     @contextmanager
     def filled(self, model: Any) -> Iterator[Any]:
         "The copy with the weights of the sharded `model`; all processes enter together"
-        device = next(iter(model.parameters())).device
-        device = device if not torch.cuda.is_available() else torch.device('cuda', torch.cuda.current_device())
+        device = torch.accelerator.current_device_index() if torch.accelerator.is_available() else 'cpu'
         own = {k: t for k, t in stored_tensors(model).items() if k in self.params}
         assert own.keys() == self.params.keys(), sorted(own.keys() ^ self.params.keys())[:3]
         try:

@@ -59,11 +59,12 @@ def on_first_process(work: Callable[[], T]) -> T:
     if error or told: raise error or told
     return done
 
-# %% ../../nbs/process/04_ranks.ipynb #c359a285
+# %% ../../nbs/process/04_ranks.ipynb #ba6b8151
 def _told(e: Exception) -> AligntuneError:
     "An error as other processes can be told of it"
     if isinstance(e, AligntuneError): return e
-    return RunError(f'{type(e).__name__}: {e}', where='', why='a process of this training failed', fix='see its own log')
+    return RunError(f'{type(e).__name__}: {e}', where='', why='a process of this training failed',
+                    fix='see its own log')
 
 def together(work: Callable[[], T]) -> T:
     "Call `work`, which exchanges nothing, in every process; an error in one of them is raised in all"
