@@ -24,7 +24,7 @@ __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMA
            'end_of_job', 'Row', 'resumed', 'expect', 'kills_in_saves', 'wait_for_moment', 'after_kill', 'random_kills',
            'flip', 'damages', 'start_after_damage', 'small_disk', 'disks', 'two_writers', 'requests', 'set_version',
            'stops', 'broken', 'short_of_memory', 'inside', 'pair', 'two_processes', 'sharded_kills', 'resumed_by_all',
-           'random_sharded_kills', 'gap', 'moved', 'other_numbers', 'trained_algorithms', 'tiny_model_folder',
+           'random_sharded_kills', 'losses_apart', 'moved', 'other_numbers', 'trained_algorithms', 'tiny_model_folder',
            'rewards', 'algorithms_in_two', 'count_rows', 'all_parts', 'suite']
 
 # %% ../../nbs/bench/06_faults.ipynb #2dc52663
@@ -622,7 +622,7 @@ def resumed_by_all(server: Server, name: str, folder: Path, before: JobEnd, weig
     row.ok = row.ok and not incomplete
     return row
 
-# %% ../../nbs/bench/06_faults.ipynb #07b639e4
+# %% ../../nbs/bench/06_faults.ipynb #763314f7
 def random_sharded_kills(server: Server, n: int, seed: int = 0, **job: Any) -> Iterator[Row]:
     "SIGKILL to one of two processes of a sharded training at `n` random moments; then both resume"
     rng, job, hits = random.Random(seed), dict(sharded=True) | job, 0
@@ -636,22 +636,22 @@ def random_sharded_kills(server: Server, n: int, seed: int = 0, **job: Any) -> I
         if -signal.SIGKILL not in before.codes: continue
         hits += 1
         if not (folder/'run.json').exists():
-            yield Row(f'SIGKILL to {rank} before the start', 'no run was begun', 0, not list(folder.glob('checkpoint-*')))
+            yield Row('SIGKILL before the start', 'no run was begun', 0, not list(folder.glob('checkpoint-*')))
         else:
             yield resumed_by_all(server, f'SIGKILL to {rank} in step {before.reached + 1}', folder, before,
                                  straight.weights, envs=pair(), **job)
         if hits == n: return
     yield Row(f'{n} random kills', f'only {hits} of {4*n} came before the end', None, False)
 
-# %% ../../nbs/bench/06_faults.ipynb #ec4be133
-def gap(a: Sequence[float], b: Sequence[float]) -> float:
+# %% ../../nbs/bench/06_faults.ipynb #86d1a443
+def losses_apart(a: Sequence[float], b: Sequence[float]) -> float:
     "The largest difference of two lists of losses; infinite if one is shorter"
     return max((abs(x - y) for x, y in zip(a, b)), default=math.inf) if len(a) == len(b) else math.inf
 
 def moved(
     server: Server,
     name: str,
-    parts: Sequence[tuple[int, bool, int]],  # processes, sharded or not, and the step at which they are stopped; 0: none
+    parts: Sequence[tuple[int, bool, int]],  # processes, sharded or not, the step at which they are stopped or 0
     tolerance: float = 1e-5,
     **job: Any
 ) -> Iterator[Row]:
@@ -665,7 +665,7 @@ def moved(
         stop = dict(at=at, do='sigterm') if at else {}
         end = server.run(folder=folder, resume=True if i else None, **where(n, sharded), **stop, **job)
         if at and end.code != 143: break
-    off = gap(straight.result.get('losses', ()), end.result.get('losses', ()))
+    off = losses_apart(straight.result.get('losses', ()), end.result.get('losses', ()))
     way = ' -> '.join(f"{n}{' FSDP2' if sharded else ''}" for n, sharded, _ in parts)
     yield Row(f'{name}: {way}', f'losses differ by {off:.1e}' if off < math.inf else f'{end.codes} {end.result}', None,
               straight.code == 0 and off < tolerance)

@@ -15,12 +15,12 @@ from ..algorithms.trl import set_micro_batch
 from ..core.errors import RunError
 
 # %% auto #0
-__all__ = ['MEANS', 'TOTALS', 'OF_PROCESSES', 'Batch', 'sealed_batch', 'kept_batch', 'set_batch', 'FilledEpoch', 'filled_unit',
-           'filled_rows', 'fill_epochs', 'seed_process', 'kept_state', 'said_of_processes']
+__all__ = ['MEANS', 'TOTALS', 'OF_PROCESSES', 'StepBatch', 'sealed_batch', 'kept_batch', 'set_batch', 'FilledEpoch',
+           'filled_unit', 'filled_rows', 'fill_epochs', 'seed_process', 'kept_state', 'said_of_processes']
 
-# %% ../../nbs/run/01c_processes.ipynb #9158dd40
+# %% ../../nbs/run/01c_processes.ipynb #8ae20ef3
 @dataclass(frozen=True)
-class Batch:
+class StepBatch:
     "How the rows of an optimizer step are shared"
     rows: int  # of a micro-step, in one process
     micro: int  # micro-steps of a step
@@ -33,39 +33,40 @@ class Batch:
 
     def __str__(self) -> str: return f'{self.step} = {self.rows} x {self.micro} x {self.processes}'
 
-# %% ../../nbs/run/01c_processes.ipynb #db766211
+# %% ../../nbs/run/01c_processes.ipynb #8db0b5bd
 def sealed_batch(
     content: Mapping[str, Any]  # of a seal
-) -> Batch | None:
+) -> StepBatch | None:
     "The batch that a checkpoint was trained with; None if its seal does not say"
     processes, matters = content.get('world_size') or 1, content.get('matters') or {}
     rows, micro = content.get('batch') or (matters.get('per_device_train_batch_size', matters.get('batch_size')),
                                            matters.get('gradient_accumulation_steps'))
-    if not (isinstance(rows, int) and isinstance(micro, int)) or rows < 1 or micro < 1: return None
-    return None if matters.get('effective_batch_size') and not content.get('batch') else Batch(rows, micro, processes)
+    derived = matters.get('effective_batch_size') and not content.get('batch')
+    if derived or not all(isinstance(n, int) and n > 0 for n in (rows, micro)): return None
+    return StepBatch(rows, micro, processes)
 
-# %% ../../nbs/run/01c_processes.ipynb #a0a3f1e8
+# %% ../../nbs/run/01c_processes.ipynb #c3ce7b10
 def kept_batch(
-    before: Batch,  # of the checkpoint
-    asked: Batch,  # what the request gives with the present number of processes
+    before: StepBatch,  # of the checkpoint
+    asked: StepBatch,  # what the request gives with the present number of processes
     whole: bool = False,  # are batches made of tokens, so that the rows of one cannot change?
     epoch: int = 0  # rows of an epoch as it was filled, which should stay; 0 if they are not known
-) -> Batch:
+) -> StepBatch:
     "A batch with the rows of the checkpoint's steps, for the present number of processes"
     n = asked.processes
     fits = [b for b in range(asked.rows, 0, -1) if before.step % (b*n) == 0 and not (whole and b != before.rows)]
     best = next((b for b in fits if epoch % (b*n) == 0), fits[0] if fits else 0)
-    if best: return Batch(best, before.step//(best*n), n)
+    if best: return StepBatch(best, before.step//(best*n), n)
     raise RunError(f'a step of {before.step} rows cannot be shared by {n} processes', where='world_size',
-                   why=f'the checkpoint was trained with {before.rows} x {before.micro} micro-steps x {before.processes} '
-                       'processes, and a step stays what it is',
+                   why=f'the checkpoint was trained with {before.rows} x {before.micro} micro-steps x '
+                       f'{before.processes} processes, and a step stays what it is',
                    fix=f'a number of processes that divides {before.step//before.rows if whole else before.step}; or '
                        "allow_changes=['batch_size'] with another batch_size, to go on with other steps")
 
-# %% ../../nbs/run/01c_processes.ipynb #bc5a5ea1
+# %% ../../nbs/run/01c_processes.ipynb #3bd04718
 def set_batch(
     trainer: Any,  # transformers'
-    batch: Batch
+    batch: StepBatch
 ) -> None:
     "Let a trainer share its steps like this"
     args = trainer.args
@@ -138,16 +139,17 @@ def kept_state(
     if '_step' in out: out['_step'] = out['_step']*micro[1]//micro[0]
     return out
 
-# %% ../../nbs/run/01c_processes.ipynb #bd950d58
+# %% ../../nbs/run/01c_processes.ipynb #6b67e74f
 def said_of_processes(
-    before: Batch,  # of the checkpoint
-    now: Batch,
+    before: StepBatch,  # of the checkpoint
+    now: StepBatch,
     epoch: int = 0  # rows of an epoch before, as they were filled
 ) -> str:
     "What a change of processes means, for the log"
     new = range(before.processes, now.processes)
     ranks = f'rank {new[0]}' if len(new) == 1 else f'ranks {new[0]} to {new[-1]}' if new else ''
-    fresh = f"; {ranks} {'draws its' if len(new) == 1 else 'draw their'} random numbers from seed and step" if new else ''
+    draw = 'draws its' if len(new) == 1 else 'draw their'
+    fresh = f'; {ranks} {draw} random numbers from seed and step' if new else ''
     more = -epoch % (now.rows*now.processes) if now.processes > 1 else 0
     filled = f'; the last step of an epoch has {more} more rows, from its start' if more else ''
     return (f'processes: {before.processes} before, {now.processes} now; a step stays {now.step} rows, as '
