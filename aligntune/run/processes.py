@@ -80,7 +80,7 @@ def set_batch(
     args.gradient_accumulation_steps = batch.micro
     set_micro_batch(trainer, batch.rows)
 
-# %% ../../nbs/run/01c_processes.ipynb #3ab87892
+# %% ../../nbs/run/01c_processes.ipynb #520b5c7b
 class FilledEpoch(Sampler):
     "The rows of another sampler, filled with its first ones to a multiple of `unit`"
     def __init__(self, rows: Any, unit: int): self.rows, self.unit = rows, unit
@@ -102,12 +102,13 @@ def filled_rows(content: Mapping[str, Any], rows: int) -> int:
     unit = filled_unit(content)
     return -(-rows//unit)*unit
 
-def fill_epochs(loader: Any, unit: int) -> None:
-    "Fill the epochs of a prepared data loader"
+def fill_epochs(loader: Any, unit: int) -> Any:
+    "Fill the epochs of a prepared data loader; returns it"
     batches = getattr(loader, 'batch_sampler', None)
     while hasattr(batches, 'batch_sampler'): batches = batches.batch_sampler
     rows = getattr(batches, 'sampler', None)
     if rows is not None and hasattr(rows, '__len__') and unit > 1: batches.sampler = FilledEpoch(rows, unit)
+    return loader
 
 # %% ../../nbs/run/01c_processes.ipynb #d9ac8995
 def seed_process(

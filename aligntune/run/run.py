@@ -675,7 +675,7 @@ def check_can_move(trainer: Trainer, before: StepBatch, now: StepBatch) -> None:
                            fix=f'{before.processes} processes as before' + ('; or FSDP2 (fsdp_version: 2), whose '
                            'checkpoints any number reads' if writes_itself(trainer) else ''))
 
-# %% ../../nbs/run/05_run.ipynb #faad216d
+# %% ../../nbs/run/05_run.ipynb #4402cd18
 def shared_as(trainer: Trainer, point: Path | None, asked: StepBatch, changed: Mapping[str, Any]) -> dict[str, Any]:
     "How the rows of a step are shared from here on, and were before; what changes is logged"
     if point is None: return dict(filled=asked.rows*asked.processes if asked.processes > 1 else 1)
@@ -686,17 +686,15 @@ def shared_as(trainer: Trainer, point: Path | None, asked: StepBatch, changed: M
     if was and batch != was: log.info('%s', said_of_processes(was, batch, epoch))
     return dict(batch=batch if batch != asked else None, before=was, filled=filled_unit(content))
 
-def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> None:
-    "Let a trainer share its rows as its start point says"
+def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
+    "Let a trainer share its rows as its start point says, and saves keep it"
     if start.batch: set_batch(trainer, start.batch)
     saver.facts['filled'] = start.filled
     now = StepBatch(*micro_batch_of(trainer), world_size())
-    if start.checkpoint is None or start.filled in (1, now.rows*now.processes): return   # accelerate fills it alike
-    loader = trainer.get_train_dataloader
-    def filled() -> Any:
-        fill_epochs(out := loader(), start.filled)
-        return out
-    vars(trainer)['get_train_dataloader'] = filled
+    if start.checkpoint and start.filled not in (1, now.rows*now.processes):   # otherwise accelerate fills it alike
+        loader = trainer.get_train_dataloader
+        vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
+    return start
 
 # %% ../../nbs/run/05_run.ipynb #4b1801de
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
@@ -811,7 +809,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #bdc2502a
+# %% ../../nbs/run/05_run.ipynb #d7112df7
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -844,8 +842,7 @@ class Run:
             a = self.attach(trainer)
             self.stopped, a.callback.signal = False, 0
             begin = lambda: begin_run(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
-            a.callback.start = start = on_first_process(begin)
-            share_as(trainer, start, a.saver)
+            a.callback.start = start = share_as(trainer, on_first_process(begin), a.saver)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
             try:
