@@ -165,7 +165,7 @@ def _trial() -> type:
     return type('TrainingArguments', (TrainingArguments,),
                 dict(_setup_devices=None, device=property(lambda self: torch.device('cpu'))))
 
-# %% ../../nbs/algorithms/01_common.ipynb #6bdbda3d
+# %% ../../nbs/algorithms/01_common.ipynb #9b224ffc
 def check_arguments(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision ...
@@ -178,7 +178,8 @@ def check_arguments(
                         where=spec.origins['load_best_model_at_end'],
                         why='the best checkpoint is the one with the best evaluation',
                         fix='eval_dataset=..., or val_split_ratio=0.1')
-    known = {f.name for f in dataclasses.fields(_trial()) if f.init}
+    # DeepSpeed's config is completed with facts of a device, which the trial does without
+    known = {f.name for f in dataclasses.fields(_trial()) if f.init} - {'deepspeed'}
     common = dataclasses.replace(spec, extra={k: v for k, v in spec.extra.items() if k in known})
     _check_optimizer(training_args(common, plan, _trial(), has_eval))
 

@@ -224,14 +224,16 @@ def shared_pair_logps(trainer: 'PairLogps', model: Any, batch: PairBatch) -> tor
     if packed is None: return None
     with trainer.accelerator.autocast(): return pair_logps(model, batch, packed)
 
-# %% ../../nbs/algorithms/05_dpo.ipynb #72d8adb0
+# %% ../../nbs/algorithms/05_dpo.ipynb #7ef7afaa
 class PairLogps(OwnTrainer, PairHooks):
     "How the log-probabilities of a DPOTrainer's pairs are computed"
     shared = settled = False  # each prompt once for both answers; TRL knows where log-probabilities come from
     scored = 0  # batches computed here
     present: PresentPairs | None = None  # those of the loss that is computed
     def __init__(self, *args: Any, execution: ExecutionPlan, **kwargs: Any):
-        self.execution = execution
+        self.execution, models = execution, [kwargs[k] for k in ('model', 'ref_model') if kwargs.get(k) is not None]
+        # tried before the library shards them: afterwards no process could compute alone
+        self.plain_head = bool(execution.prefix_sharing) or on_first_process(lambda: all(map(has_plain_head, models)))
         super().__init__(*args, **kwargs)
         self.settle()
 
@@ -241,9 +243,8 @@ class PairLogps(OwnTrainer, PairHooks):
         why = None if holds_whole_head(self.accelerator) else SHARDED
         self.settled, self.execution = True, confirmed(self.execution, prefix_sharing=why, lm_head=why)
         self.shared = self.packed_attention = bool(self.execution.prefix_sharing)
-        models = [self.accelerator.unwrap_model(m) for m in (self.model, self.ref_model) if m is not None]
         if self.shared: self.use_answer_logps()
-        elif not on_first_process(lambda: all(map(has_plain_head, models))): self.use_full_logits()
+        elif not self.plain_head: self.use_full_logits()
 
     def answer_logps(self, model: Any, batch: PairBatch) -> torch.Tensor | None:
         "Log-probabilities with shared prompts; None: TRL computes them"

@@ -36,10 +36,10 @@ from ..process.ranks import on_first_process
 
 # %% auto #0
 __all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'label_places',
-           'chunked_loss', 'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps', 'causal_args',
-           'PlacedLabels', 'TokenBudget', 'budgeted_loader', 'plain_loss', 'CausalTrainer', 'backend_loss',
-           'check_budget', 'confirm_rows', 'causal_trainer', 'set_head', 'LabelTrainer', 'Seq2SeqLabelTrainer',
-           'with_labels', 'seq2seq_trainer', 'class_trainer', 'make_trainer']
+           'chunked_loss', 'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps',
+           'trains_second_head', 'causal_args', 'PlacedLabels', 'TokenBudget', 'budgeted_loader', 'plain_loss',
+           'CausalTrainer', 'backend_loss', 'check_budget', 'confirm_rows', 'causal_trainer', 'set_head',
+           'LabelTrainer', 'Seq2SeqLabelTrainer', 'with_labels', 'seq2seq_trainer', 'class_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/04_sft.ipynb #fb0a7990
 logger = logging.getLogger('aligntune')
@@ -203,7 +203,14 @@ def splits_steps(spec: TrainSpec) -> bool:
     "Whether both the rows of a step and the tokens of a batch are given"
     return bool(spec['max_tokens_per_gpu'] and spec['effective_batch_size'])
 
-# %% ../../nbs/algorithms/04_sft.ipynb #4dd4929b
+# %% ../../nbs/algorithms/04_sft.ipynb #c6226c30
+def trains_second_head(
+    model: Any  # with its adapter if it has one
+) -> bool:
+    "Does an adapter train a head of its own (modules_to_save)?"
+    return hasattr(inner_model(model).get_output_embeddings(), 'modules_to_save')
+
+# %% ../../nbs/algorithms/04_sft.ipynb #0dc1b23f
 def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
     "The config for a language model: TRL neither truncates, nor packs, nor masks"
     spec, smoothing = session.spec, session.spec['label_smoothing']
@@ -217,7 +224,8 @@ def causal_args(session: SessionLike, execution: ExecutionPlan) -> SFTConfig:
     if execution.rows.requested or spec['max_tokens_per_gpu']:
         own['padding_free'] = causal_batches(session, execution) is None
     # TRL's name for a loss in chunks is chunked_nll, since 1.16 nll
-    plain = execution.lm_head.value == 'backend' and on_first_process(lambda: has_plain_head(session.model))
+    plain = (execution.lm_head.value == 'backend' and not trains_second_head(session.model)
+             and on_first_process(lambda: has_plain_head(session.model)))
     in_chunks = execution.uses('lm_head') or plain and not smoothing
     own['loss_type'] = 'nll' if by_hand else name or ('chunked_nll' if in_chunks else 'nll')
     if splits_steps(spec):

@@ -592,13 +592,12 @@ def generation_blocker(
              if k not in (*DECODE_SETTINGS, *IGNORED_SETTINGS) and v not in (None, 0, 1)]
     return f'generation is set to {", ".join(other)}' if other else None
 
-# %% ../../nbs/core/05_execution.ipynb #f6197b8e
+# %% ../../nbs/core/05_execution.ipynb #f754d095
 def _decode_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why our decoder does not generate"
     continuous = ('use_transformers_paged', 'use_transformers_continuous_batching')
     if s.algorithm.compares_groups:
         if any(s.spec.extra.get(k) for k in continuous): return 'continuous batching was requested'
-        if weights_are_sharded(s.spec): return SHARDED
     settings = dict(s.spec.extra.get('generation_kwargs') or {})
     settings['repetition_penalty'] = s.spec.extra.get('repetition_penalty')
     elsewhere = f'{s.backend.title} generates nothing' if s.backend.launches else None

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from ..core.errors import AligntuneError, RunError
 
 # %% auto #0
-__all__ = ['T', 'world_size', 'gather_objects', 'largest', 'on_first_process']
+__all__ = ['T', 'world_size', 'gather_objects', 'exchange_device', 'largest', 'on_first_process', 'together']
 
 # %% ../../nbs/process/04_ranks.ipynb #404dcbeb
 def world_size() -> int:
@@ -26,14 +26,19 @@ def gather_objects(value: Any) -> list[Any]:
     dist.all_gather_object(out, value)
     return out
 
-# %% ../../nbs/process/04_ranks.ipynb #ba73ae2a
+# %% ../../nbs/process/04_ranks.ipynb #d90520d1
+def exchange_device() -> torch.device:
+    "Where the processes exchange tensors: the host for gloo, this process's GPU for NCCL"
+    gpu = torch.accelerator.current_accelerator() if dist.get_backend() not in ('gloo', 'mpi') else None
+    return torch.device('cpu') if gpu is None else torch.device(gpu.type, torch.accelerator.current_device_index())
+
 def largest(
     numbers: tuple[int, ...],  # of this process
-    device: Any = 'cpu'  # where the processes exchange them
+    device: Any = None  # where the processes exchange them; None: where they exchange tensors
 ) -> tuple[int, ...]:
     "The largest of all processes, number by number"
     if world_size() == 1: return numbers
-    t = torch.tensor(numbers, device=device)
+    t = torch.tensor(numbers, device=exchange_device() if device is None else device)
     dist.all_reduce(t, dist.ReduceOp.MAX)
     return tuple(t.tolist())
 
@@ -53,3 +58,22 @@ def on_first_process(work: Callable[[], T]) -> T:
     done, told = gather_objects((done, told))[0]
     if error or told: raise error or told
     return done
+
+# %% ../../nbs/process/04_ranks.ipynb #c359a285
+def _told(e: Exception) -> AligntuneError:
+    "An error as other processes can be told of it"
+    if isinstance(e, AligntuneError): return e
+    return RunError(f'{type(e).__name__}: {e}', where='', why='a process of this training failed', fix='see its own log')
+
+def together(work: Callable[[], T]) -> T:
+    "Call `work`, which exchanges nothing, in every process; an error in one of them is raised in all"
+    if world_size() == 1: return work()
+    done, error = None, None
+    try: done = work()
+    except Exception as e: error = e   # noqa: BLE001   raised below, in all ranks
+    if not largest((int(error is not None),))[0]: return done   # type: ignore[return-value]
+    errors = gather_objects(None if error is None else _told(error))
+    rank, e = next((r, e) for r, e in enumerate(errors) if e is not None)
+    if None not in errors: raise errors[rank] from error
+    where = f'rank {rank} of {len(errors)}'
+    raise type(e)(e.what, f'{e.where}, {where}' if e.where else where, e.why, e.fix) from error
