@@ -495,13 +495,17 @@ def writes_random_state(trainer: HFTrainer) -> bool:
     "Does this kind of trainer write the state of the random generators itself?"
     return _overrides(trainer, '_save_rng_state')
 
-# %% ../../nbs/algorithms/00_trl.ipynb #99b17b72
-def write_own_files(trainer: HFTrainer, folder: str | Path) -> None:
+# %% ../../nbs/algorithms/00_trl.ipynb #2f4becf0
+def write_own_files(
+    trainer: HFTrainer,
+    folder: str | Path,
+    sharded: bool = False  # are the weights written by all processes, in parts?
+) -> None:
     "Let a trainer with overrides write its files; the first process alone writes weights"
-    if writes_weights(trainer) and trainer.args.should_save: trainer._save(str(folder))
+    if writes_weights(trainer) and trainer.args.should_save and not sharded: trainer._save(str(folder))
     if writes_random_state(trainer): trainer._save_rng_state(str(folder))
 
-# %% ../../nbs/algorithms/00_trl.ipynb #66e5c795
+# %% ../../nbs/algorithms/00_trl.ipynb #d33c0a6c
 def take_over_checkpoints(
     trainer: HFTrainer,  # changed in place
     *,
@@ -509,13 +513,17 @@ def take_over_checkpoints(
     load_weights: Callable[[str], None],  # from this folder
     load_optimizer: Callable[[str], None],  # optimizer and schedule, from this folder
     load_random: Callable[[str], None],  # random generators, from this folder
-    load_best: Callable[[], None]  # the weights of the best checkpoint
+    load_best: Callable[[], None],  # the weights of the best checkpoint
+    sharded: Callable[[str], bool] = lambda folder: False  # are the model or this checkpoint sharded? No override knows
 ) -> None:
     "Save and load with these functions; overrides for weights and random numbers in the trainer's class are kept"
     trainer._save_checkpoint = lambda model, trial=None: save()
     trainer._load_optimizer_and_scheduler, trainer._load_best_model = load_optimizer, load_best
-    if not _overrides(trainer, '_load_from_checkpoint'):
-        trainer._load_from_checkpoint = lambda folder, model=None: load_weights(folder)
+    theirs = trainer._load_from_checkpoint if _overrides(trainer, '_load_from_checkpoint') else None
+    def load(folder: str, model: Any = None) -> None:
+        if theirs is None or sharded(folder): load_weights(folder)
+        else: theirs(folder, model)
+    trainer._load_from_checkpoint = load
     if not _overrides(trainer, '_load_rng_state'): trainer._load_rng_state = load_random
 
 # %% ../../nbs/algorithms/00_trl.ipynb #1ef4b175

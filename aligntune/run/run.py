@@ -36,7 +36,7 @@ __all__ = ['log', 'BATCH', 'DISK', 'LOST', 'Resume', 'holds_model', 'check_fresh
            'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names',
            'ReplayReport', 'compare_replay', 'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #26587fff
+# %% ../../nbs/run/05_run.ipynb #2915312b
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
                                       newest_checkpoint, pool_of, publish, rank_file, read_seal, read_state, rotate,
@@ -52,7 +52,7 @@ from .processes import (StepBatch, fill_epochs, filled_rows, filled_unit, kept_b
                                      said_of_processes, sealed_batch, seed_process, set_batch)
 from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, held_tensors,
                                   is_sharded_checkpoint, load_sharded_optimizer, optimizer_parts,
-                                  read_weights_into_shards, shard_optimizer_state, write_tensors, write_weights)
+                                  read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import Interrupted, Stopped, StopRequest, in_notebook
 from ..core.plan import Plan
 from ..core.trainer import Result
@@ -239,7 +239,7 @@ class Saver:
         last = max((s for s in steps if proven is not None and s <= proven), default=0)
         rotate(self.folder, self.limit, (self.trainer.state.best_global_step or 0, last))
 
-# %% ../../nbs/run/05_run.ipynb #115a1f9e
+# %% ../../nbs/run/05_run.ipynb #e2bc4849
 def save_shards(saver: Saver, step: int, staging: Path) -> None:
     "Write the parts of all processes; the first seals them and gives them their name, while the others wait"
     start, model, phase = time.perf_counter(), unwrapped(saver.trainer), saver.writer.phase
@@ -247,11 +247,12 @@ def save_shards(saver: Saver, step: int, staging: Path) -> None:
     sizes = gather_objects(held_bytes([held_tensors(model), moments]))
     on_first_process(lambda: saver.check_disk(step, sum(sizes)))
     phase('shards')
-    write_weights(model, staging)
+    write_weight_parts(model, staging)
     phase('moments')
     write_tensors(staging/MOMENTS, moments)
     phase('hashes')
     known = hashes_of_all(staging, flushed)
+    write_own_files(saver.trainer, staging, sharded=True)
     snapshot = take_snapshot(saver.trainer, saver.tokenizer_files, **saver.facts)
     if snapshot: snapshot.known = known
     saver.writer.last = on_first_process(lambda: write_checkpoint(snapshot, staging, phase))
@@ -375,11 +376,15 @@ def load_optimizer_state(model: Any, optimizer: Any, folder: Path) -> None:
         elif has_sharded_weights(model): optimizer.load_state_dict(shard_optimizer_state(optimizer, content))
         else: optimizer.load_state_dict(content)
 
-# %% ../../nbs/run/05_run.ipynb #c32d01e0
+# %% ../../nbs/run/05_run.ipynb #f4b2798d
 class Restorer:
     "Loads the state of a checkpoint into a trainer"
     def __init__(self, trainer: Trainer, folder: Path, writer: CheckpointWriter):
         self.trainer, self.folder, self.writer = trainer, folder, writer
+
+    def sharded(self, folder: str | Path) -> bool:
+        "Is the model sharded, or the checkpoint?"
+        return is_sharded_checkpoint(folder) or has_sharded_weights(unwrapped(self.trainer))
 
     def load_weights(self, folder: str | Path) -> None:
         "All weights of the model, or this process's part of them"
@@ -590,7 +595,7 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #04719da8
+# %% ../../nbs/run/05_run.ipynb #b87d7056
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
     def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
@@ -623,7 +628,7 @@ class Attachment:
             return
         take_over_checkpoints(t, save=self.saver.save, load_weights=restorer.load_weights,
                               load_optimizer=restorer.load_optimizer, load_random=restorer.load_random,
-                              load_best=restorer.load_best)
+                              load_best=restorer.load_best, sharded=restorer.sharded)
         self.saver.tokenizer_files = tokenizer_files(t)
 
 # %% ../../nbs/run/05_run.ipynb #c62337b7

@@ -19,9 +19,9 @@ from ..process.ranks import gather_objects, world_size
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'MOMENTS', 'has_sharded_weights', 'is_sharded_checkpoint', 'unwrapped_name', 'held_tensors', 'untied',
-           'held_bytes', 'together', 'write_tensors', 'stored_shapes', 'read_tensors', 'read_whole', 'refuse_misfit',
-           'write_weights', 'read_weights_into_shards', 'weight_names', 'optimizer_parts', 'load_sharded_optimizer',
-           'shard_optimizer_state', 'own_files', 'hashes_of_all']
+           'held_bytes', 'error_of_all', 'write_tensors', 'stored_shapes', 'read_tensors', 'read_whole',
+           'refuse_misfit', 'write_weight_parts', 'read_weights_into_shards', 'weight_names', 'optimizer_parts',
+           'load_sharded_optimizer', 'shard_optimizer_state', 'own_files', 'hashes_of_all']
 
 # %% ../../nbs/run/01b_shards.ipynb #c3612138
 WEIGHTS, MOMENTS = 'weights', 'optimizer'   # folders of a sharded checkpoint
@@ -67,9 +67,9 @@ def held_bytes(value: Any) -> int:
     local = value.to_local() if isinstance(value, DTensor) else value
     return local.numel()*local.element_size() if isinstance(local, torch.Tensor) else 0
 
-# %% ../../nbs/run/01b_shards.ipynb #e14838ed
+# %% ../../nbs/run/01b_shards.ipynb #fbe45ef3
 @contextmanager
-def together(what: str, folder: Path) -> Iterator[None]:
+def error_of_all(what: str, folder: Path) -> Iterator[None]:
     "While all processes write or read: an error of one is that of all, and names its rank"
     try: yield
     except CheckpointException as e:
@@ -80,14 +80,14 @@ def together(what: str, folder: Path) -> Iterator[None]:
                        fix='resume from another checkpoint' if 'read' in what else
                        'free some space or mend the folder, then resume') from None
 
-# %% ../../nbs/run/01b_shards.ipynb #dd1a327f
+# %% ../../nbs/run/01b_shards.ipynb #62a94252
 def write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     "Write tensors, sharded or not; all processes call it with the same names"
     if not tensors: return
-    with together('there was an error while writing', folder):
+    with error_of_all('there was an error while writing', folder):
         dcp.save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
 
-# %% ../../nbs/run/01b_shards.ipynb #7c1e9d3c
+# %% ../../nbs/run/01b_shards.ipynb #780549ec
 def stored_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     "Name, whole shape and type of each tensor in a folder"
     held = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
@@ -96,7 +96,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]
 def read_tensors(folder: Path, into: Mapping[str, torch.Tensor], alone: bool = False) -> None:
     "Fill tensors, sharded or not, with those of their names; all processes call it, or one alone"
     if not into: return
-    with together('there was an error while reading', folder):
+    with error_of_all('there was an error while reading', folder):
         dcp.load(dict(into), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
 
 def read_whole(folder: Path) -> dict[str, torch.Tensor]:
@@ -119,8 +119,8 @@ def refuse_misfit(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, t
     raise ModelError(f'{folder} does not fit the model', where=str(folder), why=why,
                      fix='the model that it was saved from')
 
-# %% ../../nbs/run/01b_shards.ipynb #33c5694c
-def write_weights(model: Any, folder: Path) -> None:
+# %% ../../nbs/run/01b_shards.ipynb #f93fa22a
+def write_weight_parts(model: Any, folder: Path) -> None:
     "Write the weights of a model, or its adapters; all processes call it"
     for name, tensors in held_tensors(model).items(): write_tensors(folder/name, tensors)
 
