@@ -29,12 +29,12 @@ __all__ = ['log', 'BATCH', 'DISK', 'LOST', 'Resume', 'holds_model', 'check_fresh
            'check_same_run', 'resumed_batch', 'warn_of_versions', 'apply_changes', 'scale_learning_rate', 'Saver',
            'save_shards', 'name_best', 'tokenizer_files', 'writes_itself', 'save_by_engine', 'fitting',
            'read_trainer_state', 'StartPoint', 'own_rank', 'sealed_processes', 'restore_random_state',
-           'restore_kept_state', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal', 'is_disk_error',
-           'is_loader_error', 'is_lost_process', 'with_last_good', 'out_of_memory', 'ErrorHandler', 'trainer_settings',
-           'RunSetup', 'Attachment', 'begin_run', 'by_tokens', 'row_count', 'check_can_move', 'shared_as', 'share_as',
-           'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked',
-           'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names',
-           'ReplayReport', 'compare_replay', 'replay_run']
+           'restore_kept_state', 'load_model_weights', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal',
+           'is_disk_error', 'is_loader_error', 'is_lost_process', 'with_last_good', 'out_of_memory', 'ErrorHandler',
+           'trainer_settings', 'RunSetup', 'Attachment', 'begin_run', 'by_tokens', 'row_count', 'check_can_move',
+           'shared_as', 'share_as', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished', 'conclude',
+           'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from', 'resume_run',
+           'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
 # %% ../../nbs/run/05_run.ipynb #2915312b
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
@@ -367,7 +367,12 @@ def restore_kept_state(trainer: Trainer, folder: Path, before: StepBatch | None)
         else: state = kept_state([read_state(f) for f in files], rank, (before.micro if before else micro, micro))
         load_extra_state(trainer, state)
 
-# %% ../../nbs/run/05_run.ipynb #e54b2659
+# %% ../../nbs/run/05_run.ipynb #3ed75833
+def load_model_weights(model: Any, folder: Path) -> None:
+    "The weights of a checkpoint"
+    if has_sharded_weights(model): read_weights_into_shards(model, folder)
+    else: load_weights(model, folder)
+
 def load_optimizer_state(model: Any, optimizer: Any, folder: Path) -> None:
     "The state of an optimizer from a checkpoint"
     with fitting(at := folder/'optimizer.pt'):
@@ -376,7 +381,7 @@ def load_optimizer_state(model: Any, optimizer: Any, folder: Path) -> None:
         elif has_sharded_weights(model): optimizer.load_state_dict(shard_optimizer_state(optimizer, content))
         else: optimizer.load_state_dict(content)
 
-# %% ../../nbs/run/05_run.ipynb #f4b2798d
+# %% ../../nbs/run/05_run.ipynb #98cf67d1
 class Restorer:
     "Loads the state of a checkpoint into a trainer"
     def __init__(self, trainer: Trainer, folder: Path, writer: CheckpointWriter):
@@ -388,9 +393,7 @@ class Restorer:
 
     def load_weights(self, folder: str | Path) -> None:
         "All weights of the model, or this process's part of them"
-        model = unwrapped(self.trainer)
-        if has_sharded_weights(model): read_weights_into_shards(model, Path(folder))
-        else: load_weights(model, folder)
+        load_model_weights(unwrapped(self.trainer), Path(folder))
 
     def load_optimizer(self, folder: str | Path) -> None:
         "Optimizer and schedule"
