@@ -30,7 +30,7 @@ __all__ = ['STEPS', 'SAVE', 'ACTIONS', 'REWARD_FAULTS', 'FURTHER', 'HEAD', 'DAMA
 # %% ../../nbs/bench/06_faults.ipynb #2dc52663
 STEPS, SAVE = 12, 3
 
-# %% ../../nbs/bench/06_faults.ipynb #03738f4d
+# %% ../../nbs/bench/06_faults.ipynb #471f5837
 def tiny_trainer(job: dict[str, Any]) -> Trainer:
     "A tiny trainer with all that makes a resume hard: dropout, accumulation, shuffled rows of different lengths"
     from datasets import Dataset
@@ -44,8 +44,8 @@ def tiny_trainer(job: dict[str, Any]) -> Trainer:
                                 use_cpu=True, save_steps=SAVE, save_total_limit=2, logging_steps=2, seed=7,
                                 dataloader_pin_memory=False, ddp_backend='gloo' if 'RANK' in os.environ else None)
     if job.get('sharded'): args |= fsdp2_on_cpus()
-    model = tiny_model('llama', tok, layers=1, attention_dropout=job.get('dropout', .1),
-                       **dict(hidden=16, heads=2) | job.get('model', {}))
+    model = tiny_model('llama', tok, hidden=16, layers=1, heads=2, attention_dropout=job.get('dropout', .1))
+    if job.get('vocabulary'): model.resize_token_embeddings(job['vocabulary'])
     if job.get('peft'):
         from peft import LoraConfig, get_peft_model
         lora = LoraConfig(r=4, lora_dropout=job.get('dropout', .1), target_modules='all-linear', task_type='CAUSAL_LM')
@@ -592,12 +592,12 @@ def two_processes(server: Server) -> Iterator[Row]:
     end = server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair())
     yield short_of_memory(end, 'the second of two runs out of memory')
 
-# %% ../../nbs/bench/06_faults.ipynb #bad01e31
+# %% ../../nbs/bench/06_faults.ipynb #863ea9ad
 def sharded_kills(
     server: Server,
     ranks: Sequence[int] = (0, 1),  # who is killed
     phases: Sequence[str] = (),  # of the second save; all by default
-    **job: Any  # what else the job has: peft, model
+    **job: Any  # what else the job has: peft, vocabulary
 ) -> Iterator[Row]:
     "SIGKILL to one of two processes of a sharded training, in the phases of a save; then both resume"
     from aligntune.run.checkpoint import PHASES, SHARDED_PHASES
@@ -670,16 +670,15 @@ def moved(
     yield Row(f'{name}: {way}', f'losses differ by {off:.1e}' if off < math.inf else f'{end.codes} {end.result}', None,
               straight.code == 0 and off < tolerance)
 
-# %% ../../nbs/bench/06_faults.ipynb #36658029
+# %% ../../nbs/bench/06_faults.ipynb #ea2dc822
 def other_numbers(server: Server) -> Iterator[Row]:
     "All changes of the number of processes"
     chain = lambda sharded: [(2, sharded, 3), (1, False, 6), (4, sharded, 9), (2, sharded, 0)]
     for vocabulary in (259, 260):
-        model = dict(vocab_size=vocabulary)
         for peft in (False, True):
             for sharded in (False, True):
                 what = f"{'LoRA' if peft else 'full'}, vocabulary {vocabulary}"
-                yield from moved(server, what, chain(sharded), model=model, peft=peft)
+                yield from moved(server, what, chain(sharded), vocabulary=vocabulary, peft=peft)
     yield from moved(server, 'between DDP and FSDP2', [(2, False, 3), (2, True, 6), (4, False, 9), (4, True, 0)])
     one_row = dict(args=dict(per_device_train_batch_size=1, gradient_accumulation_steps=2))
     yield from moved(server, 'a step of four rows', chain(True), **one_row)

@@ -33,7 +33,7 @@ class StepBatch:
 
     def __str__(self) -> str: return f'{self.step} = {self.rows} x {self.micro} x {self.processes}'
 
-# %% ../../nbs/run/01c_processes.ipynb #8db0b5bd
+# %% ../../nbs/run/01c_processes.ipynb #0b87b29e
 def sealed_batch(
     content: Mapping[str, Any]  # of a seal
 ) -> StepBatch | None:
@@ -42,8 +42,8 @@ def sealed_batch(
     rows, micro = content.get('batch') or (matters.get('per_device_train_batch_size', matters.get('batch_size')),
                                            matters.get('gradient_accumulation_steps'))
     derived = matters.get('effective_batch_size') and not content.get('batch')
-    if derived or not all(isinstance(n, int) and n > 0 for n in (rows, micro)): return None
-    return StepBatch(rows, micro, processes)
+    if derived or not (isinstance(rows, int) and isinstance(micro, int)): return None
+    return StepBatch(rows, micro, processes) if rows > 0 and micro > 0 else None
 
 # %% ../../nbs/run/01c_processes.ipynb #c3ce7b10
 def kept_batch(
@@ -80,7 +80,7 @@ def set_batch(
     args.gradient_accumulation_steps = batch.micro
     set_micro_batch(trainer, batch.rows)
 
-# %% ../../nbs/run/01c_processes.ipynb #520b5c7b
+# %% ../../nbs/run/01c_processes.ipynb #9ca59c18
 class FilledEpoch(Sampler):
     "The rows of another sampler, filled with its first ones to a multiple of `unit`"
     def __init__(self, rows: Any, unit: int): self.rows, self.unit = rows, unit
@@ -104,7 +104,7 @@ def filled_rows(content: Mapping[str, Any], rows: int) -> int:
 
 def fill_epochs(loader: Any, unit: int) -> Any:
     "Fill the epochs of a prepared data loader; returns it"
-    batches = getattr(loader, 'batch_sampler', None)
+    batches: Any = getattr(loader, 'batch_sampler', None)
     while hasattr(batches, 'batch_sampler'): batches = batches.batch_sampler
     rows = getattr(batches, 'sampler', None)
     if rows is not None and hasattr(rows, '__len__') and unit > 1: batches.sampler = FilledEpoch(rows, unit)

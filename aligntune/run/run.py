@@ -31,10 +31,10 @@ __all__ = ['log', 'BATCH', 'DISK', 'LOST', 'Resume', 'holds_model', 'check_fresh
            'read_trainer_state', 'StartPoint', 'own_rank', 'sealed_processes', 'restore_random_state',
            'restore_kept_state', 'load_model_weights', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal',
            'is_disk_error', 'is_loader_error', 'is_lost_process', 'with_last_good', 'out_of_memory', 'ErrorHandler',
-           'trainer_settings', 'RunSetup', 'Attachment', 'begin_run', 'by_tokens', 'row_count', 'check_can_move',
-           'shared_as', 'share_as', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished', 'conclude',
-           'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from', 'resume_run',
-           'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
+           'trainer_settings', 'RunSetup', 'Attachment', 'begin_run', 'by_tokens', 'present_batch', 'row_count',
+           'check_can_move', 'shared_as', 'share_as', 'result_if_done', 'GuardedTraining', 'end_stopped',
+           'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest',
+           'trainer_from', 'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
 # %% ../../nbs/run/05_run.ipynb #2915312b
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
@@ -239,7 +239,7 @@ class Saver:
         last = max((s for s in steps if proven is not None and s <= proven), default=0)
         rotate(self.folder, self.limit, (self.trainer.state.best_global_step or 0, last))
 
-# %% ../../nbs/run/05_run.ipynb #e2bc4849
+# %% ../../nbs/run/05_run.ipynb #97bcb11f
 def save_shards(saver: Saver, step: int, staging: Path) -> None:
     "Write the parts of all processes; the first seals them and gives them their name, while the others wait"
     start, model, phase = time.perf_counter(), unwrapped(saver.trainer), saver.writer.phase
@@ -254,8 +254,11 @@ def save_shards(saver: Saver, step: int, staging: Path) -> None:
     known = hashes_of_all(staging, flushed)
     write_own_files(saver.trainer, staging, sharded=True)
     snapshot = take_snapshot(saver.trainer, saver.tokenizer_files, **saver.facts)
-    if snapshot: snapshot.known = known
-    saver.writer.last = on_first_process(lambda: write_checkpoint(snapshot, staging, phase))
+    def finish() -> Path:
+        assert snapshot   # in the first process
+        snapshot.known = known
+        return write_checkpoint(snapshot, staging, phase)
+    saver.writer.last = on_first_process(finish)
     saver.writer.waited += (took := time.perf_counter() - start)
     saver.writer.took += took
 
@@ -634,7 +637,7 @@ class Attachment:
                               load_best=restorer.load_best, sharded=restorer.sharded)
         self.saver.tokenizer_files = tokenizer_files(t)
 
-# %% ../../nbs/run/05_run.ipynb #c62337b7
+# %% ../../nbs/run/05_run.ipynb #6573243d
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -645,7 +648,7 @@ def begin_run(
     "Where to begin, and what has changed; recorded in the manifest"
     setup, trainer = attached.setup, attached.trainer
     point = start_point(setup.folder, resume)
-    asked = StepBatch(*micro_batch_of(trainer), world_size())
+    asked = present_batch(trainer)
     changed = check_same_run(point, attached.identity, allow, asked) if point else {}
     shared = shared_as(trainer, point, asked, changed)
     old = Manifest.read(setup.folder) if resume else None
@@ -663,10 +666,15 @@ def begin_run(
     before_it = old['history'] if old else []
     return StartPoint(point, changed, next((e['pieces'] for e in reversed(before_it) if 'pieces' in e), 1), **shared)
 
-# %% ../../nbs/run/05_run.ipynb #38dcbb04
+# %% ../../nbs/run/05_run.ipynb #3cb627a6
 def by_tokens(trainer: Trainer) -> bool:
     "Are the batches of a trainer made of tokens, so that their rows cannot be shared in another way?"
     return bool(getattr(trainer, 'budget', None) and not getattr(trainer, 'whole_steps', False))
+
+def present_batch(trainer: Trainer) -> StepBatch:
+    "How a trainer shares the rows of a step"
+    rows, micro = micro_batch_of(trainer)
+    return StepBatch(rows, micro, world_size())
 
 def row_count(trainer: Trainer) -> int:
     "Rows of the training data; 0 if they are streamed"
@@ -683,7 +691,7 @@ def check_can_move(trainer: Trainer, before: StepBatch, now: StepBatch) -> None:
                            fix=f'{before.processes} processes as before' + ('; or FSDP2 (fsdp_version: 2), whose '
                            'checkpoints any number reads' if writes_itself(trainer) else ''))
 
-# %% ../../nbs/run/05_run.ipynb #4402cd18
+# %% ../../nbs/run/05_run.ipynb #d2ecdb45
 def shared_as(trainer: Trainer, point: Path | None, asked: StepBatch, changed: Mapping[str, Any]) -> dict[str, Any]:
     "How the rows of a step are shared from here on, and were before; what changes is logged"
     if point is None: return dict(filled=asked.rows*asked.processes if asked.processes > 1 else 1)
@@ -698,7 +706,7 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
     "Let a trainer share its rows as its start point says, and saves keep it"
     if start.batch: set_batch(trainer, start.batch)
     saver.facts['filled'] = start.filled
-    now = StepBatch(*micro_batch_of(trainer), world_size())
+    now = present_batch(trainer)
     if start.checkpoint and start.filled not in (1, now.rows*now.processes):   # otherwise accelerate fills it alike
         loader = trainer.get_train_dataloader
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
