@@ -592,17 +592,18 @@ def two_processes(server: Server) -> Iterator[Row]:
     end = server.run(folder=server.folder(), at=5, do='no_memory', rank=1, auto_batch=True, envs=pair())
     yield short_of_memory(end, 'the second of two runs out of memory')
 
-# %% ../../nbs/bench/06_faults.ipynb #863ea9ad
+# %% ../../nbs/bench/06_faults.ipynb #0bdffdbb
 def sharded_kills(
     server: Server,
     ranks: Sequence[int] = (0, 1),  # who is killed
     phases: Sequence[str] = (),  # of the second save; all by default
+    straight: JobEnd | None = None,  # the undisturbed run, if it is known
     **job: Any  # what else the job has: peft, vocabulary
 ) -> Iterator[Row]:
     "SIGKILL to one of two processes of a sharded training, in the phases of a save; then both resume"
     from aligntune.run.checkpoint import PHASES, SHARDED_PHASES
     job = dict(sharded=True) | job
-    straight = server.run(folder=server.folder(), envs=pair(), **job)
+    straight = straight or server.run(folder=server.folder(), envs=pair(), **job)
     yield Row('FSDP2 in two processes', f'step {straight.result.get("step")}, {straight.result.get("shards")} sharded '
               'weights', None, straight.codes == (0, 0) and straight.result.get('shards', 0) > 0)
     for phase in phases or (*SHARDED_PHASES, *PHASES):
@@ -643,7 +644,7 @@ def random_sharded_kills(server: Server, n: int, seed: int = 0, **job: Any) -> I
         if hits == n: return
     yield Row(f'{n} random kills', f'only {hits} of {4*n} came before the end', None, False)
 
-# %% ../../nbs/bench/06_faults.ipynb #86d1a443
+# %% ../../nbs/bench/06_faults.ipynb #c032d544
 def losses_apart(a: Sequence[float], b: Sequence[float]) -> float:
     "The largest difference of two lists of losses; infinite if one is shorter"
     return max((abs(x - y) for x, y in zip(a, b)), default=math.inf) if len(a) == len(b) else math.inf
@@ -653,13 +654,14 @@ def moved(
     name: str,
     parts: Sequence[tuple[int, bool, int]],  # processes, sharded or not, the step at which they are stopped or 0
     tolerance: float = 1e-5,
+    straight: JobEnd | None = None,  # the run of the first part alone, if it is known
     **job: Any
 ) -> Iterator[Row]:
     "A run that goes on in other numbers of processes, with the losses of one that did not"
     job = dict(dropout=0.) | job
     def where(n: int, sharded: bool) -> dict[str, Any]:
         return dict(envs=pair(n) if n > 1 else [{}]) | (dict(sharded=True) if sharded else {})
-    straight = server.run(folder=server.folder(), **where(*parts[0][:2]), **job)
+    straight = straight or server.run(folder=server.folder(), **where(*parts[0][:2]), **job)
     folder = server.folder()
     for i, (n, sharded, at) in enumerate(parts):
         stop = dict(at=at, do='sigterm') if at else {}
