@@ -239,7 +239,7 @@ FURTHER: dict[str, dict[str, Any]] = dict(grpo=dict(num_iterations=2, steps_per_
                                           dapo=dict(mask_truncated_completions=False),
                                           ppo=dict(num_generations=1, adaptive_kl=True))
 
-# %% ../../nbs/bench/06_faults.ipynb #d4ad0813
+# %% ../../nbs/bench/06_faults.ipynb #61161a4a
 def run_algorithm(job: dict[str, Any]) -> dict[str, Any]:
     "Train an algorithm; returns the job's result"
     from aligntune.core.plan import make_plan
@@ -248,6 +248,10 @@ def run_algorithm(job: dict[str, Any]) -> dict[str, Any]:
     spec = TrainSpec.parse(model_name=job['model'], output_dir=job['folder'], device='cpu',
                            backend='trl', save_steps=SAVE, logging_steps=2, progress='none',
                            **algorithm_request(job['algorithm'], job.get('reward_fault')))
+    if job.get('sharded'):
+        fsdp2_on_cpus()
+        os.environ |= dict(ACCELERATE_USE_FSDP='true', FSDP_VERSION='2', FSDP_AUTO_WRAP_POLICY='TRANSFORMER_BASED_WRAP',
+                           FSDP_STATE_DICT_TYPE='SHARDED_STATE_DICT')   # as accelerate launch sets them
     session = Handle(spec, make_plan(spec)).session
     session.run.writer.phase = kill_in_save(job)
     session.callbacks.append(fault_callback(job, lambda: session.trainer))
