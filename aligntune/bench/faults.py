@@ -53,15 +53,16 @@ def tiny_trainer(job: dict[str, Any]) -> Trainer:
     return Trainer(model, TrainingArguments(**args | job.get('args', {})), train_dataset=rows, data_collator=padded,
                    processing_class=tok)
 
-# %% ../../nbs/bench/06_faults.ipynb #9cd63eff
+# %% ../../nbs/bench/06_faults.ipynb #357474b2
 def fsdp2_on_cpus() -> dict[str, Any]:
     "The arguments for FSDP2; from here on accelerate shards on CPUs in this process"
-    from accelerate.state import AcceleratorState, DistributedType
+    from accelerate.state import AcceleratorState, DistributedType, PartialState
     made = AcceleratorState.__init__
     def init(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
         made(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
         if fsdp_plugin is None or self.distributed_type != DistributedType.MULTI_CPU: return
         self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
+        PartialState._shared_state['distributed_type'] = DistributedType.FSDP   # what later states begin with
         if kwargs.get('mixed_precision') not in (None, 'no'): fsdp_plugin.set_mixed_precision(kwargs['mixed_precision'])
     AcceleratorState.__init__ = init   # type: ignore[method-assign]   # a mock of what it does on GPUs
     return dict(fsdp=True, fsdp_config=dict(version=2, transformer_layer_cls_to_wrap=['LlamaDecoderLayer']))
