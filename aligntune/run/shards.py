@@ -18,33 +18,33 @@ from ..core.errors import AligntuneError, ModelError, RunError
 from ..process.ranks import gather_objects, world_size
 
 # %% auto #0
-__all__ = ['WEIGHTS', 'MOMENTS', 'is_sharded', 'has_shards', 'plain_name', 'held_tensors', 'untied', 'held_bytes', 'together',
-           'write_tensors', 'stored_shapes', 'read_tensors', 'read_whole', 'refuse_misfit', 'write_weights',
-           'read_weights_into_shards', 'weight_names', 'optimizer_parts', 'load_sharded_optimizer',
-           'shard_optimizer_state', 'own_files', 'hashes_of_all']
+__all__ = ['WEIGHTS', 'MOMENTS', 'has_sharded_weights', 'is_sharded_checkpoint', 'unwrapped_name', 'held_tensors', 'untied',
+           'held_bytes', 'error_of_all', 'write_tensors', 'stored_shapes', 'read_tensors', 'read_whole',
+           'refuse_misfit', 'write_weight_parts', 'read_weights_into_shards', 'weight_names', 'optimizer_parts',
+           'load_sharded_optimizer', 'shard_optimizer_state', 'own_files', 'hashes_of_all']
 
-# %% ../../nbs/run/01b_shards.ipynb #107b0d21
+# %% ../../nbs/run/01b_shards.ipynb #c3612138
 WEIGHTS, MOMENTS = 'weights', 'optimizer'   # folders of a sharded checkpoint
 
-def is_sharded(
+def has_sharded_weights(
     model: Any  # a module
 ) -> bool:
     "Does each process hold a part of the weights only, as under FSDP2?"
     return any(isinstance(p, DTensor) for p in model.parameters())
 
-def has_shards(folder: str | Path) -> bool:
+def is_sharded_checkpoint(folder: str | Path) -> bool:
     "Was this checkpoint written by a sharded training?"
     return (Path(folder)/WEIGHTS).is_dir()
 
-# %% ../../nbs/run/01b_shards.ipynb #68446c34
-def plain_name(name: str) -> str:
+# %% ../../nbs/run/01b_shards.ipynb #8b77325f
+def unwrapped_name(name: str) -> str:
     "The name of a weight without those of wrappers"
     return name.replace('_checkpoint_wrapped_module.', '').replace('_orig_mod.', '')
 
-# %% ../../nbs/run/01b_shards.ipynb #b9ed1c56
+# %% ../../nbs/run/01b_shards.ipynb #7de988af
 def held_tensors(model: Any) -> dict[str, dict[str, torch.Tensor]]:
     "What a checkpoint holds of a model, by folder; of a model with adapters a folder for each"
-    state = {plain_name(k): v for k, v in model.state_dict().items()}
+    state = {unwrapped_name(k): v for k, v in model.state_dict().items()}
     if not hasattr(model, 'peft_config'): return {WEIGHTS: untied(model, state)}
     from peft import get_peft_model_state_dict
     alone = len(model.peft_config) == 1
@@ -55,8 +55,8 @@ def held_tensors(model: Any) -> dict[str, dict[str, torch.Tensor]]:
 def untied(model: Any, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     "The tensors of a state, each of those that are tied once, under its first name"
     first: dict[int, str] = {}
-    for name, p in model.named_parameters(remove_duplicate=False): first.setdefault(id(p), plain_name(name))
-    tied = {plain_name(n) for n, p in model.named_parameters(remove_duplicate=False)} - set(first.values())
+    for name, p in model.named_parameters(remove_duplicate=False): first.setdefault(id(p), unwrapped_name(name))
+    tied = {unwrapped_name(n) for n, p in model.named_parameters(remove_duplicate=False)} - set(first.values())
     return {k: v for k, v in state.items() if k not in tied}
 
 # %% ../../nbs/run/01b_shards.ipynb #7ec1a8f7
@@ -67,9 +67,9 @@ def held_bytes(value: Any) -> int:
     local = value.to_local() if isinstance(value, DTensor) else value
     return local.numel()*local.element_size() if isinstance(local, torch.Tensor) else 0
 
-# %% ../../nbs/run/01b_shards.ipynb #e14838ed
+# %% ../../nbs/run/01b_shards.ipynb #fbe45ef3
 @contextmanager
-def together(what: str, folder: Path) -> Iterator[None]:
+def error_of_all(what: str, folder: Path) -> Iterator[None]:
     "While all processes write or read: an error of one is that of all, and names its rank"
     try: yield
     except CheckpointException as e:
@@ -80,14 +80,14 @@ def together(what: str, folder: Path) -> Iterator[None]:
                        fix='resume from another checkpoint' if 'read' in what else
                        'free some space or mend the folder, then resume') from None
 
-# %% ../../nbs/run/01b_shards.ipynb #dd1a327f
+# %% ../../nbs/run/01b_shards.ipynb #62a94252
 def write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     "Write tensors, sharded or not; all processes call it with the same names"
     if not tensors: return
-    with together('there was an error while writing', folder):
+    with error_of_all('there was an error while writing', folder):
         dcp.save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
 
-# %% ../../nbs/run/01b_shards.ipynb #7c1e9d3c
+# %% ../../nbs/run/01b_shards.ipynb #780549ec
 def stored_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     "Name, whole shape and type of each tensor in a folder"
     held = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
@@ -96,7 +96,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]
 def read_tensors(folder: Path, into: Mapping[str, torch.Tensor], alone: bool = False) -> None:
     "Fill tensors, sharded or not, with those of their names; all processes call it, or one alone"
     if not into: return
-    with together('there was an error while reading', folder):
+    with error_of_all('there was an error while reading', folder):
         dcp.load(dict(into), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
 
 def read_whole(folder: Path) -> dict[str, torch.Tensor]:
@@ -119,22 +119,22 @@ def refuse_misfit(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, t
     raise ModelError(f'{folder} does not fit the model', where=str(folder), why=why,
                      fix='the model that it was saved from')
 
-# %% ../../nbs/run/01b_shards.ipynb #d9d776a0
-def write_weights(model: Any, folder: Path) -> None:
+# %% ../../nbs/run/01b_shards.ipynb #f93fa22a
+def write_weight_parts(model: Any, folder: Path) -> None:
     "Write the weights of a model, or its adapters; all processes call it"
     for name, tensors in held_tensors(model).items(): write_tensors(folder/name, tensors)
 
 def read_weights_into_shards(model: Any, folder: Path) -> None:
     "Load the weights of a checkpoint, sharded or whole, into a sharded model; all processes call it"
     for name, tensors in held_tensors(model).items():
-        at = folder/name if has_shards(folder) else folder/Path(name).relative_to(WEIGHTS)
+        at = folder/name if is_sharded_checkpoint(folder) else folder/Path(name).relative_to(WEIGHTS)
         refuse_misfit(at, stored_shapes(at), tensors)
         read_tensors(at, tensors)
 
-# %% ../../nbs/run/01b_shards.ipynb #e669f808
+# %% ../../nbs/run/01b_shards.ipynb #f4d5f4c9
 def weight_names(model: Any, optimizer: Any) -> list[str]:
     "The names of the weights of an optimizer, in the order of its states"
-    name_of = {id(p): plain_name(n) for n, p in model.named_parameters()}
+    name_of = {id(p): unwrapped_name(n) for n, p in model.named_parameters()}
     return [name_of[id(p)] for g in optimizer.param_groups for p in g['params']]
 
 def optimizer_parts(model: Any, optimizer: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
