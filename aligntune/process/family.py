@@ -70,23 +70,23 @@ def _kill(pids: list[int]) -> None:
         with suppress(ProcessLookupError, PermissionError): os.kill(pid, signal.SIGKILL)
     time.sleep(.02)
 
-# %% ../../nbs/process/05_family.ipynb #11f70485
+# %% ../../nbs/process/05_family.ipynb #e61d297c
 MARK = 'ALIGNTUNE_LAUNCH'   # the variable; its value names a launch
 
-def marked(value: str) -> list[int]:
+def marked(value: str, name: str = MARK) -> list[int]:
     "The processes, except this one, that were started with a mark"
-    entry, out = f'{MARK}={value}'.encode(), []
+    entry, out = f'{name}={value}'.encode(), []
     for p in all_processes():
         with suppress(OSError):
             if p.pid != os.getpid() and entry in Path(f'/proc/{p.pid}/environ').read_bytes().split(b'\0'):
                 out.append(p.pid)
     return out
 
-def end_marked(value: str) -> int:
+def end_marked(value: str, name: str = MARK) -> int:
     "Kill all processes that bear a mark; how many there were"
     seen: set[int] = set()
     for _ in range(100):
-        found = [pid for pid in marked(value) if not tidies_up(pid)]
+        found = [pid for pid in marked(value, name) if not tidies_up(pid)]
         if not found: break
         seen |= set(found)
         _kill(found)
