@@ -153,11 +153,18 @@ def run_worker(
     if rank == 0: _write(home/'result.json', out)
     return 0
 
-# %% ../../nbs/backends/05_launch.ipynb #0c9ac9c7
-def worker_error(home: Path, tail: Sequence[str] = ()) -> AligntuneError:
+# %% ../../nbs/backends/05_launch.ipynb #86a61e23
+def worker_error(
+    home: Path,  # folder of the launch
+    tail: Sequence[str] = (),  # the last lines of its output
+    code: int = 1  # of torchrun, or of the only worker
+) -> AligntuneError:
     "The exception of the worker that failed first, in the last attempt"
     found = [json.loads(p.read_text()) for p in home.glob('error-*.json')]
     found.sort(key=lambda e: (-e['attempt'], e['what'].startswith('another process'), e['time']))
+    if not found and code < 0:
+        return RunError(f'the processes were killed by {signal.Signals(-code).name}', where='torchrun',
+                        why='perhaps because memory ran out', fix='look at the log of the system')
     if not found:
         return RunError('a worker died without an error message',
                         where='torchrun', why=' / '.join(tail[-3:]) or 'killed, perhaps because memory ran out',
@@ -225,7 +232,7 @@ def _watch(
 # %% ../../nbs/backends/05_launch.ipynb #7d623681
 TRAIN = 'aligntune.backends.launch:train_request'   # the function of our own workers
 
-# %% ../../nbs/backends/05_launch.ipynb #7f55e1ac
+# %% ../../nbs/backends/05_launch.ipynb #1329ca1c
 def launch(
     target: str,  # module:function that each worker calls with the request
     request: Mapping[str, Any],  # plain values
@@ -249,7 +256,7 @@ def launch(
             raise Interrupted(stop_code(received[0]) if received[:1] == [signal.SIGINT] else found['code'], found['message'])
         if received and code:
             raise Interrupted(stop_code(received[0]), 'stopped before anything was saved; the same call begins again')
-        if code: raise worker_error(home, tail)
+        if code: raise worker_error(home, tail, code)
         return json.loads((home/'result.json').read_text()) if (home/'result.json').exists() else None
 
 # %% ../../nbs/backends/05_launch.ipynb #cf48e094

@@ -19,8 +19,9 @@ import torch.distributed as dist
 # %% auto #0
 __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY', 'LOST', 'frames_of', 'place_of', 'is_waiting',
            'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process', 'guard_connection', 'Peer', 'home_of',
-           'listener', 'dial', 'Links', 'Watchdog', 'watch', 'hear', 'look_around', 'blocked', 'judge', 'end_now',
-           'addresses', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with', 'error_of_lost', 'watched']
+           'listener', 'dial', 'Links', 'Watchdog', 'watch', 'hear', 'look_around', 'blocked', 'judge', 'say',
+           'end_now', 'addresses', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with', 'error_of_lost',
+           'watched']
 
 # %% ../../nbs/process/06_watchdog.ipynb #928422c7
 logger = logging.getLogger('aligntune')
@@ -212,7 +213,7 @@ class Links:
             p.left = True
             if p.socket: p.socket.close()
 
-# %% ../../nbs/process/06_watchdog.ipynb #d76a3c5e
+# %% ../../nbs/process/06_watchdog.ipynb #e23bd819
 class Watchdog:
     "Watches the processes that train together, in a thread of each"
     def __init__(self, rank: int, limit: float, peers: list[Peer]):
@@ -242,8 +243,8 @@ class Watchdog:
         with self.lock:
             if self.news or self.failed or self.ending: return
             self.news, self.since = news, time.monotonic()
-        logger.error('%s: %s', news.where, news.why)
         self.links.tell(news.rank, kind='news', **vars(news))
+        if self.active: say(lost_process(news, self.command))   # at once: torchrun may end this process too
         self.changed.set()
 
     def fail(self, error: BaseException) -> None:
@@ -263,7 +264,7 @@ class Watchdog:
             end_descendants()
         self.ending = True
 
-# %% ../../nbs/process/06_watchdog.ipynb #234c710b
+# %% ../../nbs/process/06_watchdog.ipynb #5372a380
 def watch(dog: Watchdog) -> None:
     "Listen, tell, look, until this process ends"
     while not dog.ending:
@@ -272,7 +273,7 @@ def watch(dog: Watchdog) -> None:
         if time.monotonic() - begun > 5:   # this process itself was stopped: nobody can be blamed for the time
             for p in dog.links.peers: p.heard, p.stopped = time.monotonic(), 0.
         if dog.news and dog.active:
-            if time.monotonic() - dog.since > (LEAVING if dog.failed else GRACE): end_now(dog.news, dog.command)
+            if time.monotonic() - dog.since > (LEAVING if dog.failed else GRACE): end_now(lost_process(dog.news, dog.command))
         elif time.monotonic() - dog.told >= 1: look_around(dog)
 
 def hear(dog: Watchdog, peer: Peer, message: dict[str, Any] | None) -> None:
@@ -319,13 +320,15 @@ def judge(dog: Watchdog, quiet: float, me: Evidence) -> None:
     why = f'no process has moved for {dog.limit:.0f} s: {places}'
     dog.learn(News(named[0].rank, named[0].host, named[0].step, why))
 
-# %% ../../nbs/process/06_watchdog.ipynb #f4c569ec
-def end_now(news: News, command: str = '') -> None:
-    "End this process, whatever its main thread is doing"
-    error = lost_process(news, command)
+# %% ../../nbs/process/06_watchdog.ipynb #4499c5a6
+def say(error: AligntuneError) -> None:
+    "Write the error that is about to end this process"
     logger.error('%s', error)
-    for say in LAST_WORDS:
-        with suppress(Exception): say(error)
+    for tell in LAST_WORDS:
+        with suppress(Exception): tell(error)
+
+def end_now(error: AligntuneError) -> None:
+    "End this process, whatever its main thread is doing"
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception): stream.flush()
     end_descendants()
