@@ -17,7 +17,7 @@ from .process.child import allocator_environment
 __all__ = ['FLAGS', 'EVERYWHERE', 'VALUED', 'COMMON', 'TRAINING_GROUPS', 'EVALUATION_SETTINGS', 'usage', 'help_for',
            'accepted_settings', 'parse_arguments', 'check_names', 'main']
 
-# %% ../nbs/cli.ipynb #dc439fa3
+# %% ../nbs/cli.ipynb #9f262d8e
 FLAGS = dict(help='this text; --help all: every setting',
              json='one JSON object on standard output: result, plan, answers or error',
              quiet='errors only',
@@ -26,7 +26,8 @@ FLAGS = dict(help='this text; --help all: every setting',
              nproc='N: train in N processes on this machine (torchrun)', nnodes='number of machines',
              node_rank='number of this machine', rdzv_endpoint='host:port where machines meet',
              max_restarts='how often torchrun may start the processes again after a failure')
-EVERYWHERE, VALUED = ('help', 'json', 'quiet', 'verbose'), ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')
+EVERYWHERE = ('help', 'json', 'quiet', 'verbose')
+VALUED = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')
 
 # %% ../nbs/cli.ipynb #a5c1b8bb
 def usage() -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 # %% auto #0
 __all__ = ['MARK', 'LAST_WORDS', 'ProcessFacts', 'process_facts', 'all_processes', 'descendants', 'tidies_up', 'end_descendants',
-           'marked', 'end_marked', 'end_soon', 'machines', 'most_processes', 'end_with_parent']
+           'marked_pids', 'end_marked_pids', 'end_soon', 'machines', 'most_processes', 'end_with_parent']
 
 # %% ../../nbs/process/05_family.ipynb #c2dc711b
 class ProcessFacts(NamedTuple):
@@ -70,10 +70,10 @@ def _kill(pids: list[int]) -> None:
         with suppress(ProcessLookupError, PermissionError): os.kill(pid, signal.SIGKILL)
     time.sleep(.02)
 
-# %% ../../nbs/process/05_family.ipynb #e61d297c
+# %% ../../nbs/process/05_family.ipynb #7ce65bdd
 MARK = 'ALIGNTUNE_LAUNCH'   # the variable; its value names a launch
 
-def marked(value: str, name: str = MARK) -> list[int]:
+def marked_pids(value: str, name: str = MARK) -> list[int]:
     "The processes, except this one, that were started with a mark"
     entry, out = f'{name}={value}'.encode(), []
     for p in all_processes():
@@ -82,11 +82,11 @@ def marked(value: str, name: str = MARK) -> list[int]:
                 out.append(p.pid)
     return out
 
-def end_marked(value: str, name: str = MARK) -> int:
+def end_marked_pids(value: str, name: str = MARK) -> int:
     "Kill all processes that bear a mark; how many there were"
     seen: set[int] = set()
     for _ in range(100):
-        found = [pid for pid in marked(value, name) if not tidies_up(pid)]
+        found = [pid for pid in marked_pids(value, name) if not tidies_up(pid)]
         if not found: break
         seen |= set(found)
         _kill(found)

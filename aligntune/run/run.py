@@ -47,10 +47,10 @@ __all__ = ['log', 'DISK', 'Resume', 'holds_model', 'check_fresh_start', 'start_p
            'warn_of_versions', 'apply_changes', 'scale_learning_rate', 'Saver', 'name_best', 'tokenizer_files',
            'save_sharded', 'fitting', 'read_trainer_state', 'StartPoint', 'Restorer', 'own_file', 'RunCallback',
            'Journal', 'is_disk_error', 'is_loader_error', 'with_last_good', 'out_of_memory', 'ErrorHandler',
-           'trainer_settings', 'RunSetup', 'Attachment', 'restarted', 'begin_run', 'result_if_done', 'GuardedTraining',
-           'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach',
-           'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport', 'compare_replay',
-           'replay_run']
+           'trainer_settings', 'RunSetup', 'Attachment', 'restarted', 'begin_run', 'agreed_start', 'result_if_done',
+           'GuardedTraining', 'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run',
+           'detach', 'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport',
+           'compare_replay', 'replay_run']
 
 # %% ../../nbs/run/05_run.ipynb #e0b0fffb
 log = logging.getLogger('aligntune')
@@ -527,7 +527,7 @@ class Attachment:
                               load_best=restorer.load_best)
         self.saver.tokenizer_files = tokenizer_files(t)
 
-# %% ../../nbs/run/05_run.ipynb #3d5af570
+# %% ../../nbs/run/05_run.ipynb #4e013559
 def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     "Has torchrun started the processes of this run again?"
     m = Manifest.read(folder)
@@ -535,6 +535,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
+# %% ../../nbs/run/05_run.ipynb #11834237
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -562,6 +563,16 @@ def begin_run(
     if point: log.info('going on from %s%s', point.name, f", with changed {', '.join(changed)}" if changed else '')
     before_it = old['history'] if old else []
     return StartPoint(point, changed, next((e['pieces'] for e in reversed(before_it) if 'pieces' in e), 1))
+
+# %% ../../nbs/run/05_run.ipynb #e283c234
+def agreed_start(attached: Attachment, journal: Journal, *asked: Any) -> StartPoint:
+    "Where all processes begin; `asked` is what `begin_run` gets"
+    starters, now, spec = all_starters(), time.time(), attached.setup.spec
+    attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
+    def begin() -> tuple[StartPoint, str]: return begin_run(attached, journal, *asked, starters), journal.command
+    start, command = on_first_process(begin)
+    resume_with(command)
+    return start
 
 # %% ../../nbs/run/05_run.ipynb #4b1801de
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
@@ -678,7 +689,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #5e748b48
+# %% ../../nbs/run/05_run.ipynb #d94fc81e
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -694,7 +705,7 @@ class Run:
     ):
         self.folder = Path(output_dir or (spec.run.output_dir if spec else './output')).expanduser()
         self.setup = RunSetup(spec, plan, report, self.folder, guards_on(spec.run.guards if spec else guards))
-        self.silence, self.limit = (spec.run.silence_limit, spec.run.time_limit) if spec else (1800., None)
+        self.silence = spec.run.silence_limit if spec else 1800.
         self.stop, self.writer = StopRequest(self.folder), CheckpointWriter(self.folder)
         self.journal = Journal(self.folder, self.writer)
 
@@ -708,17 +719,10 @@ class Run:
     def train(self, trainer: Trainer, resume_from_checkpoint: Resume = None,
               allow_changes: Sequence[str] = ()) -> TrainOutput:
         "Train to the end, or raise what ended it; `allow_changes` names what may differ from the resumed run"
-        now = time.time()
         with watched(self.silence), locked(self.folder, trainer.args.process_index == 0):
-            a, starters = self.attach(trainer), all_starters()
+            a = self.attach(trainer)
             self.stopped, a.callback.signal = False, 0
-            a.callback.time = TimeLeft(end_of_time(self.limit, now), now)
-            def begin() -> tuple[StartPoint, str]:
-                point = begin_run(a, self.journal, resume_from_checkpoint, allow_changes, self.chat, starters)
-                return point, self.journal.command
-            start, command = on_first_process(begin)
-            a.callback.start = start
-            resume_with(command)
+            a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
             try:
