@@ -24,7 +24,7 @@ from ..core.plan import Plan
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'SINGLE', 'TRACKERS', 'TRAIN', 'launched', 'torchrun_command', 'launch_command', 'tracker_params',
+__all__ = ['logger', 'SINGLE', 'LATE', 'TRACKERS', 'TRAIN', 'launched', 'torchrun_command', 'launch_command', 'tracker_params',
            'hidden_trackers', 'run_worker', 'worker_error', 'launch', 'train_request', 'train_in_processes']
 
 # %% ../../nbs/backends/05_launch.ipynb #88fa9847
@@ -34,7 +34,7 @@ def launched() -> bool:
     "Is this process one of several that torchrun started?"
     return int(os.environ.get('WORLD_SIZE', 1)) > 1
 
-# %% ../../nbs/backends/05_launch.ipynb #d9de2e67
+# %% ../../nbs/backends/05_launch.ipynb #8d4dcf6e
 def torchrun_command(
     target: str,  # module:function that each worker calls
     request: str,  # file with its argument
@@ -57,10 +57,14 @@ def torchrun_command(
 #: the variables that torchrun would set for the only process of a training; port 0 is any free one
 SINGLE = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', LOCAL_WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
 
+#: with its usual store, torch 2.13 tells the address of rank 0 in the first round only: a machine that comes later waits
+#: for it in vain, and the training ends
+LATE = dict(TORCH_DISABLE_SHARE_RDZV_TCP_STORE='1')
+
 def launch_command(target: str, request: str, place: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
     "What to start, and its environment"
     if most_processes(place) > 1 or place.get('max_restarts'):
-        return torchrun_command(target, request, place), {}
+        return torchrun_command(target, request, place), LATE if place.get('max_restarts') else {}
     return [sys.executable, '-m', 'aligntune.backends.launch', target, request], SINGLE
 
 # %% ../../nbs/backends/05_launch.ipynb #83c7f284
@@ -191,7 +195,7 @@ def _start(target: str, home: Path, place: Mapping[str, Any], env: Mapping[str, 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                             env={**os.environ, **usual, **env, **single, MARK: home.name}, start_new_session=True)
 
-# %% ../../nbs/backends/05_launch.ipynb #94b0cb1f
+# %% ../../nbs/backends/05_launch.ipynb #1ef1e598
 def _leave_none(process: subprocess.Popen[str], home: Path, restarts: bool) -> None:
     "When torchrun has ended, end what is left of its workers; end it too where only it is left after an error"
     alone = 0.
@@ -200,7 +204,7 @@ def _leave_none(process: subprocess.Popen[str], home: Path, restarts: bool) -> N
         if restarts or not any(home.glob('error-*.json')): continue
         workers = [p for p in marked_pids(home.name) if p != process.pid and not tidies_up(p)]
         alone = 0. if workers else alone + .5
-        if alone > 3: process.kill()   # it waits for a machine that is gone
+        if alone > 1: process.kill()   # it waits for a machine that is gone
     end_marked_pids(home.name)
 
 # %% ../../nbs/backends/05_launch.ipynb #29522da4

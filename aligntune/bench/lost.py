@@ -316,7 +316,7 @@ def hosts_blocker() -> str:
     subprocess.run(['ip', 'netns', 'del', f'try-{os.getpid()}'], check=True)
     return ''
 
-# %% ../../nbs/bench/12_lost.ipynb #76669f3f
+# %% ../../nbs/bench/12_lost.ipynb #bd85c5e9
 class Hosts:
     "Network namespaces with addresses of their own"
     def __init__(self, n: int):
@@ -328,17 +328,28 @@ class Hosts:
         subprocess.run(['ip', '-n', space, *words.split()], check=True, capture_output=True)
 
     def __enter__(self) -> Hosts:
-        for name in (self.router, *self.names): subprocess.run(['ip', 'netns', 'add', name], check=True)
-        for i, name in enumerate(self.names):
-            self.ip(name, f'link add eth0 type veth peer name p{i} netns {self.router}')
-            self.ip(name, f'addr add {self.addresses[i]}/24 dev eth0')
-            self.ip(self.router, f'addr add 10.77.{i}.254/24 dev p{i}')
-            for link in ('eth0', 'lo'): self.ip(name, f'link set {link} up')
-            self.join(i)
-            self.ip(name, f'route add default via 10.77.{i}.254')
+        subprocess.run(['ip', 'netns', 'add', self.router], check=True)
         on = 'echo 1 > /proc/sys/net/ipv4/ip_forward'
         subprocess.run(['ip', 'netns', 'exec', self.router, 'sh', '-c', on], check=True)
+        for i in range(len(self.names)): self.make(i)
         return self
+
+    def make(self, i: int) -> None:
+        "A host, with its cable and its address"
+        name = self.names[i]
+        subprocess.run(['ip', 'netns', 'add', name], check=True)
+        self.ip(name, f'link add eth0 type veth peer name p{i} netns {self.router}')
+        self.ip(name, f'addr add {self.addresses[i]}/24 dev eth0')
+        self.ip(self.router, f'addr add 10.77.{i}.254/24 dev p{i}')
+        for link in ('eth0', 'lo'): self.ip(name, f'link set {link} up')
+        self.join(i)
+        self.ip(name, f'route add default via 10.77.{i}.254')
+
+    def restart(self, i: int) -> None:
+        "Make a host anew: what it had still to send is gone, as after a power failure"
+        self.ip(self.names[i], 'link del eth0')
+        subprocess.run(['ip', 'netns', 'del', self.names[i]], check=True)
+        self.make(i)
 
     def __exit__(self, *error: object) -> None:
         for name in (*self.names, self.router): subprocess.run(['ip', 'netns', 'del', name], capture_output=True)
@@ -358,7 +369,7 @@ class Hosts:
         env = dict(PET_LOCAL_ADDR=self.addresses[i], PET_RDZV_CONF=f'is_host={int(i == 0)}', GLOO_SOCKET_IFNAME='eth0')
         return dict(place=place, env=env, prefix=['ip', 'netns', 'exec', self.names[i]])
 
-# %% ../../nbs/bench/12_lost.ipynb #588b2a8b
+# %% ../../nbs/bench/12_lost.ipynb #9b13d911
 def cut_off(home: Path) -> Iterator[LostRow]:
     "The network of one of two hosts is lost"
     with Hosts(2) as hosts:
@@ -383,7 +394,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
         while len(marked_pids(marks[1], NAME)) and time.time() - cut < 30: time.sleep(.2)
         end_marked_pids(marks[1], NAME)   # the host is started again
         made[1][0].wait()
-        hosts.join(1)
+        hosts.restart(1)
         third = begin(home, marks[2], output_dir=str(run), **hosts.on(1, restarts=3))
         made[0][2].write_text(str(cut))
         ends = [watch_end(*m, mark, 400) for m, mark in ((made[0], marks[0]), (third, marks[2]))]

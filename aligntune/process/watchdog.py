@@ -23,13 +23,13 @@ __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY',
            'judge_silence', 'say', 'end_now', 'addresses', 'reached_ranks', 'start_watchdog', 'is_lost_process',
            'step_done', 'resume_with', 'error_of_lost', 'watched']
 
-# %% ../../nbs/process/06_watchdog.ipynb #928422c7
+# %% ../../nbs/process/06_watchdog.ipynb #5db69c9a
 logger = logging.getLogger('aligntune')
 
 LOST_HOST = 7.   # seconds that a host may leave what is sent to it without an answer
 STOPPED = 10.   # seconds that a process of this host may be stopped
 DEAF = 120.   # seconds without a word from a process whose connection stands
-GRACE = 3.   # seconds that the main thread has to end by itself, once there is news
+GRACE = 2.   # seconds that the main thread has to end by itself, once there is news
 LEAVING = 10.   # the same, where it is on its way with an error of its own
 
 # %% ../../nbs/process/06_watchdog.ipynb #3d9d043c
