@@ -1,4 +1,4 @@
-"The long fault suite: `python tools/faults.py [KILLS]` prints the tables of faults and outcomes; `make faults` runs it."
+"The long fault suite: `python tools/faults.py [KILLS]` prints faults and outcomes; `make faults` runs it."
 import sys
 from aligntune.bench.faults import suite
 from aligntune.bench.lost import lost_suite

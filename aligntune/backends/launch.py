@@ -34,7 +34,7 @@ def launched() -> bool:
     "Is this process one of several that torchrun started?"
     return int(os.environ.get('WORLD_SIZE', 1)) > 1
 
-# %% ../../nbs/backends/05_launch.ipynb #8d4dcf6e
+# %% ../../nbs/backends/05_launch.ipynb #4d45474b
 def torchrun_command(
     target: str,  # module:function that each worker calls
     request: str,  # file with its argument
@@ -57,7 +57,7 @@ def torchrun_command(
 #: the variables that torchrun would set for the only process of a training; port 0 is any free one
 SINGLE = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', LOCAL_WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
 
-#: with its usual store, torch 2.13 tells the address of rank 0 in the first round only: a machine that comes later waits
+#: with its usual store, torch 2.13 tells the address of rank 0 in the first round only: who comes later waits
 #: for it in vain, and the training ends
 LATE = dict(TORCH_DISABLE_SHARE_RDZV_TCP_STORE='1')
 

@@ -18,8 +18,8 @@ __all__ = ['AT', 'LOST', 'FAULTS', 'PARENT', 'SCRIPT', 'NAME', 'REQUESTS', 'rais
            'fail_in_guard', 'limit_memory', 'full_disk', 'send', 'RankFault', 'launcher_of', 'install_fault',
            'tiny_job', 'train_with_fault', 'commands', 'End', 'watch_end', 'start_marked', 'try_fault', 'LostRow',
            'lost_row', 'fault_table', 'ranks_of', 'losses_of', 'begin', 'await_step', 'try_request', 'resumed_from',
-           'straight_losses', 'request_table', 'hosts_blocker', 'Hosts', 'cut_off', 'rejoined', 'host_table',
-           'lost_suite']
+           'straight_losses', 'request_table', 'hosts_blocker', 'ip', 'Hosts', 'on_host', 'cut_off', 'rejoined',
+           'host_table', 'lost_suite']
 
 # %% ../../nbs/bench/12_lost.ipynb #1288d0c3
 AT = 3   # the step after which it happens
@@ -316,16 +316,17 @@ def hosts_blocker() -> str:
     subprocess.run(['ip', 'netns', 'del', f'try-{os.getpid()}'], check=True)
     return ''
 
-# %% ../../nbs/bench/12_lost.ipynb #bd85c5e9
+# %% ../../nbs/bench/12_lost.ipynb #69a56e08
+def ip(space: str, words: str) -> None:
+    "A command about the network of a namespace"
+    subprocess.run(['ip', '-n', space, *words.split()], check=True, capture_output=True)
+
+# %% ../../nbs/bench/12_lost.ipynb #cf16cf35
 class Hosts:
     "Network namespaces with addresses of their own"
     def __init__(self, n: int):
         self.names, self.router = [f'at{os.getpid()}-{i}' for i in range(n)], f'at{os.getpid()}-r'
         self.addresses = [f'10.77.{i}.1' for i in range(n)]
-
-    def ip(self, space: str, words: str) -> None:
-        "A command in one of them"
-        subprocess.run(['ip', '-n', space, *words.split()], check=True, capture_output=True)
 
     def __enter__(self) -> Hosts:
         subprocess.run(['ip', 'netns', 'add', self.router], check=True)
@@ -338,16 +339,16 @@ class Hosts:
         "A host, with its cable and its address"
         name = self.names[i]
         subprocess.run(['ip', 'netns', 'add', name], check=True)
-        self.ip(name, f'link add eth0 type veth peer name p{i} netns {self.router}')
-        self.ip(name, f'addr add {self.addresses[i]}/24 dev eth0')
-        self.ip(self.router, f'addr add 10.77.{i}.254/24 dev p{i}')
-        for link in ('eth0', 'lo'): self.ip(name, f'link set {link} up')
+        ip(name, f'link add eth0 type veth peer name p{i} netns {self.router}')
+        ip(name, f'addr add {self.addresses[i]}/24 dev eth0')
+        ip(self.router, f'addr add 10.77.{i}.254/24 dev p{i}')
+        for link in ('eth0', 'lo'): ip(name, f'link set {link} up')
         self.join(i)
-        self.ip(name, f'route add default via 10.77.{i}.254')
+        ip(name, f'route add default via 10.77.{i}.254')
 
     def restart(self, i: int) -> None:
         "Make a host anew: what it had still to send is gone, as after a power failure"
-        self.ip(self.names[i], 'link del eth0')
+        ip(self.names[i], 'link del eth0')
         subprocess.run(['ip', 'netns', 'del', self.names[i]], check=True)
         self.make(i)
 
@@ -356,25 +357,26 @@ class Hosts:
 
     def cut(self, i: int) -> None:
         "Cut the cable of a host"
-        self.ip(self.router, f'link set p{i} down')
+        ip(self.router, f'link set p{i} down')
 
     def join(self, i: int) -> None:
         "Mend it"
-        self.ip(self.router, f'link set p{i} up')
+        ip(self.router, f'link set p{i} up')
 
-    def on(self, i: int, restarts: int = 0) -> dict[str, Any]:
-        "How a training of one process on each host is started on one of them"
-        place = dict(nproc_per_node=1, nnodes=len(self.names), rdzv_endpoint=f'{self.addresses[0]}:29400',
-                     rdzv_id='lesson', max_restarts=restarts)
-        env = dict(PET_LOCAL_ADDR=self.addresses[i], PET_RDZV_CONF=f'is_host={int(i == 0)}', GLOO_SOCKET_IFNAME='eth0')
-        return dict(place=place, env=env, prefix=['ip', 'netns', 'exec', self.names[i]])
+# %% ../../nbs/bench/12_lost.ipynb #3e22cf58
+def on_host(hosts: Hosts, i: int, restarts: int = 0) -> dict[str, Any]:
+    "How a training of one process on each host is started on one of them"
+    place = dict(nproc_per_node=1, nnodes=len(hosts.names), rdzv_endpoint=f'{hosts.addresses[0]}:29400',
+                 rdzv_id='lesson', max_restarts=restarts)
+    env = dict(PET_LOCAL_ADDR=hosts.addresses[i], PET_RDZV_CONF=f'is_host={int(i == 0)}', GLOO_SOCKET_IFNAME='eth0')
+    return dict(place=place, env=env, prefix=['ip', 'netns', 'exec', hosts.names[i]])
 
-# %% ../../nbs/bench/12_lost.ipynb #9b13d911
+# %% ../../nbs/bench/12_lost.ipynb #c3aa7d14
 def cut_off(home: Path) -> Iterator[LostRow]:
     "The network of one of two hosts is lost"
     with Hosts(2) as hosts:
         run = str(home/'cut')
-        made = [begin(home, f'{home.name}-cut-{i}', output_dir=run, **hosts.on(i)) for i in range(2)]
+        made = [begin(home, f'{home.name}-cut-{i}', output_dir=run, **on_host(hosts, i)) for i in range(2)]
         await_step(made[0][2], made[0][0])
         hosts.cut(1)
         for process, output, told in made: told.write_text(str(time.time()))
@@ -387,7 +389,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
     "One of two hosts is cut off, and comes back"
     with Hosts(2) as hosts:
         run, marks = home/'elastic', [f'{home.name}-elastic-{i}' for i in range(3)]
-        made = [begin(home, marks[i], output_dir=str(run), **hosts.on(i, restarts=3)) for i in range(2)]
+        made = [begin(home, marks[i], output_dir=str(run), **on_host(hosts, i, restarts=3)) for i in range(2)]
         await_step(made[0][2], made[0][0])
         hosts.cut(1)
         cut = time.time()
@@ -395,7 +397,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
         end_marked_pids(marks[1], NAME)   # the host is started again
         made[1][0].wait()
         hosts.restart(1)
-        third = begin(home, marks[2], output_dir=str(run), **hosts.on(1, restarts=3))
+        third = begin(home, marks[2], output_dir=str(run), **on_host(hosts, 1, restarts=3))
         made[0][2].write_text(str(cut))
         ends = [watch_end(*m, mark, 400) for m, mark in ((made[0], marks[0]), (third, marks[2]))]
         same, begins = losses_of(run) == straight, resumed_from(run)
