@@ -18,7 +18,7 @@ __all__ = ['AT', 'LOST', 'FAULTS', 'PARENT', 'SCRIPT', 'NAME', 'REQUESTS', 'rais
            'fail_in_guard', 'limit_memory', 'full_disk', 'send', 'RankFault', 'launcher_of', 'install_fault',
            'tiny_job', 'train_with_fault', 'commands', 'End', 'watch_end', 'start_marked', 'try_fault', 'LostRow',
            'lost_row', 'fault_table', 'ranks_of', 'losses_of', 'begin', 'await_step', 'try_request', 'resumed_from',
-           'straight_losses', 'request_table', 'hosts_blocker', 'ip', 'Hosts', 'on_host', 'cut_off', 'rejoined',
+           'straight_losses', 'request_table', 'hosts_blocker', 'ip', 'Hosts', 'host_place', 'cut_off', 'rejoined',
            'host_table', 'lost_suite']
 
 # %% ../../nbs/bench/12_lost.ipynb #1288d0c3
@@ -363,20 +363,20 @@ class Hosts:
         "Mend it"
         ip(self.router, f'link set p{i} up')
 
-# %% ../../nbs/bench/12_lost.ipynb #3e22cf58
-def on_host(hosts: Hosts, i: int, restarts: int = 0) -> dict[str, Any]:
+# %% ../../nbs/bench/12_lost.ipynb #807f6bac
+def host_place(hosts: Hosts, i: int, restarts: int = 0) -> dict[str, Any]:
     "How a training of one process on each host is started on one of them"
     place = dict(nproc_per_node=1, nnodes=len(hosts.names), rdzv_endpoint=f'{hosts.addresses[0]}:29400',
                  rdzv_id='lesson', max_restarts=restarts)
     env = dict(PET_LOCAL_ADDR=hosts.addresses[i], PET_RDZV_CONF=f'is_host={int(i == 0)}', GLOO_SOCKET_IFNAME='eth0')
     return dict(place=place, env=env, prefix=['ip', 'netns', 'exec', hosts.names[i]])
 
-# %% ../../nbs/bench/12_lost.ipynb #c3aa7d14
+# %% ../../nbs/bench/12_lost.ipynb #c09175c7
 def cut_off(home: Path) -> Iterator[LostRow]:
     "The network of one of two hosts is lost"
     with Hosts(2) as hosts:
         run = str(home/'cut')
-        made = [begin(home, f'{home.name}-cut-{i}', output_dir=run, **on_host(hosts, i)) for i in range(2)]
+        made = [begin(home, f'{home.name}-cut-{i}', output_dir=run, **host_place(hosts, i)) for i in range(2)]
         await_step(made[0][2], made[0][0])
         hosts.cut(1)
         for process, output, told in made: told.write_text(str(time.time()))
@@ -389,7 +389,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
     "One of two hosts is cut off, and comes back"
     with Hosts(2) as hosts:
         run, marks = home/'elastic', [f'{home.name}-elastic-{i}' for i in range(3)]
-        made = [begin(home, marks[i], output_dir=str(run), **on_host(hosts, i, restarts=3)) for i in range(2)]
+        made = [begin(home, marks[i], output_dir=str(run), **host_place(hosts, i, restarts=3)) for i in range(2)]
         await_step(made[0][2], made[0][0])
         hosts.cut(1)
         cut = time.time()
@@ -397,7 +397,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
         end_marked_pids(marks[1], NAME)   # the host is started again
         made[1][0].wait()
         hosts.restart(1)
-        third = begin(home, marks[2], output_dir=str(run), **on_host(hosts, 1, restarts=3))
+        third = begin(home, marks[2], output_dir=str(run), **host_place(hosts, 1, restarts=3))
         made[0][2].write_text(str(cut))
         ends = [watch_end(*m, mark, 400) for m, mark in ((made[0], marks[0]), (third, marks[2]))]
         same, begins = losses_of(run) == straight, resumed_from(run)
