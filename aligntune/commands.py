@@ -83,7 +83,7 @@ def command(form: str, about: str, group: str, **facts: Any) -> Callable[[Any], 
         return function
     return register
 
-# %% ../nbs/commands.ipynb #c3fa3b08
+# %% ../nbs/commands.ipynb #d24dad81
 MODEL = dict(adapter='adapter on top of the model', tokenizer_name='tokenizer, if not the one beside it',
              revision='branch, tag or commit on the Hugging Face Hub', load_in_4bit='quantise the weights to 4 bits',
              load_in_8bit='quantise the weights to 8 bits', dtype='number format of the weights',
@@ -95,7 +95,8 @@ GENERATION = dict(max_new_tokens='longest answer in tokens (256)',
                   temperature='above 0: sample instead of greedy decoding', top_p='nucleus sampling: probability mass',
                   top_k='most likely tokens to sample from', repetition_penalty='above 1: fewer repetitions',
                   num_beams='beams of a beam search', batch_size='questions per batch (16)')
-PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')   # flags of commands that train in several processes
+# flags of commands that train in several processes
+PROCESSES = ('nproc', 'nnodes', 'node_rank', 'rdzv_endpoint', 'max_restarts')
 
 # %% ../nbs/commands.ipynb #779c0e90
 def plain(value: Any) -> Any:

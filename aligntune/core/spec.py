@@ -322,7 +322,7 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #929b0391
+# %% ../../nbs/core/06_spec.ipynb #53a93520
 @dataclass(frozen=True)
 class RunSpec:
     "Where it runs, what is kept and what is watched"
@@ -344,7 +344,8 @@ class RunSpec:
     sharding: str = opt('auto', 'how several processes share weights, gradients and optimizer states',
                         choices=tuple(SHARDINGS), aliases='shard sharding_strategy')
     time_limit: float | None = opt(None, 'seconds that a training may take: it saves and ends in time', above=0, hi=1e9)
-    silence_limit: float = opt(1800., 'seconds in which one of several processes must move; 0: no watchdog', lo=0, hi=1e9)
+    silence_limit: float = opt(1800., 'seconds in which one of several processes must move; 0: no watchdog', lo=0,
+                                hi=1e9)
     guards: Any = opt(True, 'stop a run that no longer learns; a dict switches single guards')
     progress: str = opt('auto', 'how progress is shown: auto is a panel in notebooks, else lines',
                         choices=('auto', 'panel', 'plain', 'none'))

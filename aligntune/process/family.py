@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 # %% auto #0
 __all__ = ['MARK', 'LAST_WORDS', 'ProcessFacts', 'process_facts', 'all_processes', 'descendants', 'tidies_up', 'end_descendants',
-           'marked', 'end_marked', 'end_soon', 'machines', 'most_processes', 'end_with_parent']
+           'marked_pids', 'end_marked_pids', 'end_soon', 'machines', 'most_processes', 'end_with_parent']
 
 # %% ../../nbs/process/05_family.ipynb #c2dc711b
 class ProcessFacts(NamedTuple):
@@ -70,23 +70,23 @@ def _kill(pids: list[int]) -> None:
         with suppress(ProcessLookupError, PermissionError): os.kill(pid, signal.SIGKILL)
     time.sleep(.02)
 
-# %% ../../nbs/process/05_family.ipynb #11f70485
+# %% ../../nbs/process/05_family.ipynb #7ce65bdd
 MARK = 'ALIGNTUNE_LAUNCH'   # the variable; its value names a launch
 
-def marked(value: str) -> list[int]:
+def marked_pids(value: str, name: str = MARK) -> list[int]:
     "The processes, except this one, that were started with a mark"
-    entry, out = f'{MARK}={value}'.encode(), []
+    entry, out = f'{name}={value}'.encode(), []
     for p in all_processes():
         with suppress(OSError):
             if p.pid != os.getpid() and entry in Path(f'/proc/{p.pid}/environ').read_bytes().split(b'\0'):
                 out.append(p.pid)
     return out
 
-def end_marked(value: str) -> int:
+def end_marked_pids(value: str, name: str = MARK) -> int:
     "Kill all processes that bear a mark; how many there were"
     seen: set[int] = set()
     for _ in range(100):
-        found = [pid for pid in marked(value) if not tidies_up(pid)]
+        found = [pid for pid in marked_pids(value, name) if not tidies_up(pid)]
         if not found: break
         seen |= set(found)
         _kill(found)

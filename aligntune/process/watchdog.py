@@ -19,19 +19,20 @@ import torch.distributed as dist
 # %% auto #0
 __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY', 'LOST', 'frames_of', 'place_of', 'is_waiting',
            'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process', 'guard_connection', 'Peer', 'home_of',
-           'listener', 'dial', 'Links', 'Watchdog', 'watch', 'hear', 'look_around', 'blocked', 'judge', 'end_now',
-           'addresses', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with', 'error_of_lost', 'watched']
+           'listener', 'dial', 'Links', 'Watchdog', 'leave', 'watch_ranks', 'hear', 'look_around', 'blocked',
+           'judge_silence', 'say', 'end_now', 'addresses', 'reached_ranks', 'start_watchdog', 'is_lost_process',
+           'step_done', 'resume_with', 'error_of_lost', 'watched']
 
-# %% ../../nbs/process/06_watchdog.ipynb #928422c7
+# %% ../../nbs/process/06_watchdog.ipynb #5db69c9a
 logger = logging.getLogger('aligntune')
 
 LOST_HOST = 7.   # seconds that a host may leave what is sent to it without an answer
 STOPPED = 10.   # seconds that a process of this host may be stopped
 DEAF = 120.   # seconds without a word from a process whose connection stands
-GRACE = 3.   # seconds that the main thread has to end by itself, once there is news
+GRACE = 2.   # seconds that the main thread has to end by itself, once there is news
 LEAVING = 10.   # the same, where it is on its way with an error of its own
 
-# %% ../../nbs/process/06_watchdog.ipynb #43976193
+# %% ../../nbs/process/06_watchdog.ipynb #3d9d043c
 def frames_of(thread: int) -> list[FrameType]:
     "The frames of a thread, the innermost first"
     frame, out = sys._current_frames().get(thread), list[FrameType]()
@@ -41,7 +42,7 @@ def frames_of(thread: int) -> list[FrameType]:
 def place_of(frames: list[FrameType]) -> str:
     "Where a thread is, as file and line: in the innermost frame, and in the innermost of no library"
     def text(f: FrameType) -> str: return f'{Path(f.f_code.co_filename).name}:{f.f_lineno} {f.f_code.co_name}'
-    own = [f for f in frames if 'site-packages' not in f.f_code.co_filename and '/lib/python' not in f.f_code.co_filename]
+    own = [f for f in frames if not any(part in f.f_code.co_filename for part in ('site-packages', '/lib/python'))]
     shown = dict.fromkeys(text(f) for f in [*frames[:1], *own[:1]])
     return ', called by '.join(shown)
 
@@ -51,7 +52,7 @@ def is_waiting(frames: list[FrameType]) -> bool:
     "Is a thread in an exchange with other processes, as far as its frames tell?"
     return any(part in f.f_code.co_filename for f in frames[:12] for part in _EXCHANGES)
 
-# %% ../../nbs/process/06_watchdog.ipynb #279db2e2
+# %% ../../nbs/process/06_watchdog.ipynb #2ded3cad
 BUSY = .05   # share of a core from which on a process computes
 
 @dataclass
@@ -75,6 +76,7 @@ def read_evidence(main: int, family: bool = True) -> Evidence:
     out.seconds = time.process_time() - time.thread_time()
     return out
 
+# %% ../../nbs/process/06_watchdog.ipynb #bf889639
 class Stillness:
     "For how long a process has shown no sign of progress"
     def __init__(self, main: int, clock: Callable[[], float] = time.monotonic):
@@ -111,15 +113,17 @@ def lost_process(news: News, command: str = '') -> RunError:
     fix = f'start all processes again with: {command}' if command else 'start all processes again'
     return RunError('another process of this run is gone', where=news.where, why=news.why, fix=fix)
 
-# %% ../../nbs/process/06_watchdog.ipynb #e9161dd4
+# %% ../../nbs/process/06_watchdog.ipynb #cca6ce3b
 def guard_connection(s: socket.socket) -> None:
     "Let the kernel report a host that no longer answers"
     s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for name, value in dict(TCP_KEEPIDLE=3, TCP_KEEPINTVL=1, TCP_KEEPCNT=5, TCP_USER_TIMEOUT=int(LOST_HOST*1000)).items():
+    patience = dict(TCP_KEEPIDLE=3, TCP_KEEPINTVL=1, TCP_KEEPCNT=5, TCP_USER_TIMEOUT=int(LOST_HOST*1000))
+    for name, value in patience.items():
         if hasattr(socket, name): s.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     s.setblocking(False)
 
+# %% ../../nbs/process/06_watchdog.ipynb #6d5b4bc6
 @dataclass
 class Peer:
     "A process at the other end of a connection"
@@ -212,7 +216,7 @@ class Links:
             p.left = True
             if p.socket: p.socket.close()
 
-# %% ../../nbs/process/06_watchdog.ipynb #d76a3c5e
+# %% ../../nbs/process/06_watchdog.ipynb #32c918e7
 class Watchdog:
     "Watches the processes that train together, in a thread of each"
     def __init__(self, rank: int, limit: float, peers: list[Peer]):
@@ -228,9 +232,9 @@ class Watchdog:
     def start(self) -> None:
         "Watch from now on"
         for p in self.links.peers: p.heard = time.monotonic()
-        atexit.register(self.leave)
+        atexit.register(leave, self)
         os.register_at_fork(after_in_child=self.forget)
-        threading.Thread(target=watch, args=(self,), daemon=True, name='watchdog').start()
+        threading.Thread(target=watch_ranks, args=(self,), daemon=True, name='watchdog').start()
 
     def forget(self) -> None:
         "In a forked child: the connections are its parent's, and must close when that dies"
@@ -242,8 +246,8 @@ class Watchdog:
         with self.lock:
             if self.news or self.failed or self.ending: return
             self.news, self.since = news, time.monotonic()
-        logger.error('%s: %s', news.where, news.why)
         self.links.tell(news.rank, kind='news', **vars(news))
+        if self.active: say(lost_process(news, self.command))   # at once: torchrun may end this process too
         self.changed.set()
 
     def fail(self, error: BaseException) -> None:
@@ -253,18 +257,19 @@ class Watchdog:
         why = f'{type(error).__name__}: {error}'.splitlines()[0][:500]
         if not told: self.links.tell(kind='news', **vars(News(self.rank, self.host, self.step, why)))
 
-    def leave(self) -> None:
-        "At the end of this process: say so, and make sure that it ends"
-        ended_by = getattr(sys, 'last_value', None)
-        if isinstance(ended_by, Exception): self.fail(ended_by)
-        self.links.tell(kind='bye')
-        if self.failed or self.news:
-            end_soon(1)   # a library's own end may wait for the process that is lost
-            end_descendants()
-        self.ending = True
+# %% ../../nbs/process/06_watchdog.ipynb #a0de42e9
+def leave(dog: Watchdog) -> None:
+    "Tell the others that this process ends; where it failed, end it and what it started"
+    ended_by = getattr(sys, 'last_value', None)
+    if isinstance(ended_by, Exception): dog.fail(ended_by)
+    dog.links.tell(kind='bye')
+    if dog.failed or dog.news:
+        end_soon(1)   # a library's own end may wait for the process that is lost
+        end_descendants()
+    dog.ending = True
 
-# %% ../../nbs/process/06_watchdog.ipynb #234c710b
-def watch(dog: Watchdog) -> None:
+# %% ../../nbs/process/06_watchdog.ipynb #801ca012
+def watch_ranks(dog: Watchdog) -> None:
     "Listen, tell, look, until this process ends"
     while not dog.ending:
         begun = time.monotonic()
@@ -272,9 +277,11 @@ def watch(dog: Watchdog) -> None:
         if time.monotonic() - begun > 5:   # this process itself was stopped: nobody can be blamed for the time
             for p in dog.links.peers: p.heard, p.stopped = time.monotonic(), 0.
         if dog.news and dog.active:
-            if time.monotonic() - dog.since > (LEAVING if dog.failed else GRACE): end_now(dog.news, dog.command)
+            grace = LEAVING if dog.failed else GRACE
+            if time.monotonic() - dog.since > grace: end_now(lost_process(dog.news, dog.command))
         elif time.monotonic() - dog.told >= 1: look_around(dog)
 
+# %% ../../nbs/process/06_watchdog.ipynb #0ae76d2f
 def hear(dog: Watchdog, peer: Peer, message: dict[str, Any] | None) -> None:
     "Take one message; None where the connection is gone"
     peer.heard = time.monotonic()
@@ -288,7 +295,7 @@ def hear(dog: Watchdog, peer: Peer, message: dict[str, Any] | None) -> None:
         # they train in step, and the last it said may be a second old
         if not peer.resting: dog.learn(News(peer.rank, peer.host, max(peer.step, dog.step), why))
 
-# %% ../../nbs/process/06_watchdog.ipynb #20120af8
+# %% ../../nbs/process/06_watchdog.ipynb #945890ea
 def look_around(dog: Watchdog) -> None:
     "Tell how this process fares, and look at the others"
     dog.told, quiet, me = time.monotonic(), dog.still.look(), dog.still.last
@@ -298,8 +305,9 @@ def look_around(dog: Watchdog) -> None:
         elif dog.active and not p.resting and (why := blocked(p)): dog.learn(News(p.rank, p.host, p.step, why))
     if 'TORCHELASTIC_RUN_ID' in os.environ and os.getppid() != dog.parent:
         dog.learn(News(dog.rank, dog.host, dog.step, 'torchrun, which started it, is gone'))
-    if dog.rank == 0 and dog.active: judge(dog, quiet, me)
+    if dog.rank == 0 and dog.active: judge_silence(dog, quiet, me)
 
+# %% ../../nbs/process/06_watchdog.ipynb #aee5b946
 def blocked(peer: Peer) -> str:
     "Why a process must be taken for lost though its connection stands; empty where it need not"
     now, facts = time.monotonic(), process_facts(peer.pid) if peer.home == home_of() else None
@@ -309,7 +317,8 @@ def blocked(peer: Peer) -> str:
     if now - peer.heard > DEAF: return f'it has said nothing for {DEAF:.0f} s, though its connection stands'
     return ''
 
-def judge(dog: Watchdog, quiet: float, me: Evidence) -> None:
+# %% ../../nbs/process/06_watchdog.ipynb #7bc568f5
+def judge_silence(dog: Watchdog, quiet: float, me: Evidence) -> None:
     "On rank 0: does anybody move?"
     myself = Peer(None, 0, dog.host, step=dog.step, quiet=quiet, waits=me.waits, place=me.place)
     busy = [myself, *(p for p in dog.links.there() if not p.resting)]
@@ -319,19 +328,21 @@ def judge(dog: Watchdog, quiet: float, me: Evidence) -> None:
     why = f'no process has moved for {dog.limit:.0f} s: {places}'
     dog.learn(News(named[0].rank, named[0].host, named[0].step, why))
 
-# %% ../../nbs/process/06_watchdog.ipynb #f4c569ec
-def end_now(news: News, command: str = '') -> None:
-    "End this process, whatever its main thread is doing"
-    error = lost_process(news, command)
+# %% ../../nbs/process/06_watchdog.ipynb #4499c5a6
+def say(error: AligntuneError) -> None:
+    "Write the error that is about to end this process"
     logger.error('%s', error)
-    for say in LAST_WORDS:
-        with suppress(Exception): say(error)
+    for tell in LAST_WORDS:
+        with suppress(Exception): tell(error)
+
+def end_now(error: AligntuneError) -> None:
+    "End this process, whatever its main thread is doing"
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception): stream.flush()
     end_descendants()
     os._exit(error.exit_code)
 
-# %% ../../nbs/process/06_watchdog.ipynb #d6c0f065
+# %% ../../nbs/process/06_watchdog.ipynb #5a7b6cda
 def addresses() -> list[str]:
     "Where rank 0 may be reached"
     return [a for a in dict.fromkeys([os.environ.get('MASTER_ADDR', ''), socket.gethostname(), '127.0.0.1']) if a]
@@ -343,6 +354,7 @@ def _dial_first(rank: int, first: dict[str, Any]) -> list[Peer] | None:
     guard_connection(s)
     return [Peer(s, 0, first['host'], first['pid'], first['home'])]
 
+# %% ../../nbs/process/06_watchdog.ipynb #daceee9b
 def _accept_all(server: socket.socket, others: dict[int, dict[str, Any]], token: str, patience: float) -> list[Peer]:
     "The connections of the other ranks, of those that come in time"
     out, end = list[Peer](), time.monotonic() + patience
@@ -363,7 +375,19 @@ def _accept_all(server: socket.socket, others: dict[int, dict[str, Any]], token:
         out.append(Peer(s, o['rank'], o['host'], o['pid'], o['home']))
     return out
 
-# %% ../../nbs/process/06_watchdog.ipynb #17314d45
+# %% ../../nbs/process/06_watchdog.ipynb #8d0ec66e
+def reached_ranks(rank: int, patience: float) -> tuple[list[Peer], list[int], str]:
+    "The connections of this rank; the ranks that do not reach rank 0; and its host. Every rank calls it"
+    token, server = secrets.token_hex(16), listener() if rank == 0 else None
+    facts = gather_objects(dict(rank=rank, host=socket.gethostname(), pid=os.getpid(), home=home_of(), token=token,
+                                addresses=addresses(), port=server.getsockname()[1] if server else 0))
+    peers = (_accept_all(server, {f['rank']: f for f in facts[1:]}, token, patience) if server
+             else _dial_first(rank, facts[0]))
+    if server: server.close()
+    missing = [r for r, reached in enumerate(gather_objects(peers is not None)) if not reached]
+    return peers or [], missing, facts[0]['host']
+
+# %% ../../nbs/process/06_watchdog.ipynb #5482a8be
 _running: list[Watchdog] = []   # that of this process
 
 def start_watchdog(
@@ -373,21 +397,13 @@ def start_watchdog(
     "The watchdog of this process; every rank calls it. None in a single process, or where rank 0 cannot be reached"
     if world_size() == 1: return None
     if _running: return _running[0]
-    rank, token = dist.get_rank(), secrets.token_hex(16)
-    server = listener() if rank == 0 else None
-    me = dict(rank=rank, host=socket.gethostname(), pid=os.getpid(), home=home_of(), token=token, addresses=addresses(),
-              port=server.getsockname()[1] if server else 0)
-    facts = gather_objects(me)
-    peers = (_accept_all(server, {f['rank']: f for f in facts[1:]}, token, patience) if server
-             else _dial_first(rank, facts[0]))
-    if server: server.close()
-    missing = [r for r, reached in enumerate(gather_objects(peers is not None)) if not reached]
+    peers, missing, first = reached_ranks(dist.get_rank(), patience)
     if missing:
         logger.warning('no watchdog: rank 0 on %s is not reached by rank %s, and a process that is lost may be noticed '
-                       'late', facts[0]['host'], ', '.join(map(str, missing)))
-        Links(peers or []).close()
+                       'late', first, ', '.join(map(str, missing)))
+        Links(peers).close()
         return None
-    _running.append(Watchdog(rank, limit, peers or []))
+    _running.append(Watchdog(dist.get_rank(), limit, peers))
     _running[0].start()
     return _running[0]
 
@@ -399,7 +415,7 @@ def is_lost_process(e: BaseException) -> bool:
     "Does this error of an exchange mean that another process is gone?"
     return isinstance(e, RuntimeError) and not isinstance(e, AligntuneError) and any(w in str(e) for w in LOST)
 
-# %% ../../nbs/process/06_watchdog.ipynb #79903891
+# %% ../../nbs/process/06_watchdog.ipynb #2e4d8f08
 def step_done(step: int) -> None:
     "Tell the watchdog, where there is one, which step this process has finished"
     for dog in _running: dog.step = step
@@ -421,6 +437,7 @@ def error_of_lost(
     return RunError('another process of this run is gone', where=f'step {step}', why=why,
                     fix=f'start all processes again with: {command}')
 
+# %% ../../nbs/process/06_watchdog.ipynb #107928c5
 @contextmanager
 def watched(
     limit: float = 1800.,  # seconds in which somebody has to move; 0: no watchdog

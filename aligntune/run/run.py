@@ -33,9 +33,9 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'load_model_weights', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal', 'is_disk_error',
            'is_loader_error', 'with_last_good', 'out_of_memory', 'ErrorHandler', 'trainer_settings', 'RunSetup',
            'Attachment', 'restarted', 'begin_run', 'by_tokens', 'present_batch', 'row_count', 'check_can_move',
-           'shared_as', 'share_as', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished', 'conclude',
-           'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from', 'resume_run',
-           'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
+           'shared_as', 'share_as', 'agreed_start', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished',
+           'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
+           'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
 # %% ../../nbs/run/05_run.ipynb #f63275fe
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
@@ -634,7 +634,7 @@ class Attachment:
                               load_best=restorer.load_best, sharded=restorer.sharded)
         self.saver.tokenizer_files = tokenizer_files(t)
 
-# %% ../../nbs/run/05_run.ipynb #f2ed8c5a
+# %% ../../nbs/run/05_run.ipynb #4e013559
 def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     "Has torchrun started the processes of this run again?"
     m = Manifest.read(folder)
@@ -642,6 +642,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
+# %% ../../nbs/run/05_run.ipynb #428cddf5
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -717,6 +718,16 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
     if start.checkpoint and start.filled not in (1, now.rows*now.processes):   # otherwise accelerate fills it alike
         loader = trainer.get_train_dataloader
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
+    return start
+
+# %% ../../nbs/run/05_run.ipynb #e283c234
+def agreed_start(attached: Attachment, journal: Journal, *asked: Any) -> StartPoint:
+    "Where all processes begin; `asked` is what `begin_run` gets"
+    starters, now, spec = all_starters(), time.time(), attached.setup.spec
+    attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
+    def begin() -> tuple[StartPoint, str]: return begin_run(attached, journal, *asked, starters), journal.command
+    start, command = on_first_process(begin)
+    resume_with(command)
     return start
 
 # %% ../../nbs/run/05_run.ipynb #4b1801de
@@ -834,7 +845,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #7b8fefbe
+# %% ../../nbs/run/05_run.ipynb #98c6d6d5
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -850,7 +861,7 @@ class Run:
     ):
         self.folder = Path(output_dir or (spec.run.output_dir if spec else './output')).expanduser()
         self.setup = RunSetup(spec, plan, report, self.folder, guards_on(spec.run.guards if spec else guards))
-        self.silence, self.limit = (spec.run.silence_limit, spec.run.time_limit) if spec else (1800., None)
+        self.silence = spec.run.silence_limit if spec else 1800.
         self.stop, self.writer = StopRequest(self.folder), CheckpointWriter(self.folder)
         self.journal = Journal(self.folder, self.writer)
 
@@ -864,17 +875,11 @@ class Run:
     def train(self, trainer: Trainer, resume_from_checkpoint: Resume = None,
               allow_changes: Sequence[str] = ()) -> TrainOutput:
         "Train to the end, or raise what ended it; `allow_changes` names what may differ from the resumed run"
-        now = time.time()
         with watched(self.silence), locked(self.folder, trainer.args.process_index == 0):
-            a, starters = self.attach(trainer), all_starters()
+            a = self.attach(trainer)
             self.stopped, a.callback.signal = False, 0
-            a.callback.time = TimeLeft(end_of_time(self.limit, now), now)
-            def begin() -> tuple[StartPoint, str]:
-                point = begin_run(a, self.journal, resume_from_checkpoint, allow_changes, self.chat, starters)
-                return point, self.journal.command
-            start, command = on_first_process(begin)
+            start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             a.callback.start = start = share_as(trainer, start, a.saver)
-            resume_with(command)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
             try:
