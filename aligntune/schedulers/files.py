@@ -217,7 +217,7 @@ def kubernetes_files(job: ClusterJob) -> dict[str, str]:
             f'# NAME=value, for {names}; and the volume {job["volume"]}.\n')
     return {'job.yaml': head + yaml_text(files, made)}
 
-# %% ../../nbs/schedulers/01_files.ipynb #93306a96
+# %% ../../nbs/schedulers/01_files.ipynb #3808c1c4
 _SIZE = r'\d+\+?'
 SKYPILOT = dict(
     bucket=Option('bucket for the run: s3://NAME, gs://NAME', None,
@@ -231,6 +231,7 @@ SKYPILOT = dict(
     cpus=Option('processors of each machine: 32+', None, _SIZE, 'a number, such as 32+'),
     setup=a_line('a line of the shell that prepares a machine', 'pip install aligntune'))
 
+# %% ../../nbs/schedulers/01_files.ipynb #c95c3649
 RUN = '''export NODE_RANK="$SKYPILOT_NODE_RANK" MASTER_PORT=29500
 MASTER_ADDR=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)
 export MASTER_ADDR
