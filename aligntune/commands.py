@@ -188,9 +188,10 @@ def _kind(folder: str) -> str:
     from aligntune.core.estimate import read_model_config
     return read_model_config(shlex.split(folder)[0]).kind
 
-# %% ../nbs/commands.ipynb #8ccbf393
+# %% ../nbs/commands.ipynb #d34115eb
 def trained(result: Any) -> Answer:
     "The answer of a training"
+    if result is None: return Answer('done; machine 0 has the result', dict(result=None, exit_code=0), chatty=True)
     facts = plain(dict(result, raw=None))
     out = {k: v
            for k, v in facts.items() if k in ('metrics', 'history') or k in result.__dataclass_fields__ and k != 'raw'}
@@ -212,7 +213,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     place = load('aligntune.hub:torchrun_params')(given)
     return place if place['nproc_per_node']*place['nnodes'] > 1 else None
 
-# %% ../nbs/commands.ipynb #36c3d695
+# %% ../nbs/commands.ipynb #eeeacfb1
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None) -> Any:
     "Train in several processes, with the log of the first one"
     from aligntune.backends.launch import launch
@@ -230,6 +231,7 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend),
                    variables=list(variables(settings)), resume=resume)
     out = launch('aligntune.backends.launch:train_request', request, place, _passed_on, environment_of(settings))
+    if out is None: return None   # the first process, which has the result, is on another machine
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
 # %% ../nbs/commands.ipynb #d9734659
