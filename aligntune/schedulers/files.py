@@ -92,7 +92,7 @@ def _slurm_lines(job: ClusterJob) -> list[tuple[str, str]]:
             (f"export={','.join(names)}", 'names only: values stay in the environment')]
     return [(line, why) for line, why in rows if not line.endswith('=')]
 
-# %% ../../nbs/schedulers/01_files.ipynb #cb6d8bf2
+# %% ../../nbs/schedulers/01_files.ipynb #0b5e8f82
 def slurm_script(job: ClusterJob) -> str:
     "The batch script of a job"
     head = ''.join((f'# {why}\n' if why else '') + f'#SBATCH --{line}\n' for line, why in _slurm_lines(job))
@@ -107,7 +107,7 @@ set -u
 export MASTER_ADDR MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 # the signal of the time limit goes to every machine through srun; then the end of the run is awaited
-{WAIT.format(signal='USR1', traps='USR1', command=f"srun --export=ALL bash -c '{node}' start {here}")}
+{WAIT.format(signal='USR1', traps="trap 'stop 138' USR1", command=f"srun --export=ALL bash -c '{node}' start {here}")}
 case "$code" in {'|'.join(map(str, REQUEUED))})
   if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {job['requeues']} ]; then
     echo "aligntune: stopped and saved; requeued"; scontrol requeue "$SLURM_JOB_ID"
