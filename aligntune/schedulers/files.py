@@ -17,7 +17,7 @@ from .job import (COMMON, REQUEUED, WAIT, ClusterJob, Option, a_number, a_path, 
                                       read_option, read_place, slug, start_script, usual_variables, values_of)
 
 # %% auto #0
-__all__ = ['logger', 'SLURM', 'SHELL_VARIABLES', 'KUBERNETES', 'FILES', 'START', 'SKYPILOT', 'RUN', 'OUTPUTS', 'RAY', 'LAUNCHERS',
+__all__ = ['logger', 'SLURM', 'SHELL_VARIABLES', 'KUBERNETES', 'FILES', 'START', 'SKYPILOT', 'OUTPUTS', 'RUN', 'RAY', 'LAUNCHERS',
            'yaml_text', 'config_text', 'local_files', 'a_line', 'slurm_script', 'slurm_files', 'check_env_file',
            'train_job', 'pytorch_job', 'kubernetes_files', 'skypilot_task', 'skypilot_files', 'local_inputs',
            'check_inputs', 'ray_script', 'ray_files', 'SchedulerFiles', 'option_docs', 'split_options', 'make_job',
@@ -236,7 +236,8 @@ SKYPILOT = dict(
     cpus=Option('processors of each machine: 32+', None, _SIZE, 'a number, such as 32+'),
     setup=a_line('a line of the shell that prepares a machine', 'pip install aligntune'))
 
-# %% ../../nbs/schedulers/01_files.ipynb #c95c3649
+# %% ../../nbs/schedulers/01_files.ipynb #c72a563b
+OUTPUTS = '/outputs'   # where the bucket is mounted
 RUN = '''export NODE_RANK="$SKYPILOT_NODE_RANK" MASTER_PORT=29500
 MASTER_ADDR=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)
 export MASTER_ADDR
@@ -259,8 +260,7 @@ def skypilot_task(job: ClusterJob) -> dict[str, Any]:
                 **(dict(secrets=dict.fromkeys(names)) if names else {}), file_mounts=mounts, setup=f"{job['setup']}\n",
                 run=RUN)
 
-OUTPUTS = '/outputs'   # where the bucket is mounted
-
+# %% ../../nbs/schedulers/01_files.ipynb #0aee385e
 def skypilot_files(job: ClusterJob) -> dict[str, str]:
     "Files for SkyPilot"
     return {'task.yaml': yaml_text(skypilot_task(job)), **_usual_files(job)}
