@@ -278,7 +278,7 @@ def check_inputs(paths: Sequence[str], fix: str) -> None:
         if p.startswith(('/', '..', '~')):
             raise SpecError(f'{p} is on this machine only', where='the config', fix=fix)
 
-# %% ../../nbs/schedulers/01_files.ipynb #369774e2
+# %% ../../nbs/schedulers/01_files.ipynb #5f55b549
 RAY = dict(
     gpu=Option('any, or none for processors', 'any', 'any|none', 'any or none'),
     cpus=a_number('processors of each process', 1),
@@ -286,6 +286,7 @@ RAY = dict(
     address=Option('the cluster to submit to: http://HEAD:8265', None, r'(http|https|ray)://[\w.:/@-]+',
                    'an address, such as http://head:8265'))
 
+# %% ../../nbs/schedulers/01_files.ipynb #bc8728f2
 def ray_script(job: ClusterJob) -> str:
     "The script for Ray Train"
     storage = job['storage'] or str(Path(job.home, f'{job.name}-ray'))
