@@ -253,14 +253,14 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #832db1a2
+# %% ../nbs/commands.ipynb #bd5e1bf1
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',
          options=dict(on='local, slurm, kubernetes, skypilot or ray') | option_docs(),
          flags=('dry_run', 'submit', 'force', 'nproc', 'nnodes'), settings='spec', places=1,
-         examples=('launch config.yaml --on slurm --nproc 8 --nnodes 2 partition=gpu time=8:00:00',
-                   'launch config.yaml --on slurm --nproc 8 partition=gpu --submit',
-                   'launch config.yaml --on kubernetes --nproc 8 image=me/aligntune volume=runs',
-                   'launch config.yaml --on skypilot --nproc 8 gpu=H100 bucket=s3://my-runs',
+         examples=('launch config.yaml --on slurm --nproc 8 --nnodes 2 partition=gpu',
+                   'launch config.yaml --on slurm partition=gpu time=8:00:00 --submit',
+                   'launch config.yaml --on kubernetes image=me/aligntune volume=runs',
+                   'launch config.yaml --on skypilot gpu=H100 bucket=s3://my-runs',
                    'launch config.yaml --on ray --nproc 8 --nnodes 2 --dry-run'))
 def launch(call: Call) -> Answer:
     "Write the files of a job, and submit it on request"

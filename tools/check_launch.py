@@ -40,6 +40,13 @@ def run(*words, **env):
 def aligntune(*words, **env): return run(sys.executable, '-m', 'aligntune.cli', *words, **env)
 
 
+def launch(*words):
+    "`aligntune launch`, in this process"
+    from aligntune.cli import main
+    with contextlib.redirect_stdout(sys.stderr): code = main(['launch', 'c.yaml', *words, '--force', '--quiet'])
+    assert code == 0, words
+
+
 def weights(folder): return hashlib.sha256(Path(folder, 'model.safetensors').read_bytes()).hexdigest()
 
 
@@ -65,9 +72,9 @@ def kubeflow():
     from kubeflow_trainer_api import models
     for nnodes in ('1', '3'):
         for more in ([], ['gpu=none', 'memory=8Gi', 'cpus=4', 'namespace=team']):
-            words = ['launch', 'c.yaml', '--on', 'kubernetes', '--nproc', '8', '--nnodes', nnodes,
+            words = ['--on', 'kubernetes', '--nproc', '8', '--nnodes', nnodes,
                      'image=me/aligntune:1', 'volume=runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', *more]
-            aligntune(*words, 'folder=new', '--force')
+            launch(*words, 'folder=new')
             files, job = yaml.safe_load_all(Path('new/job.yaml').read_text())
             read = models.TrainerV1alpha1TrainJob.from_dict(job)
             assert same(read.to_dict(), job), (read.to_dict(), job)
@@ -75,7 +82,7 @@ def kubeflow():
             config_map = models.IoK8sApiCoreV1ConfigMap if hasattr(models, 'IoK8sApiCoreV1ConfigMap') else None
             if config_map: assert same(config_map.from_dict(files).to_dict(), files)
             assert run('bash', '-n', '-c', files['data']['start.sh']) == ''
-            aligntune(*words, 'folder=old', 'kind=pytorchjob', '--force')
+            launch(*words, 'folder=old', 'kind=pytorchjob')
             job = [*yaml.safe_load_all(Path('old/job.yaml').read_text())][1]
             made = decoded(job, older.KubeflowOrgV1PyTorchJob, older)
             assert same(made, job), (made, job)
@@ -114,9 +121,9 @@ def same(read, written):
 def skypilot():
     "SkyPilot reads the task: machines, spot, recovery, bucket, secrets without values"
     import sky
-    aligntune('launch', 'c.yaml', '--on', 'skypilot', '--nproc', '8', '--nnodes', '2', 'gpu=H100',
-              'bucket=s3://my-runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', 'memory=200+', 'cpus=32+',
-              'folder=sky')
+    launch('--on', 'skypilot', '--nproc', '8', '--nnodes', '2', 'gpu=H100',
+           'bucket=s3://my-runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', 'memory=200+', 'cpus=32+',
+           'folder=sky')
     home = os.getcwd()
     os.chdir('sky')   # paths in a task are relative to where sky is called
     try: task = sky.Task.from_yaml('task.yaml')
@@ -135,8 +142,7 @@ def skypilot():
 @case
 def ray():
     "Ray trains for real with two workers, and ends with the weights of torchrun; again, it resumes"
-    aligntune('launch', 'c.yaml', '--on', 'ray', '--nproc', '2', 'gpu=none', 'max_steps=12', 'output_dir=on ray',
-              'folder=ray')
+    launch('--on', 'ray', '--nproc', '2', 'gpu=none', 'max_steps=12', 'output_dir=on ray', 'folder=ray')
     quick = dict(RAY_USAGE_STATS_ENABLED='0', RAY_ADDRESS='local', PYTHONWARNINGS='ignore')
     print(run(sys.executable, 'ray/entry.py', **quick)[-300:])
     assert weights('on ray') == reference(12)
