@@ -124,10 +124,8 @@ def skypilot():
     launch('--on', 'skypilot', '--nproc', '8', '--nnodes', '2', 'gpu=H100',
            'bucket=s3://my-runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', 'memory=200+', 'cpus=32+',
            'folder=sky')
-    home = os.getcwd()
-    os.chdir('sky')   # paths in a task are relative to where sky is called
-    try: task = sky.Task.from_yaml('task.yaml')
-    finally: os.chdir(home)
+    task = sky.Task.from_yaml('sky/task.yaml')
+    task.expand_and_validate_file_mounts()   # every local file is there
     resources, = task.resources
     assert (task.num_nodes, resources.use_spot, resources.accelerators) == (2, True, {'H100': 8})
     assert resources.job_recovery['recover_on_exit_codes'] == [143, 138], resources.job_recovery

@@ -236,7 +236,7 @@ SKYPILOT = dict(
     cpus=Option('processors of each machine: 32+', None, _SIZE, 'a number, such as 32+'),
     setup=a_line('a line of the shell that prepares a machine', 'pip install aligntune'))
 
-# %% ../../nbs/schedulers/01_files.ipynb #c72a563b
+# %% ../../nbs/schedulers/01_files.ipynb #63c07c8b
 OUTPUTS = '/outputs'   # where the bucket is mounted
 RUN = '''export NODE_RANK="$SKYPILOT_NODE_RANK" MASTER_PORT=29500
 MASTER_ADDR=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)
@@ -251,7 +251,8 @@ def skypilot_task(job: ClusterJob) -> dict[str, Any]:
                   cpus=job['cpus'], memory=job['memory'], image_id=job['image'], use_spot=job['spot'],
                   job_recovery=recovery)
     names = [*needed_variables(job), *(n for n in usual_variables(job) if os.environ.get(n))]
-    mounts: dict[str, Any] = {f'~/aligntune/{n}': f'./{n}' for n in ('train.yaml', 'start.sh')}
+    here = os.path.abspath(os.path.expanduser(job['folder']))   # sky reads paths from where it is called
+    mounts: dict[str, Any] = {f'~/aligntune/{n}': f'{here}/{n}' for n in ('train.yaml', 'start.sh')}
     inputs = local_inputs(job.spec)
     check_inputs(inputs, 'a path below the present folder, or a name on the Hub')
     mounts |= {f'~/aligntune/{p}': os.path.abspath(p) for p in inputs}
