@@ -368,7 +368,7 @@ def option_docs() -> dict[str, str]:
 def _doc(o: Option) -> str:
     return o.doc + (f' [{str(o.default).lower() if o.kind is bool else o.default}]' if o.default is not None else '')
 
-# %% ../../nbs/schedulers/01_files.ipynb #97624839
+# %% ../../nbs/schedulers/01_files.ipynb #19feb16f
 def split_options(
     on: str,  # the scheduler
     typed: Mapping[str, Any]  # settings and options, as they were typed
@@ -377,12 +377,12 @@ def split_options(
     if on not in LAUNCHERS:
         raise SpecError(f'there is no scheduler {on!r}', where='--on', fix=did_you_mean(str(on), LAUNCHERS))
     own = {**COMMON, **LAUNCHERS[on].options}
-    others = {n: who for who, s in LAUNCHERS.items() for n in s.options if n not in own}
+    others = {n for s in LAUNCHERS.values() for n in s.options} - set(own)
     for n in typed:
         if n in ('node_rank', 'rdzv_endpoint'):
             raise SpecError(f'{n} is for {on} to say', where=f'--{n.replace("_", "-")}',
                             fix='--nproc and --nnodes alone')
-        if n in others: raise _of_another(n, on, others[n], own)
+        if n in others: raise _of_another(n, on, own)
     options = {n: o.default for n, o in own.items()}
     options |= {n: read_option(n, v, own[n]) for n, v in typed.items() if n in own}
     for n in LAUNCHERS[on].needs:
@@ -390,9 +390,10 @@ def split_options(
             raise SpecError(f'{on} needs {n}', where=f'option {n}', why=own[n].doc, fix=f'{n}=...')
     return options, {n: v for n, v in typed.items() if n not in own}
 
-def _of_another(name: str, on: str, whose: str, own: Mapping[str, Option]) -> SpecError:
+def _of_another(name: str, on: str, own: Mapping[str, Option]) -> SpecError:
     "The error for an option of another scheduler"
-    return SpecError(f'{name} is an option of {whose}, not of {on}', where=f'option {name}',
+    whose = [who for who, s in LAUNCHERS.items() if name in s.options]
+    return SpecError(f"{name} is an option of {', '.join(whose)}, not of {on}", where=f'option {name}',
                      fix=did_you_mean(name, own))
 
 # %% ../../nbs/schedulers/01_files.ipynb #00b5c935
