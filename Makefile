@@ -16,13 +16,17 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 VLLM   ?= 0.32.0
+# clients of schedulers, for test-launch
+CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
+LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
 DEEPSPEED ?= 0.19.8
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm export nb docs lab bench dist setup clean
+.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch export nb docs \
+        lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -68,6 +72,9 @@ test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and tra
 
 test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradients, resume, adapters, a dead server
 	@ALIGNTUNE_VLLM=.venv-vllm/bin/python $(PYTHON) tools/check_vllm.py $(CASE)
+
+test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
+	@.venv-launch/bin/python tools/check_launch.py $(CASE)
 
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
@@ -128,4 +135,13 @@ $(BESIDE): | $(DEV)
 	@.venv-vllm/bin/python -m pip -qq uninstall -y torchvision torchaudio torchcodec triton
 	@stub=$$(.venv-vllm/bin/python -c 'import site; print(site.getsitepackages()[0])')/vllm-$(VLLM).dist-info; mkdir -p $$stub && \
 		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' > $$stub/METADATA
+	@touch $@
+
+# Clients of schedulers in an environment of their own, as their pins collide with the lock; torch and TRL are those of .venv,
+# whose packages come after its own.
+.venv-launch/$(LAUNCH): | $(DEV)
+	@echo 'creating .venv-launch (1 GB)'; rm -rf .venv-launch; $(PY) -m venv .venv-launch
+	@.venv-launch/bin/python $(PIPS) $(foreach c,$(CLIENTS),'$(c)')
+	@$(PY) -c 'import site; print(site.getsitepackages()[0])' > \
+		$$(.venv-launch/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth
 	@touch $@

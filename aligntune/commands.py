@@ -199,9 +199,10 @@ def _kind(folder: str) -> str:
     from aligntune.core.estimate import read_model_config
     return read_model_config(shlex.split(folder)[0]).kind
 
-# %% ../nbs/commands.ipynb #8ccbf393
+# %% ../nbs/commands.ipynb #d34115eb
 def trained(result: Any) -> Answer:
     "The answer of a training"
+    if result is None: return Answer('done; machine 0 has the result', dict(result=None, exit_code=0), chatty=True)
     facts = plain(dict(result, raw=None))
     out = {k: v
            for k, v in facts.items() if k in ('metrics', 'history') or k in result.__dataclass_fields__ and k != 'raw'}
@@ -225,7 +226,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     place = load('aligntune.hub:torchrun_params')(given)
     return place if most_processes(place) > 1 or place['max_restarts'] else None
 
-# %% ../nbs/commands.ipynb #b388eead
+# %% ../nbs/commands.ipynb #382b459d
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None, allow: Sequence[str] = ()) -> Any:
     "Train in several processes, with the log of the first one"
     from aligntune.backends.launch import launch
@@ -243,6 +244,7 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     request = dict(settings=asked | dict(output_dir=spec.run.output_dir, backend=plan.backend),
                    variables=list(variables(settings)), resume=resume, allow=list(allow))
     out = launch('aligntune.backends.launch:train_request', request, place, _passed_on, environment_of(settings))
+    if out is None: return None   # the first process, which has the result, is on another machine
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
 # %% ../nbs/commands.ipynb #d9734659
@@ -264,14 +266,14 @@ def train(call: Call) -> Answer:
     place = _place(call)
     return trained(_in_processes(trainer.spec, trainer.plan, place) if place else trainer.train())
 
-# %% ../nbs/commands.ipynb #832db1a2
+# %% ../nbs/commands.ipynb #bd5e1bf1
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',
          options=dict(on='local, slurm, kubernetes, skypilot or ray') | option_docs(),
          flags=('dry_run', 'submit', 'force', 'nproc', 'nnodes'), settings='spec', places=1,
-         examples=('launch config.yaml --on slurm --nproc 8 --nnodes 2 partition=gpu time=8:00:00',
-                   'launch config.yaml --on slurm --nproc 8 partition=gpu --submit',
-                   'launch config.yaml --on kubernetes --nproc 8 image=me/aligntune volume=runs',
-                   'launch config.yaml --on skypilot --nproc 8 gpu=H100 bucket=s3://my-runs',
+         examples=('launch config.yaml --on slurm --nproc 8 --nnodes 2 partition=gpu',
+                   'launch config.yaml --on slurm partition=gpu time=8:00:00 --submit',
+                   'launch config.yaml --on kubernetes image=me/aligntune volume=runs',
+                   'launch config.yaml --on skypilot gpu=H100 bucket=s3://my-runs',
                    'launch config.yaml --on ray --nproc 8 --nnodes 2 --dry-run'))
 def launch(call: Call) -> Answer:
     "Write the files of a job, and submit it on request"

@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent.parent
 os.environ |= dict(PYTHONPATH=str(HERE), OMP_NUM_THREADS='1', HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false',
                    PYTHONUNBUFFERED='1')
 CASES: dict = {}
-PATIENCE = 300   # seconds after which a training is taken for stuck
+PATIENCE = 900   # seconds after which a training is taken for stuck
 PASSED_ON = 'env=PYTHONPATH,OMP_NUM_THREADS,HF_HUB_OFFLINE'
 CONFIG = '''model_name: ./tiny/blank
 dataset_name: ./tiny/answers.jsonl
@@ -40,6 +40,13 @@ def run(*words, **env):
 def aligntune(*words, **env): return run(sys.executable, '-m', 'aligntune.cli', *words, **env)
 
 
+def launch(*words):
+    "`aligntune launch`, in this process"
+    from aligntune.cli import main
+    with contextlib.redirect_stdout(sys.stderr): code = main(['launch', 'c.yaml', *words, '--force', '--quiet'])
+    assert code == 0, words
+
+
 def weights(folder): return hashlib.sha256(Path(folder, 'model.safetensors').read_bytes()).hexdigest()
 
 
@@ -65,9 +72,9 @@ def kubeflow():
     from kubeflow_trainer_api import models
     for nnodes in ('1', '3'):
         for more in ([], ['gpu=none', 'memory=8Gi', 'cpus=4', 'namespace=team']):
-            words = ['launch', 'c.yaml', '--on', 'kubernetes', '--nproc', '8', '--nnodes', nnodes,
+            words = ['--on', 'kubernetes', '--nproc', '8', '--nnodes', nnodes,
                      'image=me/aligntune:1', 'volume=runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', *more]
-            aligntune(*words, 'folder=new', '--force')
+            launch(*words, 'folder=new')
             files, job = yaml.safe_load_all(Path('new/job.yaml').read_text())
             read = models.TrainerV1alpha1TrainJob.from_dict(job)
             assert same(read.to_dict(), job), (read.to_dict(), job)
@@ -75,7 +82,7 @@ def kubeflow():
             config_map = models.IoK8sApiCoreV1ConfigMap if hasattr(models, 'IoK8sApiCoreV1ConfigMap') else None
             if config_map: assert same(config_map.from_dict(files).to_dict(), files)
             assert run('bash', '-n', '-c', files['data']['start.sh']) == ''
-            aligntune(*words, 'folder=old', 'kind=pytorchjob', '--force')
+            launch(*words, 'folder=old', 'kind=pytorchjob')
             job = [*yaml.safe_load_all(Path('old/job.yaml').read_text())][1]
             made = decoded(job, older.KubeflowOrgV1PyTorchJob, older)
             assert same(made, job), (made, job)
@@ -114,13 +121,11 @@ def same(read, written):
 def skypilot():
     "SkyPilot reads the task: machines, spot, recovery, bucket, secrets without values"
     import sky
-    aligntune('launch', 'c.yaml', '--on', 'skypilot', '--nproc', '8', '--nnodes', '2', 'gpu=H100',
-              'bucket=s3://my-runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', 'memory=200+', 'cpus=32+',
-              'folder=sky')
-    home = os.getcwd()
-    os.chdir('sky')   # paths in a task are relative to where sky is called
-    try: task = sky.Task.from_yaml('task.yaml')
-    finally: os.chdir(home)
+    launch('--on', 'skypilot', '--nproc', '8', '--nnodes', '2', 'gpu=H100',
+           'bucket=s3://my-runs', 'hub_token=hf_typed', 'output_dir=a b; rm -rf x', 'memory=200+', 'cpus=32+',
+           'folder=sky')
+    task = sky.Task.from_yaml('sky/task.yaml')
+    task.expand_and_validate_file_mounts()   # every local file is there
     resources, = task.resources
     assert (task.num_nodes, resources.use_spot, resources.accelerators) == (2, True, {'H100': 8})
     assert resources.job_recovery['recover_on_exit_codes'] == [143, 138], resources.job_recovery
@@ -135,8 +140,7 @@ def skypilot():
 @case
 def ray():
     "Ray trains for real with two workers, and ends with the weights of torchrun; again, it resumes"
-    aligntune('launch', 'c.yaml', '--on', 'ray', '--nproc', '2', 'gpu=none', 'max_steps=12', 'output_dir=on ray',
-              'folder=ray')
+    launch('--on', 'ray', '--nproc', '2', 'gpu=none', 'max_steps=12', 'output_dir=on ray', 'folder=ray')
     quick = dict(RAY_USAGE_STATS_ENABLED='0', RAY_ADDRESS='local', PYTHONWARNINGS='ignore')
     print(run(sys.executable, 'ray/entry.py', **quick)[-300:])
     assert weights('on ray') == reference(12)
@@ -177,15 +181,15 @@ def slurm():
 @case
 def slurm_preempted():
     "The signal of the time limit twice: saved, requeued, resumed, and the same weights as without it"
-    p, state = submitted('stopped', 'max_steps=200', 'output_dir=stopped')
-    for after in (5, 60):
+    p, state = submitted('stopped', 'max_steps=80', 'output_dir=stopped')
+    for after in (5, 40):
         until(lambda: steps('stopped') >= after, p)
         os.kill(int((state/'pid').read_text()), signal.SIGUSR1)
     code = p.wait(PATIENCE)
     log = Path('stopped-4711.log').read_text()
     assert code == 0, log[-3000:]
     assert log.count('stopped and saved; requeued') == 2, log[-3000:]
-    assert weights('stopped') == reference(200)
+    assert weights('stopped') == reference(80)
 
 
 @case

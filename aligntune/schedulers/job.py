@@ -14,7 +14,7 @@ from ..core.secrets import Variable, environment_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['COMMON', 'USUAL', 'REQUEUED', 'WAIT', 'Option', 'a_path', 'a_number', 'read_option', 'slug', 'read_place',
+__all__ = ['COMMON', 'USUAL', 'REQUEUED', 'WAIT', 'TRAPS', 'Option', 'a_path', 'a_number', 'read_option', 'slug', 'read_place',
            'ClusterJob', 'needed_variables', 'usual_variables', 'values_of', 'shell_text', 'start_words',
            'start_script']
 
@@ -136,15 +136,18 @@ def shell_text(value: str) -> str:
         end = m.end()
     return out + (shlex.quote(value.source[end:]) if end < len(value.source) else '')
 
-# %% ../../nbs/schedulers/00_job.ipynb #c1d5e565
+# %% ../../nbs/schedulers/00_job.ipynb #d4910f3b
 #: exit codes of a job that was preempted and begins again: what a shell returns for these signals
 REQUEUED = {143: 'SIGTERM: stopped by the scheduler, saved', 138: 'SIGUSR1 before the run could save'}
 
-WAIT = '''told= child= code=0
-trap 'heard=1; [ -n "$told" ] || {{ told=1; [ -z "$child" ] || kill -{signal} "$child" 2>/dev/null; }}' {traps}
+WAIT = '''told= child= heard= code=0
+tell() {{ [ -z "$child" ] || kill -{signal} "$child" 2>/dev/null; }}
+stop() {{ heard=1; if [ -z "$told" ] || [ "$1" = 130 ]; then told=$1; tell; fi; }}
+{traps}
 {command} &
 child=$!
-while :; do heard=; wait "$child"; code=$?; [ -n "$heard" ] || break; done
+[ -z "$told" ] || tell   # it came before there was anybody to tell
+while :; do heard=; wait "$child" 2>/dev/null; code=$?; [ -n "$heard" ] || break; done
 '''
 
 # %% ../../nbs/schedulers/00_job.ipynb #df4733f1
@@ -162,7 +165,9 @@ def start_words(job: ClusterJob) -> str:
     if several: place += ['--nnodes', str(job.nnodes), '--node-rank', '"$NODE_RANK"']
     return ' '.join([python, '-m aligntune.cli "$@"', *place])
 
-# %% ../../nbs/schedulers/00_job.ipynb #8e07eb81
+# %% ../../nbs/schedulers/00_job.ipynb #9f0d5227
+TRAPS = "trap 'stop 143' TERM USR1\ntrap 'stop 130' INT"
+
 def start_script(job: ClusterJob) -> str:
     "The script that each machine runs"
     meet = ('# NODE_RANK: number of this machine, from 0; MASTER_ADDR, MASTER_PORT: where machine 0 is\n'
@@ -179,7 +184,8 @@ unset RANK LOCAL_RANK WORLD_SIZE   # some schedulers set them, for processes tha
 if [ -e "$output/run.json" ]; then set -- resume "$output"; else set -- train "$here/train.yaml"; fi
 
 # the first signal asks the run to save, once; then its end is awaited
-{WAIT.format(signal='TERM', traps='TERM USR1', command=start_words(job))}
-if [ -n "$told" ] && [ "$code" -ne 0 ]; then code=143; fi   # stopped, not failed: to be begun again
+set -m
+{WAIT.format(signal='TERM', traps=TRAPS, command=start_words(job))}
+if [ -n "$told" ] && [ "$code" -ne 0 ]; then code=$told; fi   # stopped, not failed: to be begun again
 exit "$code"
 '''
