@@ -108,7 +108,7 @@ def decision_lines(
     named = [(o.title, chosen[field]) for field, o in OPTIMISATIONS.items() if o.title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #e83cca6e
+# %% ../../nbs/core/05_execution.ipynb #b9e55e25
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -132,7 +132,7 @@ class ExecutionPlan:
         flash = self.attention.value == OPTIMISATIONS['attention'].options[0]
         return self.attention.value if flash or self.attention.requested else None
 
-    sharded = property(lambda self: self.sharding.value not in ('', 'none'), doc='Is the state of the training divided?')
+    sharded = property(lambda self: self.sharding.value not in ('', 'none'), doc='Is the state of a training divided?')
     @property
     def uses_flash(self) -> bool:
         "Is attention computed by FlashAttention, which finds the rows of a packed sequence itself?"

@@ -978,7 +978,7 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #732cf786
+# %% ../../nbs/core/06_spec.ipynb #1122f006
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -998,14 +998,12 @@ class TrainSpec(SpecValues):
     def on(self, backend: str) -> TrainSpec:
         "The same request on the backend that a plan has chosen"
         if self.run.backend == backend: return self
-        return dataclasses.replace(self, run=dataclasses.replace(self.run, backend=backend),
-                                   origins={**self.origins, 'backend': 'follows from the plan'})
+        return _planned(self, 'backend', backend)
 
     def sharded(self, sharding: str) -> TrainSpec:
         "The same request, sharded as a plan has chosen"
         if self.run.sharding != 'auto' or not sharding: return self
-        return dataclasses.replace(self, run=dataclasses.replace(self.run, sharding=sharding),
-                                   origins={**self.origins, 'sharding': 'follows from the plan'})
+        return _planned(self, 'sharding', sharding)
 
     def rows(self, all: bool = True) -> list[tuple[str, Any, str]]:
         "(name, value, origin) of the settings that matter to this algorithm; only those set by the user if not `all`"
@@ -1021,6 +1019,12 @@ class TrainSpec(SpecValues):
         return _to_yaml(self, full)
 
     def _repr_html_(self) -> str: return _to_html(self)
+
+# %% ../../nbs/core/06_spec.ipynb #dbfd4c54
+def _planned(spec: TrainSpec, name: str, value: str) -> TrainSpec:
+    "The request with a setting of the run that a plan has chosen"
+    return dataclasses.replace(spec, run=dataclasses.replace(spec.run, **{name: value}),
+                               origins={**spec.origins, name: 'follows from the plan'})
 
 # %% ../../nbs/core/06_spec.ipynb #498102ba
 def _to_html(spec: TrainSpec) -> str:
