@@ -1020,8 +1020,8 @@ class TrainSpec(SpecValues):
 
     def _repr_html_(self) -> str: return _to_html(self)
 
-# %% ../../nbs/core/06_spec.ipynb #dbfd4c54
-def _planned(spec: TrainSpec, name: str, value: str) -> TrainSpec:
+# %% ../../nbs/core/06_spec.ipynb #53ae8905
+def _planned(spec: TrainSpec, name: str, value: Any) -> TrainSpec:
     "The request with a setting of the run that a plan has chosen"
     return dataclasses.replace(spec, run=dataclasses.replace(spec.run, **{name: value}),
                                origins={**spec.origins, name: 'follows from the plan'})
