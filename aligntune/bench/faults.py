@@ -677,7 +677,7 @@ def moved(
     yield Row(f'{name}: {way}', f'losses differ by {off:.1e}' if off < math.inf else f'{end.codes} {end.result}', None,
               straight.code == 0 and off < tolerance)
 
-# %% ../../nbs/bench/06_faults.ipynb #ea2dc822
+# %% ../../nbs/bench/06_faults.ipynb #7ccd582c
 def other_numbers(server: Server) -> Iterator[Row]:
     "All changes of the number of processes"
     chain = lambda sharded: [(2, sharded, 3), (1, False, 6), (4, sharded, 9), (2, sharded, 0)]
@@ -687,7 +687,7 @@ def other_numbers(server: Server) -> Iterator[Row]:
                 what = f"{'LoRA' if peft else 'full'}, vocabulary {vocabulary}"
                 yield from moved(server, what, chain(sharded), vocabulary=vocabulary, peft=peft)
     yield from moved(server, 'between DDP and FSDP2', [(2, False, 3), (2, True, 6), (4, False, 9), (4, True, 0)])
-    one_row = dict(args=dict(per_device_train_batch_size=1, gradient_accumulation_steps=2))
+    one_row: dict[str, Any] = dict(args=dict(per_device_train_batch_size=1, gradient_accumulation_steps=2))
     yield from moved(server, 'a step of four rows', chain(True), **one_row)
     yield from moved(server, 'whole epochs, from one process', [(1, False, 3), (4, True, 6), (2, True, 0)], rows=16)
 
