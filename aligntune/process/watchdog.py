@@ -437,7 +437,7 @@ def error_of_lost(
     return RunError('another process of this run is gone', where=f'step {step}', why=why,
                     fix=f'start all processes again with: {command}')
 
-# %% ../../nbs/process/06_watchdog.ipynb #107928c5
+# %% ../../nbs/process/06_watchdog.ipynb #b20cd8fe
 @contextmanager
 def watched(
     limit: float = 1800.,  # seconds in which somebody has to move; 0: no watchdog
@@ -458,4 +458,4 @@ def watched(
         raise
     finally:
         dog.active -= 1
-        if not dog.active: dog.told = 0.   # tell it at once
+        if not dog.active: dog.links.tell(kind='beat', resting=True)   # at once: this process may end without a word
