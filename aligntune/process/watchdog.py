@@ -32,11 +32,13 @@ DEAF = 120.   # seconds without a word from a process whose connection stands
 GRACE = 2.   # seconds that the main thread has to end by itself, once there is news
 LEAVING = 10.   # the same, where it is on its way with an error of its own
 
-# %% ../../nbs/process/06_watchdog.ipynb #3d9d043c
+# %% ../../nbs/process/06_watchdog.ipynb #f33b0076
 def frames_of(thread: int) -> list[FrameType]:
     "The frames of a thread, the innermost first"
     frame, out = sys._current_frames().get(thread), list[FrameType]()
-    while frame: frame = (out.append(frame), frame.f_back)[1]
+    while frame:
+        out.append(frame)
+        frame = frame.f_back
     return out
 
 def place_of(frames: list[FrameType]) -> str:
