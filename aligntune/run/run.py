@@ -564,13 +564,19 @@ def begin_run(
     before_it = old['history'] if old else []
     return StartPoint(point, changed, next((e['pieces'] for e in reversed(before_it) if 'pieces' in e), 1))
 
-# %% ../../nbs/run/05_run.ipynb #84cd95e3
-def agreed_start(attached: Attachment, journal: Journal, *asked: Any) -> StartPoint:
-    "Where all processes begin; `asked` is what `begin_run` gets"
+# %% ../../nbs/run/05_run.ipynb #b197bef8
+def agreed_start(
+    attached: Attachment,
+    journal: Journal,
+    resume: bool | str | os.PathLike | None,
+    allow: Sequence[str] = (),  # intended changes
+    chat: bool | None = None  # are the rows conversations?
+) -> StartPoint:
+    "Where all processes begin"
     starters, now, spec = all_starters(), time.time(), attached.setup.spec
     attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
     def begin() -> tuple[StartPoint, str]:
-        point = begin_run(attached, journal, *asked, starters=starters)
+        point = begin_run(attached, journal, resume, allow, chat, starters)
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
