@@ -130,7 +130,7 @@ def _end_with_launcher(home: Path) -> None:
         os._exit(1)
     if (home/'alive').exists(): threading.Thread(target=look, daemon=True, name='end-with-launcher').start()
 
-# %% ../../nbs/backends/05_launch.ipynb #a82edaa1
+# %% ../../nbs/backends/05_launch.ipynb #f25d8191
 def run_worker(
     target: str,  # module:function
     request: str  # file with its argument
@@ -150,7 +150,7 @@ def run_worker(
         _write(home/f'stopped-{rank}.json', dict(code=e.code, message=str(e)))
         return 0
     except BaseException as e:
-        _write_error(home, rank, e)
+        with suppress(OSError): _write_error(home, rank, e)   # the disk may be full; other ranks tell it then
         traceback.print_exc()
         end_soon(1)   # a library's own end may wait for a process that is gone
         return 1
@@ -279,15 +279,14 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
                             fix='name a file, or nproc_per_node=1') from None
     return out
 
-# %% ../../nbs/backends/05_launch.ipynb #00b6b844
+# %% ../../nbs/backends/05_launch.ipynb #04b748bc
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec, filled
     from aligntune.core.trainer import Trainer
     spec = TrainSpec.parse(**filled(request['settings'], request.get('variables') or ()))
-    result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'),
-                                                  allow_changes=request.get('allow') or ())
+    result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'))
     return {k: v for k, v in dict(result).items() if k != 'raw'}
 
 def train_in_processes(

@@ -32,11 +32,13 @@ DEAF = 120.   # seconds without a word from a process whose connection stands
 GRACE = 2.   # seconds that the main thread has to end by itself, once there is news
 LEAVING = 10.   # the same, where it is on its way with an error of its own
 
-# %% ../../nbs/process/06_watchdog.ipynb #3d9d043c
+# %% ../../nbs/process/06_watchdog.ipynb #f33b0076
 def frames_of(thread: int) -> list[FrameType]:
     "The frames of a thread, the innermost first"
     frame, out = sys._current_frames().get(thread), list[FrameType]()
-    while frame: frame = (out.append(frame), frame.f_back)[1]
+    while frame:
+        out.append(frame)
+        frame = frame.f_back
     return out
 
 def place_of(frames: list[FrameType]) -> str:
@@ -437,7 +439,7 @@ def error_of_lost(
     return RunError('another process of this run is gone', where=f'step {step}', why=why,
                     fix=f'start all processes again with: {command}')
 
-# %% ../../nbs/process/06_watchdog.ipynb #107928c5
+# %% ../../nbs/process/06_watchdog.ipynb #b20cd8fe
 @contextmanager
 def watched(
     limit: float = 1800.,  # seconds in which somebody has to move; 0: no watchdog
@@ -458,4 +460,4 @@ def watched(
         raise
     finally:
         dog.active -= 1
-        if not dog.active: dog.told = 0.   # tell it at once
+        if not dog.active: dog.links.tell(kind='beat', resting=True)   # at once: this process may end without a word

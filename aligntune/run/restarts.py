@@ -36,11 +36,11 @@ def is_restart(
     same_torchrun = {s[0] for s in before} & {s[0] for s in now}
     return bool(same_torchrun) and not {s[1] for s in before} & {s[1] for s in now}
 
-# %% ../../nbs/run/04b_restarts.ipynb #969c0d3e
+# %% ../../nbs/run/04b_restarts.ipynb #b5c2af17
 def may_be_restart(
-    manifest: Mapping[str, Any] | None,  # of the folder
+    manifest: Any,  # of the folder; None where there is none
     env: Mapping[str, str] | None = None  # the environment
 ) -> bool:
     "Could this process, before it has met the others, belong to a restart?"
     run = (os.environ if env is None else env).get('TORCHELASTIC_RUN_ID')
-    return bool(manifest) and run is not None and manifest.get('torchrun_id') == run
+    return manifest is not None and run is not None and manifest.get('torchrun_id') == run

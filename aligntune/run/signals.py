@@ -114,12 +114,12 @@ def end_of_time(
     if given.isdigit() and int(given) > start: ends.append(float(given))
     return min(ends, default=None)
 
-# %% ../../nbs/run/04_signals.ipynb #17efe2fd
+# %% ../../nbs/run/04_signals.ipynb #90b8f6d4
 WARNING = getattr(signal, 'SIGUSR1', None)   # of a scheduler, before it takes the machine
 SIGNALS = [s for s in (signal.SIGINT, signal.SIGTERM) if s is not None]
 TOGETHER = 5.   # seconds in which SIGTERM is the same request
 
-def signals_to_take() -> list[signal.Signals]:
+def signals_to_take() -> list[Any]:
     "The signals that stop a run; the scheduler's warning only where nobody else listens to it"
     free = WARNING is not None and signal.getsignal(WARNING) == signal.SIG_DFL
     return [*SIGNALS, WARNING] if free and WARNING is not None else SIGNALS
