@@ -279,14 +279,15 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
                             fix='name a file, or nproc_per_node=1') from None
     return out
 
-# %% ../../nbs/backends/05_launch.ipynb #04b748bc
+# %% ../../nbs/backends/05_launch.ipynb #00b6b844
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec, filled
     from aligntune.core.trainer import Trainer
     spec = TrainSpec.parse(**filled(request['settings'], request.get('variables') or ()))
-    result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'))
+    result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'),
+                                                  allow_changes=request.get('allow') or ())
     return {k: v for k, v in dict(result).items() if k != 'raw'}
 
 def train_in_processes(
