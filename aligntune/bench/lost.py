@@ -239,7 +239,7 @@ def losses_of(folder: Path) -> dict[int, float]:
     from aligntune.run.manifest import read_metrics
     return {e['step']: e['loss'] for e in read_metrics(folder) if 'loss' in e}
 
-# %% ../../nbs/bench/12_lost.ipynb #65b330eb
+# %% ../../nbs/bench/12_lost.ipynb #d344f317
 def begin(home: Path, mark: str, **further: Any) -> tuple[subprocess.Popen, Path, Path]:
     "Start a training whose steps take a moment; its process, its output, and the file that says that step 3 is done"
     told, output = home/f'{mark}.told', home/f'{mark}.out'
@@ -250,13 +250,15 @@ def begin(home: Path, mark: str, **further: Any) -> tuple[subprocess.Popen, Path
     job = dict(settings=settings, told=str(told), place=place, pause=.2, resume=resume)
     return start_marked([*command, *commands(job)['launch']], output, mark, env), output, told
 
-def await_step(told: Path, process: subprocess.Popen, limit: float = 300.) -> None:
-    "Wait until step 3 is done"
+def await_step(process: subprocess.Popen, *told: Path, limit: float = 300.) -> None:
+    "Wait until step 3 is done, which rank 1 tells in one of these files"
     end = time.monotonic() + limit
-    while not told.exists() and process.poll() is None and time.monotonic() < end: time.sleep(.05)
-    if not told.exists(): raise RuntimeError(f'the training did not reach step {AT}')
+    while process.poll() is None and time.monotonic() < end:
+        if any(t.exists() for t in told): return
+        time.sleep(.05)
+    if not any(t.exists() for t in told): raise RuntimeError(f'the training did not reach step {AT}')
 
-# %% ../../nbs/bench/12_lost.ipynb #ab5b4871
+# %% ../../nbs/bench/12_lost.ipynb #4d4be7a8
 REQUESTS: dict[str, tuple[int, Callable[[subprocess.Popen, str], Sequence[int]], int]] = {
     'SIGTERM to the launcher': (signal.SIGTERM, lambda p, mark: [p.pid], 143),
     'SIGUSR1 to the launcher': (signal.SIGUSR1, lambda p, mark: [p.pid], 138),
@@ -269,7 +271,7 @@ def try_request(home: Path, name: str, straight: Mapping[int, float]) -> LostRow
     number, whom, code = REQUESTS[name]
     mark = f"{home.name}-{name.replace(' ', '-')}"
     process, output, told = begin(home, mark)
-    await_step(told, process)
+    await_step(process, told)
     told.write_text(str(time.time()))
     for pid in dict.fromkeys(whom(process, mark)):
         with suppress(ProcessLookupError): os.kill(pid, number)
@@ -371,13 +373,13 @@ def host_place(hosts: Hosts, i: int, restarts: int = 0) -> dict[str, Any]:
     env = dict(PET_LOCAL_ADDR=hosts.addresses[i], PET_RDZV_CONF=f'is_host={int(i == 0)}', GLOO_SOCKET_IFNAME='eth0')
     return dict(place=place, env=env, prefix=['ip', 'netns', 'exec', hosts.names[i]])
 
-# %% ../../nbs/bench/12_lost.ipynb #c09175c7
+# %% ../../nbs/bench/12_lost.ipynb #9e215b5b
 def cut_off(home: Path) -> Iterator[LostRow]:
     "The network of one of two hosts is lost"
     with Hosts(2) as hosts:
         run = str(home/'cut')
         made = [begin(home, f'{home.name}-cut-{i}', output_dir=run, **host_place(hosts, i)) for i in range(2)]
-        await_step(made[0][2], made[0][0])
+        await_step(made[0][0], *(m[2] for m in made))
         hosts.cut(1)
         for process, output, told in made: told.write_text(str(time.time()))
         for i, (process, output, told) in enumerate(made):
@@ -390,7 +392,7 @@ def rejoined(home: Path, straight: Mapping[int, float]) -> LostRow:
     with Hosts(2) as hosts:
         run, marks = home/'elastic', [f'{home.name}-elastic-{i}' for i in range(3)]
         made = [begin(home, marks[i], output_dir=str(run), **host_place(hosts, i, restarts=3)) for i in range(2)]
-        await_step(made[0][2], made[0][0])
+        await_step(made[0][0], *(m[2] for m in made))
         hosts.cut(1)
         cut = time.time()
         while len(marked_pids(marks[1], NAME)) and time.time() - cut < 30: time.sleep(.2)
