@@ -630,10 +630,11 @@ def reference_beside(
     other = None if ref is None else PolicyAndValue(move_to(ref, trainer.accelerator.device), None, trainer.execution)
     return Reference(policy, other)
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #b2bd280a
+# %% ../../nbs/algorithms/10_ppo.ipynb #d64d9d24
 class PPOParts(OwnTrainer):
     "What the PPO trainer holds"
     steady = True   # a ratio of policies cannot be taken under dropout
+    whole_copy: WholeCopy | None = None   # of sharded weights, for the time of a rollout
     def __init__(self,
         model: Any,  # the policy, with its adapter if it has one
         rewards: Rewards,  # what judges the answers
@@ -664,7 +665,6 @@ class PPOParts(OwnTrainer):
         self.reference = reference_beside(self, both, ref)
         if is_sharded(self): self.whole_copy = WholeCopy(both, computed_in(args))
         if guard is not None: self.add_callback(guard)
-
     @property
     def use(self) -> RolloutUse:
         "How rollouts are used"

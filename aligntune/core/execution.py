@@ -117,7 +117,7 @@ def decision_lines(
     named = [(title, chosen[field]) for field, title in TITLES.items() if title and field in chosen]
     return [(title, str(c)) for title, c in named if c or c.reason]
 
-# %% ../../nbs/core/05_execution.ipynb #c1f99536
+# %% ../../nbs/core/05_execution.ipynb #85f2a40a
 @dataclass(frozen=True)
 class ExecutionPlan:
     "How the steps of a training are computed, each decision with its reason"
@@ -138,19 +138,16 @@ class ExecutionPlan:
     sharding: Chosen = Chosen('')  # how processes share weights, gradients and optimizer states; empty: not at all
     answers_at_once: Chosen = Chosen(None)  # how many answers our decoder generates at a time; None: all of a rollout
     otherwise: Mapping[str, Chosen] = dataclasses.field(default_factory=dict, hash=False)  # if vLLM is not used
-
     @property
     def attn_implementation(self) -> str | None:
         "The kernel to ask from_pretrained for; None leaves it to transformers"
         flash = self.attention.value == OPTIMISATIONS['attention'].options[0]
         return self.attention.value if flash or self.attention.requested else None
-
     sharded = property(lambda self: self.sharding.value not in ('', 'none'), doc='Is the state of a training divided?')
     @property
     def uses_flash(self) -> bool:
         "Is attention computed by FlashAttention, which finds the rows of a packed sequence itself?"
         return is_flash(self.attention.value)
-
     def uses(self,
         field: str  # a name in OPTIMISATIONS
     ) -> bool:

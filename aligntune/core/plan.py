@@ -32,7 +32,7 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'steps_of', 'check_output',
            'data_source', 'make_plan', 'local_processes', 'processes_here', 'device_notes', 'show_log']
 
-# %% ../../nbs/core/13_plan.ipynb #c4d667ba
+# %% ../../nbs/core/13_plan.ipynb #be8161ed
 @dataclass(frozen=True)
 class Plan:
     "Who trains, on what and how, each with its reason"
@@ -65,8 +65,7 @@ class Plan:
     def effective_batch(self) -> int:
         "Rows of one optimizer step over all devices"
         return self.batch_size*self.accumulation*self.processes
-    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: list | None = None,
-                  words: int = 0) -> Plan:
+    def with_data(self, spec: TrainSpec, rows: int | None, report: Any = None, lengths: Any = None, words=0) -> Plan:
         "The plan once the rows are read: steps by their number (None: streamed), memory by the tokens of each"
         return _with_data(self, spec, rows, report, lengths, words)
     def explain(self) -> str:

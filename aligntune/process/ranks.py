@@ -59,7 +59,7 @@ def on_first_process(work: Callable[[], T]) -> T:
     if error or told: raise error or told
     return done
 
-# %% ../../nbs/process/04_ranks.ipynb #ba6b8151
+# %% ../../nbs/process/04_ranks.ipynb #84eb8da1
 def _told(e: Exception) -> AligntuneError:
     "An error as other processes can be told of it"
     if isinstance(e, AligntuneError): return e
@@ -74,7 +74,8 @@ def together(work: Callable[[], T]) -> T:
     except Exception as e: error = e   # noqa: BLE001   raised below, in all ranks
     if not largest((int(error is not None),))[0]: return done   # type: ignore[return-value]
     errors = gather_objects(None if error is None else _told(error))
-    rank, e = next((r, e) for r, e in enumerate(errors) if e is not None)
+    rank, first = next((r, found) for r, found in enumerate(errors) if found is not None)
     if None not in errors: raise errors[rank] from error
     where = f'rank {rank} of {len(errors)}'
-    raise type(e)(e.what, f'{e.where}, {where}' if e.where else where, e.why, e.fix) from error
+    where = f'{first.where}, {where}' if first.where else where
+    raise type(first)(first.what, where, first.why, first.fix) from error

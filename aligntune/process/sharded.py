@@ -132,12 +132,12 @@ def fingerprint(
     data = memoryview(t.reshape(-1).view(torch.uint8).numpy()) if t.numel() else b''
     return Fingerprint(tuple(t.shape), str(t.dtype).removeprefix('torch.'), hashlib.sha256(data).hexdigest())
 
-# %% ../../nbs/process/07_sharded.ipynb #35516bfe
+# %% ../../nbs/process/07_sharded.ipynb #9cc5da6e
 def written_tensors(
     folder: str | Path  # with safetensors files
 ) -> dict[str, Path]:
     "The tensors of the files in a folder, and the file of each"
-    out = {}
+    out = dict[str, Path]()
     for file in sorted(Path(folder).glob('*.safetensors')):
         try:
             with safe_open(file, 'pt') as f: out |= dict.fromkeys(f.keys(), file)

@@ -720,7 +720,7 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
     return start
 
-# %% ../../nbs/run/05_run.ipynb #b197bef8
+# %% ../../nbs/run/05_run.ipynb #09296c62
 def agreed_start(
     attached: Attachment,
     journal: Journal,
@@ -736,7 +736,7 @@ def agreed_start(
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
-    return start
+    return share_as(attached.trainer, start, attached.saver)
 
 # %% ../../nbs/run/05_run.ipynb #4b1801de
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
@@ -853,7 +853,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #98c6d6d5
+# %% ../../nbs/run/05_run.ipynb #d94fc81e
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -886,8 +886,7 @@ class Run:
         with watched(self.silence), locked(self.folder, trainer.args.process_index == 0):
             a = self.attach(trainer)
             self.stopped, a.callback.signal = False, 0
-            start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
-            a.callback.start = start = share_as(trainer, start, a.saver)
+            a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
             try:
