@@ -86,19 +86,19 @@ def _status_of(algorithm: str, p: Probe | None) -> dict[str, Any]:
                          'fix': ''}
     return status
 
-# %% ../../nbs/core/13_plan.ipynb #71faffc1
+# %% ../../nbs/core/13_plan.ipynb #aab73b24
 def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Decision:
     "The backend for this request"
     registered = tuple(b for b in AlgorithmRegistry.list_backends(spec.algo.algorithm) if b not in BACKENDS)
     decision = decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
                             spec.run.allow_fallback, registered=registered))
-    return _on_trl(decision, ours_only(spec)) if spec.run.backend == 'auto' else decision
+    wanted, other = ours_only(spec), decision.backend
+    if spec.run.backend != 'auto' or not wanted or other not in BACKENDS or other == FALLBACK: return decision
+    return _on_trl(decision, f'{BACKENDS[other]} has no {", no ".join(wanted)}')
 
-def _on_trl(decision: Decision, wanted: list[str]) -> Decision:
-    "The decision, for TRL where another backend was chosen and settings were requested that it does not have"
+def _on_trl(decision: Decision, why: str) -> Decision:
+    "TRL in place of the backend that was chosen, and why"
     other = decision.backend
-    if not wanted or other not in BACKENDS or other == FALLBACK: return decision
-    why = f'{BACKENDS[other]} has no {", no ".join(wanted)}'
     rejected = {b: r for b, r in decision.rejected.items() if b != FALLBACK}
     return dataclasses.replace(decision, backend=FALLBACK, reason=why, rejected={**rejected, other: why})
 
@@ -235,7 +235,7 @@ def _idle(visible: int, here: int) -> str:
     "What is said of devices that do not take part"
     return f'; {visible} are visible, and --nproc {visible} trains on all of them' if visible > here else ''
 
-# %% ../../nbs/core/13_plan.ipynb #24daebca
+# %% ../../nbs/core/13_plan.ipynb #3a011bad
 def make_plan(
     spec: TrainSpec,  # what was asked
     probe: Probe | None = None,  # the machine; a simulated one answers what-if questions
@@ -244,13 +244,36 @@ def make_plan(
     "Decide, with reasons; refuse what cannot work; load nothing"
     check_output(spec.run.output_dir)
     if probe is None: check_installed(spec)
-    here, machines = place or processes_here()
-    every, status = hardware(probe), _status_of(spec.algo.algorithm, probe)
-    hw = every.using(here)
+    status = _status_of(spec.algo.algorithm, probe)
     known = spec.run.backend in ('auto', *BACKENDS)
     facts = read_model_config(spec.model.model_name, spec.model.revision) if known and spec.model.model_name else None
     model_type = _model_type(spec, facts)
     chosen = _choose(spec, model_type, status)
+    def made(chosen: Decision) -> Plan: return _plan_on(chosen, spec, facts, model_type, probe, place)
+    plan = made(chosen)
+    if spec.run.backend == 'auto' and (why := _fits_elsewhere(plan)):
+        chosen = _on_trl(chosen, why)
+        plan = made(chosen)
+    return _announce(plan, chosen)
+
+# %% ../../nbs/core/13_plan.ipynb #8c4e3485
+def _fits_elsewhere(plan: Plan) -> str:
+    "Why several processes need a backend that shards; empty where they don't"
+    mine = [x for x in plan.layouts if x.processes == plan.processes > 1 and not x.method]
+    whole = next((x for x in mine if x.sharding == 'none'), None)
+    able = next((x for x in mine if x.sharding in ('hsdp', 'fsdp2') and x.fits and x.elsewhere), None)
+    if whole is None or whole.fits is not False or able is None: return ''
+    return (f'{able.against}, where each device needs {human(whole.bytes)}; {able.title} on {able.elsewhere} takes '
+            f'{human(able.bytes)}')
+
+# %% ../../nbs/core/13_plan.ipynb #fe19db7a
+def _plan_on(chosen: Decision, spec: TrainSpec, facts: ModelFacts | None, model_type: str, probe: Probe | None,
+             place: tuple[int, int] | None) -> Plan:
+    "The plan for a backend"
+    here, machines = place or processes_here()
+    every, status = hardware(probe), _status_of(spec.algo.algorithm, probe)
+    hw = every.using(here)
+    known = spec.run.backend in ('auto', *BACKENDS)
     against, device_fix = usable_device(every, probe or Probe())[1:]
     device, device_why = choose_device(spec.model.device, hw, status.get(chosen.backend, status['trl'])['device'],
                                        against)
@@ -275,7 +298,7 @@ def make_plan(
     def decided(s: TrainSpec) -> Plan:
         against_vllm = vllm_version_blocker(vllm.version if vllm else '')
         return _with_memory(_with_execution(plan, s, kernels, hw.count, against_vllm), s)
-    return _announce(_with_layout(decided, spec, every.count, here), chosen)
+    return _with_layout(decided, spec, every.count, here)
 
 # %% ../../nbs/core/13_plan.ipynb #1844f91c
 def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int, vllm: str) -> Plan:
@@ -401,14 +424,14 @@ def _with_memory(plan: Plan, spec: TrainSpec, lengths: list[int] | list[Pair] | 
                                 otherwise={**execution.otherwise, 'answers_at_once': at_once})   # if it cannot start
     return dataclasses.replace(plan, execution=taken)
 
-# %% ../../nbs/core/13_plan.ipynb #72ea87c0
+# %% ../../nbs/core/13_plan.ipynb #e567c793
 def _vllm_is_worse(plan: Plan, spec: TrainSpec, own: ExecutionPlan, args: Mapping[str, Any]) -> tuple[bool, str]:
     "Does vLLM give way to the plan without it, where it was taken by itself; and why, or why not"
     assert plan.estimate is not None and plan.facts is not None
     needed = plan.estimate.total
     if plan.memory and not plan.estimate.fits(plan.memory):
         return True, f'with vLLM {human(needed)} would be needed of {human(plan.memory)}'
-    kept = {k: v for k, v in args.items() if k != 'processes'}
+    kept = {k: v for k, v in args.items() if k not in ('processes', 'local')}
     return against_vllm(spec, plan.facts, own, plan.device_memory, **kept)
 
 # %% ../../nbs/core/13_plan.ipynb #939c4d48
