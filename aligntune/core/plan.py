@@ -86,14 +86,15 @@ def _status_of(algorithm: str, p: Probe | None) -> dict[str, Any]:
                          'fix': ''}
     return status
 
-# %% ../../nbs/core/13_plan.ipynb #aab73b24
+# %% ../../nbs/core/13_plan.ipynb #b73bd7e8
 def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Decision:
     "The backend for this request"
     registered = tuple(b for b in AlgorithmRegistry.list_backends(spec.algo.algorithm) if b not in BACKENDS)
     decision = decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
                             spec.run.allow_fallback, registered=registered))
     wanted, other = ours_only(spec), decision.backend
-    if spec.run.backend != 'auto' or not wanted or other not in BACKENDS or other == FALLBACK: return decision
+    if spec.run.backend != 'auto' or not wanted: return decision
+    if other not in BACKENDS or other == FALLBACK: return decision
     return _on_trl(decision, f'{BACKENDS[other]} has no {", no ".join(wanted)}')
 
 def _on_trl(decision: Decision, why: str) -> Decision:
