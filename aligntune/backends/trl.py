@@ -4,7 +4,7 @@
 
 # %% ../../nbs/backends/03_trl.ipynb #308b947d
 from __future__ import annotations
-import contextlib, dataclasses, importlib, logging, tempfile, time
+import contextlib, dataclasses, importlib, logging, os, tempfile, time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ from .saving import (
 __all__ = ['logger', 'HEAD_PREDICTIONS', 'read_model_files', 'RowReader', 'class_names', 'check_request', 'plan_for_rows',
            'is_conversation', 'as_inputs', 'prompt_text', 'generated_texts', 'by_engine', 'reward_scores',
            'class_labels', 'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32', 'check_agreed',
-           'build_trainer', 'load_session', 'result_of', 'train_session', 'evaluate_session', 'loaded_whole',
-           'save_session', 'upload_session', 'restore_weights', 'Session', 'TRLBackend']
+           'keep_launcher_variables', 'build_trainer', 'load_session', 'result_of', 'train_session', 'evaluate_session',
+           'loaded_whole', 'save_session', 'upload_session', 'restore_weights', 'Session', 'TRLBackend']
 
 # %% ../../nbs/backends/03_trl.ipynb #97023fd8
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -286,6 +286,17 @@ def check_agreed(
                        why=', '.join(f'rank {i}: {way or "none"}' for i, way in enumerate(every)),
                        fix='name it, such as sharding=fsdp2')
 
+# %% ../../nbs/backends/03_trl.ipynb #b7d0c4e2
+@contextlib.contextmanager
+def keep_launcher_variables() -> Iterator[None]:
+    "Undo what a trainer writes into the variables by which accelerate's launcher asks for sharding"
+    before = {k: os.environ.get(k) for k in ('ACCELERATE_USE_FSDP', 'ACCELERATE_USE_DEEPSPEED')}
+    try: yield
+    finally:
+        for k, v in before.items():
+            if v is None: os.environ.pop(k, None)
+            else: os.environ[k] = v
+
 # %% ../../nbs/backends/03_trl.ipynb #4a795882
 def build_trainer(session: 'Session') -> None:
     "Load the weights, and make the algorithm's trainer"
@@ -293,14 +304,14 @@ def build_trainer(session: 'Session') -> None:
     session.model = session.weights.load(session.source)
     if spec['ref_model_name']: session.reference = load_reference(session.weights, spec['ref_model_name'])
     make_trainer = load(MAKERS[spec['algorithm']])
-    with session.trainer_setup(), keep_adapter_float32(session.model), quiet():
+    with session.trainer_setup(), keep_adapter_float32(session.model), keep_launcher_variables(), quiet():
         session.trainer = make_trainer(session)
+    if session.plan.execution: check_agreed(session.plan.execution.sharding)
     check_sharding(session.trainer, weights_are_sharded(spec))
     if chosen := own_optimizer(spec, session.trainer.args): session.trainer.optimizer_cls_and_kwargs = chosen
     needs = getattr(session.plan, 'estimate', None)
     first = first_step_callbacks(session.trainer, needs['optimizer'] if needs else 0)
     for c in (*first, *session.callbacks): session.trainer.add_callback(c)
-    if session.plan.execution: check_agreed(session.plan.execution.sharding)
     execution = getattr(session.trainer, 'execution', None)   # as verified on the loaded model
     if execution: session.plan = dataclasses.replace(session.plan, execution=execution)
 

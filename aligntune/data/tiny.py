@@ -236,8 +236,8 @@ def tiny_config(
     if eos is None: eos = tokenizer.sep_token_id
     if kind in ('t5', 'bart'):
         shape |= dict(decoder_start_token_id=pad if kind == 't5' else eos, forced_eos_token_id=None)
-    return AutoConfig.for_model(kind, vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=eos,
-                                pad_token_id=pad, **shape | kwargs)
+    ids = dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=eos, pad_token_id=pad)
+    return AutoConfig.for_model(kind, **ids | shape | kwargs)
 
 # %% ../../nbs/data/12_tiny.ipynb #2503e989
 _TASKS: dict[str, Any] = dict(causal=AutoModelForCausalLM, seq2seq=AutoModelForSeq2SeqLM,

@@ -93,11 +93,12 @@ ZERO3 = dict(zero_optimization=dict(stage=3, stage3_param_persistence_threshold=
                  ('train_batch_size', 'train_micro_batch_size_per_gpu', 'gradient_accumulation_steps'), 'auto'))
 
 def sharded_environment(
-    kind: str,  # fsdp2, zero3, or empty for whole weights
+    kind: str,  # fsdp2, zero3, setting, or empty for whole weights
     folder: Path  # for DeepSpeed's config
 ) -> dict[str, str]:
     "What each process of a sharded training has in its environment"
     if not kind: return {}
+    if kind == 'setting': return dict(SHARD_ON_CPUS='1')
     if kind == 'fsdp2':
         return dict(ACCELERATE_USE_FSDP='true', FSDP_VERSION='2', FSDP_AUTO_WRAP_POLICY='TRANSFORMER_BASED_WRAP',
                     FSDP_RESHARD_AFTER_FORWARD='true', FSDP_STATE_DICT_TYPE='SHARDED_STATE_DICT', SHARD_ON_CPUS='1')
@@ -118,7 +119,7 @@ def train_sharded(
     model: str,  # a folder
     out: str | Path,  # each job's model goes to a folder of its name
     processes: int = 2,
-    kind: str = 'fsdp2',  # or zero3, or empty for whole weights
+    kind: str = 'fsdp2',  # or zero3, setting, or empty for whole weights
     timeout: float = 600,  # seconds
     env: Mapping[str, str] | None = None  # further variables
 ) -> dict[str, tuple[float, Any]]:
