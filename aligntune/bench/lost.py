@@ -63,7 +63,7 @@ def send(number: int, whom: Callable[[], int] = os.getpid) -> Callable[[Any], No
     "A process gets a signal"
     return lambda trainer: os.kill(whom(), number)
 
-# %% ../../nbs/bench/12_lost.ipynb #a1b652ef
+# %% ../../nbs/bench/12_lost.ipynb #e16abf8a
 @dataclass(frozen=True)
 class RankFault:
     "Something that happens to one of two processes"
@@ -73,6 +73,7 @@ class RankFault:
     rank: int = 1  # to whom it happens
     doors: tuple[str, ...] = ('launch', 'torchrun')
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the training
+    pause: float = 0.  # seconds that each step takes longer
     harmless: bool = False  # the training must end well
     orphans: tuple[str, ...] = ()  # doors at which what the rank had started lives on, and nobody can know it
 
@@ -82,7 +83,7 @@ def launcher_of(pid: int) -> int:
     assert facts
     return facts.parent
 
-# %% ../../nbs/bench/12_lost.ipynb #675eac68
+# %% ../../nbs/bench/12_lost.ipynb #fd31a263
 LOST = ('another process of this run is gone', 'rank 1 on')
 GRPO = dict(algorithm='grpo', reward_functions='length', num_generations=2, max_completion_length=4)
 FAULTS = {f.name: f for f in (
@@ -99,7 +100,7 @@ FAULTS = {f.name: f for f in (
     RankFault('disk full on rank 0', full_disk, ('could not be written', 'rank 0 on'), rank=0),
     RankFault('torchrun is killed', send(signal.SIGKILL, os.getppid), ()),
     RankFault('the launcher is killed', send(signal.SIGKILL, lambda: launcher_of(os.getppid())), (),
-              doors=('launch',)))}
+              doors=('launch',), pause=.5))}   # a worker looks once a second whether its launcher lives
 
 def install_fault(fault: RankFault, told: str | os.PathLike, pause: float = 0.) -> None:
     "Let a fault happen in this process, if it is the one; when, is written to a file. Each step may take longer"
@@ -114,7 +115,7 @@ def install_fault(fault: RankFault, told: str | os.PathLike, pause: float = 0.) 
         fault.does(self.saver.trainer)
     setattr(RunCallback, 'on_step_end', on_step_end)
 
-# %% ../../nbs/bench/12_lost.ipynb #3f8760dd
+# %% ../../nbs/bench/12_lost.ipynb #4c9f5c6c
 def tiny_job(home: Path, **further: Any) -> dict[str, Any]:
     "The settings of a small SFT in a folder"
     from aligntune.core.noise import quiet
@@ -132,9 +133,9 @@ BESIDE = ['sleep', '600']   # what each process starts beside its training
 def train_with_fault(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: a training in which a fault happens"
     subprocess.Popen(BESIDE)
-    if request.get('fault'): install_fault(FAULTS[request['fault']], request['told'])
-    slow = RankFault('slow', lambda trainer: None, ())
-    if request.get('pause'): install_fault(slow, request['told'], request['pause'])
+    nothing = RankFault('nothing', lambda trainer: None, ())
+    fault = FAULTS.get(request.get('fault') or '', nothing)
+    if fault is not nothing or request.get('pause'): install_fault(fault, request['told'], request.get('pause', 0.))
     return load('aligntune.backends.launch:train_request')(request)
 
 # %% ../../nbs/bench/12_lost.ipynb #2635e64b
@@ -200,7 +201,7 @@ def watch_end(
     left = end_marked_pids(mark, NAME)
     return End(process.wait(), output.read_text(), seconds, 0 if alone else left, left if alone else 0)
 
-# %% ../../nbs/bench/12_lost.ipynb #69d5a18c
+# %% ../../nbs/bench/12_lost.ipynb #7bf1f368
 def start_marked(
     command: Sequence[str],
     output: Path,  # file for what it prints
@@ -220,7 +221,7 @@ def try_fault(home: Path, name: str, door: str = 'launch') -> End:
     mark = f"{home.name}-{door}-{name.replace(' ', '-')}"
     told, output = home/f'{mark}.told', home/f'{mark}.out'
     settings = tiny_job(home, **{'output_dir': str(home/mark), **fault.settings})
-    job = dict(settings=settings, fault=name, told=str(told), place=dict(nproc_per_node=2))
+    job = dict(settings=settings, fault=name, told=str(told), place=dict(nproc_per_node=2), pause=fault.pause)
     process = start_marked(commands(job)[door], output, mark)
     return watch_end(process, output, told, mark, orphans=door in fault.orphans)
 

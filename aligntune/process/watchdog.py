@@ -22,8 +22,9 @@ from torch.distributed import distributed_c10d as c10d
 __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY', 'UNCHOSEN', 'LIFTED', 'LOST', 'frames_of',
            'place_of', 'is_waiting', 'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process',
            'guard_connection', 'Peer', 'home_of', 'listener', 'dial', 'Links', 'Watchdog', 'leave', 'watch_ranks',
-           'hear', 'look_around', 'blocked', 'wake', 'judge_silence', 'say', 'end_now', 'addresses', 'reached_ranks',
-           'lift_timeouts', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with', 'error_of_lost', 'watched']
+           'hear', 'look_around', 'blocked', 'wake_stopped', 'judge_silence', 'say', 'end_now', 'addresses',
+           'reached_ranks', 'lift_timeouts', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with',
+           'error_of_lost', 'watched']
 
 # %% ../../nbs/process/06_watchdog.ipynb #5db69c9a
 logger = logging.getLogger('aligntune')
@@ -261,7 +262,7 @@ class Watchdog:
         why = f'{type(error).__name__}: {error}'.splitlines()[0][:500]
         if not told: self.links.tell(kind='news', **vars(News(self.rank, self.host, self.step, why)))
 
-# %% ../../nbs/process/06_watchdog.ipynb #a0de42e9
+# %% ../../nbs/process/06_watchdog.ipynb #46bbf9a7
 def leave(dog: Watchdog) -> None:
     "Tell the others that this process ends; where it failed, end it and what it started"
     ended_by = getattr(sys, 'last_value', None)
@@ -270,9 +271,10 @@ def leave(dog: Watchdog) -> None:
     if dog.failed or dog.news:
         end_soon(1)   # a library's own end may wait for the process that is lost
         end_descendants()
+        wake_stopped(dog)
     dog.ending = True
 
-# %% ../../nbs/process/06_watchdog.ipynb #801ca012
+# %% ../../nbs/process/06_watchdog.ipynb #280f7022
 def watch_ranks(dog: Watchdog) -> None:
     "Listen, tell, look, until this process ends"
     while not dog.ending:
@@ -282,7 +284,9 @@ def watch_ranks(dog: Watchdog) -> None:
             for p in dog.links.peers: p.heard, p.stopped = time.monotonic(), 0.
         if dog.news and dog.active:
             grace = LEAVING if dog.failed else GRACE
-            if time.monotonic() - dog.since > grace: end_now(lost_process(dog.news, dog.command))
+            if time.monotonic() - dog.since < grace: continue
+            wake_stopped(dog)
+            end_now(lost_process(dog.news, dog.command))
         elif time.monotonic() - dog.told >= 1: look_around(dog)
 
 # %% ../../nbs/process/06_watchdog.ipynb #0ae76d2f
@@ -299,7 +303,7 @@ def hear(dog: Watchdog, peer: Peer, message: dict[str, Any] | None) -> None:
         # they train in step, and the last it said may be a second old
         if not peer.resting: dog.learn(News(peer.rank, peer.host, max(peer.step, dog.step), why))
 
-# %% ../../nbs/process/06_watchdog.ipynb #e613244e
+# %% ../../nbs/process/06_watchdog.ipynb #1155e42d
 def look_around(dog: Watchdog) -> None:
     "Tell how this process fares, and look at the others"
     dog.told, quiet, me = time.monotonic(), dog.still.look(), dog.still.last
@@ -308,12 +312,11 @@ def look_around(dog: Watchdog) -> None:
         if not sent: hear(dog, p, None)
         elif dog.active and not p.resting and (why := blocked(p)):
             dog.learn(News(p.rank, p.host, max(p.step, dog.step), why))
-            if p.stopped: wake(p)
     if 'TORCHELASTIC_RUN_ID' in os.environ and os.getppid() != dog.parent:
         dog.learn(News(dog.rank, dog.host, dog.step, 'torchrun, which started it, is gone'))
     if dog.rank == 0 and dog.active: judge_silence(dog, quiet, me)
 
-# %% ../../nbs/process/06_watchdog.ipynb #785d791e
+# %% ../../nbs/process/06_watchdog.ipynb #632d7062
 def blocked(peer: Peer) -> str:
     "Why a process must be taken for lost though its connection stands; empty where it need not"
     now, facts = time.monotonic(), process_facts(peer.pid) if peer.home == home_of() else None
@@ -323,9 +326,11 @@ def blocked(peer: Peer) -> str:
     if now - peer.heard > DEAF: return f'it has said nothing for {DEAF:.0f} s, though its connection stands'
     return ''
 
-def wake(peer: Peer) -> None:
-    "Let a stopped process of this host run: nothing else than SIGKILL could end it and what it has started"
-    with suppress(OSError): os.kill(peer.pid, signal.SIGCONT)
+def wake_stopped(dog: Watchdog) -> None:
+    "As this process ends, let those of its host run that are stopped: so they end too, with what they have started"
+    for p in dog.links.peers:
+        with suppress(OSError):
+            if p.stopped: os.kill(p.pid, signal.SIGCONT)
 
 # %% ../../nbs/process/06_watchdog.ipynb #7bc568f5
 def judge_silence(dog: Watchdog, quiet: float, me: Evidence) -> None:
