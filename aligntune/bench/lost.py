@@ -84,7 +84,7 @@ def launcher_of(pid: int) -> int:
     assert facts
     return facts.parent
 
-# %% ../../nbs/bench/12_lost.ipynb #fd31a263
+# %% ../../nbs/bench/12_lost.ipynb #a3fb3b0e
 LOST = ('another process of this run is gone', 'rank 1 on')
 GRPO = dict(algorithm='grpo', reward_functions='length', num_generations=2, max_completion_length=4)
 FAULTS = {f.name: f for f in (
@@ -97,7 +97,8 @@ FAULTS = {f.name: f for f in (
     RankFault('a guard', fail_in_guard, ('a guard of this rank alone', 'rank 1 on')),
     RankFault('out of memory', limit_memory, ('out of memory', 'rank 1 on')),
     RankFault('disk full on rank 1', full_disk, ('result 8',), harmless=True),   # rank 0 alone writes
-    RankFault('disk full, shards', full_disk, ('could not be written', 'rank 1 on'), settings=dict(sharding='fsdp2')),
+    RankFault('disk full, shards', full_disk, ('writing weights', 'File too large', 'rank 1 on'),
+              settings=dict(sharding='fsdp2')),
     RankFault('disk full on rank 0', full_disk, ('could not be written', 'rank 0 on'), rank=0),
     RankFault('torchrun is killed', send(signal.SIGKILL, os.getppid), ()),
     RankFault('the launcher is killed', send(signal.SIGKILL, lambda: launcher_of(os.getppid())), (),

@@ -20,7 +20,7 @@ from torch.distributed import distributed_c10d as c10d
 
 # %% auto #0
 __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY', 'UNCHOSEN', 'LIFTED', 'LOST', 'frames_of',
-           'place_of', 'is_waiting', 'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process',
+           'place_of', 'is_waiting', 'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process', 'in_short',
            'guard_connection', 'Peer', 'home_of', 'listener', 'dial', 'Links', 'Watchdog', 'leave', 'watch_ranks',
            'hear', 'look_around', 'blocked', 'wake_stopped', 'judge_silence', 'say', 'end_now', 'addresses',
            'reached_ranks', 'lift_timeouts', 'start_watchdog', 'is_lost_process', 'step_done', 'resume_with',
@@ -99,7 +99,7 @@ class Stillness:
         self.at, self.last = now, new
         return self.quiet
 
-# %% ../../nbs/process/06_watchdog.ipynb #db38213d
+# %% ../../nbs/process/06_watchdog.ipynb #93d7280f
 @dataclass(frozen=True)
 class News:
     "Which process is lost, and why"
@@ -117,6 +117,12 @@ def lost_process(news: News, command: str = '') -> RunError:
     "The error that ends all other processes"
     fix = f'start all processes again with: {command}' if command else 'start all processes again'
     return RunError('another process of this run is gone', where=news.where, why=news.why, fix=fix)
+
+def in_short(error: BaseException) -> str:
+    "An error in one line: its class, what it says first, and the reason of one of ours"
+    first = f'{type(error).__name__}: {error}'.splitlines()[0]
+    why = error.why if isinstance(error, AligntuneError) else ''
+    return (f'{first} ({why})' if why else first)[:500]
 
 # %% ../../nbs/process/06_watchdog.ipynb #cca6ce3b
 def guard_connection(s: socket.socket) -> None:
@@ -221,7 +227,7 @@ class Links:
             p.left = True
             if p.socket: p.socket.close()
 
-# %% ../../nbs/process/06_watchdog.ipynb #32c918e7
+# %% ../../nbs/process/06_watchdog.ipynb #b700b2a6
 class Watchdog:
     "Watches the processes that train together, in a thread of each"
     def __init__(self, rank: int, limit: float, peers: list[Peer]):
@@ -259,8 +265,7 @@ class Watchdog:
         "Tell the others that this process fails"
         with self.lock:
             told, self.failed = self.failed or self.news is not None, True
-        why = f'{type(error).__name__}: {error}'.splitlines()[0][:500]
-        if not told: self.links.tell(kind='news', **vars(News(self.rank, self.host, self.step, why)))
+        if not told: self.links.tell(kind='news', **vars(News(self.rank, self.host, self.step, in_short(error))))
 
 # %% ../../nbs/process/06_watchdog.ipynb #46bbf9a7
 def leave(dog: Watchdog) -> None:
