@@ -20,7 +20,7 @@ __all__ = ['AT', 'LOST', 'GRPO', 'FAULTS', 'BESIDE', 'PARENT', 'SCRIPT', 'NAME',
            'launcher_of', 'install_fault', 'tiny_job', 'train_with_fault', 'commands', 'words_of', 'End', 'watch_end',
            'start_marked', 'try_fault', 'LostRow', 'lost_row', 'fault_table', 'ranks_of', 'losses_of', 'begin',
            'await_step', 'try_request', 'resumed_from', 'straight_losses', 'request_table', 'hosts_blocker', 'ip',
-           'Hosts', 'host_place', 'cut_off', 'rejoined', 'host_table', 'lost_suite']
+           'Hosts', 'host_place', 'cut_off', 'rejoined', 'host_table', 'save_rows', 'lost_suite']
 
 # %% ../../nbs/bench/12_lost.ipynb #fe8dc786
 AT = 3   # the step after which it happens
@@ -84,13 +84,13 @@ def launcher_of(pid: int) -> int:
     assert facts
     return facts.parent
 
-# %% ../../nbs/bench/12_lost.ipynb #a3fb3b0e
+# %% ../../nbs/bench/12_lost.ipynb #cbbcc50c
 LOST = ('another process of this run is gone', 'rank 1 on')
 GRPO = dict(algorithm='grpo', reward_functions='length', num_generations=2, max_completion_length=4)
 FAULTS = {f.name: f for f in (
     RankFault('killed', send(signal.SIGKILL), LOST, orphans=('torchrun',)),
     RankFault('crashed', send(signal.SIGSEGV), LOST, orphans=('torchrun',)),
-    RankFault('stopped', send(signal.SIGSTOP), (*LOST, 'it is stopped'), orphans=('torchrun',)),
+    RankFault('stopped', send(signal.SIGSTOP), (*LOST, 'it is stopped')),
     RankFault('error in data', fail_in_data, ('KeyError', 'a column', 'rank 1 on')),
     RankFault('error in the model', fail_in_model, ('ZeroDivisionError', 'in a layer', 'rank 1 on')),
     RankFault('error in a reward', fail_in_reward, ('ValueError', 'in a reward', 'rank 1 on'), settings=GRPO),
@@ -228,7 +228,7 @@ def try_fault(home: Path, name: str, door: str = 'launch') -> End:
     process = start_marked(commands(job)[door], output, mark)
     return watch_end(process, output, told, mark, orphans=door in fault.orphans)
 
-# %% ../../nbs/bench/12_lost.ipynb #d665e72f
+# %% ../../nbs/bench/12_lost.ipynb #d8fca4da
 @dataclass
 class LostRow:
     "One line of the table"
@@ -237,15 +237,16 @@ class LostRow:
     seconds: float | None
     message: str
     ok: bool
+    load: float = 0.  # how many threads wanted to run, on average over the last minute
     def __str__(self) -> str:
         return f"{'ok ' if self.ok else 'BAD'} {self.fault:22} {self.door:9} {self.seconds!s:>6} s  {self.message}"
 
 def lost_row(name: str, door: str, end: End, says: Sequence[str], harmless: bool = False) -> LostRow:
     "Judge how a training ended: with these words, and well where the fault is harmless"
     lines = [l.strip() for l in end.output.splitlines()]
-    first = next((i for i, l in enumerate(lines) if l.startswith('error ')), None)
-    shown = ' / '.join(lines[first:first + 4]).removeprefix('error ') if first is not None else next(
-        (l for l in lines if l.startswith(('where: rank ', 'result '))), ' / '.join(lines[-2:]))
+    first = next((i for i, l in enumerate(lines) if l.startswith(('error ', 'result '))), None)
+    if first is None: first = next((i - 1 for i, l in enumerate(lines) if l.startswith('where: rank ')), -2)
+    shown = ' / '.join(l for l in lines[first:][:3] if not l.startswith('fix: ')).removeprefix('error ')
     ok = not end.left and (end.code == 0) == harmless and all(w in end.output for w in says)
     left = f'{end.left} LEFT; ' if end.left else 'what the rank had started lives on; ' if end.orphans else ''
     return LostRow(name, door, end.seconds, left + shown[:300], ok)
@@ -447,14 +448,24 @@ def host_table() -> Iterator[LostRow]:
         yield from cut_off(home)
         yield rejoined(home, straight_losses(home))
 
-# %% ../../nbs/bench/12_lost.ipynb #0071561f
-def lost_suite() -> list[LostRow]:
+# %% ../../nbs/bench/12_lost.ipynb #5841ee34
+def save_rows(rows: Sequence[LostRow], file: str | os.PathLike) -> None:
+    "Write the table to a file, with date, machine and versions"
+    from aligntune.bench.measure import machine
+    content = machine() | dict(rows=[vars(r) for r in rows])
+    Path(file).write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+
+def lost_suite(
+    file: str | os.PathLike | None = None  # where to keep the table
+) -> list[LostRow]:
     "All of it; the lines are printed as they come"
     rows: list[LostRow] = []
     tables = [fault_table, request_table, *([] if (why := hosts_blocker()) else [host_table])]
     for table in tables:
         for row in table():
+            row.load = round(os.getloadavg()[0], 1)
             rows.append(row)
             print(row, flush=True)
     if why: print(f'no hosts: {why}')
+    if file: save_rows(rows, file)
     return rows
