@@ -84,7 +84,7 @@ def launcher_of(pid: int) -> int:
     assert facts
     return facts.parent
 
-# %% ../../nbs/bench/12_lost.ipynb #b2e3427d
+# %% ../../nbs/bench/12_lost.ipynb #919db7ce
 LOST = ('another process of this run is gone', 'rank 1 on')
 GRPO = dict(algorithm='grpo', reward_functions='length', num_generations=2, max_completion_length=4)
 FAULTS = {f.name: f for f in (
@@ -101,9 +101,10 @@ FAULTS = {f.name: f for f in (
     RankFault('disk full, shards', full_disk, ('writing weights', 'File too large', 'rank 1 on'),
               settings=dict(sharding='fsdp2')),
     RankFault('disk full on rank 0', full_disk, ('could not be written', 'rank 0 on'), rank=0),
-    RankFault('torchrun is killed', send(signal.SIGKILL, os.getppid), ()),
+    # a worker looks once a second whether torchrun and the launcher live
+    RankFault('torchrun is killed', send(signal.SIGKILL, os.getppid), (), pause=.5),
     RankFault('the launcher is killed', send(signal.SIGKILL, lambda: launcher_of(os.getppid())), (),
-              doors=('launch',), pause=.5))}   # a worker looks once a second whether its launcher lives
+              doors=('launch',), pause=.5))}
 
 def install_fault(fault: RankFault, told: str | os.PathLike, pause: float = 0.) -> None:
     "Let a fault happen in this process, if it is the one; when, is written to a file. Each step may take longer"
