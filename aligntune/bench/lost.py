@@ -230,7 +230,7 @@ def try_fault(home: Path, name: str, door: str = 'launch') -> End:
     process = start_marked(commands(job)[door], output, mark)
     return watch_end(process, output, told, mark, orphans=door in fault.orphans)
 
-# %% ../../nbs/bench/12_lost.ipynb #7e306d46
+# %% ../../nbs/bench/12_lost.ipynb #e84ecfdb
 @dataclass
 class LostRow:
     "One line of the table"
@@ -248,7 +248,7 @@ def lost_row(name: str, door: str, end: End, says: Sequence[str], harmless: bool
     lines = [l.strip() for l in end.output.splitlines()]
     starts = ([i for i, l in enumerate(lines) if l.startswith('error ')] or
               [i - 1 for i, l in enumerate(lines) if l.startswith('where: rank ')] or
-              [i for i, l in enumerate(lines) if l == 'result 8'] or [len(lines) - 1])
+              [i for i, l in enumerate(lines) if l == 'result 8'] or [len(lines) - (1 if says else 0)])
     shown = ' / '.join(l for l in lines[starts[0]:][:3] if not l.startswith('fix: ')).removeprefix('error ')
     ok = not end.left and (end.code == 0) == harmless and all(w in end.output for w in says)
     left = f'{end.left} LEFT; ' if end.left else 'what the rank had started lives on; ' if end.orphans else ''
