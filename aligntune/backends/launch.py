@@ -279,7 +279,7 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
                             fix='name a file, or nproc_per_node=1') from None
     return out
 
-# %% ../../nbs/backends/05_launch.ipynb #00b6b844
+# %% ../../nbs/backends/05_launch.ipynb #ad526f60
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
@@ -302,6 +302,9 @@ def train_in_processes(
     # the values of variables go through the environment
     request = dict(settings=as_stored(settings), variables=list(variables(settings)), resume=resume)
     out = launch(TRAIN, request, place, env=environment_of(settings) | dict(env or {}))
+    if out is None:
+        return Result(spec.algo.algorithm, plan.backend, run_dir=spec.run.output_dir,
+                      why=f'{plan.why}; done, and the machine of rank 0 has the result')
     return Result(**{k: v for k, v in out.items() if k in Result.__dataclass_fields__})
 
 # %% ../../nbs/backends/05_launch.ipynb #1bc24908

@@ -256,7 +256,7 @@ def _by_field(extra: Mapping[str, Any]) -> Chosen:
     version = config.get('version', config.get('fsdp_version', 2))
     return Chosen(f'fsdp{version}', 'fsdp, a field of the TRL config')
 
-# %% ../../nbs/core/05_execution.ipynb #30175484
+# %% ../../nbs/core/05_execution.ipynb #66a52335
 def _by_launcher(env: Mapping[str, str]) -> Chosen:
     "The sharding that accelerate's launcher asks for"
     if env.get('ACCELERATE_USE_DEEPSPEED') == 'true':
@@ -267,6 +267,12 @@ def _by_launcher(env: Mapping[str, str]) -> Chosen:
     name = 'hsdp' if copies > 1 else f"fsdp{env.get('FSDP_VERSION') or 1}"
     return Chosen(name, "accelerate's launcher (ACCELERATE_USE_FSDP)")
 
+def _by_accelerate(asked: str, switch: str, env: Mapping[str, str]) -> bool:
+    "Has accelerate itself set its switch? It does, without more, when it builds a trainer that shards"
+    more = 'FSDP_VERSION', 'ACCELERATE_DEEPSPEED_ZERO_STAGE', 'ACCELERATE_DEEPSPEED_CONFIG_FILE'
+    same = dict(fsdp1=('fsdp2', 'hsdp'), deepspeed=('zero1', 'zero2', 'zero3'))
+    return asked in same.get(switch, ()) and not any(name in env for name in more)
+
 def sharding_asked(
     spec: Any,  # the TrainSpec
     env: Mapping[str, str] = os.environ
@@ -275,7 +281,7 @@ def sharding_asked(
     asked, by_field, by_launcher = spec['sharding'], _by_field(spec.extra), _by_launcher(env)
     if asked == 'auto': return by_field or by_launcher
     for other in (by_field, by_launcher):
-        if other and other.value != asked:
+        if other and other.value != asked and not _by_accelerate(asked, other.value, env):
             raise UnsupportedError(f'sharding={asked} and {other.value} exclude each other', where='argument sharding',
                                    why=f'{other.value} is asked for by {other.reason}', fix='keep one of them')
     return Chosen(asked, AS_REQUESTED)
