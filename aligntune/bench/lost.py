@@ -231,7 +231,7 @@ def try_fault(home: Path, name: str, door: str = 'launch') -> End:
     process = start_marked(commands(job)[door], output, mark)
     return watch_end(process, output, told, mark, orphans=door in fault.orphans)
 
-# %% ../../nbs/bench/12_lost.ipynb #e84ecfdb
+# %% ../../nbs/bench/12_lost.ipynb #2e639b12
 @dataclass
 class LostRow:
     "One line of the table"
@@ -247,13 +247,15 @@ class LostRow:
 def lost_row(name: str, door: str, end: End, says: Sequence[str], harmless: bool = False) -> LostRow:
     "Judge how a training ended: with these words, and well where the fault is harmless"
     lines = [l.strip() for l in end.output.splitlines()]
-    starts = ([i for i, l in enumerate(lines) if l.startswith('error ')] or
-              [i - 1 for i, l in enumerate(lines) if l.startswith('where: rank ')] or
-              [i for i, l in enumerate(lines) if l == 'result 8'] or [len(lines) - (1 if says else 0)])
-    shown = ' / '.join(l for l in lines[starts[0]:][:3] if not l.startswith('fix: ')).removeprefix('error ')
+    error = [i for i, l in enumerate(lines) if l.startswith('error ')]
+    error += [i - 1 for i, l in enumerate(lines) if l.startswith('where: rank ')]
+    error += [i for i, l in enumerate(lines) if l == 'result 8']
+    last = len(lines) - (1 if says else 0)   # where nothing need be said, nothing is shown
+    shown = [l for l in lines[(error or [last])[0]:][:3] if not l.startswith('fix: ')]
+    message = ' / '.join(shown).removeprefix('error ')[:300]
     ok = not end.left and (end.code == 0) == harmless and all(w in end.output for w in says)
     left = f'{end.left} LEFT; ' if end.left else 'what the rank had started lives on; ' if end.orphans else ''
-    return LostRow(name, door, end.seconds, left + shown[:300], ok)
+    return LostRow(name, door, end.seconds, left + message, ok)
 
 def fault_table(
     names: Sequence[str] = tuple(FAULTS),
