@@ -110,7 +110,7 @@ def measure_work(
     phases = {name: vars(w) for name, w in gpu.work.items() if name != 'load'}
     return dict(case=case, phases=phases, syncs=sum(gpu.ended.values()))
 
-# %% ../../nbs/emulation/11_roofline.ipynb #2c7769b2
+# %% ../../nbs/emulation/11_roofline.ipynb #8919e2ca
 _ANSWERS = dict(size='1b', layers=4, rows=8, tokens=512, max_completion_length=64)
 LADDER: dict[str, dict[str, Any]] = dict(
     sft=dict(size='1b', layers=4, rows=8, tokens=1024, shorter=120),
@@ -118,7 +118,8 @@ LADDER: dict[str, dict[str, Any]] = dict(
 # what switches an optimisation off, where it isn't False
 OFF = dict(attention=dict(attn_implementation='eager'), generation=dict(rollout='generate'))
 # they trade time for memory, or change nothing that is counted here
-KEPT = ('checkpointing', 'return_freed_memory', 'decode_graph', 'merged_adapter', 'sharding')
+KEPT = ('checkpointing', 'return_freed_memory', 'decode_graph', 'merged_adapter', 'compiled_blocks', 'warm_up',
+        'sharding')
 
 def rungs(algorithm: str) -> dict[str, dict[str, Any]]:
     "The cases of an algorithm: as planned, without each optimisation, without any"

@@ -116,7 +116,7 @@ def half_precision_factors(dtype: torch.dtype) -> Iterator[None]:
     try: yield
     finally: setting.fp32_precision = before
 
-# %% ../../nbs/engine/03_lm_head.ipynb #711ed7f2
+# %% ../../nbs/engine/03_lm_head.ipynb #04ae283f
 def gradient_place(
     block: Tensor,  # products with the matrix
     tokens: int,  # the first so many of its tokens
@@ -124,6 +124,7 @@ def gradient_place(
 ) -> Tensor:
     "The place of the products' gradient, in the block itself: it replaces them"
     words = block.shape[1]
+    if dtype.itemsize > block.element_size(): return block.new_empty(tokens, words, dtype=dtype)   # float64
     return block.view(-1).view(dtype)[:tokens*words].view(tokens, words)
 
 # %% ../../nbs/engine/03_lm_head.ipynb #a2d84f03

@@ -47,7 +47,7 @@ def return_freed_memory(
     finally:
         if libc is not None: _set_limits(libc, *_DEFAULTS)
 
-# %% ../../nbs/engine/08_memory.ipynb #4d1c24c3
+# %% ../../nbs/engine/08_memory.ipynb #98fa3186
 NO_MEMORY = (
     'out of memory', "can't allocate memory", 'not enough memory', 'bad_alloc',   # CUDA, HIP, MPS, the C++ library
     'cublas_status_alloc_failed', 'cudnn_status_alloc_failed', 'cusolver_status_alloc_failed',
@@ -58,10 +58,13 @@ NO_MEMORY = (
 
 def is_out_of_memory(e: BaseException | None) -> bool:
     "Does this error mean that memory ran out, on the device or on the host?"
-    if e is None: return False
-    if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
-    if isinstance(e, RuntimeError) and any(w in str(e).lower() for w in NO_MEMORY): return True
-    return is_out_of_memory(e.__cause__)
+    seen = set[int]()   # an error may be its own cause
+    while e is not None and id(e) not in seen:
+        if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
+        if isinstance(e, RuntimeError) and any(w in str(e).lower() for w in NO_MEMORY): return True
+        seen.add(id(e))
+        e = e.__cause__
+    return False
 
 # %% ../../nbs/engine/08_memory.ipynb #520e3324
 def release(

@@ -497,7 +497,7 @@ def staging_folder(run: str | Path, step: int) -> Path:
     staging.mkdir(parents=True)
     return staging
 
-# %% ../../nbs/run/01_checkpoint.ipynb #7f7495b4
+# %% ../../nbs/run/01_checkpoint.ipynb #762e76d5
 def write_checkpoint(
     snapshot: Snapshot,
     staging: Path,  # may hold files that the trainer itself has written
@@ -508,7 +508,8 @@ def write_checkpoint(
     phase('weights')
     snapshot.ready()
     if snapshot.save: snapshot.save(staging, dict(snapshot.weights))
-    if any(staging.glob('*.safetensors')): check_written(staging)   # an empty tensor is no weight
+    if any(staging.glob('*.safetensors')):   # an empty tensor is no weight, unless there are such in memory
+        check_written(staging, empty={tuple(t.shape) for t in snapshot.weights.values() if not t.numel()})
     phase('state')
     for name, value in snapshot.state.items(): torch.save(value, staging/name)
     phase('texts')
@@ -554,7 +555,7 @@ def misfit(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
     if not missing and not unknown: return ''
     return f"missing: {', '.join(missing[:3]) or 'nothing'}; too many: {', '.join(unknown[:3]) or 'nothing'}"
 
-# %% ../../nbs/run/01_checkpoint.ipynb #b5db9d6c
+# %% ../../nbs/run/01_checkpoint.ipynb #787dc5b4
 class CheckpointWriter:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
@@ -589,7 +590,8 @@ class CheckpointWriter:
         self.waited += time.perf_counter() - start
         if self.error is not None:
             e, self.error = self.error, None
-            raise save_error(e, self.run) from e
+            error = save_error(e, self.run)
+            raise error from (None if error is e else e)
         return self.last
 
     def busy(self) -> bool:
