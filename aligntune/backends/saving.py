@@ -226,7 +226,7 @@ def copy_device(
                 human(free))
     return 'cpu'
 
-# %% ../../nbs/backends/02b_saving.ipynb #b9cc358d
+# %% ../../nbs/backends/02b_saving.ipynb #6c453e90
 def merged_model(
     model: Any,  # a model with an adapter
     base: Any,  # its base model, read again
@@ -235,7 +235,7 @@ def merged_model(
     "The base with the adapter of `model` added to its weights"
     with tempfile.TemporaryDirectory() as folder, quiet():
         model.save_pretrained(folder, state_dict=tensors, selected_adapters=['default'])
-        check_written(folder, empty={tuple(p.shape) for p in model.parameters() if p.dim() > 1 and not p.numel()})
+        check_written(folder, empty={tuple(p.shape) for p in model.state_dict().values() if not p.numel()})
         if is_quantized(base): base = base.dequantize()
         elif stored := quantisation_of(base.config.to_dict()): raise UnsupportedError(
             'an adapter cannot be put into quantised weights', where='merged=True', why=f'they are in {stored.title}',
