@@ -555,7 +555,7 @@ def misfit(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
     if not missing and not unknown: return ''
     return f"missing: {', '.join(missing[:3]) or 'nothing'}; too many: {', '.join(unknown[:3]) or 'nothing'}"
 
-# %% ../../nbs/run/01_checkpoint.ipynb #787dc5b4
+# %% ../../nbs/run/01_checkpoint.ipynb #50166a6d
 class CheckpointWriter:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
@@ -590,8 +590,7 @@ class CheckpointWriter:
         self.waited += time.perf_counter() - start
         if self.error is not None:
             e, self.error = self.error, None
-            error = save_error(e, self.run)
-            raise error from (None if error is e else e)
+            raise (error := save_error(e, self.run)) from (None if error is e else e)
         return self.last
 
     def busy(self) -> bool:
