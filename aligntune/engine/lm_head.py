@@ -127,7 +127,7 @@ def gradient_place(
     if dtype.itemsize > block.element_size(): return block.new_empty(tokens, words, dtype=dtype)   # float64
     return block.view(-1).view(dtype)[:tokens*words].view(tokens, words)
 
-# %% ../../nbs/engine/03_lm_head.ipynb #a2d84f03
+# %% ../../nbs/engine/03_lm_head.ipynb #aedd5ec4
 class LogitBlocks:
     "The logits of hidden states, block by block and tile by tile"
     def __init__(self,
@@ -162,7 +162,7 @@ class LogitBlocks:
 
     def tiles(self, at: slice, block: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         "Where a tile is, the place of its gradient, its logits, and a buffer of their shape"
-        places = gradient_place(self.block, len(block), self.h.dtype)
+        self.gradient = places = gradient_place(self.block, len(block), self.h.dtype)
         for i in range(0, len(block), self.tile):
             z = block[i:i + self.tile]
             buffer, *wide = (t[:len(z)] for t in self.tile_buffers)
@@ -184,7 +184,7 @@ def widens_sums(
         return False
     return (total - (15 + (1 + 2.**-7)**2 + 2.**-10)).abs().max().item() == 0
 
-# %% ../../nbs/engine/03_lm_head.ipynb #3f031786
+# %% ../../nbs/engine/03_lm_head.ipynb #e3b10ff6
 PRODUCT = 2**25   # numbers of a product that is rounded before it is added
 
 class HeadGrads:
@@ -202,8 +202,7 @@ class HeadGrads:
 
     def block(self, at: slice) -> None:
         "Add what the gradient of a block's products contributes"
-        h = self.blocks.h[at]
-        g = gradient_place(self.blocks.block, len(h), h.dtype)
+        h, g = self.blocks.h[at], self.blocks.gradient
         if self.dh is not None: torch.mm(g, self.blocks.w, out=self.dh[at])
         if self.dw is None: return
         if g.dtype == self.dw.dtype: self.dw.addmm_(g.t(), h)
