@@ -184,7 +184,7 @@ def _trial() -> type:
     return type('TrainingArguments', (TrainingArguments,),
                 dict(_setup_devices=None, device=property(lambda self: torch.device('cpu'))))
 
-# %% ../../nbs/algorithms/01_common.ipynb #a406f68a
+# %% ../../nbs/algorithms/01_common.ipynb #dc0132c9
 def check_arguments(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision ...
@@ -198,11 +198,11 @@ def check_arguments(
                         why='the best checkpoint is the one with the best evaluation',
                         fix='eval_dataset=..., or val_split_ratio=0.1')
     known = {f.name for f in dataclasses.fields(_trial()) if f.init}
-    # its config is completed with facts of a device, which the trial does without
+    # DeepSpeed's config is completed with facts of a device, which the trial does without; the plan's own needs no check
     there = isinstance(asked := spec.extra.get('deepspeed'), dict) or os.path.isfile(asked or '')
     if there and importlib.util.find_spec('deepspeed'): known.discard('deepspeed')
     common = dataclasses.replace(spec, extra={k: v for k, v in spec.extra.items() if k in known})
-    _check_optimizer(training_args(common, plan, _trial(), has_eval))
+    _check_optimizer(training_args(common, plan, _trial(), has_eval, deepspeed=None))
 
 # %% ../../nbs/algorithms/01_common.ipynb #728993ee
 def _check_optimizer(args: Any) -> None:
