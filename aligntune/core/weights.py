@@ -135,7 +135,7 @@ def fp8_blocker(
     too_old = dot and (int(major), int(minor)) < FP8_CAPABILITY
     return f'compute capability {capability} is below 8.9' if too_old else ''
 
-# %% ../../nbs/core/11b_weights.ipynb #7893cba7
+# %% ../../nbs/core/11b_weights.ipynb #f824ebcd
 EXTRAS = dict(bitsandbytes='quant', torchao='torchao')   # module: extra of aligntune
 WANTED: dict[str, tuple[Callable[[TrainSpec], Any], Callable[[Situation, int], list[Against]], str]] = dict(
     bf16_updates=(lambda spec: spec['bf16_updates'] != NEAREST, _against_updates, ''),
@@ -146,9 +146,10 @@ def ours_only(
     spec: TrainSpec  # the request
 ) -> list[str]:
     "The settings of a request that backends with kernels of their own do not have"
-    kernels = dict(recompute_norms=spec['recompute_norms'] in NORM_KERNELS,
+    kernels = dict(recompute_norms=spec['recompute_norms'] not in ('auto', False),
                    chunked_head=spec['chunked_head'] in HEAD_KERNELS,
-                   sharding=spec['sharding'] not in ('auto', 'none'))
+                   sharding=spec['sharding'] not in ('auto', 'none'),
+                   **{n: spec[n] is True for n in ('compile_blocks', 'warm_up')})
     return [n for n, (requested, *_) in WANTED.items() if requested(spec)] + [n for n, on in kernels.items() if on]
 
 def _check_package(module: str, name: str, importable: Callable[[str], bool]) -> None:
