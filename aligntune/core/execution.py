@@ -178,7 +178,7 @@ def changes_model(
         return change
     return register
 
-# %% ../../nbs/core/05_execution.ipynb #77f3abe4
+# %% ../../nbs/core/05_execution.ipynb #d40583cc
 @dataclass(frozen=True)
 class Situation:
     "What the decisions depend on"
@@ -190,6 +190,7 @@ class Situation:
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)  # from attention_kernels
     gpus: int = 1  # that this process sees
     vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
+    processes: int = 1  # that train
 
     @property
     def family(self) -> str:
@@ -791,7 +792,7 @@ def vllm_blocker(
              (s.algorithm.subspace, 'vLLM has no such layers')]
     return next((why for found, why in cases if found), None)
 
-# %% ../../nbs/core/05_execution.ipynb #727826a2
+# %% ../../nbs/core/05_execution.ipynb #6cf65bb3
 OF_DECODER = ('decode_graph', 'merged_adapter')   # fields that apply where our decoder generates
 
 def _auto_vllm_blocker(s: Situation) -> str | None:
@@ -799,7 +800,7 @@ def _auto_vllm_blocker(s: Situation) -> str | None:
     if s.vllm or s.device != 'cuda': return s.vllm or f'vLLM is not faster on {s.device}'
     if why := vllm_blocker(s): return why
     if s.backend.own_kernels: return f'{s.backend.title} generates with its own kernels'
-    if int(os.environ.get('WORLD_SIZE', 1)) > 1: return 'several processes train, and vLLM was not requested'
+    if s.processes > 1: return 'several processes train, and vLLM was not requested'
     if _is_spread(s): return SPREAD
     of_ours = [switch for f in OF_DECODER if s.spec[switch := OPTIMISATIONS[f].switch] is True]
     return f'{", ".join(of_ours)} was requested' if of_ours else None
@@ -964,7 +965,7 @@ def choose_sharding_of_state(
     if wanted and (why := sharding_blocker(s, asked.value)): raise switch_error('sharding', why)
     return asked
 
-# %% ../../nbs/core/05_execution.ipynb #0e92c0de
+# %% ../../nbs/core/05_execution.ipynb #3856fe26
 def make_execution(
     spec: Any,  # the TrainSpec, on its backend
     config: Mapping[str, Any],  # of the model; empty where it is not known
@@ -974,11 +975,12 @@ def make_execution(
     kernels: Mapping[str, str] | None = None,  # from attention_kernels; None where that is not known
     gpus: int = 1,  # that this process sees
     loaded: Chosen | None = None,  # the attention kernel of a loaded model; None: chosen here
-    vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
+    vllm: str = 'vLLM is not installed',  # why it cannot be used on this machine; empty where it can
+    processes: int | None = None  # that train; None: as torchrun says
 ) -> ExecutionPlan:
     "Decide how the steps are computed; checkpointing is decided with the memory estimate"
     s = Situation(spec, {**config, **(config.get('text_config') or {})}, kind, device, precision, kernels or {},
-                  gpus, vllm)
+                  gpus, vllm, processes or int(os.environ.get('WORLD_SIZE', 1)))
     check_divisions(spec)
     attention = loaded or choose_kernel(s)
     sharing = choose_sharing(s, attention)

