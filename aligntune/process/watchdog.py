@@ -279,7 +279,7 @@ def leave(dog: Watchdog) -> None:
         wake_stopped(dog)
     dog.ending = True
 
-# %% ../../nbs/process/06_watchdog.ipynb #280f7022
+# %% ../../nbs/process/06_watchdog.ipynb #53e2bb09
 def watch_ranks(dog: Watchdog) -> None:
     "Listen, tell, look, until this process ends"
     while not dog.ending:
@@ -290,8 +290,7 @@ def watch_ranks(dog: Watchdog) -> None:
         if dog.news and dog.active:
             grace = LEAVING if dog.failed else GRACE
             if time.monotonic() - dog.since < grace: continue
-            wake_stopped(dog)
-            end_now(lost_process(dog.news, dog.command))
+            end_now(dog, lost_process(dog.news, dog.command))
         elif time.monotonic() - dog.told >= 1: look_around(dog)
 
 # %% ../../nbs/process/06_watchdog.ipynb #0ae76d2f
@@ -348,18 +347,19 @@ def judge_silence(dog: Watchdog, quiet: float, me: Evidence) -> None:
     why = f'no process has moved for {dog.limit:.0f} s: {places}'
     dog.learn(News(named[0].rank, named[0].host, named[0].step, why))
 
-# %% ../../nbs/process/06_watchdog.ipynb #4499c5a6
+# %% ../../nbs/process/06_watchdog.ipynb #044837e9
 def say(error: AligntuneError) -> None:
     "Write the error that is about to end this process"
     logger.error('%s', error)
     for tell in LAST_WORDS:
         with suppress(Exception): tell(error)
 
-def end_now(error: AligntuneError) -> None:
+def end_now(dog: Watchdog, error: AligntuneError) -> None:
     "End this process, whatever its main thread is doing"
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception): stream.flush()
     end_descendants()
+    wake_stopped(dog)   # last: the exchange that waits for it would go on
     os._exit(error.exit_code)
 
 # %% ../../nbs/process/06_watchdog.ipynb #5a7b6cda
