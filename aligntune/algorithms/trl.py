@@ -17,11 +17,11 @@ from ..core.errors import MissingPackageError
 from ..engine.models import inner_model
 
 # %% auto #0
-__all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'PrivateName', 'source_of', 'fault_of', 'check_contracts',
-           'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head', 'add_fused_head',
-           'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks', 'PairHooks',
-           'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine', 'without_old_logps',
-           'rollout_logs', 'size_rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
+__all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'CARRIED', 'PrivateName', 'source_of', 'fault_of',
+           'check_contracts', 'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head',
+           'add_fused_head', 'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks',
+           'PairHooks', 'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine',
+           'without_old_logps', 'rollout_logs', 'size_rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
            'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
            'set_micro_batch', 'one_forward_pass', 'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention',
            'SplitAsPolicy', 'attention_of', 'save_under_plain_names', 'loading_info']
@@ -562,6 +562,9 @@ def set_micro_batch(
 RESUMED_ATTRIBUTES = ('_step', '_buffered_inputs', '_metrics', '_total_train_tokens', '_current_train_step_time',
                       'entropy_coef', '_last_world_entropy', 'trained_tokens', 'current_flos', 'run_guards', '_tr_loss',
                       '_total_loss_scalar', '_initial_global_step', '_globalstep_last_logged')
+
+# %% ../../nbs/algorithms/00_trl.ipynb #d462975b
+CARRIED = dict(_tr_loss='mean', current_flos='sum', trained_tokens='sum', _buffered_inputs='anew', _step='micro-steps')
 
 # %% ../../nbs/algorithms/00_trl.ipynb #fab0932c
 @contextlib.contextmanager

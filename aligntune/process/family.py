@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 __all__ = ['MARK', 'LAST_WORDS', 'ProcessFacts', 'process_facts', 'all_processes', 'descendants', 'tidies_up', 'end_descendants',
            'marked_pids', 'end_marked_pids', 'end_soon', 'machines', 'most_processes', 'end_with_parent']
 
-# %% ../../nbs/process/05_family.ipynb #c2dc711b
+# %% ../../nbs/process/05_family.ipynb #859046dd
 class ProcessFacts(NamedTuple):
     "A process, as the kernel describes it"
     pid: int
@@ -25,9 +25,9 @@ class ProcessFacts(NamedTuple):
 
 def process_facts(pid: int) -> ProcessFacts | None:
     "The facts of a process; None where there is none"
-    try: text = Path(f'/proc/{pid}/stat').read_text()
+    try: text = Path(f'/proc/{pid}/stat').read_bytes()
     except OSError: return None
-    fields = text.rpartition(')')[2].split()   # the name before may hold anything
+    fields = text.rpartition(b')')[2].decode().split()   # the name before may hold anything
     seconds = sum(map(int, fields[11:15]))/os.sysconf('SC_CLK_TCK')
     return ProcessFacts(pid, fields[0], int(fields[1]), seconds, int(fields[19]))
 
