@@ -71,7 +71,7 @@ def tokens_of_rows(
         return [n for part in parts.iter(10_000) for n in pc.list_value_length(part[name]).to_pylist()]
     return [sum(each) for each in zip(*map(count, names))] if names else None
 
-# %% ../../nbs/run/04c_warm_up.ipynb #7820f4c4
+# %% ../../nbs/run/04c_warm_up.ipynb #33d8d385
 def _is_count(x: Any) -> bool:
     "Is this a number, or a collection of nothing but numbers and texts?"
     if x is None or isinstance(x, (bool, int, float, str)): return True
@@ -105,13 +105,14 @@ def _counts_kept(attributes: dict[str, Any], public: bool = False) -> Iterator[N
 @contextlib.contextmanager
 def _buffers_kept(m: torch.nn.Module) -> Iterator[None]:
     "The buffers of a module are as they were afterwards, also where it registers others in their place"
-    before, values = dict(m._buffers), {k: b.clone() for k, b in m._buffers.items() if b is not None}
+    held: dict[str, Any] = m._buffers
+    before, values = dict(held), {k: b.clone() for k, b in held.items() if b is not None}
     try: yield
     finally:
-        m._buffers.clear()
-        m._buffers.update(before)
+        held.clear()
+        held.update(before)
         with torch.no_grad():
-            for k, was in values.items(): m._buffers[k].copy_(was)
+            for k, was in values.items(): held[k].copy_(was)
 
 @contextlib.contextmanager
 def everything_kept(trainer: HFTrainer) -> Iterator[None]:
