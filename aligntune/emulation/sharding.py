@@ -26,11 +26,11 @@ def allow_fsdp_on_cpus() -> None:
     exec(source.replace(first, f'{first} DistributedType.MULTI_CPU,'), vars(state), made)
     state.AcceleratorState.__init__ = made['__init__']   # type: ignore[method-assign]
 
-# %% ../../nbs/emulation/12_sharding.ipynb #62aa64c1
+# %% ../../nbs/emulation/12_sharding.ipynb #c8ed7767
 _ANSWERS = '''
 import faulthandler, json, os, random, sys
 from collections import Counter
-faulthandler.dump_traceback_later(240, exit=True)   # a process that waits for ever says where
+faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)   # a process that waits for ever says where
 if os.environ.get('SHARD_ON_CPUS'): __import__('aligntune.emulation.sharding').emulation.sharding.allow_fsdp_on_cpus()
 import torch
 torch.set_num_threads(1)
@@ -113,14 +113,14 @@ def deepspeed_folder() -> str | None:
     if (beside/'deepspeed').is_dir(): return str(beside)
     return '' if any(Path(p, 'deepspeed').is_dir() for p in sys.path if p) else None
 
-# %% ../../nbs/emulation/12_sharding.ipynb #f6d3ce42
+# %% ../../nbs/emulation/12_sharding.ipynb #56d2e27f
 def train_sharded(
     jobs: Iterable[tuple[str, str, Mapping[str, Any]]],  # name, algorithm, further settings
     model: str,  # a folder
     out: str | Path,  # each job's model goes to a folder of its name
     processes: int = 2,
     kind: str = 'fsdp2',  # or zero3, setting, or empty for whole weights
-    timeout: float = 600,  # seconds
+    timeout: float = 600,  # seconds; a process that takes longer says where it is
     env: Mapping[str, str] | None = None  # further variables
 ) -> dict[str, tuple[float, Any]]:
     "Train the jobs in so many processes; of each the first loss, and rollouts and bytes gathered for them"
@@ -133,7 +133,8 @@ def train_sharded(
     if kind == 'zero3': variables['PATH'] = f"{paths[-1]}/bin{os.pathsep}{variables.get('PATH', '')}"
     variables |= sharded_environment(kind, out) | dict(env or {})
     done = subprocess.run([sys.executable, *(launcher if processes > 1 else []), str(out/'program.py'), model, str(out),
-                           json.dumps([*jobs])], capture_output=True, text=True, timeout=timeout, env=variables)
+                           json.dumps([*jobs]), str(timeout)], capture_output=True, text=True, timeout=timeout + 60,
+                          env=variables)
     lines = [json.loads(l.removeprefix('RESULT ')) for l in done.stdout.splitlines() if l.startswith('RESULT')]
     if done.returncode: raise RuntimeError(f'{kind}, {processes} processes: {done.stderr[-6000:]}')
     return {name: (loss, gathered) for name, loss, gathered in lines}

@@ -66,18 +66,21 @@ def check_kernels(
                                    why=f'the layer: {before[name] or "not known"}; the kernel: {kernel or "not known"}')
     return len(replaced)
 
-# %% ../../nbs/engine/10_liger.ipynb #3ab1c300
+# %% ../../nbs/engine/10_liger.ipynb #db827e40
 @contextlib.contextmanager
 def only_this_model(
     model: Any  # of transformers, without an adapter
 ) -> Iterator[None]:
     "A context in which what is replaced in the module of a model concerns this model, and none that is made later"
     code = sys.modules[type(model).__module__]
-    before = dict(vars(code))
-    yield
-    for name, own in before.items():
-        now = getattr(code, name)
-        if now is not own: setattr(code, name, own if isinstance(own, type) else on_gpu(now, own))
+    before, done = dict(vars(code)), False
+    try:
+        yield
+        done = True
+    finally:
+        for name, own in before.items():
+            now = getattr(code, name)
+            if now is not own: setattr(code, name, on_gpu(now, own) if done and not isinstance(own, type) else own)
 
 def on_gpu(
     kernel: Callable,  # for tensors on a GPU
