@@ -126,7 +126,22 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
                             fix=did_you_mean(name, names))
     return config, settings
 
-# %% ../nbs/commands.ipynb #15c2e0ac
+# %% ../nbs/commands.ipynb #6edd2867
+def _place(call: Call) -> dict[str, Any] | None:
+    "Processes and rendezvous, if several processes are to be started"
+    from aligntune.backends.launch import launched
+    from aligntune.process.family import most_processes
+    given = {k: v for k, v in dict(nproc_per_node=call.nproc, nnodes=call.nnodes, node_rank=call.node_rank,
+                                   rdzv_endpoint=call.rdzv_endpoint, max_restarts=call.max_restarts).items()
+             if v is not None}
+    if not given: return None
+    if launched():
+        raise SpecError('this process is one of several already', where='--nproc',
+                        fix='leave --nproc out under torchrun or accelerate launch')
+    place = load('aligntune.hub:torchrun_params')(given)
+    return place if most_processes(place) > 1 or place['max_restarts'] else None
+
+# %% ../nbs/commands.ipynb #2a8c49f1
 @command('plan [CONFIG|RECIPE] [key=value ...]', 'show backend, precision, memory, with reasons', 'train',
          settings='spec', places=1, flags=('machine', 'nproc', 'nnodes'),
          examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5',
@@ -137,18 +152,20 @@ def plan(call: Call) -> Answer:
     from aligntune.core.layout import accelerate_config
     from aligntune.core.plan import make_plan
     from aligntune.core.spec import TrainSpec
+    from aligntune.process.family import machines
     config, settings = request(call)
     spec = TrainSpec.parse(config, **settings)
     place = _place(replace(call, node_rank=None, rdzv_endpoint='of:1' if call.nnodes else None))
+    nodes = machines(place['nnodes'])[1] if place else 1   # of 1:4 the most
     made = make_plan(spec, simulated(call.machine) if call.machine else None,
-                     (place['nproc_per_node'], place['nnodes']) if place else None)
+                     (place['nproc_per_node'], nodes) if place else None)
     data = {k: v for k, v in plain(made).items() if k != 'facts'}
     if made.estimate:
         data['estimate'] = dict(bytes=made.estimate.total, phase=made.estimate.phase, phases=made.estimate.phases,
                                 trained=made.estimate.trained)
     if place and made.execution:
         way = made.execution.sharding.value or 'none'
-        data['accelerate'] = accelerate_config(way, made.processes, place['nnodes'], made.precision)
+        data['accelerate'] = accelerate_config(way, made.processes, nodes, made.precision)
     explicit = {n: plain(v) for n, v, _ in spec.rows(all=False)}
     return Answer(made.explain(), dict(plan=data, settings=explicit, exit_code=0))
 
@@ -212,21 +229,6 @@ def trained(result: Any) -> Answer:
     except AligntuneError: more = []   # the user's own backend may have another format
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])),
                   dict(result=out, next=more, exit_code=0), chatty=True)
-
-# %% ../nbs/commands.ipynb #6edd2867
-def _place(call: Call) -> dict[str, Any] | None:
-    "Processes and rendezvous, if several processes are to be started"
-    from aligntune.backends.launch import launched
-    from aligntune.process.family import most_processes
-    given = {k: v for k, v in dict(nproc_per_node=call.nproc, nnodes=call.nnodes, node_rank=call.node_rank,
-                                   rdzv_endpoint=call.rdzv_endpoint, max_restarts=call.max_restarts).items()
-             if v is not None}
-    if not given: return None
-    if launched():
-        raise SpecError('this process is one of several already', where='--nproc',
-                        fix='leave --nproc out under torchrun or accelerate launch')
-    place = load('aligntune.hub:torchrun_params')(given)
-    return place if most_processes(place) > 1 or place['max_restarts'] else None
 
 # %% ../nbs/commands.ipynb #382b459d
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None, allow: Sequence[str] = ()) -> Any:
