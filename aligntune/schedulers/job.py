@@ -49,7 +49,7 @@ COMMON = dict(
     accelerate_config=a_path('an accelerate config: accelerate launch starts the processes, sharded as it says'),
     python=a_path('the Python that has aligntune there'))
 
-# %% ../../nbs/schedulers/00_job.ipynb #1dca812a
+# %% ../../nbs/schedulers/00_job.ipynb #84128134
 def read_option(
     name: str,  # of the option
     value: Any,  # as it was typed
@@ -61,16 +61,18 @@ def read_option(
         if isinstance(value, bool): return value
         raise SpecError(f'{name} is true or false, not {value!r}', where=f'option {name}')
     text = '' if value is None or isinstance(value, bool) else str(value)
-    if re.fullmatch(option.pattern, text): return option.kind(text)
+    if re.fullmatch(option.pattern, text) and not _NO_TEXT.search(text): return option.kind(text)
     raise SpecError(f'{name}={value!r} is not {option.like}', where=f'option {name}',
                     fix=f'{name}={slug(text)}' if name == 'job_name' else option.doc)
+
+_NO_TEXT = re.compile('[\ud800-\udfff]')   # bytes that are no UTF-8
 
 def slug(text: str) -> str:
     "A text as the name of a job: lower-case letters, digits and dashes"
     name = re.sub('[^a-z0-9]+', '-', text.lower()).strip('-')
     return (name if name[:1].isalpha() else f'job-{name}').strip('-')[:52].strip('-')
 
-# %% ../../nbs/schedulers/00_job.ipynb #c35ca58a
+# %% ../../nbs/schedulers/00_job.ipynb #0da6c3ae
 def read_place(
     nproc: Any,  # processes on each machine
     nnodes: Any  # machines
@@ -82,6 +84,9 @@ def read_place(
     given = dict(nproc_per_node=1 if nproc is None else nproc, nnodes=1 if nnodes is None else nnodes,
                  rdzv_endpoint='head:1')
     place = load('aligntune.hub:torchrun_params')(given, {})
+    if not isinstance(place['nnodes'], int):
+        raise SpecError(f'--nnodes {nnodes}: a job gets as many machines as it asks for', where='--nnodes',
+                        fix=f"--nnodes {place['nnodes'].split(':')[-1]}")
     return place['nproc_per_node'], place['nnodes']
 
 # %% ../../nbs/schedulers/00_job.ipynb #c00d47dd
@@ -165,7 +170,7 @@ def start_words(job: ClusterJob) -> str:
     if several: place += ['--nnodes', str(job.nnodes), '--node-rank', '"$NODE_RANK"']
     return ' '.join([python, '-m aligntune.cli "$@"', *place])
 
-# %% ../../nbs/schedulers/00_job.ipynb #9f0d5227
+# %% ../../nbs/schedulers/00_job.ipynb #37a72c29
 TRAPS = "trap 'stop 143' TERM USR1\ntrap 'stop 130' INT"
 
 def start_script(job: ClusterJob) -> str:
@@ -181,7 +186,8 @@ cd -- {shell_text(job.home)} || exit 2
 output={shell_text(job.spec.run.output_dir)}
 {cache}export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={job['lead']}   # seconds in which the processes may save
 unset RANK LOCAL_RANK WORLD_SIZE   # some schedulers set them, for processes that they start themselves
-if [ -e "$output/run.json" ]; then set -- resume "$output"; else set -- train "$here/train.yaml"; fi
+set -- train "$here/train.yaml"
+if [ -e "$output/run.json" ]; then set -- "$@" --resume; fi   # an error where its settings are others
 
 # the first signal asks the run to save, once; then its end is awaited
 set -m
