@@ -272,7 +272,7 @@ def train(call: Call) -> Answer:
     return trained(_in_processes(trainer.spec, trainer.plan, place, go_on) if place
                    else trainer.train(resume_from_checkpoint=go_on))
 
-# %% ../nbs/commands.ipynb #7ce3c59d
+# %% ../nbs/commands.ipynb #8ed006ab
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',
          options=dict(on='local, slurm, kubernetes, skypilot or ray') | option_docs(),
          flags=('dry_run', 'submit', 'force', 'nproc', 'nnodes'), settings='spec', places=1,
@@ -295,7 +295,8 @@ def launch(call: Call) -> Answer:
         return Answer('\n'.join(f'# ---- {n}\n{text}' for n, text in files.items()) + _how(on, job, command), data)
     paths = write_files(job['folder'], files, call.force)
     if call.submit: submit(on, job)
-    return Answer('\n'.join([*paths, _how(on, job, [] if call.submit else command)]), data | dict(paths=paths), chatty=True)
+    return Answer('\n'.join([*paths, _how(on, job, [] if call.submit else command)]), data | dict(paths=paths),
+                  chatty=True)
 
 def _how(on: str, job: Any, command: list[str]) -> str:
     "What has to be set, how files are still to be submitted, and how a preempted job begins again"

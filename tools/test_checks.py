@@ -186,7 +186,7 @@ def readme(t):
 
 def snippets(t):
     edit(t, 'aligntune/core/trainer.py',
-         'self.result = self.session.train(resume_from_checkpoint, allow_changes)', 'pass')
+         'self.result = self.session.train(resume_from_checkpoint, as_names(allow_changes))', 'pass')
     edit(t, 'aligntune/core/capability.py', "(cell.on_request == 'refuse' or not f.allow_fallback): raise",
          'False: raise')
     return ['selection: BackendType: it left no run in output',
@@ -208,7 +208,7 @@ def lessons(t):
 def package(t):
     edit(t, PY, '[:n]', '[:0]')
     (t/'aligntune/core/idle.py').write_text('def idle():\n' + '    idle()\n'*400)
-    return [rf'{ERRORS} cell \d+:', r'line coverage \d+\.\d % is under 90 %']
+    return [rf'{ERRORS} cell \d+:', r'line coverage \d+\.\d % is under 89 %']
 
 def processors(t):
     add(t, ERRORS, code('import os'), code("assert os.getenv('ATEN_CPU_CAPABILITY') != 'avx2'"))

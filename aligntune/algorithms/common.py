@@ -184,7 +184,7 @@ def _trial() -> type:
     return type('TrainingArguments', (TrainingArguments,),
                 dict(_setup_devices=None, device=property(lambda self: torch.device('cpu'))))
 
-# %% ../../nbs/algorithms/01_common.ipynb #dc0132c9
+# %% ../../nbs/algorithms/01_common.ipynb #6c58927e
 def check_arguments(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision ...
@@ -198,7 +198,7 @@ def check_arguments(
                         why='the best checkpoint is the one with the best evaluation',
                         fix='eval_dataset=..., or val_split_ratio=0.1')
     known = {f.name for f in dataclasses.fields(_trial()) if f.init}
-    # DeepSpeed's config is completed with facts of a device, which the trial does without; the plan's own needs no check
+    # DeepSpeed's config is completed with facts of a device, which the trial has not; the plan's own needs no check
     there = isinstance(asked := spec.extra.get('deepspeed'), dict) or os.path.isfile(asked or '')
     if there and importlib.util.find_spec('deepspeed'): known.discard('deepspeed')
     common = dataclasses.replace(spec, extra={k: v for k, v in spec.extra.items() if k in known})

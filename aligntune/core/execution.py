@@ -178,7 +178,7 @@ def changes_model(
         return change
     return register
 
-# %% ../../nbs/core/05_execution.ipynb #d40583cc
+# %% ../../nbs/core/05_execution.ipynb #857a9cb3
 @dataclass(frozen=True)
 class Situation:
     "What the decisions depend on"
@@ -192,10 +192,6 @@ class Situation:
     vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
     processes: int = 1  # that train
 
-    @property
-    def family(self) -> str:
-        "The model_type of the config"
-        return self.config.get('model_type', '')
     @property
     def algorithm(self) -> AlgorithmFacts:
         "Facts on the algorithm"

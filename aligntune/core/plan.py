@@ -308,7 +308,7 @@ def _with_execution(plan: Plan, execution: ExecutionPlan) -> Plan:
     notes = plan.notes + (COMPILING_TAKES,)*bool(execution.compiled_blocks)
     return dataclasses.replace(plan, execution=execution, proposed=execution, notes=notes)
 
-# %% ../../nbs/core/13_plan.ipynb #11057c50
+# %% ../../nbs/core/13_plan.ipynb #91ac6e7e
 def _with_layout(decided: Callable[[TrainSpec], Plan], executed: Callable[[TrainSpec], ExecutionPlan], spec: TrainSpec,
                  visible: int, here: int) -> Plan:
     "The plan with how its processes share the training, and with all layouts over the devices that are there"
@@ -324,9 +324,9 @@ def _with_layout(decided: Callable[[TrainSpec], Plan], executed: Callable[[Train
     if way not in ('', 'none'):
         plan = decided(spec.sharded(way))
         assert plan.execution is not None and plan.proposed is not None
-        because_of = dict(sharding=Chosen(way, why))   # not because it was requested
-        plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, **because_of),
-                                   proposed=dataclasses.replace(plan.proposed, **because_of))
+        chosen = Chosen(way, why)   # not because it was requested
+        plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, sharding=chosen),
+                                   proposed=dataclasses.replace(plan.proposed, sharding=chosen))
     idle = advice(found, n) if plan.processes == 1 else ''
     return dataclasses.replace(plan, layouts=found, reasons={**plan.reasons, 'layout': idle})
 

@@ -71,7 +71,7 @@ def tokens_of_rows(
         return [n for part in parts.iter(10_000) for n in pc.list_value_length(part[name]).to_pylist()]
     return [sum(each) for each in zip(*map(count, names))] if names else None
 
-# %% ../../nbs/run/04c_warm_up.ipynb #33d8d385
+# %% ../../nbs/run/04c_warm_up.ipynb #e8414d5f
 def _is_count(x: Any) -> bool:
     "Is this a number, or a collection of nothing but numbers and texts?"
     if x is None or isinstance(x, (bool, int, float, str)): return True
@@ -91,6 +91,7 @@ def _put_back(attributes: dict[str, Any], name: str, was: Any) -> None:
         now.clear()
         now.extend(was)
 
+# %% ../../nbs/run/04c_warm_up.ipynb #a2c39ce1
 @contextlib.contextmanager
 def _counts_kept(attributes: dict[str, Any], public: bool = False) -> Iterator[None]:
     "Counts among attributes, or among the public ones, are as they were afterwards"
@@ -114,6 +115,7 @@ def _buffers_kept(m: torch.nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for k, was in values.items(): held[k].copy_(was)
 
+# %% ../../nbs/run/04c_warm_up.ipynb #5a98796b
 @contextlib.contextmanager
 def everything_kept(trainer: HFTrainer) -> Iterator[None]:
     "What is computed inside leaves no trace in a trainer, except in the number of its pieces"

@@ -484,7 +484,7 @@ def write_files(
         raise RunError(f'{home} cannot be written', where='option folder', why=e.strerror or str(e)) from None
     return [str(home/n) for n in files]
 
-# %% ../../nbs/schedulers/01_files.ipynb #e6dbad1e
+# %% ../../nbs/schedulers/01_files.ipynb #b42366a4
 def submit_command(on: str, job: ClusterJob) -> list[str]:
     "The command that submits a job, whose files have been written"
     s = LAUNCHERS[on]
@@ -504,7 +504,7 @@ def set_elsewhere(on: str, job: ClusterJob) -> str:
     return LAUNCHERS[on].set_in.format(**job.options) or job.options.get('env_file') or ''
 
 def missing_variables(on: str, job: ClusterJob) -> list[str]:
-    "The variables that somebody still has to set: those that are not in this shell, or all where this shell is not asked"
+    "The variables still to be set: those that are not in this shell, or all where it is not asked"
     return [n for n in needed_variables(job) if set_elsewhere(on, job) or not os.environ.get(n)]
 
 def submit(on: str, job: ClusterJob) -> None:
