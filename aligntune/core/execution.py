@@ -178,7 +178,7 @@ def changes_model(
         return change
     return register
 
-# %% ../../nbs/core/05_execution.ipynb #857a9cb3
+# %% ../../nbs/core/05_execution.ipynb #74391a38
 @dataclass(frozen=True)
 class Situation:
     "What the decisions depend on"
@@ -192,6 +192,10 @@ class Situation:
     vllm: str = 'vLLM is not installed'  # why it cannot be used on this machine; empty where it can
     processes: int = 1  # that train
 
+    @property
+    def family(self) -> str:
+        "The model_type of the config"
+        return self.config.get('model_type', '')
     @property
     def algorithm(self) -> AlgorithmFacts:
         "Facts on the algorithm"
@@ -212,10 +216,6 @@ class Situation:
     def learns_answers(self) -> bool:
         "Does a causal model learn from its own answers?"
         return self.kind == 'causal' and self.algorithm.writes_answers
-    @property
-    def liger(self) -> bool:
-        "Were Liger's kernels requested?"
-        return self.spec['recompute_norms'] == 'liger'
 
 # %% ../../nbs/core/05_execution.ipynb #deb57391
 def computed_elsewhere(
@@ -632,7 +632,7 @@ def choose_head(
     chosen = switched(s.spec, 'chunked_head', blocker)
     return Chosen(chunked if chosen else full, chosen.reason)
 
-# %% ../../nbs/core/05_execution.ipynb #8676be75
+# %% ../../nbs/core/05_execution.ipynb #4f159dc7
 def choose_recomputing(
     s: Situation,  # the training
     compiled: Chosen  # are the blocks compiled
@@ -641,7 +641,7 @@ def choose_recomputing(
     why = computed_elsewhere(s) or (SPREAD if _is_spread(s) else None)
     if s.kind in ('seq2seq', 'encoder-decoder'): why = 'encoder-decoder models are left as they are'
     if compiled: why = 'the compiler fuses them itself'
-    if s.liger: return Chosen('liger', AS_REQUESTED)
+    if s.spec['recompute_norms'] == 'liger': return Chosen('liger', AS_REQUESTED)
     return switched(s.spec, 'recompute_norms', why)
 
 # %% ../../nbs/core/05_execution.ipynb #883c706e
@@ -658,7 +658,7 @@ def compiler_blocker(
     compiler = os.environ.get('CXX', 'g++')
     return None if find(compiler) else f'{compiler}, a C++ compiler, is not on this machine'
 
-# %% ../../nbs/core/05_execution.ipynb #e7de34da
+# %% ../../nbs/core/05_execution.ipynb #7abc2ef5
 def _compiling_blocker(s: Situation, attention: Chosen) -> str | None:
     "Why the blocks are not compiled, beside the machine"
     packed = any(s.spec[k] for k in ('load_in_4bit', 'load_in_8bit')) or bool(s.config.get('quantization_config'))
@@ -666,7 +666,8 @@ def _compiling_blocker(s: Situation, attention: Chosen) -> str | None:
     stateful = s.family in STATEFUL_FAMILIES or any(n in layers for n in STATEFUL_LAYERS)
     compared = not s.learns_text and s.precision != 'fp32'
     against = ((s.kind != 'causal', 'only causal models were tried'), (_is_spread(s), SPREAD),
-               (weights_are_sharded(s.spec), SHARDED), (s.liger, "Liger's kernels were not tried in compiled code"),
+               (weights_are_sharded(s.spec), SHARDED),
+               (s.spec['recompute_norms'] == 'liger', "Liger's kernels were not tried in compiled code"),
                (s.algorithm.subspace, 'the matrices are split into two subspaces'),
                (any(s.config.get(k) for k in EXPERT_COUNTS), 'each expert gets as many tokens as the router gives it'),
                (stateful, f'{s.family} has layers with a state'), (packed, 'the weights are quantised'),
@@ -875,12 +876,12 @@ def without_vllm(
     changed: dict[str, Any] = {**plan.otherwise, 'generation': Chosen(generation.value, reason), 'otherwise': {}}
     return dataclasses.replace(plan, **changed)
 
-# %% ../../nbs/core/05_execution.ipynb #e63d4241
+# %% ../../nbs/core/05_execution.ipynb #9d0f6aef
 LIGER_LOSSES = ('cross_entropy', 'fused_linear_cross_entropy')   # switches of Liger for a loss, which stays ours
 
 def _check_liger(s: Situation) -> None:
     "Refuse Liger's kernels where they cannot run, would do nothing, or would replace the loss"
-    if not s.liger: return
+    if not s.spec['recompute_norms'] == 'liger': return
     losses = [k for k in LIGER_LOSSES if (s.spec.extra.get('liger_kernel_config') or {}).get(k)]
     without = "recompute_norms='auto'"
     why, fix = next(((w, f) for found, w, f in (

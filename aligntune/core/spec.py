@@ -990,7 +990,7 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #a7eba582
+# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -1014,7 +1014,7 @@ class TrainSpec(SpecValues):
 
     def sharded(self, sharding: str) -> TrainSpec:
         "The same request, sharded as a plan has chosen"
-        if self.run.sharding != 'auto' or sharding not in SHARDINGS: return self   # others are a launcher's, or a field's
+        if self.run.sharding != 'auto' or sharding not in SHARDINGS: return self   # others are a launcher's
         return _planned(self, 'sharding', sharding)
 
     def rows(self, all: bool = True) -> list[tuple[str, Any, str]]:
