@@ -30,7 +30,8 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'BF16_PAYS', 'Plan', 'choose_device', 'choose_precision', 'choose_batch', 'steps_of', 'check_output',
-           'data_source', 'make_plan', 'local_processes', 'processes_here', 'device_notes', 'show_log']
+           'data_source', 'make_plan', 'check_rollout_room', 'local_processes', 'processes_here', 'device_notes',
+           'show_log']
 
 # %% ../../nbs/core/13_plan.ipynb #be8161ed
 @dataclass(frozen=True)
@@ -308,7 +309,21 @@ def _with_execution(plan: Plan, execution: ExecutionPlan) -> Plan:
     notes = plan.notes + (COMPILING_TAKES,)*bool(execution.compiled_blocks)
     return dataclasses.replace(plan, execution=execution, proposed=execution, notes=notes)
 
-# %% ../../nbs/core/13_plan.ipynb #91ac6e7e
+# %% ../../nbs/core/13_plan.ipynb #b60711f4
+def check_rollout_room(
+    plan: Plan  # with its layout
+) -> None:
+    "Refuse PPO whose gathered weights have no room beside a sharded training"
+    e = plan.estimate
+    if e is None or not (copy := e['whole copy']) or plan.memory is None or e.fits(plan.memory): return
+    without = dataclasses.replace(e, parts=tuple(p for p in e.parts if p.name != 'whole copy'))
+    if not without.fits(plan.memory): return   # the copy is not what is too much; the plan says so
+    raise UnsupportedError('PPO has no room to write answers with sharded weights', where='rollout',
+                           why=f'the gathered weights of policy and value take {human(copy)} of '
+                               f'{human(plan.memory)}, beside the training',
+                           fix='a smaller model, or devices with more memory; algorithm="grpo" can do without the copy')
+
+# %% ../../nbs/core/13_plan.ipynb #8bf9fde0
 def _with_layout(decided: Callable[[TrainSpec], Plan], executed: Callable[[TrainSpec], ExecutionPlan], spec: TrainSpec,
                  visible: int, here: int) -> Plan:
     "The plan with how its processes share the training, and with all layouts over the devices that are there"
@@ -327,6 +342,7 @@ def _with_layout(decided: Callable[[TrainSpec], Plan], executed: Callable[[Train
         chosen = Chosen(way, why)   # not because it was requested
         plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, sharding=chosen),
                                    proposed=dataclasses.replace(plan.proposed, sharding=chosen))
+    check_rollout_room(plan)
     idle = advice(found, n) if plan.processes == 1 else ''
     return dataclasses.replace(plan, layouts=found, reasons={**plan.reasons, 'layout': idle})
 
