@@ -309,15 +309,16 @@ def _with_execution(plan: Plan, execution: ExecutionPlan) -> Plan:
     notes = plan.notes + (COMPILING_TAKES,)*bool(execution.compiled_blocks)
     return dataclasses.replace(plan, execution=execution, proposed=execution, notes=notes)
 
-# %% ../../nbs/core/13_plan.ipynb #b60711f4
+# %% ../../nbs/core/13_plan.ipynb #51937880
 def check_rollout_room(
     plan: Plan  # with its layout
 ) -> None:
     "Refuse PPO whose gathered weights have no room beside a sharded training"
     e = plan.estimate
-    if e is None or not (copy := e['whole copy']) or plan.memory is None or e.fits(plan.memory): return
+    if e is None or plan.memory is None or e.fits(plan.memory): return
+    copy = e['whole copy']
     without = dataclasses.replace(e, parts=tuple(p for p in e.parts if p.name != 'whole copy'))
-    if not without.fits(plan.memory): return   # the copy is not what is too much; the plan says so
+    if not copy or not without.fits(plan.memory): return   # the copy is not what is too much; the plan says so
     raise UnsupportedError('PPO has no room to write answers with sharded weights', where='rollout',
                            why=f'the gathered weights of policy and value take {human(copy)} of '
                                f'{human(plan.memory)}, beside the training',
