@@ -84,7 +84,7 @@ def confirm_execution(
     if plan.uses('compiled_blocks'): plan = confirmed(plan, compiled_blocks=blocks_blocker(model))
     return plan
 
-# %% ../../nbs/engine/09_probes.ipynb #d26448cd
+# %% ../../nbs/engine/09_probes.ipynb #9f46f9c6
 KINDS = dict(causal='causal', seq2seq='seq2seq')  # kinds of a session; all others are classifiers
 SETTLED = ('sharding', 'answers_at_once')   # by the machine and its memory, whatever the attention kernel is
 
@@ -99,7 +99,8 @@ def execution_of(
         by_vllm = planned and planned.generation.value == 'vllm'
         asked = spec.sharded(planned.sharding.value) if planned else spec
         made = make_execution(asked, config, kind, plan.device, plan.precision, loaded=loaded,
-                              vllm='' if by_vllm else 'vLLM was not planned', processes=getattr(plan, 'processes', None))
+                              vllm='' if by_vllm else 'vLLM was not planned',
+                              processes=getattr(plan, 'processes', None))
         if planned: made = dataclasses.replace(made, **{n: getattr(planned, n) for n in SETTLED})
         reason = planned.checkpointing.reason if planned else ''
         return with_checkpointing(made, spec, plan.device, bool(plan.gradient_checkpointing), reason)
