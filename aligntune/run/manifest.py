@@ -19,12 +19,12 @@ from ..core.plan import Plan
 from ..data.report import DataReport
 
 # %% auto #0
-__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'OF_ENGINE', 'BY_CONTENT', 'ROWS', 'KINDS', 'NO_NUMBERS',
-           'sync_folder', 'write_atomic', 'delete_path', 'open_own', 'own_folder', 'digest', 'json_safe',
+__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'OF_ENGINE', 'BY_CONTENT', 'ROWS', 'KINDS', 'ENDS',
+           'NO_NUMBERS', 'sync_folder', 'write_atomic', 'delete_path', 'open_own', 'own_folder', 'digest', 'json_safe',
            'package_versions', 'git_state', 'system_and_hardware', 'data_fingerprint', 'template_fingerprint',
            'model_fingerprint', 'run_identity', 'differences', 'explicit_settings', 'settings_from_environment',
            'request_part', 'manifest_data', 'manifest_hash', 'validated', 'read_data', 'Manifest', 'only_writer',
-           'Metrics', 'append', 'read_lines', 'read_metrics']
+           'is_held', 'run_state', 'Metrics', 'append', 'read_lines', 'read_metrics']
 
 # %% ../../nbs/run/00_manifest.ipynb #50c0e4d9
 log = logging.getLogger('aligntune')
@@ -403,6 +403,25 @@ def only_writer(folder: str | Path) -> Iterator[None]:
         if fd in _locks:   # in a forked child it is closed already
             _locks.remove(fd)
             os.close(fd)
+
+# %% ../../nbs/run/00_manifest.ipynb #d6e55a81
+def is_held(folder: str | os.PathLike) -> bool:
+    "Does a running process hold the lock of the folder?"
+    if fcntl is None: return False
+    try:
+        with open(os.open(Path(folder)/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError: return True
+    except OSError: return False
+    return False
+
+ENDS = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')   # event: state
+
+def run_state(m: Manifest) -> str:
+    "running, finished, or how it ended: stopped, interrupted, guard, failed; died where nothing tells"
+    if m.finished: return 'finished'
+    if is_held(m.folder): return 'running'
+    return next((ENDS[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ENDS), 'died')
 
 # %% ../../nbs/run/00_manifest.ipynb #a4b99fa4
 class Metrics:
