@@ -21,9 +21,9 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
            'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
-           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'run_status',
-           'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of',
-           'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'found_runs',
+           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
+           'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #790fc77d
 @dataclass(frozen=True)
@@ -351,35 +351,15 @@ def _folder(call: Call) -> str:
                         fix='name what changes: key=value')
     return call.places[0]
 
-# %% ../nbs/commands.ipynb #a7a54e0b
-def run_status(m: Any) -> str:
-    "The status of a run: finished, running, or how it ended"
-    if m.finished: return 'finished'
-    if _held(Path(m.folder)): return 'running'
-    ends = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')
-    return next((ends[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ends), 'died')
-
-# %% ../nbs/commands.ipynb #4ac013a9
-def _held(folder: Path) -> bool:
-    "Does a running process hold the lock of the folder?"
-    try: import fcntl
-    except ImportError: return False   # Windows
-    try:
-        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError: return True
-    except OSError: return False
-    return False
-
 # %% ../nbs/commands.ipynb #f5a29243
 def found_runs(root: str) -> list[dict[str, Any]]:
     "Facts about each run under a folder"
     return [_run_in(p.parent) for p in sorted(Path(root).rglob('run.json'), key=lambda p: p.lstat().st_mtime)]
 
-# %% ../nbs/commands.ipynb #b22b2192
+# %% ../nbs/commands.ipynb #536b451e
 def _run_in(folder: Path) -> dict[str, Any]:
     "Facts about one run, or its state 'damaged'"
-    from aligntune.run.manifest import Manifest, read_metrics
+    from aligntune.run.manifest import Manifest, read_metrics, run_state
     try: m, metrics = Manifest.read(folder), read_metrics(folder)
     except RunError as e:
         log.warning('%s: %s', e.what, e.why)
@@ -389,7 +369,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
     last = lambda name: next((e[name] for e in reversed(metrics) if name in e), None)
     spec, plan = m.get('spec') or {}, m.get('plan') or {}
     goes_on = m.resumable and not m.finished and any(folder.glob('checkpoint-*'))
-    return dict(folder=str(folder), state=run_status(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
+    return dict(folder=str(folder), state=run_state(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 

@@ -18,7 +18,8 @@ from .core.registry import (Algorithm, AlgorithmRegistry, Backend,  # noqa: F401
 from .core.spec import ALIASES, FIELDS, SWITCHES, TrainSpec, check, config_fields
 from .core.trainer import Result, Trainer, as_result
 from .process.family import machines, most_processes
-from .show.figures import CHARTS, RunLog, draw, read_run
+from .show.curves import CHARTS, RunLog, read_run
+from .show.figures import draw
 
 # %% auto #0
 __all__ = ['logger', 'Rule', 'RULES', 'TORCHRUN', 'PRETRAINING', 'DEFAULT_BACKEND', 'DEFAULTS', 'DOORS', 'torchrun_params',
