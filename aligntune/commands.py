@@ -23,9 +23,9 @@ __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CON
            'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
            'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'run_status',
            'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of',
-           'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'compare', 'side_by_side', 'merge', 'export', 'push', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #790fc77d
+# %% ../nbs/commands.ipynb #fb99c300
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -46,6 +46,9 @@ class Call:
     submit: bool = False
     force: bool = False
     resume: bool = False
+    private: bool = False
+    public: bool = False
+    merged: bool = False
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -743,6 +746,36 @@ def export(call: Call) -> Answer:
     _own_card(name, done.path)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
+
+# %% ../nbs/commands.ipynb #89a9382e
+@command('push RUN|MODEL OWNER/NAME [key=value ...]', 'upload to the Hub, with a model card', 'ship', places=2,
+         flags=('dry_run', 'private', 'public', 'merged'),
+         options=dict(revision='branch, made where there is none (main)', message='of the commit',
+                      base='base model of an adapter, by its name on the Hub', card='file to take as the model card',
+                      extra='further files of the run, such as metrics.jsonl'),
+         examples=('push ./output me/my-model --dry-run', 'push ./output me/my-model --private --merged'))
+def push(call: Call) -> Answer:
+    "Upload a model with its card"
+    if len(call.places) < 2:
+        raise SpecError('what, and where to?', where='command line', fix='aligntune push ./output owner/name')
+    if call.private and call.public: raise SpecError('private and public', where='command line', fix='keep one of them')
+    (source, repo), options = call.places, dict(call.settings)
+    message = options.pop('message', 'Upload a fine-tuned model')
+    if 'extra' in options: options['extra'] = load('aligntune.core.spec:as_names')(options['extra'])
+    options |= dict(private=True if call.private else False if call.public else None)
+    if call.merged: options['merge'] = lambda run, to: opened(run).save_model(to, merged=True)
+    if not call.dry_run: load('aligntune.share.push:fetch_base_card')(source)
+    with load('aligntune.share.push:prepared')(source, repo, weights=_weights_in, **options) as staged:
+        data = dict(repo=repo, files=staged.files, left=staged.left)
+        if call.dry_run: return Answer(str(staged), data)
+        log.info('%s', staged)
+        address = load('aligntune.share.push:push')(staged, message)
+    return Answer(address, data | dict(url=address))
+
+def _weights_in(folder: str) -> str:
+    "Where the weights of a run are; of a model, the folder itself"
+    m = load('aligntune.run.manifest:Manifest').read(folder) if Path(folder, 'run.json').exists() else None
+    return _weights(folder, m) if m else folder
 
 # %% ../nbs/commands.ipynb #2fbeda86
 @command('lora-sft ... lora_r=16', 'its lora_sft: an adapter', 'Training Hub', flags=('nproc',), settings='hub',
