@@ -21,11 +21,11 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
            'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
-           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'found_runs',
-           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
-           'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'run_status',
+           'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of',
+           'compare', 'side_by_side', 'merge', 'export', 'push', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #790fc77d
+# %% ../nbs/commands.ipynb #fb99c300
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -46,6 +46,9 @@ class Call:
     submit: bool = False
     force: bool = False
     resume: bool = False
+    private: bool = False
+    public: bool = False
+    merged: bool = False
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -351,15 +354,35 @@ def _folder(call: Call) -> str:
                         fix='name what changes: key=value')
     return call.places[0]
 
+# %% ../nbs/commands.ipynb #a7a54e0b
+def run_status(m: Any) -> str:
+    "The status of a run: finished, running, or how it ended"
+    if m.finished: return 'finished'
+    if _held(Path(m.folder)): return 'running'
+    ends = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')
+    return next((ends[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ends), 'died')
+
+# %% ../nbs/commands.ipynb #4ac013a9
+def _held(folder: Path) -> bool:
+    "Does a running process hold the lock of the folder?"
+    try: import fcntl
+    except ImportError: return False   # Windows
+    try:
+        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError: return True
+    except OSError: return False
+    return False
+
 # %% ../nbs/commands.ipynb #f5a29243
 def found_runs(root: str) -> list[dict[str, Any]]:
     "Facts about each run under a folder"
     return [_run_in(p.parent) for p in sorted(Path(root).rglob('run.json'), key=lambda p: p.lstat().st_mtime)]
 
-# %% ../nbs/commands.ipynb #536b451e
+# %% ../nbs/commands.ipynb #b22b2192
 def _run_in(folder: Path) -> dict[str, Any]:
     "Facts about one run, or its state 'damaged'"
-    from aligntune.run.manifest import Manifest, read_metrics, run_state
+    from aligntune.run.manifest import Manifest, read_metrics
     try: m, metrics = Manifest.read(folder), read_metrics(folder)
     except RunError as e:
         log.warning('%s: %s', e.what, e.why)
@@ -369,7 +392,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
     last = lambda name: next((e[name] for e in reversed(metrics) if name in e), None)
     spec, plan = m.get('spec') or {}, m.get('plan') or {}
     goes_on = m.resumable and not m.finished and any(folder.glob('checkpoint-*'))
-    return dict(folder=str(folder), state=run_state(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
+    return dict(folder=str(folder), state=run_status(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
@@ -723,6 +746,36 @@ def export(call: Call) -> Answer:
     _own_card(name, done.path)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
+
+# %% ../nbs/commands.ipynb #89a9382e
+@command('push RUN|MODEL OWNER/NAME [key=value ...]', 'upload to the Hub, with a model card', 'ship', places=2,
+         flags=('dry_run', 'private', 'public', 'merged'),
+         options=dict(revision='branch, made where there is none (main)', message='of the commit',
+                      base='base model of an adapter, by its name on the Hub', card='file to take as the model card',
+                      extra='further files of the run, such as metrics.jsonl'),
+         examples=('push ./output me/my-model --dry-run', 'push ./output me/my-model --private --merged'))
+def push(call: Call) -> Answer:
+    "Upload a model with its card"
+    if len(call.places) < 2:
+        raise SpecError('what, and where to?', where='command line', fix='aligntune push ./output owner/name')
+    if call.private and call.public: raise SpecError('private and public', where='command line', fix='keep one of them')
+    (source, repo), options = call.places, dict(call.settings)
+    message = options.pop('message', 'Upload a fine-tuned model')
+    if 'extra' in options: options['extra'] = load('aligntune.core.spec:as_names')(options['extra'])
+    options |= dict(private=True if call.private else False if call.public else None)
+    if call.merged: options['merge'] = lambda run, to: opened(run).save_model(to, merged=True)
+    if not call.dry_run: load('aligntune.share.push:fetch_base_card')(source)
+    with load('aligntune.share.push:prepared')(source, repo, weights=_weights_in, **options) as staged:
+        data = dict(repo=repo, files=staged.files, left=staged.left)
+        if call.dry_run: return Answer(str(staged), data)
+        log.info('%s', staged)
+        address = load('aligntune.share.push:push')(staged, message)
+    return Answer(address, data | dict(url=address))
+
+def _weights_in(folder: str) -> str:
+    "Where the weights of a run are; of a model, the folder itself"
+    m = load('aligntune.run.manifest:Manifest').read(folder) if Path(folder, 'run.json').exists() else None
+    return _weights(folder, m) if m else folder
 
 # %% ../nbs/commands.ipynb #2fbeda86
 @command('lora-sft ... lora_r=16', 'its lora_sft: an adapter', 'Training Hub', flags=('nproc',), settings='hub',

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 __all__ = ['is_large', 'git_hash', 'lfs_hash', 'Repo', 'parquet', 'jsonl', 'dataset_files', 'Token', 'InjectedFault',
            'HubRequest', 'RequestLog', 'HubResponse', 'as_json', 'refused', 'gate', 'HubContent', 'byte_range',
            'resolve_file', 'file_entry', 'folder_entries', 'repo_info', 'list_tree', 'paths_info', 'create_repo',
-           'preupload', 'lfs_batch', 'commit_files', 'respond', 'LoopbackHub', 'client_env', 'Reply', 'Client']
+           'preupload', 'lfs_batch', 'commit_files', 'create_branch', 'respond', 'LoopbackHub', 'client_env', 'Reply',
+           'Client']
 
 # %% ../../nbs/emulation/00_hub_server.ipynb #5a999428
 import pyarrow as pa
@@ -39,7 +40,7 @@ def lfs_hash(content: bytes) -> str:
     "The hash of a file in LFS: its SHA-256"
     return hashlib.sha256(content).hexdigest()
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #68dec9f8
+# %% ../../nbs/emulation/00_hub_server.ipynb #6ccd3726
 @dataclass
 class Repo:
     "A model or a data set: its commits, and who may see it"
@@ -56,8 +57,9 @@ class Repo:
         return self.commits[self.refs['main']]
 
     def commit(self, files: Mapping[str, bytes], *names: str) -> str:
-        "A new commit with these files on top of main, and the refs that point to it"
-        new = {**(self.files if 'main' in self.refs else {}), **files}
+        "A new commit with these files on top of the first of these refs, or of main, and the refs that point to it"
+        top = next((n for n in (*names[:1], 'main') if n in self.refs), None)
+        new = {**(self.commits[self.refs[top]] if top else {}), **files}
         hashes = sorted((path, lfs_hash(content)) for path, content in new.items())
         sha = hashlib.sha1(repr((self.name, len(self.commits), hashes)).encode()).hexdigest()
         self.commits[sha] = new
@@ -337,8 +339,8 @@ def lfs_batch(hub: HubContent, body: bytes) -> HubResponse:
         if o['oid'] not in hub.blobs: o['actions'] = dict(upload=dict(href=f'{hub.cdn_url}/blob/{o["oid"]}'))
     return as_json(dict(transfer='basic', objects=objects), headers={'Content-Type': 'application/vnd.git-lfs+json'})
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #da8e80f5
-def commit_files(hub: HubContent, repo: Repo, body: bytes) -> HubResponse:
+# %% ../../nbs/emulation/00_hub_server.ipynb #7235cd3d
+def commit_files(hub: HubContent, repo: Repo, body: bytes, branch: str = 'main') -> HubResponse:
     "Take the files of a commit"
     new: dict[str, bytes] = {}
     deleted: list[str] = []
@@ -347,20 +349,26 @@ def commit_files(hub: HubContent, repo: Repo, body: bytes) -> HubResponse:
         if entry['key'] == 'file': new[value['path']] = base64.b64decode(value['content'])
         elif entry['key'] == 'lfsFile': new[value['path']] = hub.blobs[value['oid']]
         elif entry['key'] == 'deletedFile': deleted.append(value['path'])
-    sha = repo.commit(new)
+    sha = repo.commit(new, branch)
     for path in deleted: repo.commits[sha].pop(path, None)
     return as_json(dict(success=True, commitOid=sha, commitUrl=f'{hub.url}/{repo.name}/commit/{sha}', hookOutput=''))
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #af505f70
+def create_branch(repo: Repo, name: str) -> HubResponse:
+    "A branch that begins at main"
+    if name in repo.refs: return refused(409, message=f'Reference already exists: {name}')
+    repo.refs[name] = repo.refs['main']
+    return as_json({}, 201)
+
+# %% ../../nbs/emulation/00_hub_server.ipynb #30dfdfa3
 _NAME = r'(?P<name>[^/]+(?:/[^/]+)?)'
 _FILE = re.compile(rf'/(?P<kind>datasets/)?{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)')
 _LARGE = re.compile(rf'/(?P<kind>datasets/)?{_NAME}\.git/info/lfs/objects/batch')
-_WHAT = 'revision|tree|paths-info|refs|preupload|commit|discussions|auth-check'
+_WHAT = 'revision|tree|paths-info|refs|preupload|commit|branch|discussions|auth-check'
 _API = re.compile(r'/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)'
                   rf'(?:/(?P<what>{_WHAT})(?:/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?)?')
-_WRITES, _READS_FILES = ('preupload', 'commit'), ('tree', 'paths-info', 'auth-check')
+_WRITES, _READS_FILES = ('preupload', 'commit', 'branch'), ('tree', 'paths-info', 'auth-check')
 
-# %% ../../nbs/emulation/00_hub_server.ipynb #606947f4
+# %% ../../nbs/emulation/00_hub_server.ipynb #e7df886f
 def _no_write(repo: Repo | None, name: str, token: Token | None) -> HubResponse | None:
     "The error for whoever may not write; None where access is granted"
     if error := gate(repo, token, read_files=False): return error
@@ -378,12 +386,13 @@ def _about_repo(hub: HubContent, m: re.Match, body: bytes, query: Mapping[str, l
     if what == 'refs':
         branches = [dict(name=n, ref=f'refs/heads/{n}', targetCommit=c) for n, c in repo.refs.items()]
         return as_json(dict(branches=branches, tags=[], converts=[]))
+    if what == 'branch': return create_branch(repo, m['revision'])
     if what in ('discussions', 'auth-check'): return as_json(dict(discussions=[], count=0, start=0))
     if commit is None: return refused(404, 'RevisionNotFound', f'Invalid rev id: {m["revision"]}')
     if what == 'tree': return list_tree(hub, repo, commit, m['path'] or '', query)
     if what == 'paths-info': return paths_info(repo, commit, body)
     if what == 'preupload': return preupload(repo, body)
-    return commit_files(hub, repo, body) if what == 'commit' else repo_info(repo, commit)
+    return commit_files(hub, repo, body, m['revision'] or 'main') if what == 'commit' else repo_info(repo, commit)
 
 # %% ../../nbs/emulation/00_hub_server.ipynb #c1548cd9
 def _general(hub: HubContent, path: str, query: Mapping[str, list[str]], body: bytes,
