@@ -20,13 +20,13 @@ from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
 __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
-           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
-           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
-           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
-           'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
-           'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
-           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
-           'check_installed']
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'PARTS',
+           'Entries', 'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings',
+           'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings',
+           'PrecisionSettings', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range',
+           'config_fields', 'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled',
+           'config_entries', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive',
+           'check_combination', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -625,7 +625,7 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/06_spec.ipynb #c8e70a30
+# %% ../../nbs/core/06_spec.ipynb #723078a9
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':   # a computation in 4 bits is one in the precision of the run
@@ -644,6 +644,8 @@ def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     if name in INSTEAD:
         raise SpecError(f'{name} is not set by hand', where=where, why='another setting or call of aligntune does this',
                         fix=f'use {INSTEAD[name]}')
+    if name in PARTS:
+        raise SpecError(f'{name}: several trainings, where one is expected', where=where, fix=PARTS[name])
     if (divided := division_error(name, where)): raise divided
     if name == '<<':
         raise SpecError('settings are not merged into a config', where=where,
@@ -832,12 +834,13 @@ def _settings_in(text: str, source: str) -> Iterator[tuple[str, Any, str]]:
                         where=f'{source}:{node.start_mark.line + 1}')
     yield from _flatten(loader, node, source)
 
-# %% ../../nbs/core/06_spec.ipynb #27b04f53
+# %% ../../nbs/core/06_spec.ipynb #a3756c7d
 def _flatten(loader: Any, node: Any, source: str, section: str = '') -> Iterator[tuple[str, Any, str]]:
     "Settings of a YAML mapping, its groups opened"
     for key, value in node.value:
         where, name = f'{source}:{key.start_mark.line + 1}', _in_section(section, key.value)
         if key.value in SECTIONS and value.id == 'mapping': yield from _flatten(loader, value, source, key.value)
+        elif key.value in PARTS: yield name, _in_part(loader, value, source), where
         else: yield name, _expand(_made(loader, value, name), where), where
 
 SECTIONS = {**{g: g for g in GROUPS}, 'dataset': 'data', 'train': 'optim', 'training': 'optim', 'lora': 'peft',
@@ -846,6 +849,15 @@ SECTIONS = {**{g: g for g in GROUPS}, 'dataset': 'data', 'train': 'optim', 'trai
 def _in_section(section: str, name: str) -> str:
     "The setting that `name` means inside a section: `name` under `dataset` is the data set's"
     return f'{section}_name' if name == 'name' and section in ('model', 'dataset') else name
+
+# %% ../../nbs/core/06_spec.ipynb #c9897b53
+PARTS = dict(sweep='aligntune sweep FILE, or sweep(FILE)', stages='aligntune train FILE, or train_stages(FILE)')
+
+def _in_part(loader: Any, node: Any, source: str) -> Any:
+    "A part of a file: the entries of a mapping, a list of them for a sequence"
+    if node.id == 'mapping': return list(_flatten(loader, node, source))
+    if node.id == 'sequence': return [_in_part(loader, n, source) for n in node.value]
+    return loader.construct_object(node, deep=True)
 
 # %% ../../nbs/core/06_spec.ipynb #8811ea8e
 _VARIABLE = re.compile(r'\$\{(\w+)(?::-([^}]*))?\}')
@@ -878,22 +890,29 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #af420b9b
+# %% ../../nbs/core/06_spec.ipynb #abf73aab
 def config_entries(
-    config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
+    config: str | os.PathLike | Mapping | list  # path of a YAML or JSON file, a mapping, or entries read before
 ) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a config"
+    if isinstance(config, list) and all(isinstance(e, tuple) for e in config): return config
     if isinstance(config, Mapping): return list(_from_mapping(config))
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
-def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
+def _from_mapping(config: Mapping, at: str = 'config') -> Iterator[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a mapping, its groups opened"
     for key, value in config.items():
-        if key not in SECTIONS or not isinstance(value, Mapping):
-            yield key, value, f'config[{key!r}]'
-            continue
-        for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
+        if key in PARTS: yield key, _part_of_mapping(value, f'{at}[{key!r}]'), f'{at}[{key!r}]'
+        elif key not in SECTIONS or not isinstance(value, Mapping): yield key, value, f'{at}[{key!r}]'
+        else:
+            for name, inside in value.items(): yield _in_section(key, name), inside, f'{at}[{key!r}][{name!r}]'
+
+def _part_of_mapping(value: Any, at: str) -> Any:
+    "The same for a part of a mapping"
+    if isinstance(value, Mapping): return list(_from_mapping(value, at))
+    if isinstance(value, (list, tuple)): return [_part_of_mapping(v, f'{at}[{i}]') for i, v in enumerate(value)]
+    return value
 
 # %% ../../nbs/core/06_spec.ipynb #81cd0c0c
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
