@@ -230,7 +230,7 @@ def trained(result: Any) -> Answer:
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])),
                   dict(result=out, next=more, exit_code=0), chatty=True)
 
-# %% ../nbs/commands.ipynb #382b459d
+# %% ../nbs/commands.ipynb #e3ac2355
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None, allow: Sequence[str] = ()) -> Any:
     "Train in several processes, with the log of the first one"
     from aligntune.backends.launch import launch
@@ -239,6 +239,9 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     from aligntune.core.spec import FIELDS
     from aligntune.run.manifest import explicit_settings
     asked = explicit_settings(spec)
+    if spec.run.eval_tasks is not None and asked is not None:   # measured here, around the processes
+        measured = load('aligntune.evaluate.benchmarks:measured_training')
+        return measured(spec, lambda: _in_processes(spec.replace(eval_tasks=None), plan, place, resume, allow), resume)
     if asked is None:
         raise SpecError('the request cannot be sent to several processes', where='--nproc',
                         why='it holds objects in memory', fix='name files')
@@ -416,9 +419,9 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
 
-# %% ../nbs/commands.ipynb #a35635c8
+# %% ../nbs/commands.ipynb #76d6c2cb
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',
-              'load_best_model_at_end')
+              'load_best_model_at_end', 'eval_tasks')
 PROMPTING = ('system_prompt', 'chat_template', 'chat_template_kwargs')   # how prompts are formatted
 
 # %% ../nbs/commands.ipynb #7c2bd4c2
@@ -449,12 +452,13 @@ def _is_classifier(m: Any) -> bool:
     "Was a classifier trained?"
     return (m.get('given') or {}).get('task_type') in ('text_classification', 'token_classification')
 
-# %% ../nbs/commands.ipynb #fa188dc7
+# %% ../nbs/commands.ipynb #857f36eb
 def _as_trained(name: str, m: Any, settings: Mapping[str, Any], evaluate: bool) -> dict[str, Any]:
     "The request of a run, with its trained weights as the model"
     from aligntune.core.spec import ADAPTERS
     given = m.request(settings, strict=False)
-    request = {k: v for k, v in given.items() if k != 'report_to' and (evaluate or k not in EVALUATION)}
+    idle = ('report_to', 'eval_tasks')
+    request = {k: v for k, v in given.items() if k not in idle and (evaluate or k not in EVALUATION)}
     request |= dict(model_name=_weights(name, m), output_dir=name, backend=FALLBACK, progress='none') | dict(settings)
     if not (Path(request['model_name'])/'adapter_config.json').exists():
         request = {k: v for k, v in request.items() if k != 'method' or v not in ADAPTERS}

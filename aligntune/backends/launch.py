@@ -279,7 +279,7 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
                             fix='name a file, or nproc_per_node=1') from None
     return out
 
-# %% ../../nbs/backends/05_launch.ipynb #ad526f60
+# %% ../../nbs/backends/05_launch.ipynb #61b25644
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
@@ -299,6 +299,9 @@ def train_in_processes(
 ) -> Result:
     "Train a request on several processes"
     settings = _json_settings(spec) | dict(algorithm=spec.algo.algorithm, backend=plan.backend)
+    if settings.pop('eval_tasks', None) is not None:   # measured here, around the processes
+        go = partial(train_in_processes, spec.replace(eval_tasks=None), plan, place, env, resume)
+        return plugin('measured training')(spec, go, resume)
     # the values of variables go through the environment
     request = dict(settings=as_stored(settings), variables=list(variables(settings)), resume=resume)
     out = launch(TRAIN, request, place, env=environment_of(settings) | dict(env or {}))

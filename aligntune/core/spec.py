@@ -21,12 +21,12 @@ from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 # %% auto #0
 __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
            'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
-           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
-           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
-           'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
-           'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
-           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
-           'check_installed']
+           'NAMED_FILES', 'EVAL_OPTIONS', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings',
+           'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings',
+           'PrecisionSettings', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range',
+           'config_fields', 'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled',
+           'config_entries', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive',
+           'check_combination', 'eval_tasks_of', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -322,7 +322,7 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #53a93520
+# %% ../../nbs/core/06_spec.ipynb #1a39b547
 @dataclass(frozen=True)
 class RunSpec:
     "Where it runs, what is kept and what is watched"
@@ -339,6 +339,7 @@ class RunSpec:
                                     aliases='evaluation_strategy')
     eval_steps: int | None = opt(None, 'steps between two evaluations', lo=1, hi=1e12, aliases='eval_interval')
     load_best_model_at_end: bool = opt(False, 'end with the best checkpoint, not the last')
+    eval_tasks: Any = opt(None, "benchmarks of lm-eval at the start and the end: names, or a mapping with options")
     report_to: Any = opt('none', 'trackers to report to')
     auto_batch: bool = opt(False, 'on out-of-memory, go on with smaller pieces of the same batch')
     sharding: str = opt('auto', 'how several processes share weights, gradients and optimizer states',
@@ -1166,7 +1167,7 @@ def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: C
 
 _OWN_METHODS = {_method_of(algorithm): algorithm for algorithm in ALGORITHM_FACTS if _method_of(algorithm)}
 
-# %% ../../nbs/core/06_spec.ipynb #c4236485
+# %% ../../nbs/core/06_spec.ipynb #46d10efb
 def check_combination(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     facts = Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend,
@@ -1179,6 +1180,7 @@ def check_combination(s: TrainSpec) -> Iterator[str]:
     _judge_group(s)
     _judge_rewards(s)
     _judge_words(s)
+    _judge_tasks(s)
     yield from _ineffective(s)
 
 # %% ../../nbs/core/06_spec.ipynb #7bd2f747
@@ -1225,7 +1227,57 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #e264fbd5
+# %% ../../nbs/core/06_spec.ipynb #1396965c
+EVAL_OPTIONS = dict(
+    limit='rows of each task; below 1 a share of them', num_fewshot='examples before each question',
+    apply_chat_template='true, or the name of a template', fewshot_as_multiturn='examples as turns of a conversation',
+    system_instruction='system turn before each question', gen_kwargs='settings of the generation, a mapping',
+    batch_size='rows per batch (1), or auto', max_length='longest input in tokens',
+    task_path='folder of further tasks', samples='keep each question and answer', allow_code='tasks may run code')
+
+def _eval_fault(name: str, v: Any) -> str:
+    "What is wrong with an option of benchmarks"
+    number, whole = isinstance(v, (int, float)) and not isinstance(v, bool), type(v) is int
+    rules = dict(limit=(number and v > 0 and (v < 1 or v == int(v)), 'a number above 0'),
+                 num_fewshot=(whole and v >= 0, 'a whole number'), max_length=(whole and v > 0, 'a whole number above 0'),
+                 batch_size=(whole and v > 0 or str(v).startswith('auto'), 'a whole number above 0, or auto'),
+                 apply_chat_template=(isinstance(v, (bool, str)), 'true, false or the name of a template'),
+                 gen_kwargs=(isinstance(v, (str, Mapping)), 'a mapping'))
+    texts = ('system_instruction', 'task_path')
+    right, wants = rules.get(name, (isinstance(v, str), 'a text') if name in texts
+                             else (isinstance(v, bool), 'true or false'))
+    return '' if right else f'{name} must be {wants}, not {v!r}'
+
+# %% ../../nbs/core/06_spec.ipynb #1d94c020
+def eval_tasks_of(
+    tasks: Any,  # a name, a list of names, or a mapping with tasks and options
+    options: Mapping[str, Any] | None = None,  # further ones
+    where: str = 'tasks'  # for messages
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    "(names, options) of benchmarks; what is unknown is refused"
+    given = {**(tasks if isinstance(tasks, Mapping) else dict(tasks=tasks)), **(options or {})}
+    found = given.pop('tasks', None)
+    names = found.split(',') if isinstance(found, str) else [found] if isinstance(found, os.PathLike) else found or []
+    names = [str(n).strip() for n in names if str(n).strip()]
+    if not names: raise SpecError('which tasks?', where=where, fix='tasks=arc_easy,hellaswag')
+    given = {n: v for n, v in given.items() if v is not None}
+    for n, v in given.items():
+        if n not in EVAL_OPTIONS:
+            raise SpecError(f'benchmarks have no option {n!r}', where=where, fix=did_you_mean(n, EVAL_OPTIONS))
+        if fault := _eval_fault(n, v): raise SpecError(fault, where=where, why=EVAL_OPTIONS[n])
+    if given.get('limit') == 1: given['limit'] = 1
+    return tuple(names), given
+
+def _judge_tasks(s: TrainSpec) -> None:
+    "Refuse benchmarks of a model that writes no text, and options that they do not have"
+    if s.run.eval_tasks is None: return
+    where = s.origins['eval_tasks']
+    eval_tasks_of(s.run.eval_tasks, where=where)
+    if facts_of(s.algo.algorithm).scores or s.data.task_type in ('text_classification', 'token_classification'):
+        raise SpecError('eval_tasks are for models that write text', where=where,
+                        why='this training ends with a model that scores or classifies', fix='leave eval_tasks out')
+
+# %% ../../nbs/core/06_spec.ipynb #a916afd1
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
@@ -1244,6 +1296,9 @@ def check_installed(
         raise MissingPackageError('vLLM is not installed', where=s.origins['rollout'],
                                   fix="pip install 'aligntune[vllm]', a server (vllm_mode='server'), or rollout='auto'")
 
+    if s.run.eval_tasks is not None and not _installed('lm_eval'):
+        raise MissingPackageError('lm-eval is not installed', where=s.origins['eval_tasks'],
+                                  why='benchmarks are run by it', fix="pip install 'aligntune[lm-eval]'")
     if s.run.sharding.startswith('zero') and not _installed('deepspeed'):
         raise MissingPackageError('DeepSpeed is not installed', where=s.origins['sharding'],
                                   fix='pip install deepspeed, or sharding=fsdp2')
