@@ -120,7 +120,7 @@ def _value(text: str, name: str = '') -> Any:
     from aligntune.core.spec import read_value
     return read_value(text, name)
 
-# %% ../nbs/cli.ipynb #80790891
+# %% ../nbs/cli.ipynb #46dcfc6d
 def parse_arguments(
     command: str,  # one of COMMANDS
     args: Sequence[str]  # the arguments after it
@@ -137,6 +137,9 @@ def parse_arguments(
                 if equals:
                     raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
                 flags[key] = True
+                continue
+            if not equals and key in c.switches:
+                settings[key] = True
                 continue
             if not equals: value = next(rest, '')
             if not key or not value or value.startswith('--'):
