@@ -23,9 +23,14 @@ TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
 DEEPSPEED ?= 0.19.8
+# lm-eval and what it needs beside the lock; scikit-learn, which two of its metrics want, stays away
+LM_EVAL ?= 0.4.13
+LM_EVAL_NEEDS := evaluate==0.4.6 pytablewriter==1.2.1 sqlitedict==2.1.0 word2number==1.1 more_itertools==11.2.1 DataProperty==1.1.1 \
+                 mbstrdecoder==1.1.5 pathvalidate==3.3.1 tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 chardet==7.7.0
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch export nb docs \
+.PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser test-long test-newest test-vllm test-launch \
+        test-lm-eval export nb docs \
         lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -82,6 +87,11 @@ faults: $(DEV)   ## the long fault suite: real processes, really killed
 # not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
 sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3
 
+lm-eval: .venv/lm-eval/$(LM_EVAL)  ## lm-eval beside the environment, for the lessons on benchmarks
+
+test-lm-eval: .venv/lm-eval/$(LM_EVAL)  ## benchmarks by lm-eval itself, on tiny models and local tasks
+	@PYTHONPATH=.venv/lm-eval $(PY) tools/run_notebooks.py --package --flags slow nbs/evaluate/04_benchmarks.ipynb
+
 emulation: $(BESIDE)  ## Triton and packages of kernels, for the lessons on the emulated GPU alone (they need g++ too)
 
 # the Python of .venv, where it is and no other is named
@@ -118,6 +128,9 @@ $(BESIDE): | $(DEV)
 		$(PIP) --retries 1 --no-deps --target .venv/emulation $(TRITON) && \
 		$(PIP) --retries 1 --no-deps --target .venv/emulation/kernels $(KERNELS) && touch $@ || why='no index has $(TRITON) $(KERNELS)'; fi; \
 	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
+
+.venv/lm-eval/$(LM_EVAL): | $(DEV)
+	@echo 'installing lm-eval (95 MB)'; $(PIP) --no-deps --target .venv/lm-eval lm_eval==$(LM_EVAL) $(LM_EVAL_NEEDS) && touch $@
 
 .venv/sharding/$(DEEPSPEED): | $(DEV)
 	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@

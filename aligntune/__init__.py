@@ -75,7 +75,7 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #535c985a
+# %% ../nbs/00_package.ipynb #6754b33b
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
@@ -84,4 +84,6 @@ PLUGINS = {
     'training panel': 'aligntune.show.panel:TrainingPanel',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
     'fewer rows': 'aligntune.engine.memory:with_fewer_rows',
+    'benchmarks': 'aligntune.evaluate.benchmarks:evaluate_tasks',
+    'measured training': 'aligntune.evaluate.benchmarks:measured_training',
 }

@@ -144,11 +144,11 @@ def all_numbers(
                              where=file.name, why='the training has diverged',
                              fix='a lower learning_rate, or a longer warmup, in another output_dir')
 
-# %% ../../nbs/backends/06_worker.ipynb #b5e2a288
+# %% ../../nbs/backends/06_worker.ipynb #b03e66ca
 #: settings that we apply before the library starts, or that have no meaning for it
 OURS = ({n for n, f in FIELDS.items() if f.group in ('model', 'data')}
         | {'algorithm', 'method', 'output_dir', 'run_name', 'backend', 'allow_fallback', 'logging_steps', 'progress',
-           'guards', 'precision', 'report_to'} - {'load_in_4bit', 'load_in_8bit', 'device_map'})
+           'guards', 'precision', 'report_to', 'eval_tasks'} - {'load_in_4bit', 'load_in_8bit', 'device_map'})
 
 def refuse_ignored_settings(
     spec: TrainSpec,

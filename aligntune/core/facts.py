@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'FALLBACK', 'BACKEND_FACTS', 'Setting', 'AlgorithmFacts',
-           'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules', 'BackendFacts',
-           'BackendType', 'backend_facts']
+__all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'FALLBACK', 'BACKEND_FACTS', 'EVAL_OPTIONS', 'Setting',
+           'AlgorithmFacts', 'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules',
+           'BackendFacts', 'BackendType', 'backend_facts']
 
 # %% ../../nbs/core/02_facts.ipynb #50c6e299
 class Setting(NamedTuple):
@@ -323,3 +323,11 @@ def backend_facts(
 ) -> BackendFacts:
     "What is particular to a backend; of one that users registered, what holds for any"
     return BACKEND_FACTS.get(name) or BackendFacts(name)
+
+# %% ../../nbs/core/02_facts.ipynb #70183cf5
+EVAL_OPTIONS = dict(
+    limit='rows of each task; below 1 a share of them', num_fewshot='examples before each question',
+    apply_chat_template='true, or the name of a template', fewshot_as_multiturn='examples as turns of a conversation',
+    system_instruction='system turn before each question', gen_kwargs='settings of the generation, a mapping',
+    batch_size='rows per batch (1), or auto', max_length='longest input in tokens',
+    task_path='folder of further tasks', samples='keep each question and answer', allow_code='tasks may run code')

@@ -19,12 +19,12 @@ from ..core.plan import Plan
 from ..data.report import DataReport
 
 # %% auto #0
-__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'OF_ENGINE', 'BY_CONTENT', 'ROWS', 'KINDS', 'ENDS',
-           'NO_NUMBERS', 'sync_folder', 'write_atomic', 'delete_path', 'open_own', 'own_folder', 'digest', 'json_safe',
+__all__ = ['log', 'OPEN', 'PACKAGES', 'NOT_ARCHITECTURE', 'MAY_CHANGE', 'OF_ENGINE', 'BY_CONTENT', 'ROWS', 'KINDS', 'NO_NUMBERS',
+           'sync_folder', 'write_atomic', 'delete_path', 'open_own', 'own_folder', 'digest', 'json_safe',
            'package_versions', 'git_state', 'system_and_hardware', 'data_fingerprint', 'template_fingerprint',
            'model_fingerprint', 'run_identity', 'differences', 'explicit_settings', 'settings_from_environment',
            'request_part', 'manifest_data', 'manifest_hash', 'validated', 'read_data', 'Manifest', 'only_writer',
-           'is_held', 'run_state', 'Metrics', 'append', 'entry_of', 'read_lines', 'read_metrics']
+           'Metrics', 'append', 'read_lines', 'read_metrics']
 
 # %% ../../nbs/run/00_manifest.ipynb #50c0e4d9
 log = logging.getLogger('aligntune')
@@ -193,11 +193,11 @@ def model_fingerprint(model: Any) -> str:
         samples.append(f'{name}{tuple(p.shape)}{flat[::max(flat.numel()//16, 1)][:17].float().tolist()}')
     return digest(json.dumps(settings, sort_keys=True, default=str), *samples)
 
-# %% ../../nbs/run/00_manifest.ipynb #ae862680
+# %% ../../nbs/run/00_manifest.ipynb #a7c5ed95
 MAY_CHANGE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
         'auto_batch', 'time_limit', 'silence_limit', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
         'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
-        'load_best_model_at_end', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
+        'load_best_model_at_end', 'eval_tasks', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
         *(o.switch for o in OPTIMISATIONS.values())}
 OF_ENGINE = tuple(f'vllm_{n}' for n in 'mode server_ group_ gpu_ max_ tensor_ enable_ model_impl'.split())
 # identified by content: fact -> the settings that it replaces
@@ -404,25 +404,6 @@ def only_writer(folder: str | Path) -> Iterator[None]:
             _locks.remove(fd)
             os.close(fd)
 
-# %% ../../nbs/run/00_manifest.ipynb #d6e55a81
-def is_held(folder: str | os.PathLike) -> bool:
-    "Does a running process hold the lock of the folder?"
-    if fcntl is None: return False
-    try:
-        with open(os.open(Path(folder)/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError: return True
-    except OSError: return False
-    return False
-
-ENDS = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')   # event: state
-
-def run_state(m: Manifest) -> str:
-    "running, finished, or how it ended: stopped, interrupted, guard, failed; died where nothing tells"
-    if m.finished: return 'finished'
-    if is_held(m.folder): return 'running'
-    return next((ENDS[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ENDS), 'died')
-
 # %% ../../nbs/run/00_manifest.ipynb #a4b99fa4
 class Metrics:
     "`metrics.jsonl`: one log entry a line"
@@ -450,14 +431,14 @@ def append(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     try: os.write(fd, text.encode(errors='replace'))   # half a surrogate pair cannot be encoded
     finally: os.close(fd)
 
-# %% ../../nbs/run/00_manifest.ipynb #7c52614c
-def entry_of(line: str) -> dict[str, Any] | None:
+# %% ../../nbs/run/00_manifest.ipynb #e42786d9
+def _entry(line: str) -> dict[str, Any] | None:
     "The entry of a line; None where it is none"
     try: entry = json.loads(line)
     except (ValueError, RecursionError): return None
     return entry if isinstance(entry, dict) and isinstance(entry.get('step', 0), int) else None
 
-# %% ../../nbs/run/00_manifest.ipynb #c6d7b12e
+# %% ../../nbs/run/00_manifest.ipynb #e357b41d
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
     "The entries of such a file; damaged lines are counted in the log, but for a last one that a kill cut"
     path = Path(path)
@@ -467,7 +448,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     *lines, last = path.read_text(encoding='utf-8', errors='replace').split('\n')
     out, lost = [], 0
     for line in [*lines, last]:
-        entry = entry_of(line)
+        entry = _entry(line)
         if entry is not None: out.append(entry)
         elif line.strip() and line is not last: lost += 1
     if lost: log.warning('%s: %d of %d lines are damaged and left out', path, lost, len(lines))
