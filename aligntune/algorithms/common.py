@@ -24,8 +24,8 @@ from ..core.plan import Plan
 
 # %% auto #0
 __all__ = ['logger', 'FIELDS', 'SessionLike', 'named_fields', 'precision_flags', 'total_steps', 'check_extra', 'sharding_fields',
-           'training_args', 'log_allocator', 'log_tf32', 'check_arguments', 'own_optimizer', 'log_execution',
-           'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
+           'training_args', 'log_allocator', 'log_tf32', 'evaluates', 'check_arguments', 'own_optimizer',
+           'log_execution', 'LastStepLogged', 'TrainedTokens', 'OwnTrainer', 'RowMeans', 'weigh_by_size']
 
 # %% ../../nbs/algorithms/01_common.ipynb #7c819ef2
 logger = logging.getLogger('aligntune')
@@ -164,7 +164,7 @@ def log_tf32(
         logger.info('float32 products in TF32, which keeps 10 bits of each factor (requested): '
                     'tf32=False keeps all 23')
 
-# %% ../../nbs/algorithms/01_common.ipynb #314690ab
+# %% ../../nbs/algorithms/01_common.ipynb #bf6f5acc
 def _schedule(spec: TrainSpec, has_eval: bool) -> dict[str, Any]:
     "Warm-up, the order of the rows, and when to evaluate"
     out: dict[str, Any] = {}
@@ -173,7 +173,17 @@ def _schedule(spec: TrainSpec, has_eval: bool) -> dict[str, Any]:
     if not spec['shuffle']: out['train_sampling_strategy'] = 'sequential'
     if not has_eval: out['eval_strategy'] = 'no'
     elif not spec['eval_strategy']: out['eval_strategy'] = 'steps' if spec['eval_steps'] else 'epoch'
+    if evaluates(spec, has_eval):
+        best = {k: spec[k] for k in ('metric_for_best_model', 'greater_is_better') if spec[k] is not None}
+        out |= best if 'metric_for_best_model' in best else {}
     return out
+
+def evaluates(
+    spec: TrainSpec,
+    has_eval: bool  # are there rows to evaluate on?
+) -> bool:
+    "Whether rows are evaluated during a training"
+    return has_eval and spec['eval_strategy'] != 'no'
 
 # %% ../../nbs/algorithms/01_common.ipynb #d5954940
 @functools.cache
@@ -259,7 +269,7 @@ class TrainedTokens:
         "Count the tokens that masks mark, on their device"
         self._trained = sum((m.sum() for m in masks), self._trained)
 
-# %% ../../nbs/algorithms/01_common.ipynb #fa2acd8f
+# %% ../../nbs/algorithms/01_common.ipynb #9f9a31df
 class OwnTrainer(TrainedTokens, SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
     steady = False  # dropout is off in training too
@@ -287,6 +297,12 @@ class OwnTrainer(TrainedTokens, SilentTrainer):
         "An evaluation, with fewer rows at a time where memory runs out"
         evaluate, writes = super().evaluate, hasattr(self, 'rewards')
         return evaluate_with_fewer_rows(self, lambda: evaluate(*args, **kwargs), agrees=not writes)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        "A log entry; what TRL adds to that of an evaluation becomes part of its metrics, for callbacks and the best step"
+        super().log(logs, start_time)
+        if not any(k.startswith('eval_') for k in logs): return
+        logs.update({k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')})
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         "The batches of one optimizer step, their labels counted"

@@ -19,14 +19,14 @@ from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, 
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
-           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
-           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
-           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
-           'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
-           'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
-           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
-           'check_installed']
+__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'BETTER', 'GROUPS',
+           'FIELDS', 'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
+           'Entries', 'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings',
+           'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings',
+           'PrecisionSettings', 'OptimSpec', 'guards_on', 'WatchSettings', 'is_greater_better', 'RunSpec', 'RewardSpec',
+           'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected', 'read_switches', 'known_words',
+           'defaults_for', 'filled', 'config_entries', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies',
+           'derive', 'ends_or_chooses', 'check_combination', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -322,9 +322,37 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #53a93520
+# %% ../../nbs/core/06_spec.ipynb #72e8f455
 @dataclass(frozen=True)
-class RunSpec:
+class WatchSettings:
+    "What is called during a training, what is measured, and when it ends early"
+    callbacks: Any = opt(None, 'callbacks of yours: objects, classes, functions by event, or module:name')
+    compute_metrics: Any = opt(None, 'further metrics of an evaluation: a function, functions by name, or module:name')
+    early_stopping_patience: int | None = opt(None, 'evaluations without an improvement after which a training ends',
+                                              lo=1, hi=1e9, aliases='patience')
+    early_stopping_threshold: float = opt(0.0, 'an improvement is larger than this', lo=0, hi=1e9)
+    metric_for_best_model: str | None = opt(None, 'what decides which step is the best: loss, reward, or another '
+                                                  'metric of the evaluation', aliases='best_metric')
+    greater_is_better: bool | None = opt(None, 'whether the larger value is the better; by the name when not given')
+
+# %% ../../nbs/core/06_spec.ipynb #0e91f51b
+#: parts of the names of metrics, and whether their larger value is better; the first that matches decides
+BETTER = dict(loss=False, perplexity=False, error=False, wer=False, kl=False, entropy=False, length=False,
+              truncated=False, clipped=False, reward=True, score=True, accuracy=True, precision=True, recall=True,
+              f1=True, match=True, bleu=True, rouge=True, margin=True)
+
+def is_greater_better(
+    metric: str  # its name
+) -> bool | None:
+    "Whether a larger value of a metric is better, by its name; None where that does not say"
+    words = metric.lower().removeprefix('eval_')
+    if words.startswith('reward'): return None if words.endswith('std') else True   # also rewards/error_free/mean
+    parts = re.split(r'[^a-z0-9]+', words.replace('_', ' '))
+    return next((better for word, better in BETTER.items() if word in parts), None)
+
+# %% ../../nbs/core/06_spec.ipynb #a23cfadf
+@dataclass(frozen=True)
+class RunSpec(WatchSettings):
     "Where it runs, what is kept and what is watched"
     output_dir: str = opt('./output', 'folder of the run', aliases='ckpt_output_dir save_dir out')
     run_name: str | None = opt(None, 'name of the run')
@@ -1108,7 +1136,7 @@ def _marked(name: str, value: Any, where: str) -> Any:
     try: return hide(value, name)
     except ValueError as e: raise SpecError(str(e), where=where) from None
 
-# %% ../../nbs/core/06_spec.ipynb #ea2231b9
+# %% ../../nbs/core/06_spec.ipynb #1d875418
 def _method_of(algorithm: str) -> str:
     "The one method of an algorithm that is a parametrisation of its own, such as osft"
     own = facts_of(algorithm).settings.get('method')
@@ -1125,9 +1153,40 @@ def derive(
     updates = values.get('bf16_updates', 'nearest')
     if updates != 'nearest' and values.get('dtype') in (None, 'auto'):
         put('dtype', 'bfloat16', f'bf16_updates={updates}')
+    _derive_best(values, put)
     nothing_moves = values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest')
     if nothing_moves and values.get('guards') is None:
         put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
+
+# %% ../../nbs/core/06_spec.ipynb #c129b3ce
+def _derive_best(values: dict[str, Any], put: Callable[[str, Any, str], None]) -> None:
+    "What decides which step is the best, where that matters and was not said"
+    asked = [n for n in ('early_stopping_patience', 'load_best_model_at_end') if values.get(n)]
+    if not asked: return
+    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
+    if values.get('metric_for_best_model') is None:
+        put('metric_for_best_model', 'reward' if algorithm in POLICY else 'loss', f'algorithm={algorithm}')
+    metric = values['metric_for_best_model']
+    better = is_greater_better(metric) if values.get('greater_is_better') is None else None
+    if better is not None: put('greater_is_better', better, f'metric_for_best_model={metric}')
+
+def _judge_best(s: TrainSpec) -> None:
+    "Refuse a metric whose better values are unknown, and metrics of yours where nothing is predicted"
+    r, algorithm = s.run, s.algo.algorithm
+    if r.metric_for_best_model and r.greater_is_better is None and ends_or_chooses(s):
+        raise SpecError(f'which way is {r.metric_for_best_model} better?', where=s.origins['metric_for_best_model'],
+                        why='its name does not say', fix='greater_is_better=True, or False')
+    if r.compute_metrics is not None and algorithm not in SUPERVISED:
+        fix = ('a reward with the weight 0 is measured and trains nothing: reward_functions=[..., metric], '
+               'reward_function_weights=[..., 0]' if algorithm in POLICY else 'a callback with on_evaluate')
+        raise SpecError(f'{algorithm} has no compute_metrics', where=s.origins['compute_metrics'],
+                        why='its evaluation does not compare predictions with labels', fix=fix)
+
+def ends_or_chooses(
+    s: TrainSpec
+) -> bool:
+    "Whether a request compares the steps of a training: to end early, or to take the best of them"
+    return bool(s.run.early_stopping_patience or s.run.load_best_model_at_end)
 
 # %% ../../nbs/core/06_spec.ipynb #6bdc8ef4
 def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
@@ -1166,7 +1225,7 @@ def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: C
 
 _OWN_METHODS = {_method_of(algorithm): algorithm for algorithm in ALGORITHM_FACTS if _method_of(algorithm)}
 
-# %% ../../nbs/core/06_spec.ipynb #c4236485
+# %% ../../nbs/core/06_spec.ipynb #dac19b60
 def check_combination(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     facts = Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend,
@@ -1175,6 +1234,7 @@ def check_combination(s: TrainSpec) -> Iterator[str]:
     yield from _judge_effect(s)
     _judge_adapter(s)
     _judge_run(s)
+    _judge_best(s)
     _judge_batch(s)
     _judge_group(s)
     _judge_rewards(s)
@@ -1287,7 +1347,7 @@ def _is_settled(s: TrainSpec) -> bool:
     if s.given('gradient_accumulation_steps') or s.given('steps_per_generation'): return True
     return bool(s.optim.effective_batch_size) or s.optim.batch_size > (s.algo.num_generations or 1)
 
-# %% ../../nbs/core/06_spec.ipynb #7e6e2ec8
+# %% ../../nbs/core/06_spec.ipynb #2745c656
 def _ineffective(s: TrainSpec) -> Iterator[str]:
     "A note for each setting that another one makes ineffective"
     o, r = s.optim, s.run
@@ -1295,10 +1355,14 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
         yield f'max_steps={o.max_steps} wins over num_epochs={o.num_epochs:g}'
     if r.eval_steps and r.eval_strategy in ('no', 'epoch'):
         yield f'eval_steps has no effect with eval_strategy={r.eval_strategy}'
+    idle = [n for n in ('metric_for_best_model', 'greater_is_better') if s.given(n) and not ends_or_chooses(s)]
+    if idle: yield f"{', '.join(idle)}: no effect without early_stopping_patience or load_best_model_at_end"
+    if r.early_stopping_threshold and not r.early_stopping_patience:
+        yield 'early_stopping_threshold has no effect without early_stopping_patience'
     uses = {'vllm_': ('rollout=vllm', s.algo.rollout in ('vllm', 'auto')), 'fsdp_config': ('fsdp', s.extra.get('fsdp'))}
     for start, (switch, on) in uses.items():
-        idle = [n for n in s.extra if n.startswith(start) and not on]
-        if idle: yield f"{', '.join(idle)}: no effect without {switch}"
+        unused = [n for n in s.extra if n.startswith(start) and not on]
+        if unused: yield f"{', '.join(unused)}: no effect without {switch}"
     if 'vllm_group_port' in s.extra: yield 'vllm_group_port: no effect, a server reads the weights from a folder'
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
