@@ -21,12 +21,13 @@ from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 # %% auto #0
 __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'BETTER', 'GROUPS',
            'FIELDS', 'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
-           'Entries', 'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings',
-           'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings',
-           'PrecisionSettings', 'OptimSpec', 'guards_on', 'WatchSettings', 'is_greater_better', 'RunSpec', 'RewardSpec',
-           'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected', 'read_switches', 'known_words',
-           'defaults_for', 'filled', 'config_entries', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies',
-           'derive', 'ends_or_chooses', 'check_combination', 'check_installed']
+           'Entries', 'NAMED_FILES', 'OWN_TRACKERS', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec',
+           'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec',
+           'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'WatchSettings', 'is_greater_better',
+           'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
+           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'as_names', 'read_value',
+           'SpecValues', 'TrainSpec', 'applies', 'derive', 'ends_or_chooses', 'check_combination', 'has_tracker',
+           'trackers_of', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -1285,18 +1286,37 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #e264fbd5
+# %% ../../nbs/core/06_spec.ipynb #115cdfc5
+#: served by our own classes, with settings, tables, plots and resumed runs; others by callbacks of transformers
+OWN_TRACKERS = ('wandb', 'mlflow', 'tensorboard', 'trackio', 'comet_ml', 'swanlab')
+
+def has_tracker(
+    name: str  # a key of TRACKERS
+) -> bool:
+    "Is a package there that serves a tracker?"
+    return any(map(_installed, TRACKERS.get(name, name).split()))
+
+def trackers_of(
+    report_to: Any  # none, all, a name or a list of names
+) -> tuple[list[str], list[str] | str]:
+    "The trackers that are served by our own classes, and what transformers is to report to"
+    names = [str(n) for n in (report_to if isinstance(report_to, (list, tuple)) else [report_to or 'none'])]
+    if 'all' in names: names = [n for n in TRACKERS if has_tracker(n)]
+    others = [n for n in names if n not in OWN_TRACKERS and n != 'none']
+    return [n for n in OWN_TRACKERS if n in names], others or 'none'
+
+# %% ../../nbs/core/06_spec.ipynb #23c40ce0
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
     "Refuse trackers and engines whose packages this machine lacks"
-    trackers = s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]
-    for word in trackers:
-        packages = TRACKERS.get(str(word), '').split()
-        if packages and not any(map(_installed, packages)):
-            raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
-                                      why='the run was to be reported to it',
-                                      fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
+    for word in s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]:
+        if str(word) not in TRACKERS or has_tracker(word): continue
+        package = TRACKERS[word].split()[0].partition('.')[0]
+        install = f"'aligntune[{package}]'" if word in OWN_TRACKERS else package
+        raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
+                                  why='the run was to be reported to it',
+                                  fix=f'pip install {install}, or report_to=none')
     if (module := NORM_KERNELS.get(s['recompute_norms'])) and not _installed(module):
         raise MissingPackageError(f'{module} is not installed', where=s.origins['recompute_norms'],
                                   fix=f'pip install {module}, or recompute_norms=auto')

@@ -304,8 +304,8 @@ def validated(data: Any) -> dict[str, Any]:
             raise ValueError(f'{name} is no {kind.__name__}')
     return data
 
-# %% ../../nbs/run/00_manifest.ipynb #576ca7ed
-KINDS = dict(history=list, suspect=dict, given=dict, spec=dict, plan=dict, matters=dict, result=dict)
+# %% ../../nbs/run/00_manifest.ipynb #2cbe1e97
+KINDS = dict(history=list, suspect=dict, given=dict, spec=dict, plan=dict, matters=dict, result=dict, trackers=dict)
 
 def read_data(path: Path) -> dict[str, Any]:
     "The content of a manifest; a RunError where it is damaged"

@@ -275,7 +275,7 @@ def counted(state: TrainerState) -> dict[str, Any]:
     "What was counted at the last step: seconds of a step, tokens of a second, peak memory"
     return getattr(state, 'counted', {})
 
-# %% ../../nbs/run/03_progress.ipynb #1a659a48
+# %% ../../nbs/run/03_progress.ipynb #3f78766a
 class LogWriter:
     "Writes log entries and answers"
     def __init__(self,
@@ -286,6 +286,7 @@ class LogWriter:
     ):
         self.metrics, self.answers, self.device, self.remote = metrics, answers, device, remote
         self.written = 0   # the last step whose answers were written
+        self.readers: list[Callable[[int, list[dict[str, Any]]], None]] = []   # get what is written too
 
     def entry(self, state: TrainerState, logs: Mapping[str, Any]) -> dict[str, Any]:
         "A log entry with what was counted; written where there is a file"
@@ -303,6 +304,7 @@ class LogWriter:
         due = step - self.written >= last//100 or step >= last
         if rows and self.metrics and due:
             keep_answers(self.metrics.path.parent, step, rows)
+            for tell in self.readers: tell(step, rows)
             self.written = step
         return rows
 

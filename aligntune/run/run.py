@@ -37,7 +37,7 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
            'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #18f3bfe9
+# %% ../../nbs/run/05_run.ipynb #9386d2b1
 from .callbacks import EarlyStopping, lacks_metric, restore_callbacks
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
@@ -58,6 +58,7 @@ from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, he
                                   read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import (WARNING, Interrupted, Stopped, StopRequest, TimeLeft, end_of_time, in_notebook,
                                    stop_code)
+from .trackers import make_trackers, tracked
 from ..core.plan import Plan
 from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
@@ -601,7 +602,7 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #fbd49973
+# %% ../../nbs/run/05_run.ipynb #8796b156
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
     early: EarlyStopping | None = None   # what ends the present training before its last step
@@ -621,6 +622,9 @@ class Attachment:
         trainer.args.save_total_limit, trainer.args.logging_nan_inf_filter = None, False
         for c in (self.callback, GuardCallback(self.guards), self.progress): trainer.add_callback(c)
         isolate_trackers(trainer)
+        self.trackers = make_trackers(setup.spec, setup.folder)
+        if self.trackers.found: trainer.add_callback(self.trackers)
+        self.progress.writer.readers.append(self.trackers.answers)
         self.take_over()
         self.facts = setup.facts(trainer)
         self.identity = run_identity(setup.spec, setup.plan, self.facts)
@@ -646,7 +650,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
-# %% ../../nbs/run/05_run.ipynb #428cddf5
+# %% ../../nbs/run/05_run.ipynb #ab92192a
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -665,7 +669,7 @@ def begin_run(
     old = Manifest.read(setup.folder) if resume else None
     data = manifest_data(setup.spec, setup.plan, attached.facts, setup.report) | dict(
         chat=chat, torchrun=starters, torchrun_id=os.environ.get('TORCHELASTIC_RUN_ID'))
-    if old: data |= dict(history=old['history'], suspect=old['suspect'])
+    if old: data |= dict(history=old['history'], suspect=old['suspect'], trackers=old.get('trackers') or {})
     journal.manifest = Manifest(setup.folder, data)
     if point and changed:
         later = [p for p in whole_checkpoints(setup.folder) if step_of(p) > step_of(point)]
@@ -860,7 +864,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #05e4d27b
+# %% ../../nbs/run/05_run.ipynb #39b65841
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -898,10 +902,11 @@ class Run:
             if a.pieces: a.pieces.count.number = start.pieces
             kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
             a.early = restore_callbacks(trainer.callback_handler.callbacks, kept)
-            try:
-                with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
-            finally: self.progress.close()
-            self.stopped = conclude(a, self.journal, out)
+            with tracked(a.trackers, self.setup.spec, self.setup.plan, self.journal.manifest, start.step):
+                try:
+                    with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
+                finally: self.progress.close()
+                self.stopped = conclude(a, self.journal, out)
             return out
 
 # %% ../../nbs/run/05_run.ipynb #29daeeb5
