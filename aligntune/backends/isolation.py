@@ -23,7 +23,7 @@ from ..core.trainer import Result
 # %% auto #0
 __all__ = ['logger', 'OWNED_BY', 'owner', 'compiled_folder', 'child_environment', 'ParentLink', 'CallbackRelay',
            'put_relay_first', 'SessionServer', 'serve_sessions', 'ParentServices', 'BackendProcess', 'user_functions',
-           'functions_that_stay', 'events_of', 'CopiedSession', 'Isolated']
+           'functions_that_stay', 'callbacks_that_stay', 'events_of', 'CopiedSession', 'Isolated']
 
 # %% ../../nbs/backends/02_isolation.ipynb #2b8def4c
 logger = logging.getLogger('aligntune')
@@ -318,15 +318,25 @@ def functions_that_stay(functions: list[Callable]) -> dict[int, tuple]:
         return dict(messages=messages(fn)) | (dict(keeps_time=fn.keeps_time) if hasattr(fn, 'keeps_time') else {})
     return {id(f): describe_function(f, i, **attributes(f)) for i, f in enumerate(functions)}
 
-# %% ../../nbs/backends/02_isolation.ipynb #686f8b51
+# %% ../../nbs/backends/02_isolation.ipynb #7d4ca8a2
+def callbacks_that_stay(
+    value: Any  # callbacks of a request
+) -> dict[int, tuple]:
+    "The descriptions of callbacks that stay in this process, by their ids"
+    from aligntune.run.callbacks import leaves, title_of
+    return {id(c): (-1, title_of(c), [], dict(relayed=True)) for c in leaves(value) if not isinstance(c, str)}
+
+# %% ../../nbs/backends/02_isolation.ipynb #03709372
 def events_of(callbacks: Sequence[Any]) -> set[str]:
     "The events that callbacks listen to"
     from transformers import TrainerCallback
     def listens(c: Any, event: str) -> bool:
         return getattr(type(c), event, None) is not getattr(TrainerCallback, event, None)
-    return {n for c in callbacks for n in dir(c) if n.startswith('on_') and listens(c, n)}
+    known = [c for c in callbacks if hasattr(c, 'events')]
+    return ({n for c in callbacks if c not in known for n in dir(c) if n.startswith('on_') and listens(c, n)}
+            | {n for c in known for n in c.events})
 
-# %% ../../nbs/backends/02_isolation.ipynb #503cb067
+# %% ../../nbs/backends/02_isolation.ipynb #fd51f054
 _session_numbers = itertools.count(1)
 
 class CopiedSession:
@@ -353,8 +363,10 @@ class CopiedSession:
         if child is not None and child is self.opened and child.running: return
         wanted = self.session.spec['reward_functions']
         registered = dict(user_rewards) if wanted else {}
-        self.functions = functions = user_functions(wanted) + [f for f, _ in registered.values()]
-        try: self.child.call(self.number, 'open', self.session, registered, _stay=functions_that_stay(functions))
+        self.functions = functions = (user_functions(wanted) + user_functions(self.session.spec['compute_metrics'])
+                                      + [f for f, _ in registered.values()])
+        stay = functions_that_stay(functions) | callbacks_that_stay(self.session.spec['callbacks'])
+        try: self.child.call(self.number, 'open', self.session, registered, _stay=stay)
         except NOT_SERIALIZABLE as e:
             raise UnsupportedError('this request cannot be sent to another process',
                                    where='processing_fn, dataset_name or another object of the request',
@@ -377,7 +389,7 @@ def _panels(session: Any) -> list[Any]:
     capacity = getattr(session.plan, 'memory', None)
     return [make_progress(None, view, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
 
-# %% ../../nbs/backends/02_isolation.ipynb #69a3096a
+# %% ../../nbs/backends/02_isolation.ipynb #f57bce44
 class Isolated(CopiedSession):
     "A session whose weights live in another process"
     def _refuse(self) -> Any:
@@ -396,9 +408,11 @@ class Isolated(CopiedSession):
 
     def train(self, resume_from_checkpoint: bool | str | None = None, allow_changes: Sequence[str] = ()) -> Result:
         "Train to the end, in the child"
+        from aligntune.run.callbacks import callbacks_here
         panels, before = _panels(self.session), self.callbacks
-        self.callbacks = [*before, *panels]
-        events = events_of(before) | ({'on_train_begin', 'on_log', 'on_train_end'} if panels else set())
+        own = [*callbacks_here(self.session.spec['callbacks'], self.child.backend), *before]
+        self.callbacks = [*own, *panels]
+        events = events_of(own) | ({'on_train_begin', 'on_log', 'on_train_end'} if panels else set())
         try: self.result = self.call('train', resume_from_checkpoint, tuple(allow_changes), _relay=sorted(events))
         finally:
             self.callbacks = before
