@@ -75,11 +75,12 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #535c985a
+# %% ../nbs/00_package.ipynb #5d10d347
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
+    'foreign config': 'aligntune.foreign.read:read_foreign',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',

@@ -25,8 +25,8 @@ __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 
            'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
            'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
            'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
-           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
-           'check_installed']
+           'config_text', 'read_nested', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive',
+           'check_combination', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -878,12 +878,13 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #af420b9b
+# %% ../../nbs/core/06_spec.ipynb #75127eb7
 def config_entries(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a config"
     if isinstance(config, Mapping): return list(_from_mapping(config))
+    if hasattr(config, 'entries'): return list(config.entries())   # a converted config of another project
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
@@ -895,22 +896,27 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/06_spec.ipynb #81cd0c0c
+# %% ../../nbs/core/06_spec.ipynb #7b4d4ddc
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a YAML or JSON file"
+    return _read_lines(config_text(path), path.name)
+
+def config_text(
+    path: Path  # of a YAML or JSON file
+) -> str:
+    "The text of a config file"
     if not os.path.isfile(path): raise _no_config(path)
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise SpecError(f'the config is too large: {size:,} bytes', where=str(path), why=f'{LARGEST:,} are read',
                             fix='name files in it: data, a chat template')
-        text = path.read_text(encoding='utf-8-sig')
+        return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e:
         raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
     except OSError as e:
         raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
-    return _read_lines(text, path.name)
 
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"
@@ -922,6 +928,28 @@ def _no_config(path: Path) -> SpecError:
     near = [n for n in beside if n.endswith(_CONFIG_FILES)]
     return SpecError(f'there is no config file {path}', where='argument config',
                      fix=did_you_mean(path.name, near) if near else '')
+
+# %% ../../nbs/core/06_spec.ipynb #d0a002ee
+def read_nested(
+    text: str,  # YAML or JSON
+    source: str  # the name of the file
+) -> tuple[dict[str, Any], dict[str, int]]:
+    "The mapping in a text, and the line of each of its keys, nested ones written with dots"
+    import yaml
+    try:
+        loader, node = _composed(text, source)
+        if node is None or node.id != 'mapping': raise SpecError('this is no mapping of names to values', where=source)
+        return loader.construct_object(node, deep=True), dict(_lines_of(node))
+    except yaml.YAMLError as e:
+        raise SpecError(f'this is not YAML: {" ".join(str(e).split())[:300]}', where=source) from None
+
+def _lines_of(node: Any, before: str = '') -> Iterator[tuple[str, int]]:
+    "(key, line) of a mapping, and of the mappings in it"
+    for key, value in node.value if node.id == 'mapping' else ():
+        yield f'{before}{key.value}', key.start_mark.line + 1
+        inside = value.value if value.id == 'sequence' else []
+        for i, part in enumerate(inside): yield from _lines_of(part, f'{before}{key.value}[{i}].')
+        yield from _lines_of(value, f'{before}{key.value}.')
 
 # %% ../../nbs/core/06_spec.ipynb #6d55f1bf
 def as_names(
@@ -990,7 +1018,7 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
+# %% ../../nbs/core/06_spec.ipynb #3cd00d8e
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -1001,6 +1029,13 @@ class TrainSpec(SpecValues):
     ) -> TrainSpec:
         "Read keywords and a config into a spec, or refuse them"
         return _parse(cls, config, keywords)
+
+    @classmethod
+    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
+                     **answers: Any) -> TrainSpec:
+        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
+        from aligntune.core.registry import plugin   # it stands above: asked only here
+        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
 
     def replace(self, **changes: Any) -> TrainSpec:
         "The same request with some settings changed, parsed anew"
