@@ -19,15 +19,14 @@ from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, 
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'BETTER', 'GROUPS',
-           'FIELDS', 'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
-           'Entries', 'NAMED_FILES', 'OWN_TRACKERS', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec',
-           'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec',
-           'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'WatchSettings', 'is_greater_better',
-           'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
-           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'as_names', 'read_value',
-           'SpecValues', 'TrainSpec', 'applies', 'derive', 'ends_or_chooses', 'check_combination', 'has_tracker',
-           'trackers_of', 'check_installed']
+__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
+           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
+           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
+           'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
+           'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
+           'config_text', 'read_nested', 'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive',
+           'check_combination', 'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -323,37 +322,9 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #72e8f455
+# %% ../../nbs/core/06_spec.ipynb #53a93520
 @dataclass(frozen=True)
-class WatchSettings:
-    "What is called during a training, what is measured, and when it ends early"
-    callbacks: Any = opt(None, 'callbacks of yours: objects, classes, functions by event, or module:name')
-    compute_metrics: Any = opt(None, 'further metrics of an evaluation: a function, functions by name, or module:name')
-    early_stopping_patience: int | None = opt(None, 'evaluations without an improvement after which a training ends',
-                                              lo=1, hi=1e9, aliases='patience')
-    early_stopping_threshold: float = opt(0.0, 'an improvement is larger than this', lo=0, hi=1e9)
-    metric_for_best_model: str | None = opt(None, 'what decides which step is the best: loss, reward, or another '
-                                                  'metric of the evaluation', aliases='best_metric')
-    greater_is_better: bool | None = opt(None, 'whether the larger value is the better; by the name when not given')
-
-# %% ../../nbs/core/06_spec.ipynb #0e91f51b
-#: parts of the names of metrics, and whether their larger value is better; the first that matches decides
-BETTER = dict(loss=False, perplexity=False, error=False, wer=False, kl=False, entropy=False, length=False,
-              truncated=False, clipped=False, reward=True, score=True, accuracy=True, precision=True, recall=True,
-              f1=True, match=True, bleu=True, rouge=True, margin=True)
-
-def is_greater_better(
-    metric: str  # its name
-) -> bool | None:
-    "Whether a larger value of a metric is better, by its name; None where that does not say"
-    words = metric.lower().removeprefix('eval_')
-    if words.startswith('reward'): return None if words.endswith('std') else True   # also rewards/error_free/mean
-    parts = re.split(r'[^a-z0-9]+', words.replace('_', ' '))
-    return next((better for word, better in BETTER.items() if word in parts), None)
-
-# %% ../../nbs/core/06_spec.ipynb #a23cfadf
-@dataclass(frozen=True)
-class RunSpec(WatchSettings):
+class RunSpec:
     "Where it runs, what is kept and what is watched"
     output_dir: str = opt('./output', 'folder of the run', aliases='ckpt_output_dir save_dir out')
     run_name: str | None = opt(None, 'name of the run')
@@ -907,12 +878,13 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #af420b9b
+# %% ../../nbs/core/06_spec.ipynb #75127eb7
 def config_entries(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a config"
     if isinstance(config, Mapping): return list(_from_mapping(config))
+    if hasattr(config, 'entries'): return list(config.entries())   # a converted config of another project
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
@@ -924,22 +896,27 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/06_spec.ipynb #81cd0c0c
+# %% ../../nbs/core/06_spec.ipynb #7b4d4ddc
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a YAML or JSON file"
+    return _read_lines(config_text(path), path.name)
+
+def config_text(
+    path: Path  # of a YAML or JSON file
+) -> str:
+    "The text of a config file"
     if not os.path.isfile(path): raise _no_config(path)
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise SpecError(f'the config is too large: {size:,} bytes', where=str(path), why=f'{LARGEST:,} are read',
                             fix='name files in it: data, a chat template')
-        text = path.read_text(encoding='utf-8-sig')
+        return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e:
         raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
     except OSError as e:
         raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
-    return _read_lines(text, path.name)
 
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"
@@ -951,6 +928,28 @@ def _no_config(path: Path) -> SpecError:
     near = [n for n in beside if n.endswith(_CONFIG_FILES)]
     return SpecError(f'there is no config file {path}', where='argument config',
                      fix=did_you_mean(path.name, near) if near else '')
+
+# %% ../../nbs/core/06_spec.ipynb #d0a002ee
+def read_nested(
+    text: str,  # YAML or JSON
+    source: str  # the name of the file
+) -> tuple[dict[str, Any], dict[str, int]]:
+    "The mapping in a text, and the line of each of its keys, nested ones written with dots"
+    import yaml
+    try:
+        loader, node = _composed(text, source)
+        if node is None or node.id != 'mapping': raise SpecError('this is no mapping of names to values', where=source)
+        return loader.construct_object(node, deep=True), dict(_lines_of(node))
+    except yaml.YAMLError as e:
+        raise SpecError(f'this is not YAML: {" ".join(str(e).split())[:300]}', where=source) from None
+
+def _lines_of(node: Any, before: str = '') -> Iterator[tuple[str, int]]:
+    "(key, line) of a mapping, and of the mappings in it"
+    for key, value in node.value if node.id == 'mapping' else ():
+        yield f'{before}{key.value}', key.start_mark.line + 1
+        inside = value.value if value.id == 'sequence' else []
+        for i, part in enumerate(inside): yield from _lines_of(part, f'{before}{key.value}[{i}].')
+        yield from _lines_of(value, f'{before}{key.value}.')
 
 # %% ../../nbs/core/06_spec.ipynb #6d55f1bf
 def as_names(
@@ -1019,7 +1018,7 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
+# %% ../../nbs/core/06_spec.ipynb #3cd00d8e
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -1030,6 +1029,13 @@ class TrainSpec(SpecValues):
     ) -> TrainSpec:
         "Read keywords and a config into a spec, or refuse them"
         return _parse(cls, config, keywords)
+
+    @classmethod
+    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
+                     **answers: Any) -> TrainSpec:
+        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
+        from aligntune.core.registry import plugin   # it stands above: asked only here
+        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
 
     def replace(self, **changes: Any) -> TrainSpec:
         "The same request with some settings changed, parsed anew"
@@ -1137,7 +1143,7 @@ def _marked(name: str, value: Any, where: str) -> Any:
     try: return hide(value, name)
     except ValueError as e: raise SpecError(str(e), where=where) from None
 
-# %% ../../nbs/core/06_spec.ipynb #1d875418
+# %% ../../nbs/core/06_spec.ipynb #ea2231b9
 def _method_of(algorithm: str) -> str:
     "The one method of an algorithm that is a parametrisation of its own, such as osft"
     own = facts_of(algorithm).settings.get('method')
@@ -1154,40 +1160,9 @@ def derive(
     updates = values.get('bf16_updates', 'nearest')
     if updates != 'nearest' and values.get('dtype') in (None, 'auto'):
         put('dtype', 'bfloat16', f'bf16_updates={updates}')
-    _derive_best(values, put)
     nothing_moves = values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest')
     if nothing_moves and values.get('guards') is None:
         put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
-
-# %% ../../nbs/core/06_spec.ipynb #c129b3ce
-def _derive_best(values: dict[str, Any], put: Callable[[str, Any, str], None]) -> None:
-    "What decides which step is the best, where that matters and was not said"
-    asked = [n for n in ('early_stopping_patience', 'load_best_model_at_end') if values.get(n)]
-    if not asked: return
-    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
-    if values.get('metric_for_best_model') is None:
-        put('metric_for_best_model', 'reward' if algorithm in POLICY else 'loss', f'algorithm={algorithm}')
-    metric = values['metric_for_best_model']
-    better = is_greater_better(metric) if values.get('greater_is_better') is None else None
-    if better is not None: put('greater_is_better', better, f'metric_for_best_model={metric}')
-
-def _judge_best(s: TrainSpec) -> None:
-    "Refuse a metric whose better values are unknown, and metrics of yours where nothing is predicted"
-    r, algorithm = s.run, s.algo.algorithm
-    if r.metric_for_best_model and r.greater_is_better is None and ends_or_chooses(s):
-        raise SpecError(f'which way is {r.metric_for_best_model} better?', where=s.origins['metric_for_best_model'],
-                        why='its name does not say', fix='greater_is_better=True, or False')
-    if r.compute_metrics is not None and algorithm not in SUPERVISED:
-        fix = ('a reward with the weight 0 is measured and trains nothing: reward_functions=[..., metric], '
-               'reward_function_weights=[..., 0]' if algorithm in POLICY else 'a callback with on_evaluate')
-        raise SpecError(f'{algorithm} has no compute_metrics', where=s.origins['compute_metrics'],
-                        why='its evaluation does not compare predictions with labels', fix=fix)
-
-def ends_or_chooses(
-    s: TrainSpec
-) -> bool:
-    "Whether a request compares the steps of a training: to end early, or to take the best of them"
-    return bool(s.run.early_stopping_patience or s.run.load_best_model_at_end)
 
 # %% ../../nbs/core/06_spec.ipynb #6bdc8ef4
 def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
@@ -1226,7 +1201,7 @@ def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: C
 
 _OWN_METHODS = {_method_of(algorithm): algorithm for algorithm in ALGORITHM_FACTS if _method_of(algorithm)}
 
-# %% ../../nbs/core/06_spec.ipynb #dac19b60
+# %% ../../nbs/core/06_spec.ipynb #c4236485
 def check_combination(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     facts = Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend,
@@ -1235,7 +1210,6 @@ def check_combination(s: TrainSpec) -> Iterator[str]:
     yield from _judge_effect(s)
     _judge_adapter(s)
     _judge_run(s)
-    _judge_best(s)
     _judge_batch(s)
     _judge_group(s)
     _judge_rewards(s)
@@ -1286,37 +1260,18 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #115cdfc5
-#: served by our own classes, with settings, tables, plots and resumed runs; others by callbacks of transformers
-OWN_TRACKERS = ('wandb', 'mlflow', 'tensorboard', 'trackio', 'comet_ml', 'swanlab')
-
-def has_tracker(
-    name: str  # a key of TRACKERS
-) -> bool:
-    "Is a package there that serves a tracker?"
-    return any(map(_installed, TRACKERS.get(name, name).split()))
-
-def trackers_of(
-    report_to: Any  # none, all, a name or a list of names
-) -> tuple[list[str], list[str] | str]:
-    "The trackers that are served by our own classes, and what transformers is to report to"
-    names = [str(n) for n in (report_to if isinstance(report_to, (list, tuple)) else [report_to or 'none'])]
-    if 'all' in names: names = [n for n in TRACKERS if has_tracker(n)]
-    others = [n for n in names if n not in OWN_TRACKERS and n != 'none']
-    return [n for n in OWN_TRACKERS if n in names], others or 'none'
-
-# %% ../../nbs/core/06_spec.ipynb #23c40ce0
+# %% ../../nbs/core/06_spec.ipynb #e264fbd5
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
     "Refuse trackers and engines whose packages this machine lacks"
-    for word in s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]:
-        if str(word) not in TRACKERS or has_tracker(word): continue
-        package = TRACKERS[word].split()[0].partition('.')[0]
-        install = f"'aligntune[{package}]'" if word in OWN_TRACKERS else package
-        raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
-                                  why='the run was to be reported to it',
-                                  fix=f'pip install {install}, or report_to=none')
+    trackers = s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]
+    for word in trackers:
+        packages = TRACKERS.get(str(word), '').split()
+        if packages and not any(map(_installed, packages)):
+            raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
+                                      why='the run was to be reported to it',
+                                      fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
     if (module := NORM_KERNELS.get(s['recompute_norms'])) and not _installed(module):
         raise MissingPackageError(f'{module} is not installed', where=s.origins['recompute_norms'],
                                   fix=f'pip install {module}, or recompute_norms=auto')
@@ -1367,7 +1322,7 @@ def _is_settled(s: TrainSpec) -> bool:
     if s.given('gradient_accumulation_steps') or s.given('steps_per_generation'): return True
     return bool(s.optim.effective_batch_size) or s.optim.batch_size > (s.algo.num_generations or 1)
 
-# %% ../../nbs/core/06_spec.ipynb #2745c656
+# %% ../../nbs/core/06_spec.ipynb #7e6e2ec8
 def _ineffective(s: TrainSpec) -> Iterator[str]:
     "A note for each setting that another one makes ineffective"
     o, r = s.optim, s.run
@@ -1375,14 +1330,10 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
         yield f'max_steps={o.max_steps} wins over num_epochs={o.num_epochs:g}'
     if r.eval_steps and r.eval_strategy in ('no', 'epoch'):
         yield f'eval_steps has no effect with eval_strategy={r.eval_strategy}'
-    idle = [n for n in ('metric_for_best_model', 'greater_is_better') if s.given(n) and not ends_or_chooses(s)]
-    if idle: yield f"{', '.join(idle)}: no effect without early_stopping_patience or load_best_model_at_end"
-    if r.early_stopping_threshold and not r.early_stopping_patience:
-        yield 'early_stopping_threshold has no effect without early_stopping_patience'
     uses = {'vllm_': ('rollout=vllm', s.algo.rollout in ('vllm', 'auto')), 'fsdp_config': ('fsdp', s.extra.get('fsdp'))}
     for start, (switch, on) in uses.items():
-        unused = [n for n in s.extra if n.startswith(start) and not on]
-        if unused: yield f"{', '.join(unused)}: no effect without {switch}"
+        idle = [n for n in s.extra if n.startswith(start) and not on]
+        if idle: yield f"{', '.join(idle)}: no effect without {switch}"
     if 'vllm_group_port' in s.extra: yield 'vllm_group_port: no effect, a server reads the weights from a folder'
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
