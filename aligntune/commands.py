@@ -639,14 +639,14 @@ def _answer_text(answer: Any) -> str:
     "The text of an answer, also where it is a list of messages"
     return answer if isinstance(answer, str) else str(answer[-1].get('content') or '')
 
-# %% ../nbs/commands.ipynb #d47fd881
+# %% ../nbs/commands.ipynb #bdd4efa1
 def _rows_of(run: str, n: int) -> tuple[list[Any], list[str] | None, str]:
     "Questions of a run, their right answers, and where they come from"
     request = _manifest(run).request(strict=False)
     held, split = request.get('eval_dataset'), request.get('eval_split') or 'train'
     trainer = opened(run, dict(dataset_name=held, split=split) if held else {}, rows=True)
     prepared = trainer.session.prepared
-    pairs = [question_of(prepared.encoding.canonical(r)) for r in prepared.source.head[:n]]
+    pairs = [question_of(r) for r in prepared.examples(n)]
     right = [r for _, r in pairs if r is not None]
     return ([q for q, _ in pairs], right if len(right) == len(pairs) else None,
             'rows that it was evaluated on' if held else 'rows that it was trained on')
