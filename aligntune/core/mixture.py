@@ -12,10 +12,10 @@ from typing import Any
 from .errors import SpecError, did_you_mean, nearest
 
 # %% auto #0
-__all__ = ['ENTRY_KEYS', 'OWN_KEYS', 'MIXED', 'DatasetEntry', 'is_entry', 'is_mixture', 'plain_entries', 'entry_titles',
+__all__ = ['ENTRY_KEYS', 'OWN_KEYS', 'MIXED', 'ENTRY', 'DatasetEntry', 'is_entry', 'is_mixture', 'plain_entries', 'entry_titles',
            'entries_of', 'is_named']
 
-# %% ../../nbs/core/05b_mixture.ipynb #f005002c
+# %% ../../nbs/core/05b_mixture.ipynb #1c071cf7
 @dataclass(frozen=True)
 class DatasetEntry:
     "One data set of a mixture; what is None here is as the training's settings say"
@@ -40,6 +40,7 @@ class DatasetEntry:
 ENTRY_KEYS = tuple(f.name for f in dataclasses.fields(DatasetEntry))
 OWN_KEYS = ('name', 'title', 'weight', 'rows')   # all others are settings of a training too
 MIXED = ('dataset_name', 'eval_dataset')   # the settings that may be a mixture
+ENTRY = 'mixture_entry'   # the column of rows, and the part of batches, that says from which entry something is
 
 # %% ../../nbs/core/05b_mixture.ipynb #5bdb402c
 def _means_key(key: Any) -> bool:
