@@ -131,7 +131,7 @@ class JudgedTexts:
         found = comparisons([self.rows[k] for k in some], self.rewards, self.weights, self.seed)
         return Dataset.from_list([dict(chosen_ids=ids[some[i]], rejected_ids=ids[some[j]]) for i, j in found])
 
-# %% ../../nbs/algorithms/11_reward_model.ipynb #20b58a50
+# %% ../../nbs/algorithms/11_reward_model.ipynb #a9b72543
 # settings of a comparison that do not belong to its texts
 _OF_PAIRS = ('reward_functions', 'reward_function_weights', 'val_split_ratio', 'eval_dataset', 'eval_split')
 
@@ -146,12 +146,15 @@ def judged_texts(
     if isinstance(found.train, IterableDataset):
         raise SpecError('a stream cannot be compared', where='streaming',
                         why='each answer is held against another one', fix='streaming=False')
-    dropped = (found.source.count or len(found.train)) - len(found.train)
+    if found.rule.kind != 'all' or found.rule.limit:
+        raise SpecError('texts that rewards compare are not mixed by weight', where='dataset_name',
+                        why='each text is judged once', fix='no weight, rows or max_samples; percent is possible')
+    dropped = sum(p.source.count or 0 for p in found.parts) - len(found.train)
     if dropped:
         raise DataError(f'{dropped} texts were dropped', where='reward_functions',
                         why='the rewards judge all of them', fix='mend or remove these rows')
     rewards = spec['reward_functions']
-    rows = [r | found.encoding.canonical(r) for r in found.source.rows]
+    rows = [r | p.encoding.canonical(r) for p in found.parts for r in p.source.rows]
     return JudgedTexts(found, rows, list(rewards) if isinstance(rewards, (list, tuple)) else [rewards],
                        spec['reward_function_weights'], spec['seed'])
 

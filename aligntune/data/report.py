@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'split_counts', 'DataReport', 'token_pieces', 'Piece',
-           'row_pieces', 'shortened', 'PreviewRow', 'Preview']
+__all__ = ['REPEAT', 'Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'length_percentiles', 'split_counts',
+           'EntryCounts', 'merged_counts', 'DataReport', 'token_pieces', 'Piece', 'row_pieces', 'shortened',
+           'PreviewRow', 'Preview']
 
-# %% ../../nbs/data/10_report.ipynb #dc49ccd6
+# %% ../../nbs/data/10_report.ipynb #9151ff2d
 _SHOWN = 20  # row numbers kept for each reason
 _REASONS, _OTHER = 20, 'unusable: other reasons'  # reasons that are counted separately
 
@@ -32,6 +33,7 @@ class Noted:
         if len(self.rows) < _SHOWN: self.rows.append(int(row))
 
     def __str__(self) -> str:
+        if not self.rows: return f"{self.count:,} row{'s' if self.count != 1 else ''}"   # of several data sets
         shown = ', '.join(map(str, self.rows[:5])) + (', ...' if self.count > 5 else '')
         return f"{self.count:,} (row{'s' if self.count > 1 else ''} {shown})"
 
@@ -62,24 +64,38 @@ class RowRecord(NamedTuple):
     total: int | None = None  # tokens that are kept, of a pair those of both sides
     values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
-# %% ../../nbs/data/10_report.ipynb #89af1037
+# %% ../../nbs/data/10_report.ipynb #65a38e5a
 class Tally:
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self,
         remember: int = 10_000_000,  # rows that are remembered to find repeats
-        train: Tally | None = None  # of the training rows, where these are for evaluation
+        train: Tally | None = None,  # of the training rows, where these are for evaluation
+        others: Sequence[Tally] = (),  # of the data sets before this one
+        dedup: bool = False  # leave repeats out
     ) -> None:
-        self.remember, self.train = remember, train
+        self.remember, self.train, self.number, self.dedup = remember, train, len(others), dedup
         self.read = self.tokens = self.trained = self.cut_tokens = 0
         self.dropped: dict[str, Noted] = {}
         self.noted = {name: Noted() for name in _NOTES}
         self.lengths: Counter = Counter()
         self.labels: Counter = Counter()
-        self.seen: set[int] = set()
+        self.seen: set[int] = others[0].seen if others else set()
+        self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row
+        self.repeats: set[int] = set()   # the numbers of rows that were left out as repeats
+
+    def is_repeat(self, r: RowRecord) -> bool:
+        "Whether an earlier row is the same, where repeats are left out"
+        if not self.dedup or r.why: return False
+        here = self.number, int(r.row)
+        if len(self.owners) >= self.remember: return self.owners.get(r.key, here) != here
+        return self.owners.setdefault(r.key, here) != here
 
     def add(self, r: RowRecord) -> None:
         "Count one row"
         self.read += 1
+        if self.is_repeat(r):
+            r = r._replace(why=REPEAT)
+            self.repeats.add(int(r.row))
         for name in ('special', 'thoughts_missing', 'tools_missing'):
             if getattr(r, name): self.noted[name].add(r.row)
         if r.why: self._drop(r)
@@ -96,9 +112,10 @@ class Tally:
         self.lengths[r.length] += 1
         if r.cut: self.noted['cut'].add(r.row)
         if self.train and r.key in self.train.seen: self.noted['overlap'].add(r.row)
-        if r.key in self.seen: self.noted['repeated'].add(r.row)
+        if r.key in self.seen and not self.dedup: self.noted['repeated'].add(r.row)
         elif len(self.seen) < self.remember: self.seen.add(r.key)
 
+REPEAT = 'left out: the same as an earlier row'
 _NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
 
 # %% ../../nbs/data/10_report.ipynb #945664b1
@@ -167,20 +184,65 @@ def _note_lines(c: SplitCounts) -> list[tuple[str, str]]:
     labels = ', '.join(f'{k} {v:,} ({v/total:.0%})' for k, v in c.labels.items())
     return [*out, *([('  labels', labels)] if labels else [])]
 
-# %% ../../nbs/data/10_report.ipynb #855e6474
+# %% ../../nbs/data/10_report.ipynb #d17ecc6c
+def length_percentiles(
+    lengths: Counter  # how many rows have each length
+) -> dict[str, int]:
+    "A few percentiles of the lengths of rows"
+    shares = dict(min=0., median=.5, p90=.9, p99=.99, max=1.)
+    return {name: percentile(lengths, share) for name, share in shares.items()} if lengths else {}
+
 def split_counts(
     tally: Tally  # of one split
 ) -> SplitCounts:
     "The counts of a tally, as plain data"
-    shares = dict(min=0., median=.5, p90=.9, p99=.99, max=1.)
-    lengths = {name: percentile(tally.lengths, share) for name, share in shares.items()} if tally.lengths else {}
+    lengths = length_percentiles(tally.lengths)
     labels = {str(k): v for k, v in sorted(tally.labels.items(), key=lambda kv: str(kv[0]))}
     noted = {name: rows for name, rows in tally.noted.items() if name != 'overlap'}
     return SplitCounts(read=tally.read, used=sum(tally.lengths.values()), dropped=dict(tally.dropped),
                        tokens=tally.tokens, trained=tally.trained, lengths=lengths, cut_tokens=tally.cut_tokens,
                        labels=labels, **noted)
 
-# %% ../../nbs/data/10_report.ipynb #6329e4f0
+# %% ../../nbs/data/10_report.ipynb #7b51fe0c
+@dataclass
+class EntryCounts:
+    "What one data set of a mixture gives"
+    title: str = ''
+    source: str = ''  # where its rows come from
+    format: str = ''  # how they were read
+    train_on: str = ''  # which part is trained
+    given: int = 0  # rows in one pass of the mixture; of a stream, those that it has given
+    again: int = 0  # of these, rows that it had given before
+    unused: int = 0  # usable rows that are not in the mixture
+    tokens: int = 0  # of the rows that it gives
+    trained: int = 0
+    own: SplitCounts = field(default_factory=SplitCounts)  # what became of its rows
+
+    def lines(self, total: int) -> list[tuple[str, str]]:
+        "A few lines; `total` are the rows of the mixture"
+        first, *rest = self.own.lines(self.title)
+        share = f'{self.given/total:.0%} of the mixture' if total else 'none so far'
+        gives = f'{self.given:,} rows, {share}'
+        if self.trained and self.given: gives += f', {self.trained:,} trained tokens'
+        if self.again: gives += f'; {self.again:,} of them again'
+        if self.unused: gives += f'; {self.unused:,} usable rows are not in it'
+        how = dict(zip(('  from', '  format', '  trained on'), (self.source, self.format, self.train_on)))
+        return [first, ('  gives', gives), *((k, v) for k, v in how.items() if v), *rest]
+
+def merged_counts(parts: Iterable[SplitCounts], **chosen: Any) -> SplitCounts:
+    "The counts of several data sets together; `chosen` are those of the rows that are in the mixture"
+    parts = list(parts)
+    def total(name: str) -> Noted: return Noted(sum(getattr(p, name).count for p in parts))
+    dropped: dict[str, Noted] = {}
+    for why, n in ((w, n) for p in parts for w, n in p.dropped.items()):
+        dropped[why] = Noted(dropped[why].count + n.count if why in dropped else n.count)
+    labels = Counter[str]()
+    for p in parts: labels.update(p.labels)
+    plain = dict(read=sum(p.read for p in parts), cut_tokens=sum(p.cut_tokens for p in parts), dropped=dropped)
+    noted = {name: total(name) for name in _NOTES if name != 'overlap'}
+    return SplitCounts(**{**plain, **noted, 'labels': dict(labels), **chosen})
+
+# %% ../../nbs/data/10_report.ipynb #b1a34961
 @dataclass
 class DataReport:
     "What is trained on, in a few lines; plain data, so that a manifest can keep it"
@@ -195,12 +257,17 @@ class DataReport:
     eval: SplitCounts | None = None
     overlap: int = 0  # rows of eval that are in train too
     notes: list[str] = field(default_factory=list)  # what was decided on the way
+    entries: list[EntryCounts] = field(default_factory=list)  # of a mixture; none where there is one data set
+    eval_entries: list[EntryCounts] = field(default_factory=list)
 
     def lines(self) -> list[tuple[str, str]]:
         "The report, line by line"
         limit = f'{self.max_length:,} tokens at most, longer rows: {self.on_long}' if self.max_length else 'no limit'
         head = dict(data=self.source, format=self.format) | {'trained on': self.train_on, 'length': limit}
-        out = [(k, v) for k, v in head.items() if v] + self.train.lines()
+        out = [(k, v) for k, v in head.items() if v]
+        for entry in self.entries: out += entry.lines(self.train.used)
+        out += self.train.lines()
+        for entry in self.eval_entries: out += entry.lines(self.eval.used if self.eval else 0)
         if self.eval: out += self.eval.lines('eval')
         if self.overlap:
             rows = f'{self.overlap:,} of {self.eval.used if self.eval else 0:,} eval rows'
@@ -219,7 +286,10 @@ class DataReport:
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> DataReport:
         "The report that `to_dict` wrote"
-        return cls(**{**d, 'train': _counts(d['train']), 'eval': _counts(d['eval']) if d.get('eval') else None})
+        entries = {k: [EntryCounts(**{**e, 'own': _counts(e['own'])}) for e in d.get(k, ())]
+                   for k in ('entries', 'eval_entries')}
+        counts = dict(train=_counts(d['train']), eval=_counts(d['eval']) if d.get('eval') else None)
+        return cls(**{**d, **counts, **entries})
 
 # %% ../../nbs/data/10_report.ipynb #81532829
 _RENAMED = dict(lost='thoughts_missing', untold='tools_missing')

@@ -16,7 +16,7 @@ from typing import Any
 # %% auto #0
 __all__ = ['log', 'Item', 'Items', 'ENDINGS', 'DELIMITERS', 'SPLIT_KINDS', 'Fault', 'rows_error', 'named_kind', 'kind_of_file',
            'Selection', 'split_words', 'split_role', 'pick_split', 'split_of', 'splits_of', 'subsets_of', 'pick_subset',
-           'hub_refusal', 'renames', 'Source', 'read', 'split_rows', 'read_pair']
+           'hub_refusal', 'renames', 'Source', 'read', 'split_rows', 'read_pair', 'refuse_two_evaluations', 'read_held']
 
 # %% ../../nbs/data/01_sources.ipynb #9ebf5356
 import datasets
@@ -1239,7 +1239,7 @@ def _split_table(source: Source, ratio: float, seed: int) -> _Parts:
     order, k = random.Random(seed).sample(range(n), n), min(max(1, round(n*ratio)), n-1)
     return [(source.rows.select(sorted(part)), len(part)) for part in (order[k:], order[:k])]
 
-# %% ../../nbs/data/01_sources.ipynb #4308e0d2
+# %% ../../nbs/data/01_sources.ipynb #c9589013
 def read_pair(
     dataset: Any,  # the training data
     *,
@@ -1249,9 +1249,7 @@ def read_pair(
     **reading  # everything else that read takes
 ) -> tuple[Source, Source | None]:
     "The training rows and, if requested, the evaluation rows"
-    if val_split_ratio and (eval_dataset is not None or eval_split):
-        raise SpecError('val_split_ratio and an evaluation set are two answers to one question',
-                        where='argument val_split_ratio', fix='keep one of them')
+    refuse_two_evaluations(val_split_ratio, eval_dataset, eval_split)
     train = read(dataset, **reading)
     if val_split_ratio: return split_rows(train, val_split_ratio, reading.get('seed', 42))
     if eval_dataset is None and not eval_split: return train, None
@@ -1260,8 +1258,25 @@ def read_pair(
     if not same: others.pop('subset', None)
     like = (reading.get('split') or '').partition('[')[0] if same else ''
     held = dataset if eval_dataset is None else eval_dataset
-    try: return train, read(held, split=eval_split, role='eval', like=like, **others)
-    except AligntuneError as e: raise _of_evaluation(e, eval_split if eval_dataset is None else None) from e
+    return train, read_held(held, eval_split, like, eval_dataset is None, **others)
+
+# %% ../../nbs/data/01_sources.ipynb #6117120a
+def refuse_two_evaluations(ratio: float | None, dataset: Any, split: str | None) -> None:
+    "Refuse a share of the training rows beside an evaluation set"
+    if not ratio or dataset is None and not split: return
+    raise SpecError('val_split_ratio and an evaluation set are two answers to one question',
+                    where='argument val_split_ratio', fix='keep one of them')
+
+def read_held(
+    dataset: Any,  # the data to evaluate on
+    split: str | None,  # of it
+    like: str = '',  # the training split that it is like
+    of_training: bool = False,  # is it a split of the training data?
+    **reading  # everything else that read takes
+) -> Source:
+    "Evaluation rows; an error names the arguments that select them"
+    try: return read(dataset, split=split, role='eval', like=like, **reading)
+    except AligntuneError as e: raise _of_evaluation(e, split if of_training else None) from e
 
 def _of_evaluation(e: AligntuneError, split: str | None) -> AligntuneError:
     "An error about evaluation rows, with the names of the arguments that select them"

@@ -43,16 +43,25 @@ def cut_cross_entropy(
     return linear_cross_entropy(_scaled(hidden, head).to(dtype), head.weight.to(dtype), labels, reduction='sum',
                                 softcap=head.cap, filter_eps=None)
 
-# %% ../../nbs/engine/15_head_kernels.ipynb #cbbbc63b
+# %% ../../nbs/engine/15_head_kernels.ipynb #def74d41
 KERNELS: dict[str, Callable[[Tensor, LMHead, Tensor], Tensor]] = dict(liger=liger_cross_entropy, cce=cut_cross_entropy)
 
 def head_cross_entropy(
     kernel: str,  # chunked, liger or cce
     hidden: Tensor,  # (tokens, hidden size)
     head: LMHead,  # of the model
-    labels: Tensor  # (tokens,)
-) -> tuple[Tensor, Tensor]:
-    "The sum of the cross-entropy of labels by a kernel; in evaluation also how many are predicted correctly, else 0"
+    labels: Tensor,  # (tokens,)
+    groups: Tensor | None = None  # of each label, the number of its group: the losses of groups are told apart
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    "The sum of the cross-entropy of labels by a kernel; in evaluation also how many are right; losses by label"
     if kernel == 'chunked' or not torch.is_grad_enabled() or not len(labels):
-        return chunked_cross_entropy(hidden, head, labels)
-    return KERNELS[kernel](hidden, head, labels), torch.zeros((), device=hidden.device)
+        found = chunked_cross_entropy(hidden, head, labels, each=groups is not None)
+        return found[0], found[1], found[2] if groups is not None else None
+    none_right = torch.zeros((), device=hidden.device)
+    if groups is None: return KERNELS[kernel](hidden, head, labels), none_right, None
+    total, each = torch.zeros((), device=hidden.device), torch.zeros(len(labels), device=hidden.device)
+    for group in groups.unique():   # these kernels give sums only
+        at = groups == group
+        of_group = KERNELS[kernel](hidden[at], head, labels[at])
+        total, each[at] = total + of_group, of_group.detach().float()/at.sum()
+    return total, none_right, each

@@ -224,16 +224,17 @@ def _nll_grad(log_p: Tensor, y: Tensor, out: Tensor) -> Tensor:
     at_y = log_p.gather(1, y).expm1_()   # p - 1, exact where p is nearly 1
     return torch.exp(log_p, out=out).scatter_(1, y, at_y.to(out.dtype))
 
-# %% ../../nbs/engine/03_lm_head.ipynb #edaf043c
+# %% ../../nbs/engine/03_lm_head.ipynb #4d947b26
 class ChunkedCrossEntropy(torch.autograd.Function):
     "The sum of the cross-entropy of labels, from hidden states and a head"
     @staticmethod
     def forward(ctx: Any, learns: bool, hidden: Tensor, weight: Tensor, bias: Any, scale: float, cap: float | None,
-                temperature: float, save_memory: bool, labels: Tensor) -> Any:
-        "The loss, and with it the gradients that are needed"
+                temperature: float, save_memory: bool, labels: Tensor, each: bool = False) -> Any:
+        "The loss, and with it the gradients that are needed; on request that of each label, which needs no gradient"
         needed = ctx.needs_input_grad[1:] if learns else (False,)*3
         head = LMHead(weight, bias, scale, cap, temperature, save_memory)
         total, right = (torch.zeros((), device=hidden.device) for _ in range(2))
+        losses = torch.zeros(len(labels)*each, device=hidden.device)
         blocks = LogitBlocks(head, hidden)
         grads = HeadGrads(blocks, needed)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -241,7 +242,9 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 for tile, place, z, p in blocks.tiles(at, block):
                     y = labels[tile, None]
                     torch.log_softmax(z, -1, out=p)
-                    total -= p.gather(1, y).sum()
+                    of_labels = p.gather(1, y)
+                    total -= of_labels.sum()
+                    if each: losses[tile] = -of_labels[:, 0]
                     if any(needed):
                         g = _nll_grad(p, y, place if blocks.direct else p)
                         grads.tile(head.product_grad(g, z), place)
@@ -249,23 +252,25 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                     else: right += (z.argmax(-1, keepdim=True) == y).sum()
                 if any(needed): grads.block(at)
         ctx.save_for_backward(*grads.results(hidden.dtype))
-        ctx.mark_non_differentiable(right)
-        return total, right
+        ctx.mark_non_differentiable(right, losses)
+        return total, right, losses
 
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> Any:
         "The stored gradients, times the incoming one"
         grads = (None if d is None else d.mul_(above[0]) for d in ctx.saved_tensors)
-        return None, *grads, None, None, None, None, None
+        return None, *grads, None, None, None, None, None, None
 
-# %% ../../nbs/engine/03_lm_head.ipynb #9a263810
+# %% ../../nbs/engine/03_lm_head.ipynb #ab6ec14e
 def chunked_cross_entropy(
     hidden: Tensor,  # (tokens, hidden size)
     head: LMHead,  # of the model
-    labels: Tensor  # (tokens,)
-) -> tuple[Tensor, Tensor]:
+    labels: Tensor,  # (tokens,)
+    each: bool = False  # return the loss of each label too
+) -> tuple[Tensor, ...]:
     "The sum of the cross-entropy of labels; in evaluation also how many are predicted correctly, else 0"
-    return ChunkedCrossEntropy.apply(torch.is_grad_enabled(), hidden, *head, labels)
+    total, right, losses = ChunkedCrossEntropy.apply(torch.is_grad_enabled(), hidden, *head, labels, each)
+    return (total, right, losses) if each else (total, right)
 
 # %% ../../nbs/engine/03_lm_head.ipynb #73fa2abf
 class ChunkedLogps(torch.autograd.Function):
