@@ -21,9 +21,10 @@ log = logging.getLogger('aligntune')
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
            'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
-           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'run_status',
-           'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of',
-           'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'make_trainer', 'preview', 'convert', 'shown_value', 'next_commands', 'trained', 'train', 'launch', 'resume',
+           'replay', 'run_status', 'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat',
+           'evaluate', 'question_of', 'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes',
+           'bench']
 
 # %% ../nbs/commands.ipynb #790fc77d
 @dataclass(frozen=True)
@@ -203,6 +204,40 @@ def preview(call: Call) -> Answer:
     shown = trainer.preview(n)
     return Answer(f'{shown}\n\n{trainer.report}',
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
+
+# %% ../nbs/commands.ipynb #94608069
+@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
+         options=dict(output='file to write; else it is printed', kind='whose config it is, where that is not recognised',
+                      without='keys whose loss is accepted, with commas between them; * for all',
+                      number='which command, where a file holds several (1)'),
+         flags=('force',), settings='spec', places=1,
+         examples=('convert axolotl.yml', 'convert axolotl.yml output=train.yaml without=relora',
+                   'convert train.sh dataset_name=rows.jsonl'))
+def convert(call: Call) -> Answer:
+    "Read a config of another project, and account for every key"
+    from aligntune.core.spec import as_names
+    if not call.places:
+        raise SpecError('convert needs a file', where='command line', fix='aligntune convert axolotl.yml')
+    given = dict(call.settings)
+    output, without = given.pop('output', None), as_names(given.pop('without', ()))
+    found = load('aligntune.foreign.read:read_foreign')(call.places[0], without=without, **given)
+    rows = [dict(key=r.key, value=shown_value(r), fate=r.fate, settings=plain(dict(r.became.settings)), why=r.became.why,
+                 where=r.where) for r in found.rows]
+    data = dict(kind=found.project.name, keys=rows, open=found.open, exit_code=2 if found.open else 0)
+    if found.open: return Answer(f'{found}', data, 2)
+    data |= dict(yaml=found.to_yaml(), path=_written(output, found.to_yaml(), call.force) if output else None)
+    return Answer(f"{found}\n\n{data['path'] or found.to_yaml()}", data)
+
+def shown_value(row: Any) -> str:
+    "A value of a foreign config, without its secrets"
+    return load('aligntune.foreign.conversion:shown')(row.value, row.key)
+
+def _written(output: str, text: str, force: bool) -> str:
+    "Write a config, and nothing over another one"
+    if os.path.exists(output) and not force:
+        raise SpecError(f'{output} exists', where='argument output', fix='another name, or --force')
+    Path(output).write_text(text, encoding='utf-8')
+    return output
 
 # %% ../nbs/commands.ipynb #ccc607ef
 def next_commands(result: Mapping[str, Any]) -> list[str]:

@@ -321,7 +321,7 @@ def _wrong(conversion: Conversion) -> Iterator[str]:
         except AligntuneError as e: errors.append(e)   # type: ignore[arg-type]
     for e in errors: yield f"  {e.where} {e.what}{f': {e.why}' if e.why else ''}{f' -> {e.fix}' if e.fix else ''}"
 
-# %% ../../nbs/foreign/00_conversion.ipynb #fac8fb12
+# %% ../../nbs/foreign/00_conversion.ipynb #b821c00b
 def _yaml_lines(conversion: Conversion) -> Iterator[str]:
     "The lines of the YAML"
     came = {n: r for r in reversed(conversion.rows) for n in r.became.settings}
@@ -339,9 +339,12 @@ def _yaml_lines(conversion: Conversion) -> Iterator[str]:
 def _setting_line(name: str, value: Any, row: Row | None) -> str:
     "One setting, and the key it had where that differs"
     import yaml
-    text = yaml.safe_dump({name: as_stored(hide(value, name))}, default_flow_style=None, sort_keys=False, width=10_000,
-                          allow_unicode=True).strip()
-    if row is None or row.fate == 'taken' and not row.became.why or '\n' in text: return text
+    value = as_stored(hide(value, name))
+    quoted = '"' if isinstance(value, str) and '\n' in value else None   # a template stays on one line
+    shown_value = yaml.safe_dump(value, default_flow_style=True, default_style=quoted, sort_keys=False, width=10**6,
+                                 allow_unicode=True)
+    text = f"{name}: {shown_value.strip().removesuffix('...').strip()}"
+    if row is None or row.fate == 'taken' and not row.became.why: return text
     said = row.became.why if row.fate == 'default' else f'{row.key}: {shown(row.value, row.key, 30)}'
     if row.fate != 'default' and row.became.why: said += f' ({row.became.why})'
     return f"{text:<44} # {' '.join(said.split())}"
