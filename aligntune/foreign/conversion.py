@@ -125,7 +125,7 @@ def _passed(key: str, value: Any, config: Foreign) -> Became | None:
 def _is_of_trl(key: str) -> bool:
     return any(key in config_fields(algorithm) for algorithm in ('sft', 'dpo', 'grpo', 'reward_model'))
 
-# %% ../../nbs/foreign/00_conversion.ipynb #47d93ba8
+# %% ../../nbs/foreign/00_conversion.ipynb #550d06dc
 def leaves(
     project: Project,  # whose keys
     values: Mapping[str, Any],  # a config, or a part of it
@@ -140,7 +140,8 @@ def leaves(
 
 def _is_whole(project: Project, key: str) -> bool:
     "Whether a mapping is read by one rule"
-    if key in project.keys: return True
+    takes_mapping = key in FIELDS and dict in FIELDS[key].kinds and project.passes
+    if key in project.keys or takes_mapping: return True
     names = ' '.join((*project.dropped.values(), *project.lost.values())).split()
     return any(fnmatchcase(key, n) for n in names)
 

@@ -68,9 +68,12 @@ def _referred(name: str, config: Mapping[str, Any]) -> Any:
         return f'${{{variable}:-{default.strip()}}}' if comma else f'${{{variable}}}'
     return Foreign(config).get(name) if '.' in name or name in config else None
 
-# %% ../../nbs/foreign/09_read.ipynb #3ab4cf44
+# %% ../../nbs/foreign/09_read.ipynb #a1a0c9f3
 _STARTERS = dict(trl='trl', swift='swift', megatron='swift', axolotl='axolotl', oumi='oumi', thub='training-hub')
 _STARTERS['llamafactory-cli'] = 'llama-factory'
+_VERBS = ('sft', 'rlhf', 'pt', 'train', 'dpo', 'grpo', 'reward', 'kto', 'rloo', 'osft', 'lora-sft')   # that train
+
+_ALGORITHMS = 'sft dpo grpo reward kto orpo rloo ppo gkd cpo bco xpo prm tpo distillation sdft'.split()
 
 def commands(
     text: str  # of a shell script, a documentation, or one command
@@ -90,10 +93,9 @@ def _start(words: Sequence[str]) -> int:
     "The place after the word of a program that trains, counted from one; 0 where there is none"
     for i, word in enumerate(words):
         name = os.path.basename(word)
-        if name in _STARTERS and i + 1 < len(words) and not words[i + 1].startswith('-'): return i + 1
+        if name in _STARTERS and i + 1 < len(words) and words[i + 1] in _VERBS: return i + 1
         script = name.endswith('.py') and any(w.startswith('--') for w in words[i + 1:])
-        if script and re.search(r'sft|dpo|grpo|reward|kto|orpo|rloo|ppo|train|gkd|cpo|bco|xpo|nash|tpo|prm', name):
-            return i + 1
+        if script and any(w in name for w in ('train', *_ALGORITHMS)): return i + 1
     return 0
 
 def options(
@@ -116,7 +118,7 @@ def _plain(text: str) -> Any:
     "A value of a command line"
     return read_value(text) if not text.startswith(('"', "'")) else text
 
-# %% ../../nbs/foreign/09_read.ipynb #d5ca86e1
+# %% ../../nbs/foreign/09_read.ipynb #0dfccf27
 def from_command(
     words: Sequence[str],  # the program and its arguments
     source: str = 'command line',  # for messages
@@ -124,7 +126,8 @@ def from_command(
 ) -> tuple[Project, Foreign]:
     "Whose command it is, and its config"
     name, rest = os.path.basename(words[0]), list(words[1:])
-    kind, verb = _STARTERS.get(name, 'trl'), rest[0] if rest and not rest[0].startswith('-') else ''
+    kind = _STARTERS.get(name, 'swift' if 'swift' in words[0] else 'trl')
+    verb = rest[0] if rest and not rest[0].startswith('-') else ''
     given = options(rest[1:] if verb else rest)
     path = given.pop('config', None) or next((w for w in rest if w.endswith(('.yaml', '.yml', '.json'))
                                               and not w.startswith('-')), None) if kind != 'swift' else None
@@ -132,14 +135,14 @@ def from_command(
     if isinstance(path, str):
         file = next((p for p in (Path(path), folder/path) if p.is_file()), Path(path))
         values = read_nested(config_text(file), file.name)[0]
-    for key, value in given.items(): _set(values, key, value)
-    if kind == 'swift': values['command'] = verb
+    for key, value in given.items():
+        negated = value is True and key.startswith('no_') and kind != 'swift'   # as HfArgumentParser writes false
+        _set(values, key.removeprefix('no_') if negated else key, not negated if negated else value)
+    if kind == 'swift': values['command'] = verb or name.removesuffix('.py')
     if kind == 'trl':
         word = verb or next((w for w in re.split(r'[^a-z]+', name) if w in _ALGORITHMS), 'sft')
         values.setdefault('algorithm', dict(reward='reward_model').get(word, word))
     return PROJECTS.get(kind, TRL), Foreign(values, source, folder=folder)
-
-_ALGORITHMS = 'sft dpo grpo reward kto orpo rloo ppo gkd cpo bco xpo prm tpo'.split()
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
     "Set a value by a key with dots"

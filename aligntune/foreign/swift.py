@@ -95,7 +95,7 @@ def _adapters(value: Any, config: Foreign) -> Became:
 def _batch(value: Any, config: Foreign) -> Became:
     return ask('effective_batch_size', f'{value} answers a generation', f'effective_batch_size={value}')
 
-# %% ../../nbs/foreign/08_swift.ipynb #aeeab68a
+# %% ../../nbs/foreign/08_swift.ipynb #45ad3f68
 _KEYS: dict[str, Rule] = dict(
     command=_command, model='model_name', model_revision='revision', tuner_type=_tuner, train_type=_tuner,
     dataset=_dataset, val_dataset=_evaluation, split_dataset_ratio=lambda v, c: (
@@ -113,7 +113,8 @@ _KEYS: dict[str, Rule] = dict(
     truncation_strategy=_long, loss_scale=_loss_scale, lr_scheduler_type=scheduler, weight_decay='weight_decay',
     streaming='streaming', bf16=bf16, fp16=precision('fp16'), save_strategy=strategy('save'),
     eval_strategy=strategy('eval'), gradient_checkpointing=lambda v, c: into(gradient_checkpointing=is_on(v)),
-    num_labels='num_labels', enable_thinking=lambda v, c: into(chat_template_kwargs=dict(enable_thinking=is_on(v))),
+    num_labels='num_labels', lr='learning_rate', micro_batch_size='batch_size', max_epochs='num_epochs',
+    global_batch_size='effective_batch_size', lr_warmup_fraction=warmup, enable_thinking=lambda v, c: into(chat_template_kwargs=dict(enable_thinking=is_on(v))),
     enable_dft_loss=when(into(loss_type='dft')), seed='seed', data_seed='data_seed', report_to='report_to')
 
 _RL: dict[str, Rule] = dict(
@@ -123,19 +124,21 @@ _RL: dict[str, Rule] = dict(
     generation_batch_size=_batch, freeze_vit=lambda v, c: dropped('it goes with images'),
     freeze_aligner=lambda v, c: dropped('it goes with images'), vit_lr=images, aligner_lr=images)
 
-# %% ../../nbs/foreign/08_swift.ipynb #8a43752f
+# %% ../../nbs/foreign/08_swift.ipynb #93f94e16
 _DROPPED = {
     PLANNED: '''use_liger_kernel padding_free gradient_checkpointing_kwargs* tuner_backend lazy_tokenize
-        sequence_parallel_size attention_backend use_cache_kernels vit_gradient_checkpointing group_by_length_in_batch''',
+        sequence_parallel* attention_backend use_cache_kernels use_logits_to_keep moe_* recompute_* cross_entropy_loss_fusion
+        expert_model_parallel_size tensor_model_parallel_size pipeline_model_parallel_size finetune no_save_* bnb_4bit_* vit_gradient_checkpointing group_by_length_in_batch''',
     LOADING: '''load_from_cache_file dataloader_* dataset_shuffle interleave_prob stopping_strategy strict
-        add_version load_args load_data_args cached_* to_cached_dataset remove_unused_columns use_hf label_names''',
+        add_version shuffle_buffer_size load_args load_data_args cached_* to_cached_dataset remove_unused_columns use_hf label_names''',
     LOGGING: 'log_* logging_* swanlab_* wandb_* create_checkpoint_symlink',
     SAVING: 'save_only_model save_safetensors merge_lora save_on_each_node',
     HUB: 'push_to_hub hub_*', PROCESSES: 'ddp_* local_* nproc_per_node machine_rank config_file move_model_batches',
-    GENERATING: '''max_new_tokens stream infer_* predict_with_generate stop_words response_prefix eval_dataset eval_backend
+    GENERATING: '''max_new_tokens stream served_model_name port host max_batch_size infer_* predict_with_generate stop_words response_prefix eval_dataset eval_backend
         eval_generation_config''',
     'memory during rollouts is decided by the plan': 'sleep_level offload_* async_generate vllm_*',
-    'it goes with another option': 'model_author model_name task_type problem_type temperature_* fipo_* galore_* max_turns',
+    'it goes with another option': '''model_author model_name task_type problem_type
+        temperature_* fipo_* galore_* max_turns lmbda tau_* lora_ga_* reft_* seq_kd teacher_*''',
     'tools are written as the chat template writes them': 'agent_template',
     'lower is better for a loss, higher for a reward': 'greater_is_better metric_for_best_model',
     'the folder of a run knows whether it goes on: aligntune resume': 'resume_from_checkpoint resume_only_model',
@@ -143,7 +146,7 @@ _DROPPED = {
 _LOST = {
     'another way of training': '''use_galore llamapro_* lisa_* lorap_lr_ratio vit_lr aligner_lr rpo_alpha sft_alpha kl_in_reward
         advantage_estimator use_chat_template early_stop_interval freeze_parameters* trainable_parameters* rope_scaling
-        max_model_len loss_weights''',
+        max_model_len loss_weights min_lr''',
     'code of theirs is not run': '''external_plugins multi_turn_scheduler use_gym_env custom_* teacher_model gym_env
         orm_plugin prm_plugin''',
 }
