@@ -1339,10 +1339,14 @@ def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], Spec
         raise refuse('vLLM reads the weights of the base from their files', 'rollout=auto, or another start')
     if s.peft.method == 'dora': raise refuse('DoRA measures the norms of the whole weights', 'method=lora')
 
-# %% ../../nbs/core/06_spec.ipynb #8c36c507
+# %% ../../nbs/core/06_spec.ipynb #15767d20
 def _judge_blocks(s: TrainSpec) -> None:
     "Refuse blocks and patterns that PEFT would not read"
     p = s.peft
+    if p.target_parameters and p.layers_to_transform is not None:
+        raise SpecError('target_parameters and layers_to_transform exclude each other',
+                        where=s.origins['layers_to_transform'], why='PEFT adapts a parameter in every block',
+                        fix='keep one of them')
     if p.layers_pattern and p.layers_to_transform is None:
         raise SpecError('layers_pattern has no effect without layers_to_transform', where=s.origins['layers_pattern'],
                         fix='layers_to_transform=[0, 1]')
