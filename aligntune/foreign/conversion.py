@@ -125,7 +125,7 @@ def _passed(key: str, value: Any, config: Foreign) -> Became | None:
 def _is_of_trl(key: str) -> bool:
     return any(key in config_fields(algorithm) for algorithm in ('sft', 'dpo', 'grpo', 'reward_model'))
 
-# %% ../../nbs/foreign/00_conversion.ipynb #47d93ba8
+# %% ../../nbs/foreign/00_conversion.ipynb #550d06dc
 def leaves(
     project: Project,  # whose keys
     values: Mapping[str, Any],  # a config, or a part of it
@@ -140,7 +140,8 @@ def leaves(
 
 def _is_whole(project: Project, key: str) -> bool:
     "Whether a mapping is read by one rule"
-    if key in project.keys: return True
+    takes_mapping = key in FIELDS and dict in FIELDS[key].kinds and project.passes
+    if key in project.keys or takes_mapping: return True
     names = ' '.join((*project.dropped.values(), *project.lost.values())).split()
     return any(fnmatchcase(key, n) for n in names)
 
@@ -321,7 +322,7 @@ def _wrong(conversion: Conversion) -> Iterator[str]:
         except AligntuneError as e: errors.append(e)   # type: ignore[arg-type]
     for e in errors: yield f"  {e.where} {e.what}{f': {e.why}' if e.why else ''}{f' -> {e.fix}' if e.fix else ''}"
 
-# %% ../../nbs/foreign/00_conversion.ipynb #fac8fb12
+# %% ../../nbs/foreign/00_conversion.ipynb #b821c00b
 def _yaml_lines(conversion: Conversion) -> Iterator[str]:
     "The lines of the YAML"
     came = {n: r for r in reversed(conversion.rows) for n in r.became.settings}
@@ -339,9 +340,12 @@ def _yaml_lines(conversion: Conversion) -> Iterator[str]:
 def _setting_line(name: str, value: Any, row: Row | None) -> str:
     "One setting, and the key it had where that differs"
     import yaml
-    text = yaml.safe_dump({name: as_stored(hide(value, name))}, default_flow_style=None, sort_keys=False, width=10_000,
-                          allow_unicode=True).strip()
-    if row is None or row.fate == 'taken' and not row.became.why or '\n' in text: return text
+    value = as_stored(hide(value, name))
+    quoted = '"' if isinstance(value, str) and '\n' in value else None   # a template stays on one line
+    shown_value = yaml.safe_dump(value, default_flow_style=True, default_style=quoted, sort_keys=False, width=10**6,
+                                 allow_unicode=True)
+    text = f"{name}: {shown_value.strip().removesuffix('...').strip()}"
+    if row is None or row.fate == 'taken' and not row.became.why: return text
     said = row.became.why if row.fate == 'default' else f'{row.key}: {shown(row.value, row.key, 30)}'
     if row.fate != 'default' and row.became.why: said += f' ({row.became.why})'
     return f"{text:<44} # {' '.join(said.split())}"

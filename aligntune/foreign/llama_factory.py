@@ -72,28 +72,29 @@ def _info(config: Foreign) -> tuple[dict[str, Any], Path]:
         if path.is_file(): return json.loads(config_text(path)), path.parent
     return {}, Path(asked)
 
-# %% ../../nbs/foreign/03_llama_factory.ipynb #b6ba25ce
+# %% ../../nbs/foreign/03_llama_factory.ipynb #51feaf1f
 def _names(value: Any) -> list[str]:
     return [n.strip() for n in value.split(',')] if isinstance(value, str) else [str(n) for n in value]
 
-def _dataset(value: Any, config: Foreign) -> Inside | Became:
+def _dataset(value: Any, config: Foreign) -> Became:
     "The data sets, looked up by their names"
     info, folder = _info(config)
-    entries, rows = [], []
+    entries, unknown = [], []
     shares = _names(config.get('interleave_probs', ''))
     for i, name in enumerate(_names(value)):
         found = _listed(info[name], folder) if name in info else shipped(name) or _file(name)
-        if isinstance(found, str): rows.append((f'[{i}]', name, ask('dataset_name', f'{name}: {found}')))
+        if isinstance(found, str): unknown.append(f'{name}: {found}')
         else:
             limits = dict(max_samples=config.get('max_samples')) if config.get('max_samples') else {}
             if i < len(shares) and as_number(shares[i]): limits['weight'] = as_number(shares[i])
             entries.append({**found, **limits})
-    return rows or [('', value, into(**data_settings(entries)))]
+    if unknown: return ask('dataset_name', '; '.join(dict.fromkeys(unknown)), 'dataset_name=FILE, or a list of entries')
+    return into(**data_settings(entries))
 
 def _file(name: str) -> dict[str, Any] | str:
     "A name that is a file or a repository; else why it is none"
     if '/' in name or Path(name).exists(): return dict(name=name)
-    return 'not in dataset_info.json, which is looked for in dataset_dir from here and beside the config'
+    return 'not in dataset_info.json (looked for in dataset_dir, from here and beside the config)'
 
 # %% ../../nbs/foreign/03_llama_factory.ipynb #37b6191c
 def _train_dataset(value: Any, config: Foreign) -> Inside | Became:
@@ -151,7 +152,7 @@ def _packs(config: Foreign) -> bool:
 def _rows(value: Any, config: Foreign) -> Became:
     return dropped('counts packed sequences: it is in max_tokens_per_gpu') if _packs(config) else into(batch_size=value)
 
-# %% ../../nbs/foreign/03_llama_factory.ipynb #96858355
+# %% ../../nbs/foreign/03_llama_factory.ipynb #ca95ff4f
 def _start(value: Any, config: Foreign) -> Became:
     "PiSSA, by its number of iterations"
     if not is_on(value): return off('switched off')
@@ -163,14 +164,14 @@ def _held_out(value: Any, config: Foreign) -> Became:
     if not number: return off('0')
     return into(val_split_ratio=number) if number < 1 else ask('val_split_ratio', f'{number:g} rows are set aside')
 
-def _group(wanted: str, ours: Mapping[str, Any]) -> Rule:
+def _group(wanted: str, ours: Mapping[str, Any], others: Became | None = None) -> Rule:
     "A rule for a group of version 1, such as peft_config with its name"
     def rule(value: Any, config: Foreign) -> Became | Inside:
         if not isinstance(value, Mapping): return lost('not a group of settings')
         out: Inside = []
         for key, inside in value.items():
-            became = ours.get(key, lambda v, c: lost(f'a setting of {wanted} that is not here'))
-            out.append((f'.{key}', inside, off() if inside in (None, [], '') else became(inside, config)))
+            became = ours[key](inside, config) if key in ours else others or lost(f'a setting of {wanted}, not here')
+            out.append((f'.{key}', inside, off() if inside in (None, [], '') else became))
         return out
     return rule
 
@@ -179,7 +180,7 @@ def _dist(value: Any, config: Foreign) -> Became:
     if value == 'deepspeed': return deepspeed(config.get('dist_config.config_file', 'zero3'), config)
     return into(sharding='fsdp2') if 'fsdp' in str(value) else into(sharding='none')
 
-# %% ../../nbs/foreign/03_llama_factory.ipynb #e1d771e4
+# %% ../../nbs/foreign/03_llama_factory.ipynb #a5f90ca6
 _MODEL: dict[str, Rule] = dict(
     model_name_or_path='model_name', model='model_name', model_revision='revision', trust_remote_code='trust_remote_code',
     adapter_name_or_path='adapter', flash_attn=attention, quantization_bit=_bits, quantization_type='quant_type',
@@ -198,12 +199,11 @@ _MODEL: dict[str, Rule] = dict(
 
 def _evaluation(value: Any, config: Foreign) -> Became:
     "The data to evaluate on, looked up like the data to train on"
-    found = _dataset(value, config)
-    settings = found[0][2].settings if isinstance(found, list) else {}
-    if 'dataset_name' not in settings: return ask('eval_dataset', f'{value} is looked up in dataset_info.json')
-    return into(eval_dataset=settings['dataset_name'])
+    found = _dataset(value, config).settings
+    if 'dataset_name' not in found: return ask('eval_dataset', f'{value} is looked up in dataset_info.json')
+    return into(eval_dataset=found['dataset_name'])
 
-# %% ../../nbs/foreign/03_llama_factory.ipynb #59bb1022
+# %% ../../nbs/foreign/03_llama_factory.ipynb #b73863b0
 _PEFT: dict[str, Rule] = dict(
     finetuning_type=_method, lora_rank='lora_r', lora_alpha='lora_alpha', lora_dropout='lora_dropout', lora_target=layers,
     additional_target=lambda value, config: into(modules_to_save=_names(value)), use_rslora='use_rslora',
@@ -213,11 +213,12 @@ _PEFT: dict[str, Rule] = dict(
                            else refused(f'{v}', 'method=lora or method=full', 'method')),
         r=lambda v, c: into(lora_r=v), lora_alpha=lambda v, c: into(lora_alpha=v), target_modules=layers,
         lora_dropout=lambda v, c: into(lora_dropout=v), adapter_name_or_path=lambda v, c: into(adapter=v),
-        use_rslora=lambda v, c: into(use_rslora=v))),
+        use_rslora=lambda v, c: into(use_rslora=v)), dropped('it goes with the name of the group')),
     quant_config=_group('quant_config', dict(name=_quantiser, quantization_bit=_bits)),
     dist_config=_group('dist_config', dict(name=_dist, config_file=lambda v, c: dropped('in sharding'),
                                            dcp_path=lambda v, c: dropped(LOADING))),
-    optim_config=_group('optim_config', dict(name=optimizer, wd=lambda v, c: into(weight_decay=v))),
+    optim_config=_group('optim_config', dict(name=optimizer, wd=lambda v, c: into(weight_decay=v)),
+                        dropped('it goes with the optimizer')),
     lr_scheduler_config=_group('lr_scheduler_config', dict(name=scheduler)),
     kernel_config=lambda value, config: dropped(PLANNED), init_config=lambda value, config: dropped(PLANNED))
 

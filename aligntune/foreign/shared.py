@@ -39,7 +39,7 @@ def only(value: Any, why: str, other: Became) -> Rule:
     "A rule: nothing where it has this value, which is what happens here"
     return lambda given, config: dropped(why) if given == value else other
 
-# %% ../../nbs/foreign/01_shared.ipynb #e142550e
+# %% ../../nbs/foreign/01_shared.ipynb #cfec4773
 PLANNED = 'the plan decides this, with its reason: aligntune plan'
 LOGGING = 'what is printed, logged or profiled'
 LOADING = 'how rows are loaded and cached'
@@ -56,8 +56,9 @@ def precision(name: str) -> Rule:
     return rule
 
 def bf16(value: Any, config: Foreign) -> Became:
-    "bf16: theirs insists, ours takes it where the device has it"
-    return dropped('bf16 where the device has it, else fp32: the plan decides') if value != 'full' else into()
+    "bf16: theirs insists, ours takes it where the device has it; switched off it is fp32"
+    if is_on(value): return dropped('bf16 where the device has it, else fp32: the plan decides')
+    return dropped('fp16 is on') if is_on(config.get('fp16')) else into(precision='fp32')
 
 # %% ../../nbs/foreign/01_shared.ipynb #d7fc983f
 _SAME = dict(adamw_torch_fused='adamw', adamw_torch='adamw', adamw_hf='adamw', adamw='adamw', adamw_bnb_8bit='adamw_8bit',
@@ -83,7 +84,7 @@ def scheduler(value: Any, config: Foreign) -> Became:
     if str(value) in known_words('lr_scheduler', 'sft'): return into(lr_scheduler=str(value))
     return ask('lr_scheduler', f'no schedule {value!r} here', 'lr_scheduler=cosine')
 
-# %% ../../nbs/foreign/01_shared.ipynb #4f7e9f81
+# %% ../../nbs/foreign/01_shared.ipynb #5a671245
 def warmup(value: Any, config: Foreign) -> Became:
     "Steps until the peak; below one it is a share of all steps, as transformers 5 reads it"
     number = as_number(value)
@@ -109,7 +110,8 @@ def every(kind: str) -> Rule:
 def strategy(kind: str) -> Rule:
     "A rule for when checkpoints are written or evaluations are made"
     def rule(value: Any, config: Foreign) -> Became:
-        name = f'{kind}_strategy'
+        name, share = f'{kind}_strategy', as_number(config.get(f'{kind}_steps'))
+        if share is not None and 0 < share < 1: return dropped(f'{kind}_steps is a share of all steps')
         if str(value) == 'best': return into('the best is kept', **{name: 'steps', 'load_best_model_at_end': True})
         return into(**{name: 'no' if value in (False, 'no', 'NO') else str(value).lower()})
     return rule
