@@ -120,7 +120,7 @@ def _value(text: str, name: str = '') -> Any:
     from aligntune.core.spec import read_value
     return read_value(text, name)
 
-# %% ../nbs/cli.ipynb #80790891
+# %% ../nbs/cli.ipynb #f6489de1
 def parse_arguments(
     command: str,  # one of COMMANDS
     args: Sequence[str]  # the arguments after it
@@ -145,11 +145,11 @@ def parse_arguments(
             if key in c.flags:
                 flags[key] = _value(value, key)
                 continue
-        elif not (equals and key.isidentifier()):
+        elif not (equals and (key.replace('.', '_') if c.settings == 'spec' else key).isidentifier()):   # stage.setting
             places.append(word)
             continue
         if key in settings: raise SpecError(f'{key} is given twice', where='command line')
-        settings[key] = _value(value, key)
+        settings[key] = value if c.raw else _value(value, key.rpartition('.')[2])
     if places and too_long_a_name(places[0]):
         raise SpecError(f'{places[0][:40]}... is too long to be a name', where='command line',
                         fix=f'aligntune {c.form}')

@@ -41,7 +41,7 @@ __all__ = ['log', 'OPTIONS', 'STATE', 'SweepOptions', 'read_options', 'setting_o
 # %% ../../nbs/series/05_sweep.ipynb #8fba2764
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/series/05_sweep.ipynb #dbe78318
+# %% ../../nbs/series/05_sweep.ipynb #2aa681b7
 @dataclass(frozen=True)
 class SweepOptions:
     "How a sweep searches, and how it runs"
@@ -57,12 +57,7 @@ class SweepOptions:
     unfit: str = 'refuse'  # points that do not fit in memory: refuse, or skip
     retry: bool = False  # train failed points again
 
-OPTIONS = dict(search='grid, random or halving', engine='own or optuna', points='how many points (of a grid: all)',
-               by='the metric that decides (eval_loss)', better='greater or smaller, where by is not a usual metric',
-               factor='of halving: one of so many goes on (2)', search_seed='of the points that are drawn (0)',
-               prune='with optuna: end runs that are worse than the median (true)',
-               jobs='trainings at a time (one a GPU)', unfit='points that do not fit: refuse or skip',
-               retry='train failed points again')
+OPTIONS = tuple(f.name for f in dataclasses.fields(SweepOptions))
 
 # %% ../../nbs/series/05_sweep.ipynb #47b1ae8d
 _CHOICES = dict(search=(None, 'grid', 'random', 'halving'), engine=('own', 'optuna'), unfit=('refuse', 'skip'),
