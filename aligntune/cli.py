@@ -17,7 +17,7 @@ from .process.child import allocator_environment
 __all__ = ['FLAGS', 'EVERYWHERE', 'VALUED', 'COMMON', 'TRAINING_GROUPS', 'EVALUATION_SETTINGS', 'usage', 'help_for',
            'accepted_settings', 'parse_arguments', 'check_names', 'main']
 
-# %% ../nbs/cli.ipynb #64025dbb
+# %% ../nbs/cli.ipynb #9dd770df
 FLAGS = dict(help='this text; --help all: every setting',
              json='one JSON object on standard output: result, plan, answers or error',
              quiet='errors only',
@@ -25,8 +25,6 @@ FLAGS = dict(help='this text; --help all: every setting',
              dry_run='show the plan and its reasons (launch: the files), and do nothing',
              machine='plan for another machine: 8xh100, 4xl4, t4+l4, cpu ...',
              resume='go on with the run in output_dir, by the same settings',
-             private='a private repository, or an error', public='a public repository',
-             merged='with the adapter in the weights',
              submit='hand the job to its scheduler', force='write over files that are there',
              nproc='N: train in N processes on this machine (torchrun)', nnodes='number of machines',
              node_rank='number of this machine', rdzv_endpoint='host:port where machines meet',
@@ -122,7 +120,7 @@ def _value(text: str, name: str = '') -> Any:
     from aligntune.core.spec import read_value
     return read_value(text, name)
 
-# %% ../nbs/cli.ipynb #46dcfc6d
+# %% ../nbs/cli.ipynb #f6489de1
 def parse_arguments(
     command: str,  # one of COMMANDS
     args: Sequence[str]  # the arguments after it
@@ -140,9 +138,6 @@ def parse_arguments(
                     raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
                 flags[key] = True
                 continue
-            if not equals and key in c.switches:
-                settings[key] = True
-                continue
             if not equals: value = next(rest, '')
             if not key or not value or value.startswith('--'):
                 raise SpecError(f'{word} has no value', where='command line',
@@ -150,11 +145,11 @@ def parse_arguments(
             if key in c.flags:
                 flags[key] = _value(value, key)
                 continue
-        elif not (equals and key.isidentifier()):
+        elif not (equals and (key.replace('.', '_') if c.settings == 'spec' else key).isidentifier()):   # stage.setting
             places.append(word)
             continue
         if key in settings: raise SpecError(f'{key} is given twice', where='command line')
-        settings[key] = _value(value, key)
+        settings[key] = value if c.raw else _value(value, key.rpartition('.')[2])
     if places and too_long_a_name(places[0]):
         raise SpecError(f'{places[0][:40]}... is too long to be a name', where='command line',
                         fix=f'aligntune {c.form}')

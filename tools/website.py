@@ -19,7 +19,7 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              series='Sweeps and stages', evaluate='Evaluate', show='Show', monitor='Monitor in the browser', bench='Bench',
              experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
-    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters
+    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters series
     migration troubleshooting error_messages'''.split())
 
 def reading_order():
