@@ -309,18 +309,26 @@ def _how(on: str, job: Any, command: list[str]) -> str:
                       *([f'submit:     {shlex.join(command)}'] if command else []),
                       f'preempted:  {LAUNCHERS[on].requeue}'])
 
-# %% ../nbs/commands.ipynb #09eddb1a
-@command('resume RUN [key=value ...]', 'continue an interrupted run', 'train', flags=PROCESSES, settings='spec',
-         places=1, examples=('resume ./output',))
+# %% ../nbs/commands.ipynb #b0444e9b
+@command('resume RUN|STORE [key=value ...]', 'continue an interrupted run', 'train', flags=PROCESSES, settings='spec',
+         places=1, examples=('resume ./output', 'resume s3://bucket/run output_dir=./run'))
 def resume(call: Call) -> Answer:
     "Continue an interrupted run"
     folder, place = _folder(call), _place(call)
+    if '://' in folder: call, folder = _fetched(call, folder)
     if place is None: return trained(load('aligntune.run.run:resume_run')(folder, **call.settings))
     changes = dict(call.settings)
     allow = load('aligntune.core.spec:as_names')(changes.pop('allow_changes', ()))
     allow += load('aligntune.run.run:changed_names')(changes)
     spec, made = _request_of_run(folder, changes | dict(output_dir=folder))
     return trained(_in_processes(spec, made, place, resume=True, allow=allow))
+
+def _fetched(call: Call, store: str) -> tuple[Call, str]:
+    "A run of an object store in a folder, and the call without what named it"
+    settings = dict(call.settings)
+    folder = str(settings.pop('output_dir', None) or store.rstrip('/').rpartition('/')[2])
+    load('aligntune.run.store:fetch_run')(store, folder)
+    return replace(call, settings=settings), folder
 
 # %% ../nbs/commands.ipynb #67946b3b
 def _request_of_run(folder: str, changes: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -360,7 +360,7 @@ def result_of(
                   metrics=metrics | _token_metrics(session, seconds), history=history, training_time=seconds,
                   model_path='', run_dir=spec['output_dir'], why=session.plan.why)
 
-# %% ../../nbs/backends/03_trl.ipynb #13895e10
+# %% ../../nbs/backends/03_trl.ipynb #9206046a
 def train_session(
     session: 'Session',
     resume_from_checkpoint: bool | str | None = None,  # True for the newest whole checkpoint, or its path
@@ -368,7 +368,7 @@ def train_session(
 ) -> Result:
     "Train to the end, and save the model"
     run = session.run
-    check_start(run.folder, resume_from_checkpoint)
+    check_start(run.folder, resume_from_checkpoint, run.mirror)
     session.load()
     set_random_state(session.random_state)   # as if nothing had been predicted before
     start = time.perf_counter()
@@ -384,6 +384,7 @@ def train_session(
         path = session.save_model() if sharding_of(session.model) else together(session.save_model)
         session.result = dataclasses.replace(session.result, model_path=path)
         run.journal.finish(session.result)
+        run.deliver()
     return session.result
 
 # %% ../../nbs/backends/03_trl.ipynb #a16bf41b

@@ -322,7 +322,7 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #53a93520
+# %% ../../nbs/core/06_spec.ipynb #8f1e1d9c
 @dataclass(frozen=True)
 class RunSpec:
     "Where it runs, what is kept and what is watched"
@@ -346,6 +346,8 @@ class RunSpec:
     time_limit: float | None = opt(None, 'seconds that a training may take: it saves and ends in time', above=0, hi=1e9)
     silence_limit: float = opt(1800., 'seconds in which one of several processes must move; 0: no watchdog', lo=0,
                                 hi=1e9)
+    checkpoint_store: str | None = opt(None, 'object store that mirrors the run: s3://bucket/run, gs://bucket/run',
+                                       aliases='mirror')
     guards: Any = opt(True, 'stop a run that no longer learns; a dict switches single guards')
     progress: str = opt('auto', 'how progress is shown: auto is a panel in notebooks, else lines',
                         choices=('auto', 'panel', 'plain', 'none'))
@@ -1192,7 +1194,7 @@ def _judge_effect(s: TrainSpec) -> Iterator[str]:
         if s[n] != f.default:
             yield f"{n} has no effect on {s.algo.algorithm}; it is a setting of {', '.join(f.only)}"
 
-# %% ../../nbs/core/06_spec.ipynb #823b97d7
+# %% ../../nbs/core/06_spec.ipynb #3a8ffdbb
 def _judge_adapter(s: TrainSpec) -> None:
     "Refuse adapters of single weights together with what PEFT cannot do with them"
     dora, dropout = s.peft.method == 'dora', s.peft.lora_dropout
@@ -1212,6 +1214,13 @@ def _judge_run(s: TrainSpec) -> None:
                         why='without the KL term no reference is asked', fix='beta=0.04, or no ref_model_name')
     if not s.run.output_dir.strip():
         raise SpecError('output_dir is empty', where=s.origins['output_dir'], fix='output_dir=./output')
+    if '://' in s.run.output_dir:
+        raise SpecError(f'{s.run.output_dir} is no folder', where=s.origins['output_dir'],
+                        why='a training works on a disk; a store mirrors what it writes',
+                        fix=f'checkpoint_store={s.run.output_dir}, and a folder as output_dir')
+    if s.run.checkpoint_store is not None and '://' not in s.run.checkpoint_store:
+        raise SpecError(f'{s.run.checkpoint_store!r} is no address of a store', where=s.origins['checkpoint_store'],
+                        fix='checkpoint_store=s3://bucket/run')
 
 # %% ../../nbs/core/06_spec.ipynb #f9c11a86
 def _judge_words(s: TrainSpec) -> None:
