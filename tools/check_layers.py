@@ -4,7 +4,7 @@ from common import modules, report, root
 
 # from the ground up; nobody imports emulation
 ORDER = ('core data process sandbox rewards engine algorithms run backends share evaluate show bench hub demo recipes '
-         'schedulers commands cli '
+         'schedulers commands completion cli '
          'emulation').split()
 NAMED = re.compile(r'aligntune\.[a-z_.]+(:\w*)?')   # a module, or something in it, as a string
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
