@@ -20,13 +20,12 @@ from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
 __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
-           'ALIASES', 'SWITCHES', 'INSTEAD', 'LORA_FIELDS', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
-           'Entries', 'NAMED_FILES', 'STARTS', 'TAKEN_OUT', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec',
-           'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'AdapterSettings',
-           'PeftSpec', 'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec',
-           'Field', 'check', 'in_range', 'config_fields', 'names_for', 'adapter_settings', 'peft_layers', 'Collected',
-           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'config_text', 'read_nested',
-           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination', 'start_of',
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS', 'Entries',
+           'NAMED_FILES', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec', 'LossSettings', 'AnswerSettings',
+           'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec', 'OptimizerSettings', 'PrecisionSettings',
+           'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields',
+           'names_for', 'Collected', 'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries',
+           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination',
            'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
@@ -224,35 +223,16 @@ class AlgoSpec(PPOSettings, ReferenceSettings, AnswerSettings, LossSettings):
     target_patterns: list | None = opt(None, 'patterns of the matrices that osft trains', only=None)
     train_rest: bool = opt(False, 'osft trains embeddings, norms, biases and the head too', only=None)
 
-# %% ../../nbs/core/06_spec.ipynb #19cb54f3
+# %% ../../nbs/core/06_spec.ipynb #e6ffef96
 @dataclass(frozen=True)
-class AdapterSettings:
-    "How an adapter starts, and where it differs between layers"
-    init_lora_weights: bool | str = opt(
-        True, 'how an adapter starts: true (its product is zero), gaussian, orthogonal, mica, pissa, pissa_niter_16, '
-        'olora, loftq', aliases='lora_init_weights init_weights', only=ADAPTERS)
-    exclude_modules: list | str | None = opt(None, 'layers that get no adapter, names or a pattern',
-                                             aliases='lora_exclude_modules', only=ADAPTERS)
-    layers_to_transform: list | int | None = opt(None, 'numbers of the blocks that get an adapter; all when not given',
-                                                 only=ADAPTERS)
-    layers_pattern: list | str | None = opt(None, 'name of the list of blocks, where PEFT does not know it',
-                                            only=ADAPTERS)
-    rank_pattern: dict | None = opt(None, 'rank of single layers, by a name or a pattern', aliases='lora_rank_pattern',
-                                    only=ADAPTERS)
-    alpha_pattern: dict | None = opt(None, 'scale of single layers, by a name or a pattern',
-                                     aliases='lora_alpha_pattern', only=ADAPTERS)
-
-# %% ../../nbs/core/06_spec.ipynb #0622d3fe
-@dataclass(frozen=True)
-class PeftSpec(AdapterSettings):
+class PeftSpec:
     "Which weights are trained"
     method: str = opt('full', 'all weights, or an adapter', aliases='peft_method peft_type finetuning_type',
                       choices=('full', *ADAPTERS, *_algorithms(lambda facts: facts.subspace)))
     lora_r: int = opt(16, 'rank of the adapter', lo=1, hi=65536, aliases='lora_rank r rank peft_r', only=ADAPTERS)
     lora_alpha: float = opt(32, 'scale of the adapter, before division by the rank', above=0, hi=1e6, only=ADAPTERS)
     lora_dropout: float = opt(0.0, 'dropout before the adapter', lo=0, hi=0.99, only=ADAPTERS)
-    target_modules: list | str | None = opt(None, 'layers that get an adapter; all linear ones when not given, and those '
-                                            'of PEFT for the kind of model with the word peft',
+    target_modules: list | str | None = opt(None, 'layers that get an adapter; all linear ones when not given',
                                             aliases='lora_target_modules lora_target', only=ADAPTERS)
     target_parameters: list | None = opt(
         None, 'weights outside of layers that get an adapter, as PEFT names them; the experts when not given',
@@ -342,13 +322,13 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #80928113
+# %% ../../nbs/core/06_spec.ipynb #8f1e1d9c
 @dataclass(frozen=True)
 class RunSpec:
     "Where it runs, what is kept and what is watched"
     output_dir: str = opt('./output', 'folder of the run', aliases='ckpt_output_dir save_dir out')
     run_name: str | None = opt(None, 'name of the run')
-    seed: int = opt(42, 'seed of everything random', lo=0, hi=2**32-1, aliases='random_seed random_state')
+    seed: int = opt(42, 'seed of everything random', lo=0, hi=2**32-1, aliases='random_seed')
     backend: str = opt('auto', 'who trains', aliases='backend_name')
     allow_fallback: bool = opt(True, 'train on TRL where the asked backend cannot, and say so')
     logging_steps: int = opt(10, 'steps between two log entries', lo=1, hi=1e9)
@@ -366,6 +346,8 @@ class RunSpec:
     time_limit: float | None = opt(None, 'seconds that a training may take: it saves and ends in time', above=0, hi=1e9)
     silence_limit: float = opt(1800., 'seconds in which one of several processes must move; 0: no watchdog', lo=0,
                                 hi=1e9)
+    checkpoint_store: str | None = opt(None, 'object store that mirrors the run: s3://bucket/run, gs://bucket/run',
+                                       aliases='mirror')
     guards: Any = opt(True, 'stop a run that no longer learns; a dict switches single guards')
     progress: str = opt('auto', 'how progress is shown: auto is a panel in notebooks, else lines',
                         choices=('auto', 'panel', 'plain', 'none'))
@@ -610,50 +592,11 @@ def _check_member(name: str, value: Any, where: str) -> None:
         raise SpecError(f'{name} has no {value!r}', where=where, why='a field of the TRL config',
                         fix=did_you_mean(value, sorted(k.lower() for k in known)))
 
-# %% ../../nbs/core/06_spec.ipynb #be1f2b2b
+# %% ../../nbs/core/06_spec.ipynb #c093ef94
 def names_for(algorithm: str = DEFAULT_ALGORITHM) -> list[str]:
     "Every keyword that a trainer of `algorithm` knows"
-    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', 'peft_config',
+    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype',
                    *(config_fields(algorithm) - INSTEAD.keys())})
-
-# %% ../../nbs/core/06_spec.ipynb #e4f9fea4
-LORA_FIELDS = dict(r='lora_r', use_dora='method') | {n: n for n in (
-    'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'init_lora_weights', 'layers_to_transform',
-    'layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'target_parameters')}
-_OF_NO_ACCOUNT = """task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode
-    runtime_config megatron_config megatron_core fan_in_fan_out qalora_group_size loftq_config ensure_weight_tying""".split()
-
-def adapter_settings(
-    config: Any  # LoraConfig(...), or its fields as a mapping
-) -> Iterator[tuple[str, Any, dict[str, Any], str]]:
-    "(field, value, settings of ours, why there are none) for each field of a LoraConfig"
-    kind = config.get('peft_type') if isinstance(config, Mapping) else getattr(config, 'peft_type', None)
-    name = str(getattr(kind, 'value', kind or 'LORA'))
-    if name != 'LORA' or not isinstance(config, Mapping) and not dataclasses.is_dataclass(config):
-        raise SpecError(f'an adapter of the type {name} is not offered', where='argument peft_config',
-                        why='LoRA, QLoRA and DoRA are', fix='peft_config=LoraConfig(...)')
-    fields = dict(config) if isinstance(config, Mapping) else {
-        f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    for field, value in fields.items(): yield field, value, *_adapter_field(field, value, fields)
-
-# %% ../../nbs/core/06_spec.ipynb #b5635606
-def _adapter_field(field: str, value: Any, fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    "The settings that one field means, or why there are none"
-    if isinstance(value, (set, frozenset)): value = sorted(value)
-    if field == 'use_dora': return dict(method='dora' if value else 'lora'), ''
-    if field == 'target_modules' and value is None and not fields.get('target_parameters'): value = 'peft'
-    if field in LORA_FIELDS: return ({LORA_FIELDS[field]: value} if value not in (None, {}) else {}), 'not set'
-    off = value in (None, False, {}, 'none')
-    return {}, '' if off or field in _OF_NO_ACCOUNT else 'a field of LoraConfig that has no counterpart here'
-
-def peft_layers(
-    model_type: str  # of a model's config
-) -> list[str]:
-    "The layers to which PEFT puts an adapter where none are named"
-    for o in getattr(_parsed('peft', 'utils/constants.py'), 'body', ()):
-        named = isinstance(o, ast.Assign) and getattr(o.targets[0], 'id', '').endswith('_TO_LORA_TARGET_MODULES_MAPPING')
-        if named and isinstance(o.value, ast.Dict): return ast.literal_eval(o.value).get(model_type, [])
-    return []
 
 # %% ../../nbs/core/06_spec.ipynb #417e1da5
 class Collected:
@@ -684,27 +627,19 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/06_spec.ipynb #838eb223
+# %% ../../nbs/core/06_spec.ipynb #c8e70a30
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':   # a computation in 4 bits is one in the precision of the run
         collected.put('precision', check(FIELDS['precision'], value, where), where)
-    elif name == 'peft_config' and value is not None: _enter_adapter(collected, value, where)
     elif name == 'quantization' and isinstance(value, Mapping):
         for k, x in value.items(): collected.enter(k, x, f'{where}[{k!r}]')
     elif name.endswith('_column') and isinstance(value, str):
         collected.rename_column(value, name.removesuffix('_column'), where)
     elif name in config_fields(collected.algorithm) - INSTEAD.keys():
         collected.extra[name] = _checked(name, value, where, collected.algorithm)
-    else: return name == 'peft_config' or name == 'push_to_hub' and value in (False, None)   # nothing is uploaded anyway
+    else: return name == 'push_to_hub' and value in (False, None)   # nothing is uploaded anyway
     return True
-
-def _enter_adapter(collected: Collected, config: Any, where: str) -> None:
-    "Enter the fields of a LoraConfig"
-    for field, value, ours, why in adapter_settings(config):
-        if why and not ours and field not in LORA_FIELDS:
-            raise SpecError(f'{field}={_short(value)} is not offered', where=where, why=why, fix=f'leave {field} out')
-        for name, x in ours.items(): collected.put(name, x, f'{where}, {field}')
 
 def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     "Refuse a keyword that is no setting, with the one that is meant"
@@ -945,13 +880,12 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #75127eb7
+# %% ../../nbs/core/06_spec.ipynb #af420b9b
 def config_entries(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a config"
     if isinstance(config, Mapping): return list(_from_mapping(config))
-    if hasattr(config, 'entries'): return list(config.entries())   # a converted config of another project
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
@@ -963,27 +897,22 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/06_spec.ipynb #7b4d4ddc
+# %% ../../nbs/core/06_spec.ipynb #81cd0c0c
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a YAML or JSON file"
-    return _read_lines(config_text(path), path.name)
-
-def config_text(
-    path: Path  # of a YAML or JSON file
-) -> str:
-    "The text of a config file"
     if not os.path.isfile(path): raise _no_config(path)
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise SpecError(f'the config is too large: {size:,} bytes', where=str(path), why=f'{LARGEST:,} are read',
                             fix='name files in it: data, a chat template')
-        return path.read_text(encoding='utf-8-sig')
+        text = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e:
         raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
     except OSError as e:
         raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
+    return _read_lines(text, path.name)
 
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"
@@ -995,28 +924,6 @@ def _no_config(path: Path) -> SpecError:
     near = [n for n in beside if n.endswith(_CONFIG_FILES)]
     return SpecError(f'there is no config file {path}', where='argument config',
                      fix=did_you_mean(path.name, near) if near else '')
-
-# %% ../../nbs/core/06_spec.ipynb #d0a002ee
-def read_nested(
-    text: str,  # YAML or JSON
-    source: str  # the name of the file
-) -> tuple[dict[str, Any], dict[str, int]]:
-    "The mapping in a text, and the line of each of its keys, nested ones written with dots"
-    import yaml
-    try:
-        loader, node = _composed(text, source)
-        if node is None or node.id != 'mapping': raise SpecError('this is no mapping of names to values', where=source)
-        return loader.construct_object(node, deep=True), dict(_lines_of(node))
-    except yaml.YAMLError as e:
-        raise SpecError(f'this is not YAML: {" ".join(str(e).split())[:300]}', where=source) from None
-
-def _lines_of(node: Any, before: str = '') -> Iterator[tuple[str, int]]:
-    "(key, line) of a mapping, and of the mappings in it"
-    for key, value in node.value if node.id == 'mapping' else ():
-        yield f'{before}{key.value}', key.start_mark.line + 1
-        inside = value.value if value.id == 'sequence' else []
-        for i, part in enumerate(inside): yield from _lines_of(part, f'{before}{key.value}[{i}].')
-        yield from _lines_of(value, f'{before}{key.value}.')
 
 # %% ../../nbs/core/06_spec.ipynb #6d55f1bf
 def as_names(
@@ -1085,7 +992,7 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #3cd00d8e
+# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -1096,13 +1003,6 @@ class TrainSpec(SpecValues):
     ) -> TrainSpec:
         "Read keywords and a config into a spec, or refuse them"
         return _parse(cls, config, keywords)
-
-    @classmethod
-    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
-                     **answers: Any) -> TrainSpec:
-        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
-        from aligntune.core.registry import plugin   # it stands above: asked only here
-        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
 
     def replace(self, **changes: Any) -> TrainSpec:
         "The same request with some settings changed, parsed anew"
@@ -1294,74 +1194,9 @@ def _judge_effect(s: TrainSpec) -> Iterator[str]:
         if s[n] != f.default:
             yield f"{n} has no effect on {s.algo.algorithm}; it is a setting of {', '.join(f.only)}"
 
-# %% ../../nbs/core/06_spec.ipynb #68ca767b
-STARTS = ('gaussian', 'orthogonal', 'mica', 'pissa', 'olora', 'loftq')
-TAKEN_OUT = ('pissa', 'olora')   # the base loses what the adapter begins with
-_WANT_DATA = dict(eva='EVA reads activations of your data', corda='CorDA reads covariances of your data',
-                  lora_ga='LoRA-GA reads gradients of your data')
-
-def start_of(
-    s: TrainSpec  # what was asked
-) -> str:
-    "How the adapter starts: a word of STARTS, or an empty text for the usual start"
-    word = s['init_lora_weights']
-    return '' if word is True else str(word).split('_niter_')[0]
-
-def _judge_start(s: TrainSpec) -> None:
-    "Refuse starts that are not known, or that cannot be with the other settings"
-    word, start, where = s['init_lora_weights'], start_of(s), s.origins['init_lora_weights']
-    def refuse(why: str, fix: str) -> SpecError:
-        return SpecError(f'init_lora_weights={word} is not possible here', where=where, why=why, fix=fix)
-    if not start: return
-    if word is False: raise refuse('the model would start from random changes', 'leave it out')
-    if start in _WANT_DATA: raise refuse(_WANT_DATA[start], f"one of {', '.join(STARTS)}")
-    if start not in STARTS or not re.fullmatch(r'[a-z]+|pissa_niter_\d+', str(word)):
-        raise refuse('PEFT has no such start', did_you_mean(str(word), STARTS))
-    if s.peft.adapter: raise refuse('an existing adapter has its start behind it', 'leave it out')
-    if s.peft.target_parameters: raise refuse('adapters of single weights start at zero', 'target_modules alone')
-    quantised = s.model.load_in_4bit or s.model.load_in_8bit
-    if start == 'loftq' and not s.model.load_in_4bit:
-        raise refuse('LoftQ makes up for what 4-bit weights lose', 'load_in_4bit=True')
-    if start in ('mica', *TAKEN_OUT) and quantised:
-        raise refuse('it decomposes weights of 16 or 32 bits', 'load_in_4bit=False, or init_lora_weights=loftq')
-    if start == 'orthogonal' and s.peft.lora_r % 2: raise refuse('it needs an even rank', f'lora_r={s.peft.lora_r + 1}')
-    _judge_taken_out(s, start, refuse)
-
-def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], SpecError]) -> None:
-    "Refuse a base that has lost a part of itself where somebody else reads it as the base"
-    needs = facts_of(s.algo.algorithm).reference
-    compared = needs == 'always' or needs == 'beta' and bool(s.algo.beta)
-    if start not in TAKEN_OUT: return
-    if compared and not s.algo.ref_model_name:
-        raise refuse('without its adapter the model is not the reference: a part of the weights is in the adapter',
-                     f'ref_model_name={s.model.model_name}, or another start')
-    if s.algo.rollout == 'vllm':
-        raise refuse('vLLM reads the weights of the base from their files', 'rollout=auto, or another start')
-    if s.peft.method == 'dora': raise refuse('DoRA measures the norms of the whole weights', 'method=lora')
-
-# %% ../../nbs/core/06_spec.ipynb #15767d20
-def _judge_blocks(s: TrainSpec) -> None:
-    "Refuse blocks and patterns that PEFT would not read"
-    p = s.peft
-    if p.target_parameters and p.layers_to_transform is not None:
-        raise SpecError('target_parameters and layers_to_transform exclude each other',
-                        where=s.origins['layers_to_transform'], why='PEFT adapts a parameter in every block',
-                        fix='keep one of them')
-    if p.layers_pattern and p.layers_to_transform is None:
-        raise SpecError('layers_pattern has no effect without layers_to_transform', where=s.origins['layers_pattern'],
-                        fix='layers_to_transform=[0, 1]')
-    if p.layers_to_transform is not None and isinstance(p.target_modules, str) and p.target_modules not in (
-            'all-linear', 'peft'):
-        raise SpecError('layers_to_transform and a pattern of target_modules exclude each other',
-                        where=s.origins['layers_to_transform'], fix='a list of names in target_modules')
-    for name in ('rank_pattern', 'alpha_pattern'):
-        bad = {k: v for k, v in (s[name] or {}).items() if isinstance(v, bool) or not isinstance(v, (int, float)) or v <= 0}
-        if bad: raise SpecError(f'{name} maps names to numbers above 0, not {bad}', where=s.origins[name])
-
+# %% ../../nbs/core/06_spec.ipynb #3a8ffdbb
 def _judge_adapter(s: TrainSpec) -> None:
     "Refuse adapters of single weights together with what PEFT cannot do with them"
-    _judge_start(s)
-    _judge_blocks(s)
     dora, dropout = s.peft.method == 'dora', s.peft.lora_dropout
     if not s.peft.target_parameters or not (dropout or dora): return
     what = 'method=dora' if dora else f'lora_dropout={dropout:g}'
@@ -1379,6 +1214,13 @@ def _judge_run(s: TrainSpec) -> None:
                         why='without the KL term no reference is asked', fix='beta=0.04, or no ref_model_name')
     if not s.run.output_dir.strip():
         raise SpecError('output_dir is empty', where=s.origins['output_dir'], fix='output_dir=./output')
+    if '://' in s.run.output_dir:
+        raise SpecError(f'{s.run.output_dir} is no folder', where=s.origins['output_dir'],
+                        why='a training works on a disk; a store mirrors what it writes',
+                        fix=f'checkpoint_store={s.run.output_dir}, and a folder as output_dir')
+    if s.run.checkpoint_store is not None and '://' not in s.run.checkpoint_store:
+        raise SpecError(f'{s.run.checkpoint_store!r} is no address of a store', where=s.origins['checkpoint_store'],
+                        fix='checkpoint_store=s3://bucket/run')
 
 # %% ../../nbs/core/06_spec.ipynb #f9c11a86
 def _judge_words(s: TrainSpec) -> None:

@@ -37,8 +37,7 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
            'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #9386d2b1
-from .callbacks import EarlyStopping, lacks_metric, restore_callbacks
+# %% ../../nbs/run/05_run.ipynb #2b65a3fb
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
                                       newest_checkpoint, pool_of, publish, rank_file, read_seal, read_state, rotate,
@@ -52,13 +51,13 @@ from .manifest import (BY_CONTENT, MAY_CHANGE, Manifest, Metrics, data_fingerpri
 from .progress import Progress, answers_of, isolate_trackers, make_progress, view_for
 from .processes import (StepBatch, fill_epochs, filled_rows, filled_unit, kept_batch, kept_state,
                                      said_of_processes, sealed_batch, seed_process, set_batch)
+from .store import Mirror, check_unused, deliver, fetch_newest, mirrored
 from .restarts import all_starters, is_restart, may_be_restart
 from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, held_tensors,
                                   is_sharded_checkpoint, load_sharded_optimizer, optimizer_parts,
                                   read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import (WARNING, Interrupted, Stopped, StopRequest, TimeLeft, end_of_time, in_notebook,
                                    stop_code)
-from .trackers import make_trackers, tracked
 from ..core.plan import Plan
 from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
@@ -203,7 +202,7 @@ def scale_learning_rate(trainer: Trainer, factor: float) -> None:
     scheduler.base_lrs = [rate*factor for rate in scheduler.base_lrs]
     scheduler._last_lr = [g['lr'] for g in groups]
 
-# %% ../../nbs/run/05_run.ipynb #94a19119
+# %% ../../nbs/run/05_run.ipynb #47aa1c89
 class Saver:
     "Saves checkpoints of a trainer and removes old ones"
     def __init__(self, trainer: Trainer, folder: Path, writer: CheckpointWriter, guards: Guards):
@@ -242,9 +241,11 @@ class Saver:
         steps = [step_of(p) for p in whole_checkpoints(self.folder)]
         if proven is None or (steps and steps[-1] <= proven): self.unproven = False
         last = max((s for s in steps if proven is not None and s <= proven), default=0)
-        rotate(self.folder, self.limit, (self.trainer.state.best_global_step or 0, last))
+        held = self.writer.held()
+        if held: self.unproven = True   # removed at a later step
+        rotate(self.folder, self.limit, (self.trainer.state.best_global_step or 0, last, *held))
 
-# %% ../../nbs/run/05_run.ipynb #97bcb11f
+# %% ../../nbs/run/05_run.ipynb #73bc109d
 def save_shards(saver: Saver, step: int, staging: Path) -> None:
     "Write the parts of all processes; the first seals them and gives them their name, while the others wait"
     start, model, phase = time.perf_counter(), unwrapped(saver.trainer), saver.writer.phase
@@ -262,7 +263,9 @@ def save_shards(saver: Saver, step: int, staging: Path) -> None:
     def finish() -> Path:
         assert snapshot   # in the first process
         snapshot.known = known
-        return write_checkpoint(snapshot, staging, phase)
+        written = write_checkpoint(snapshot, staging, phase)
+        saver.writer.written(written)
+        return written
     saver.writer.last = on_first_process(finish)
     saver.writer.waited += (took := time.perf_counter() - start)
     saver.writer.took += took
@@ -282,7 +285,7 @@ def tokenizer_files(trainer: Trainer) -> dict[str, bytes]:
         trainer.processing_class.save_pretrained(d)
         return {p.relative_to(d).as_posix(): p.read_bytes() for p in Path(d).iterdir() if p.is_file()}
 
-# %% ../../nbs/run/05_run.ipynb #f9465adc
+# %% ../../nbs/run/05_run.ipynb #d57b16c7
 def writes_itself(trainer: Trainer) -> bool:
     "Are checkpoints of this trainer written and read by its engine: DeepSpeed, or the first version of FSDP?"
     plugin = getattr(trainer.accelerator.state, 'fsdp_plugin', None)
@@ -304,6 +307,7 @@ def save_by_engine(saver: Saver, library_save: Callable[[], None]) -> None:
         seal(at, step, world_size=world_size(), batch=micro_batch_of(saver.trainer), **saver.facts)
         publish(at, folder/at.name)
         delete_path(staging)
+        saver.writer.written(folder/at.name)
     gather_objects(step)   # all processes have written
     on_first_process(finish)
     saver.unproven = True
@@ -431,7 +435,7 @@ class Restorer:
         state.best_model_checkpoint = None
         name_best(state, self.folder)
 
-# %% ../../nbs/run/05_run.ipynb #26e049e3
+# %% ../../nbs/run/05_run.ipynb #9ddbbe63
 class RunCallback(TrainerCallback):
     "A run's part in the training loop"
     def __init__(self, saver: Saver, restorer: Restorer, stop: StopRequest):
@@ -441,6 +445,7 @@ class RunCallback(TrainerCallback):
         self.signal = 0   # of a request to stop
         self.tokens_before = 0   # trained before this call, in a trainer of ours
         self.time = TimeLeft()   # until the run must have ended
+        self.uploads: Callable[[], float] = float   # seconds of uploads so far
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         "Restore what the library does not"
@@ -457,7 +462,7 @@ class RunCallback(TrainerCallback):
         self.in_update = False
         if not self.saver.writer.busy(): self.saver.rotate(state.global_step - 1)
         step_done(state.global_step)
-        last = self.time.step_done(time.time(), self.saver.writer.took)
+        last = self.time.step_done(time.time(), self.saver.writer.took + self.uploads())
         self.signal, = largest((self.stop.number or (WARNING or signal.SIGTERM)*last,), args.device)
         if self.signal: control.should_save = control.should_training_stop = True
 
@@ -537,7 +542,7 @@ def out_of_memory(
     return GuardError(what, where=f"step {step + 1}{', the optimizer' if updating else ''}",
                       why=(str(e).splitlines() or [type(e).__name__])[0][:200], fix='; or '.join(fixes))
 
-# %% ../../nbs/run/05_run.ipynb #cc45eb49
+# %% ../../nbs/run/05_run.ipynb #fdc2d3cc
 class ErrorHandler:
     "Turns what ended a training into the error that the user gets"
     def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal,
@@ -562,8 +567,6 @@ class ErrorHandler:
             return RunError('a process that loads data was killed', where=f'step {step}', why=why,
                             fix=f'{command}; fewer dataloader_num_workers if memory was short')
         if is_lost_process(e): return error_of_lost(e, step, command)
-        if found := lacks_metric(e, self.spec and self.spec['metric_for_best_model'], self.trainer.state.log_history):
-            return found
         if isinstance(e, Exception) and not isinstance(e, AligntuneError):
             e.add_note(f'aligntune: ended in step {step + 1}; go on with: {command}')
         return e
@@ -602,10 +605,9 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #8796b156
+# %% ../../nbs/run/05_run.ipynb #b87d7056
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
-    early: EarlyStopping | None = None   # what ends the present training before its last step
     def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
                  journal: Journal):
         self.trainer, self.setup, self.writer, self.stop = trainer, setup, writer, stop
@@ -622,9 +624,6 @@ class Attachment:
         trainer.args.save_total_limit, trainer.args.logging_nan_inf_filter = None, False
         for c in (self.callback, GuardCallback(self.guards), self.progress): trainer.add_callback(c)
         isolate_trackers(trainer)
-        self.trackers = make_trackers(setup.spec, setup.folder)
-        if self.trackers.found: trainer.add_callback(self.trackers)
-        self.progress.writer.readers.append(self.trackers.answers)
         self.take_over()
         self.facts = setup.facts(trainer)
         self.identity = run_identity(setup.spec, setup.plan, self.facts)
@@ -650,7 +649,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
-# %% ../../nbs/run/05_run.ipynb #ab92192a
+# %% ../../nbs/run/05_run.ipynb #428cddf5
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -669,7 +668,7 @@ def begin_run(
     old = Manifest.read(setup.folder) if resume else None
     data = manifest_data(setup.spec, setup.plan, attached.facts, setup.report) | dict(
         chat=chat, torchrun=starters, torchrun_id=os.environ.get('TORCHELASTIC_RUN_ID'))
-    if old: data |= dict(history=old['history'], suspect=old['suspect'], trackers=old.get('trackers') or {})
+    if old: data |= dict(history=old['history'], suspect=old['suspect'])
     journal.manifest = Manifest(setup.folder, data)
     if point and changed:
         later = [p for p in whole_checkpoints(setup.folder) if step_of(p) > step_of(point)]
@@ -728,34 +727,34 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
     return start
 
-# %% ../../nbs/run/05_run.ipynb #09296c62
+# %% ../../nbs/run/05_run.ipynb #33546a05
 def agreed_start(
     attached: Attachment,
     journal: Journal,
     resume: bool | str | os.PathLike | None,
     allow: Sequence[str] = (),  # intended changes
-    chat: bool | None = None  # are the rows conversations?
+    chat: bool | None = None,  # are the rows conversations?
+    mirror: Mirror | None = None  # of the run in a store
 ) -> StartPoint:
     "Where all processes begin"
     starters, now, spec = all_starters(), time.time(), attached.setup.spec
     attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
     def begin() -> tuple[StartPoint, str]:
+        if mirror and resume is True: fetch_newest(mirror.store, attached.setup.folder)
         point = begin_run(attached, journal, resume, allow, chat, starters)
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
     return share_as(attached.trainer, start, attached.saver)
 
-# %% ../../nbs/run/05_run.ipynb #bba78a4e
+# %% ../../nbs/run/05_run.ipynb #4b1801de
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
     "The result of a run whose steps are all done; None if there are steps left"
     if start.checkpoint is None: return None
     trainer, state = attached.trainer, read_trainer_state(start.checkpoint)
     longer = {'max_steps', 'num_epochs', 'num_train_epochs'} & start.changed.keys()
-    ended = attached.early is not None and attached.early.over
-    if longer or not ended and state.global_step < state.max_steps: return None
-    log.info('ended early: %s' if ended else 'all %s steps are done already',
-             attached.early if ended else state.global_step)
+    if state.global_step < state.max_steps or longer: return None
+    log.info('all %d steps are done already', state.global_step)
     trainer.state = state
     if trainer.args.load_best_model_at_end and state.best_global_step:   # as the training left the model
         state.best_model_checkpoint = str(attached.setup.folder/f'{PREFIX}{state.best_global_step}')
@@ -814,7 +813,7 @@ def end_stopped(attached: Attachment, journal: Journal) -> None:
     code = 128 + signal if attached.stop.by_file else stop_code(signal)
     raise Interrupted(code, message + journal.command)
 
-# %% ../../nbs/run/05_run.ipynb #5b99760f
+# %% ../../nbs/run/05_run.ipynb #5795b797
 def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> None:
     "Record that all steps are done"
     attached.saver.rotate()
@@ -822,8 +821,7 @@ def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> No
     if journal.manifest:
         result = dict(step=step, train_loss=out.training_loss, metrics=out.metrics)
         journal.manifest.data |= dict(status='finished', result=result)
-    early = attached.early if attached.early and attached.early.over else None
-    journal.event('finish', step, **(dict(ended_early=str(early)) if early else {}))
+    journal.event('finish', step)
 
 # %% ../../nbs/run/05_run.ipynb #242cc6b4
 def conclude(attached: Attachment, journal: Journal, out: TrainOutput) -> bool:
@@ -854,17 +852,19 @@ def locked(folder: Path, first: bool) -> Iterator[None]:
         if first: clean_up(folder)
         yield
 
-# %% ../../nbs/run/05_run.ipynb #e07c5101
+# %% ../../nbs/run/05_run.ipynb #e761da32
 Resume = bool | str | os.PathLike | None   # True for the newest complete checkpoint, a path for that one
 
-def check_start(folder: Path, resume: Resume = None) -> None:
+def check_start(folder: Path, resume: Resume = None, mirror: Mirror | None = None) -> None:
     "Refuse at once what a training in this folder would refuse"
+    if mirror and os.environ.get('RANK', '0') == '0': check_unused(mirror.store, resume)
+    if mirror and resume is True: return   # what the disk lacks, the store may have
     if may_be_restart(Manifest.read(folder)): return   # known when the processes have met
     if resume is None or resume is False: check_fresh_start(folder)
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #39b65841
+# %% ../../nbs/run/05_run.ipynb #92ed48d4
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -883,11 +883,15 @@ class Run:
         self.silence = spec.run.silence_limit if spec else 1800.
         self.stop, self.writer = StopRequest(self.folder), CheckpointWriter(self.folder)
         self.journal = Journal(self.folder, self.writer)
+        store = spec.run.checkpoint_store if spec else None
+        self.mirror = Mirror(store, self.folder, spec.run.save_total_limit) if spec and store else None
+        if self.mirror: self.writer.written, self.writer.held = self.mirror.submit, self.mirror.held
 
     def attach(self, trainer: Trainer) -> Attachment:
         "Add to a trainer what saves, guards and shows it; once"
         if self.attached is None or self.attached.trainer is not trainer:
             self.attached = Attachment(trainer, self.setup, self.writer, self.stop, self.journal)
+            if (mirror := self.mirror): self.attached.callback.uploads = lambda: mirror.took
             self.guards, self.progress = self.attached.guards, self.attached.progress
         return self.attached
 
@@ -897,17 +901,21 @@ class Run:
         with watched(self.silence), locked(self.folder, trainer.args.process_index == 0):
             a = self.attach(trainer)
             self.stopped, a.callback.signal = False, 0
-            a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
+            a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat,
+                                                    self.mirror)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
-            kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
-            a.early = restore_callbacks(trainer.callback_handler.callbacks, kept)
-            with tracked(a.trackers, self.setup.spec, self.setup.plan, self.journal.manifest, start.step):
-                try:
-                    with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
-                finally: self.progress.close()
-                self.stopped = conclude(a, self.journal, out)
+            try:
+                with self.stop, mirrored(self.mirror if trainer.args.process_index == 0 else None):
+                    out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
+            finally: self.progress.close()
+            self.stopped = conclude(a, self.journal, out)
             return out
+
+    def deliver(self) -> None:
+        "Upload the model of a finished run to its store, if it has one"
+        mirror = self.mirror
+        if mirror: on_first_process(lambda: deliver(mirror))
 
 # %% ../../nbs/run/05_run.ipynb #29daeeb5
 def detach(run: Run) -> None:

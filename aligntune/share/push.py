@@ -73,13 +73,14 @@ def _texts(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for k, v in items: yield from _texts(v, f'{key}.{k}'.strip('.'))
 
-# %% ../../nbs/share/10_push.ipynb #4d2624c3
+# %% ../../nbs/share/10_push.ipynb #bccf156f
 def check_published(path: Path, name: str) -> None:
     "Refuse a text that holds a secret"
     if path.suffix in ('.safetensors', '.gguf', '.model') or path.stat().st_size > 50e6: return
     text = path.read_text(encoding='utf-8', errors='replace')
     if name == 'tokenizer.json' or clean(text) == text: return   # a vocabulary holds any text
-    raise ModelError('a secret would be published', where=name, why='it holds a token, or the value of a secret variable', fix='take it out of the file')
+    raise ModelError('a secret would be published', where=name, fix='take it out of the file',
+                     why='it holds a token, or the value of a secret variable')
 
 # %% ../../nbs/share/10_push.ipynb #6ba035fd
 @dataclass(frozen=True)
