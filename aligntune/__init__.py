@@ -79,13 +79,17 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #535c985a
+# %% ../nbs/00_package.ipynb #9a54d29f
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
+    'foreign config': 'aligntune.foreign.read:read_foreign',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
+    'run plot': 'aligntune.show.figures:plot_run',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
     'fewer rows': 'aligntune.engine.memory:with_fewer_rows',
+    'benchmarks': 'aligntune.evaluate.benchmarks:evaluate_tasks',
+    'measured training': 'aligntune.evaluate.benchmarks:measured_training',
 }

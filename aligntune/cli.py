@@ -125,7 +125,7 @@ def _value(text: str, name: str = '') -> Any:
     from aligntune.core.spec import read_value
     return read_value(text, name)
 
-# %% ../nbs/cli.ipynb #80790891
+# %% ../nbs/cli.ipynb #2e9bb5c7
 def parse_arguments(
     command: str,  # one of COMMANDS
     args: Sequence[str]  # the arguments after it
@@ -143,6 +143,9 @@ def parse_arguments(
                     raise SpecError(f'--{key} takes no value', where='command line', fix=f"--{key.replace('_', '-')}")
                 flags[key] = True
                 continue
+            if not equals and key in c.switches:
+                settings[key] = True
+                continue
             if not equals: value = next(rest, '')
             if not key or not value or value.startswith('--'):
                 raise SpecError(f'{word} has no value', where='command line',
@@ -150,11 +153,11 @@ def parse_arguments(
             if key in c.flags:
                 flags[key] = _value(value, key)
                 continue
-        elif not (equals and key.isidentifier()):
+        elif not (equals and (key.replace('.', '_') if c.settings == 'spec' else key).isidentifier()):   # stage.setting
             places.append(word)
             continue
         if key in settings: raise SpecError(f'{key} is given twice', where='command line')
-        settings[key] = _value(value, key)
+        settings[key] = value if c.raw else _value(value, key.rpartition('.')[2])
     if places and too_long_a_name(places[0]):
         raise SpecError(f'{places[0][:40]}... is too long to be a name', where='command line',
                         fix=f'aligntune {c.form}')

@@ -37,7 +37,8 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
            'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #2b65a3fb
+# %% ../../nbs/run/05_run.ipynb #be282221
+from .callbacks import EarlyStopping, lacks_metric, restore_callbacks
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
                                       newest_checkpoint, pool_of, publish, rank_file, read_seal, read_state, rotate,
@@ -58,6 +59,7 @@ from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, he
                                   read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import (WARNING, Interrupted, Stopped, StopRequest, TimeLeft, end_of_time, in_notebook,
                                    stop_code)
+from .trackers import make_trackers, tracked
 from ..core.plan import Plan
 from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
@@ -542,7 +544,7 @@ def out_of_memory(
     return GuardError(what, where=f"step {step + 1}{', the optimizer' if updating else ''}",
                       why=(str(e).splitlines() or [type(e).__name__])[0][:200], fix='; or '.join(fixes))
 
-# %% ../../nbs/run/05_run.ipynb #fdc2d3cc
+# %% ../../nbs/run/05_run.ipynb #cc45eb49
 class ErrorHandler:
     "Turns what ended a training into the error that the user gets"
     def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal,
@@ -567,6 +569,8 @@ class ErrorHandler:
             return RunError('a process that loads data was killed', where=f'step {step}', why=why,
                             fix=f'{command}; fewer dataloader_num_workers if memory was short')
         if is_lost_process(e): return error_of_lost(e, step, command)
+        if found := lacks_metric(e, self.spec and self.spec['metric_for_best_model'], self.trainer.state.log_history):
+            return found
         if isinstance(e, Exception) and not isinstance(e, AligntuneError):
             e.add_note(f'aligntune: ended in step {step + 1}; go on with: {command}')
         return e
@@ -605,9 +609,10 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #b87d7056
+# %% ../../nbs/run/05_run.ipynb #8796b156
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
+    early: EarlyStopping | None = None   # what ends the present training before its last step
     def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
                  journal: Journal):
         self.trainer, self.setup, self.writer, self.stop = trainer, setup, writer, stop
@@ -624,6 +629,9 @@ class Attachment:
         trainer.args.save_total_limit, trainer.args.logging_nan_inf_filter = None, False
         for c in (self.callback, GuardCallback(self.guards), self.progress): trainer.add_callback(c)
         isolate_trackers(trainer)
+        self.trackers = make_trackers(setup.spec, setup.folder)
+        if self.trackers.found: trainer.add_callback(self.trackers)
+        self.progress.writer.readers.append(self.trackers.answers)
         self.take_over()
         self.facts = setup.facts(trainer)
         self.identity = run_identity(setup.spec, setup.plan, self.facts)
@@ -649,7 +657,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
-# %% ../../nbs/run/05_run.ipynb #428cddf5
+# %% ../../nbs/run/05_run.ipynb #ab92192a
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -668,7 +676,7 @@ def begin_run(
     old = Manifest.read(setup.folder) if resume else None
     data = manifest_data(setup.spec, setup.plan, attached.facts, setup.report) | dict(
         chat=chat, torchrun=starters, torchrun_id=os.environ.get('TORCHELASTIC_RUN_ID'))
-    if old: data |= dict(history=old['history'], suspect=old['suspect'])
+    if old: data |= dict(history=old['history'], suspect=old['suspect'], trackers=old.get('trackers') or {})
     journal.manifest = Manifest(setup.folder, data)
     if point and changed:
         later = [p for p in whole_checkpoints(setup.folder) if step_of(p) > step_of(point)]
@@ -747,14 +755,16 @@ def agreed_start(
     resume_with(command)
     return share_as(attached.trainer, start, attached.saver)
 
-# %% ../../nbs/run/05_run.ipynb #4b1801de
+# %% ../../nbs/run/05_run.ipynb #bba78a4e
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
     "The result of a run whose steps are all done; None if there are steps left"
     if start.checkpoint is None: return None
     trainer, state = attached.trainer, read_trainer_state(start.checkpoint)
     longer = {'max_steps', 'num_epochs', 'num_train_epochs'} & start.changed.keys()
-    if state.global_step < state.max_steps or longer: return None
-    log.info('all %d steps are done already', state.global_step)
+    ended = attached.early is not None and attached.early.over
+    if longer or not ended and state.global_step < state.max_steps: return None
+    log.info('ended early: %s' if ended else 'all %s steps are done already',
+             attached.early if ended else state.global_step)
     trainer.state = state
     if trainer.args.load_best_model_at_end and state.best_global_step:   # as the training left the model
         state.best_model_checkpoint = str(attached.setup.folder/f'{PREFIX}{state.best_global_step}')
@@ -813,7 +823,7 @@ def end_stopped(attached: Attachment, journal: Journal) -> None:
     code = 128 + signal if attached.stop.by_file else stop_code(signal)
     raise Interrupted(code, message + journal.command)
 
-# %% ../../nbs/run/05_run.ipynb #5795b797
+# %% ../../nbs/run/05_run.ipynb #5b99760f
 def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> None:
     "Record that all steps are done"
     attached.saver.rotate()
@@ -821,7 +831,8 @@ def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> No
     if journal.manifest:
         result = dict(step=step, train_loss=out.training_loss, metrics=out.metrics)
         journal.manifest.data |= dict(status='finished', result=result)
-    journal.event('finish', step)
+    early = attached.early if attached.early and attached.early.over else None
+    journal.event('finish', step, **(dict(ended_early=str(early)) if early else {}))
 
 # %% ../../nbs/run/05_run.ipynb #242cc6b4
 def conclude(attached: Attachment, journal: Journal, out: TrainOutput) -> bool:
@@ -864,7 +875,7 @@ def check_start(folder: Path, resume: Resume = None, mirror: Mirror | None = Non
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #92ed48d4
+# %% ../../nbs/run/05_run.ipynb #11e974e8
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -905,11 +916,15 @@ class Run:
                                                     self.mirror)
             self.point = start.checkpoint
             if a.pieces: a.pieces.count.number = start.pieces
-            try:
-                with self.stop, mirrored(self.mirror if trainer.args.process_index == 0 else None):
-                    out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
-            finally: self.progress.close()
-            self.stopped = conclude(a, self.journal, out)
+            kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
+            a.early = restore_callbacks(trainer.callback_handler.callbacks, kept)
+            mirror = self.mirror if trainer.args.process_index == 0 else None
+            with tracked(a.trackers, self.setup.spec, self.setup.plan, self.journal.manifest, start.step):
+                try:
+                    with self.stop, mirrored(mirror):
+                        out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
+                finally: self.progress.close()
+                self.stopped = conclude(a, self.journal, out)
             return out
 
     def deliver(self) -> None:
