@@ -752,12 +752,12 @@ def _agree(case: Any, judges: Sequence[Any], yes: bool, limit: float | None) -> 
         if input(f'{why}. Ask? [y/N] ').strip().lower() in ('y', 'yes'): return
     raise SpecError('the judge may cost money', where='command line', why=why, fix='--yes, or max_cost=...')
 
-# %% ../nbs/commands.ipynb #ec020eb1
+# %% ../nbs/commands.ipynb #70ebb70b
 @command('judge RUN, judge A B, or judge FILE', 'let a language model judge answers', 'use', settings='model', places=2,
          options=JUDGE | GENERATION, switches=('yes',),
-         examples=('judge ./output base_url=http://localhost:8000/v1 judge_model=qwen3',
-                   'judge ./output mode=scores base_url=https://api.openai.com/v1 judge_model=gpt-5 env=OPENAI_API_KEY --yes',
-                   'judge answers.jsonl base_url=http://localhost:8000/v1 judge_model=qwen3'))
+         examples=('judge ./output base_url=http://localhost:8000/v1 judge_model=qwen',
+                   'judge ./a mode=scores base_url=URL judge_model=gpt-5 env=OPENAI_API_KEY --yes',
+                   'judge a.jsonl base_url=http://localhost:8000/v1 judge_model=qwen'))
 def judge(call: Call) -> Answer:
     "Answers, judged by a language model"
     from aligntune.evaluate.judging import Case, judge_case, keep

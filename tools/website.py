@@ -18,7 +18,7 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              backends='Backends', schedulers='Schedulers', evaluate='Evaluate', show='Show', bench='Bench',
              experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
-    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters
+    evaluation trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters
     migration troubleshooting error_messages'''.split())
 
 def reading_order():
