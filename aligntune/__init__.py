@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #0d9c243e
+# %% ../nbs/00_package.ipynb #279f2fbb
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends '
                             'validate_backend_selection '
@@ -24,7 +24,7 @@ _modules = {
                    'RunError GuardError EngineError',
     'evaluate.compare': 'compare',
     'evaluate.benchmarks': 'benchmark',
-    'evaluate.judging': 'judge',
+    'evaluate.judging': 'judge_answers',
     'show.matrix': 'matrix',
     'show.form': 'launcher',
     'show.figures': 'plot_run compare_runs',
@@ -35,7 +35,7 @@ _modules = {
 # %% ../nbs/00_package.ipynb #952ddaf9
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #d2badd23
+# %% ../nbs/00_package.ipynb #85dc3b58
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         EngineError as EngineError)
     from aligntune.evaluate.compare import compare as compare
     from aligntune.evaluate.benchmarks import benchmark as benchmark
-    from aligntune.evaluate.judging import judge as judge
+    from aligntune.evaluate.judging import judge_answers as judge_answers
     from aligntune.show.matrix import matrix as matrix
     from aligntune.show.form import launcher as launcher
     from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs

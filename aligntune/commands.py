@@ -605,8 +605,8 @@ def _lines_of(here: bool) -> Iterator[str]:
         if not here and not line or line.strip() == '/quit': return
         if line.strip(): yield line.strip()
 
-# %% ../nbs/commands.ipynb #ce561590
-@command('eval RUN|MODEL ... [tasks=...]', 'its metrics on held-out rows, or benchmarks of lm-eval', 'use', settings='rows',
+# %% ../nbs/commands.ipynb #afdb5f6d
+@command('eval RUN|MODEL ... [tasks=...]', 'its metrics on held-out rows, or benchmarks', 'use', settings='rows',
          options=dict(tasks='benchmarks in place of rows: names, files or folders',
                       base='true: the model that the run began with too; or the name of one') | EVAL_OPTIONS,
          places=9, switches=('base', 'apply_chat_template', 'samples', 'allow_code', 'fewshot_as_multiturn'),
@@ -677,8 +677,8 @@ def _models_of(places: Sequence[str], base: Any) -> Iterator[tuple[str, str, str
         path = _weights(name, m) if m else name
         yield path, 'after', name if m else None, _run_settings(m, ('dtype', 'load_in_4bit', 'load_in_8bit'))
 
-# %% ../nbs/commands.ipynb #12e71e93
-@command('scores [FOLDER]', 'evaluations of all runs in a folder, in one table', 'use', places=1, examples=('scores .',))
+# %% ../nbs/commands.ipynb #a6350e72
+@command('scores [FOLDER]', 'evaluations of all runs in a folder', 'use', places=1, examples=('scores .',))
 def scores(call: Call) -> Answer:
     "The evaluations of the runs in a folder"
     from aligntune.run.scores import EVALUATIONS, last_scores, runs_table
@@ -688,11 +688,12 @@ def scores(call: Call) -> Answer:
     rows = {f: {label: list(rows.values()) for label, rows in last_scores(f).items()} for f in folders}
     return Answer(columns(table) if len(table) > 1 else f'no run in {root} has been evaluated', dict(runs=plain(rows)))
 
-# %% ../nbs/commands.ipynb #15a90f67
+# %% ../nbs/commands.ipynb #3ef23d13
 JUDGE = dict(
     base_url='address of the judge: http://localhost:8000/v1', judge_model='its name there',
-    env='variable that holds its key', mode='pairs, or scores (of one model)', prompts='file of prompts; else rows of the run',
-    n='questions (50)', criteria='what to look for', scale='of scores: 1-10', max_tokens='longest reply of the judge (512)',
+    env='variable that holds its key', mode='pairs, or scores (of one model)',
+    prompts='file of prompts; else rows of the run', n='questions (50)', criteria='what to look for',
+    scale='of scores: 1-10', max_tokens='longest reply of the judge (512)',
     second_url='address of a second judge, for agreement', second_model='its name', second_env='variable of its key',
     price_in='of a million tokens read, in any currency', price_out='of a million written',
     max_cost='most money', yes='ask, whatever it costs', concurrency='questions at a time (8)',
@@ -702,28 +703,31 @@ JUDGE = dict(
 def _endpoints(given: dict[str, Any]) -> list[Any]:
     "The judges that a call names; takes their settings out of it"
     from aligntune.rewards.judge import Endpoint
-    shared = {k: given.pop(k) for k in ('max_tokens', 'price_in', 'price_out', 'concurrency', 'rate', 'timeout', 'retries')
-              if k in given}
+    names = ('max_tokens', 'price_in', 'price_out', 'concurrency', 'rate', 'timeout', 'retries')
+    shared = {k: given.pop(k) for k in names if k in given}
     url, second = given.pop('base_url', None), given.pop('second_url', None)
-    if not url: raise SpecError('which judge?', where='command line', fix='base_url=http://localhost:8000/v1 judge_model=NAME')
+    if not url:
+        raise SpecError('which judge?', where='command line', fix='base_url=http://localhost:8000/v1 judge_model=NAME')
     first = Endpoint(str(url), str(given.pop('judge_model', '')), str(given.pop('env', '')), **shared)
     named = second or 'second_model' in given
     other = Endpoint(str(second or url), str(given.pop('second_model', '')), str(given.pop('second_env', '') if second
                      else given.pop('second_env', first.env)), **shared) if named else None
     return [e for e in (first, other) if e]
 
-# %% ../nbs/commands.ipynb #8a509225
+# %% ../nbs/commands.ipynb #437649a1
 def _judged_file(path: str, n: int) -> dict[str, Any]:
     "The columns of a file of answers"
     rows = questions(path)[:n]
-    if lacking := next((i for i, r in enumerate(rows) if not isinstance(r.get('answer'), str)), None):
+    lacking = next((i for i, r in enumerate(rows) if not isinstance(r.get('answer'), str)), None)
+    if lacking is not None:
         raise DataError(f'row {lacking} has no answer', where=f'{path}, row {lacking}',
                         fix='columns prompt and answer; other, reference and label where there are')
     column = lambda name: [r.get(name) for r in rows] if any(r.get(name) is not None for r in rows) else None
     return dict(prompts=[r['prompt'] for r in rows], answers=column('answer'), others=column('other'),
                 references=column('reference'), labels=column('label'))
 
-def _judged_models(call: Call, settings: dict[str, Any], generation: dict[str, Any], mode: str, n: int) -> dict[str, Any]:
+def _judged_models(call: Call, settings: dict[str, Any], generation: dict[str, Any], mode: str,
+                   n: int) -> dict[str, Any]:
     "Prompts, and the answers of the models"
     after, given, right = call.places[-1], settings.pop('prompts', None), None
     if given: prompts = [r['prompt'] for r in questions(str(given))][:n]
@@ -752,19 +756,19 @@ def _agree(case: Any, judges: Sequence[Any], yes: bool, limit: float | None) -> 
         if input(f'{why}. Ask? [y/N] ').strip().lower() in ('y', 'yes'): return
     raise SpecError('the judge may cost money', where='command line', why=why, fix='--yes, or max_cost=...')
 
-# %% ../nbs/commands.ipynb #70ebb70b
+# %% ../nbs/commands.ipynb #1b3f518c
 @command('judge RUN, judge A B, or judge FILE', 'let a language model judge answers', 'use', settings='model', places=2,
          options=JUDGE | GENERATION, switches=('yes',),
          examples=('judge ./output base_url=http://localhost:8000/v1 judge_model=qwen',
-                   'judge ./a mode=scores base_url=URL judge_model=gpt-5 env=OPENAI_API_KEY --yes',
+                   'judge ./a base_url=URL judge_model=NAME env=OPENAI_API_KEY max_cost=5',
                    'judge a.jsonl base_url=http://localhost:8000/v1 judge_model=qwen'))
 def judge(call: Call) -> Answer:
     "Answers, judged by a language model"
-    from aligntune.evaluate.judging import Case, judge_case, keep
+    from aligntune.evaluate.judging import judge_case, keep
     from aligntune.rewards.judge import CRITERIA, Judge
-    if not call.places: raise SpecError('whose answers?', where='command line', fix='aligntune judge ./output base_url=...')
+    if not call.places:
+        raise SpecError('whose answers?', where='command line', fix='aligntune judge ./output base_url=...')
     settings, generation = _split_settings(call)
-    settings = {k: v for k, v in settings.items()}
     endpoints, yes, limit = _endpoints(settings), settings.pop('yes', False) is True, settings.pop('max_cost', None)
     mode, n = settings.pop('mode', 'pairs'), settings.pop('n', 50)
     if mode not in ('pairs', 'scores'): raise SpecError(f'mode is pairs or scores, not {mode!r}', where='argument mode')
@@ -785,7 +789,8 @@ def judge(call: Call) -> Answer:
 def _case(judged: Mapping[str, Any], how: Mapping[str, Any]) -> Any:
     "The answers as a judge gets them: prompts as text"
     text_of = load('aligntune.rewards.registry:text_of')
-    return load('aligntune.evaluate.judging:Case')(**dict(judged, prompts=[text_of(p) for p in judged['prompts']]), **how)
+    texts = [text_of(p) for p in judged['prompts']]
+    return load('aligntune.evaluate.judging:JudgedAnswers')(**dict(judged, prompts=texts), **how)
 
 # %% ../nbs/commands.ipynb #62d8044c
 def question_of(row: Mapping[str, Any]) -> tuple[Any, str | None]:

@@ -1228,12 +1228,15 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #aa72754d
+# %% ../../nbs/core/06_spec.ipynb #d9686bde
 def _eval_fault(name: str, v: Any) -> str:
     "What is wrong with an option of benchmarks"
     number, whole = isinstance(v, (int, float)) and not isinstance(v, bool), type(v) is int
-    rules = dict(limit=(number and v > 0 and (v < 1 or v == int(v)), 'a number above 0'),
-                 num_fewshot=(whole and v >= 0, 'a whole number'), max_length=(whole and v > 0, 'a whole number above 0'),
+    positive = number and v > 0
+    share = positive and (v < 1 or v == int(v))
+    rules = dict(limit=(share, 'a number above 0'),
+                 num_fewshot=(whole and v >= 0, 'a whole number'),
+                 max_length=(whole and v > 0, 'a whole number above 0'),
                  batch_size=(whole and v > 0 or str(v).startswith('auto'), 'a whole number above 0, or auto'),
                  apply_chat_template=(isinstance(v, (bool, str)), 'true, false or the name of a template'),
                  gen_kwargs=(isinstance(v, (str, Mapping)), 'a mapping'))

@@ -181,7 +181,7 @@ summary{cursor:pointer;color:var(--pale)}
 svg{display:block}
 """.strip()
 
-# %% ../../nbs/show/06_report.ipynb #26c942ef
+# %% ../../nbs/show/06_report.ipynb #5cc3a9a4
 def parts_of(
     r: RunLog,  # of the run
     samples: Any = None  # from compare, or rows as dicts
@@ -192,7 +192,8 @@ def parts_of(
     found = dict(curves=curves_part(r), answers=samples_part(samples),
                  training=answers_part(r), data=html_table(report.lines(), kind='facts') if report else '',
                  plan=plan_part(m.get('plan') or {}) if m else '',
-                 results=results_part(r), evaluations=evaluations_part(r), events=events_part(m) if m else '', settings=settings_part(m) if m else '',
+                 results=results_part(r), evaluations=evaluations_part(r), events=events_part(m) if m else '',
+                 settings=settings_part(m) if m else '',
                  machine=machine_part(m) if m else '')
     return {TITLES[k]: v for k, v in found.items() if v}
 
