@@ -232,7 +232,7 @@ def trained(result: Any) -> Answer:
     return Answer(f'{result}' + ''.join(f'\n{line}' for line in (['next:', *(f'  {m}' for m in more)] if more else [])),
                   dict(result=out, next=more, exit_code=0), chatty=True)
 
-# %% ../nbs/commands.ipynb #e3ac2355
+# %% ../nbs/commands.ipynb #307a313f
 def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = None, allow: Sequence[str] = ()) -> Any:
     "Train in several processes, with the log of the first one"
     from aligntune.backends.launch import launch
@@ -242,6 +242,7 @@ def _in_processes(spec: Any, plan: Any, place: Mapping[str, Any], resume: Any = 
     from aligntune.run.manifest import explicit_settings
     asked = explicit_settings(spec)
     if spec.run.eval_tasks is not None and asked is not None:   # measured here, around the processes
+        load('aligntune.backends.launch:one_machine')(place)
         measured = load('aligntune.evaluate.benchmarks:measured_training')
         return measured(spec, lambda: _in_processes(spec.replace(eval_tasks=None), plan, place, resume, allow), resume)
     if asked is None:
@@ -760,7 +761,7 @@ def _agree(case: Any, judges: Sequence[Any], yes: bool, limit: float | None) -> 
 @command('judge RUN, judge A B, or judge FILE', 'let a language model judge answers', 'use', settings='model', places=2,
          options=JUDGE | GENERATION, switches=('yes',),
          examples=('judge ./output base_url=http://localhost:8000/v1 judge_model=qwen',
-                   'judge ./a base_url=URL judge_model=NAME env=OPENAI_API_KEY max_cost=5',
+                   'judge ./a base_url=URL judge_model=NAME env=MY_API_KEY max_cost=5',
                    'judge a.jsonl base_url=http://localhost:8000/v1 judge_model=qwen'))
 def judge(call: Call) -> Answer:
     "Answers, judged by a language model"

@@ -116,7 +116,7 @@ def post(e: Endpoint, body: Mapping[str, Any]) -> bytes:
             if len(out) > MOST_BYTES: raise ValueError('the answer has no end')
     return bytes(out)
 
-# %% ../../nbs/rewards/06_judge.ipynb #b49376c3
+# %% ../../nbs/rewards/06_judge.ipynb #de1b4ea7
 @dataclass(frozen=True)
 class JudgeReply:
     "What the judge said to one question, or why it said nothing"
@@ -139,8 +139,9 @@ def read_reply(raw: bytes, body: Mapping[str, Any]) -> JudgeReply:
         raise ValueError('the response holds no choices[0].message.content') from None
     if not isinstance(text, str): raise ValueError(f'the content is a {type(text).__name__}, not a text')
     usage = data.get('usage')
-    counts = [(usage or {}).get(n) if isinstance(usage, dict) else None for n in ('prompt_tokens', 'completion_tokens')]
-    if all(type(c) is int and c >= 0 for c in counts): return JudgeReply(text, *counts)
+    usage = usage if isinstance(usage, dict) else {}
+    read, written = usage.get('prompt_tokens'), usage.get('completion_tokens')
+    if type(read) is int and type(written) is int and min(read, written) >= 0: return JudgeReply(text, read, written)
     asked = ''.join(str(m.get('content')) for m in body['messages'])
     return JudgeReply(text, tokens_about(asked), tokens_about(text), estimated=True)
 
