@@ -638,10 +638,10 @@ def evaluate(call: Call) -> Answer:
     return Answer(columns([(k, f'{v:.5g}' if isinstance(v, float) else str(v)) for k, v in found.items()]),
                   dict(metrics=plain(found)))
 
-# %% ../nbs/commands.ipynb #44f5a396
+# %% ../nbs/commands.ipynb #51e01f72
 def _run_settings(m: Any, names: Sequence[str]) -> dict[str, Any]:
     "The settings with these names that a run was given"
-    given = m.request(strict=False) if m and m.get('given') else {}
+    given = (m.request(strict=False) if m.get('given') else m.get('spec') or {}) if m else {}
     return {n: given[n] for n in names if given.get(n) is not None}
 
 def _benchmarks(call: Call) -> Answer:
@@ -662,16 +662,16 @@ def _benchmarks(call: Call) -> Answer:
     table = load('aligntune.run.scores:scores_table')({n: by_task(r) for n, r in found.items()})
     return Answer(columns(table), dict(models=plain(found), exit_code=0))
 
-# %% ../nbs/commands.ipynb #32d2808f
+# %% ../nbs/commands.ipynb #29d5b766
 def _models_of(places: Sequence[str], base: Any) -> Iterator[tuple[str, str, str | None, dict[str, Any]]]:
     "(model, label, folder of its run, settings of loading) of each model to be measured"
     first = load('aligntune.run.manifest:Manifest').read(places[0]) if Path(places[0]).is_dir() else None
     if base is True:
-        if first is None or not first.get('given'):
+        of_start = _run_settings(first, ('model_name', 'adapter', 'revision', 'chat_template', *OF_RUN))
+        if 'model_name' not in of_start:
             raise SpecError(f'{places[0]} is no run, so its base is not known', where='argument base',
                             fix='base=NAME of the model to compare with')
-        of_start = _run_settings(first, ('adapter', 'revision', 'chat_template', *OF_RUN))
-        yield first.request(strict=False)['model_name'], 'before', places[0], of_start
+        yield of_start.pop('model_name'), 'before', places[0], of_start
     elif base: yield str(base), 'before', places[0] if first else None, {}
     for name in places:
         m = load('aligntune.run.manifest:Manifest').read(name) if Path(name).is_dir() else None
