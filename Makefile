@@ -24,9 +24,8 @@ TRITON := $(shell grep '^triton==' constraints.txt)
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
 DEEPSPEED ?= 0.19.8
 # lm-eval and what it needs beside the lock; scikit-learn, which two of its metrics want, stays away
-LM_EVAL ?= 0.4.13
-LM_EVAL_NEEDS := evaluate==0.4.6 pytablewriter==1.2.1 sqlitedict==2.1.0 word2number==1.1 more_itertools==11.2.1 DataProperty==1.1.1 \
-                 mbstrdecoder==1.1.5 pathvalidate==3.3.1 tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 chardet==7.7.0
+LM_EVAL := $(shell grep -iE '^(lm_eval|evaluate|pytablewriter|sqlitedict|word2number|more_itertools|DataProperty|mbstrdecoder|pathvalidate|tabledata|tcolorpy|typepy|chardet)==' constraints.txt)
+LM_EVAL_STAMP := .venv/lm-eval/$(shell echo '$(LM_EVAL)' | cksum | cut -d' ' -f1)
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
 .PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser test-long test-newest test-vllm test-launch \
@@ -87,9 +86,9 @@ faults: $(DEV)   ## the long fault suite: real processes, really killed
 # not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
 sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3
 
-lm-eval: .venv/lm-eval/$(LM_EVAL)  ## lm-eval beside the environment, for the lessons on benchmarks
+lm-eval: $(LM_EVAL_STAMP)  ## lm-eval beside the environment, for the lessons on benchmarks
 
-test-lm-eval: .venv/lm-eval/$(LM_EVAL)  ## benchmarks by lm-eval itself, on tiny models and local tasks
+test-lm-eval: $(LM_EVAL_STAMP)  ## benchmarks by lm-eval itself, on tiny models and local tasks
 	@PYTHONPATH=.venv/lm-eval $(PY) tools/run_notebooks.py --package --flags slow nbs/evaluate/04_benchmarks.ipynb
 
 emulation: $(BESIDE)  ## Triton and packages of kernels, for the lessons on the emulated GPU alone (they need g++ too)
@@ -129,8 +128,8 @@ $(BESIDE): | $(DEV)
 		$(PIP) --retries 1 --no-deps --target .venv/emulation/kernels $(KERNELS) && touch $@ || why='no index has $(TRITON) $(KERNELS)'; fi; \
 	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
 
-.venv/lm-eval/$(LM_EVAL): | $(DEV)
-	@echo 'installing lm-eval (95 MB)'; $(PIP) --no-deps --target .venv/lm-eval lm_eval==$(LM_EVAL) $(LM_EVAL_NEEDS) && touch $@
+$(LM_EVAL_STAMP): | $(DEV)
+	@echo 'installing lm-eval (95 MB)'; $(PIP) --no-deps --target .venv/lm-eval $(LM_EVAL) && touch $@
 
 .venv/sharding/$(DEEPSPEED): | $(DEV)
 	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@

@@ -26,7 +26,8 @@ from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['logger', 'SINGLE', 'LATE', 'TRACKERS', 'TRAIN', 'launched', 'torchrun_command', 'launch_command', 'tracker_params',
-           'hidden_trackers', 'run_worker', 'worker_error', 'launch', 'train_request', 'train_in_processes']
+           'hidden_trackers', 'run_worker', 'worker_error', 'launch', 'train_request', 'one_machine',
+           'train_in_processes']
 
 # %% ../../nbs/backends/05_launch.ipynb #88fa9847
 logger = logging.getLogger('aligntune')
@@ -268,7 +269,7 @@ def launch(
         if code: raise worker_error(home, tail, code)
         return json.loads((home/'result.json').read_text()) if (home/'result.json').exists() else None
 
-# %% ../../nbs/backends/05_launch.ipynb #2a4cc7ce
+# %% ../../nbs/backends/05_launch.ipynb #cf48e094
 def _json_settings(spec: TrainSpec) -> dict[str, Any]:
     "The settings of a spec, all of which JSON can hold"
     out = {n: v for n, v, _ in spec.rows(all=False)} | spec.extra
@@ -277,13 +278,10 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
         except TypeError:
             raise SpecError(f'{n} cannot be sent to several processes',
                             where=f'argument {n}', why=f'it is a {type(v).__name__} in memory',
-                            fix=f"{n}='module:name', which each of them imports" if n in _NAMED
-                            else 'name a file, or nproc_per_node=1') from None
+                            fix='name a file, or nproc_per_node=1') from None
     return out
 
-_NAMED = ('callbacks', 'compute_metrics', 'reward_functions')   # a function of these may be named by its import path
-
-# %% ../../nbs/backends/05_launch.ipynb #61b25644
+# %% ../../nbs/backends/05_launch.ipynb #de7cf791
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     "In a worker: train what the settings say"
     from aligntune.core.plan import make_plan
@@ -293,6 +291,12 @@ def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
     result = Trainer(spec, make_plan(spec)).train(resume_from_checkpoint=request.get('resume'),
                                                   allow_changes=request.get('allow') or ())
     return {k: v for k, v in dict(result).items() if k != 'raw'}
+
+def one_machine(place: Mapping[str, Any]) -> None:
+    "Refuse benchmarks around a training on several machines"
+    if str(place.get('nnodes') or 1) == '1': return
+    raise UnsupportedError('eval_tasks on several machines', where='eval_tasks', why='each would measure for itself',
+                           fix='leave it out, and afterwards: aligntune eval RUN tasks=...')
 
 def train_in_processes(
     spec: TrainSpec,
@@ -304,6 +308,7 @@ def train_in_processes(
     "Train a request on several processes"
     settings = _json_settings(spec) | dict(algorithm=spec.algo.algorithm, backend=plan.backend)
     if settings.pop('eval_tasks', None) is not None:   # measured here, around the processes
+        one_machine(place)
         go = partial(train_in_processes, spec.replace(eval_tasks=None), plan, place, env, resume)
         return plugin('measured training')(spec, go, resume)
     # the values of variables go through the environment

@@ -124,7 +124,7 @@ def runs_table(
         return ' → '.join(p for p in pair if p)
     return [('run', *(' '.join(k) for k in keys)), *((f, *(cell(s, k) for k in keys)) for f, s in found.items())]
 
-# %% ../../nbs/run/06_scores.ipynb #4d3f1abb
+# %% ../../nbs/run/06_scores.ipynb #638c5e73
 _MARKS = ('<!-- evaluations -->', '<!-- /evaluations -->')
 
 def scores_markdown(folder: str | Path) -> str:
@@ -143,7 +143,7 @@ def _newest(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _how(record: Mapping[str, Any]) -> str:
     "How a record came about, in one line"
-    settings = {k: v for k, v in (record.get('settings') or {}).items() if v not in (None, '', False, [])}
+    settings = {k: v for k, v in (record.get('settings') or {}).items() if v not in (None, '', [])}
     by = ', '.join(f'{k} {v}' for k, v in (record.get('versions') or {}).items())
     how = ', '.join(f'{k}={v}' for k, v in settings.items())
     text = f"{record.get('label')}: {record.get('kind')}" + (f', {by}' if by else '') + (f'; {how}' if how else '')
