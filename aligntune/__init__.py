@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #279f2fbb
+# %% ../nbs/00_package.ipynb #dfe6f5ca
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends '
                             'validate_backend_selection '
@@ -29,13 +29,15 @@ _modules = {
     'show.form': 'launcher',
     'show.figures': 'plot_run compare_runs',
     'show.report': 'report',
+    'series.sweep': 'sweep SweepResult',
+    'series.stages': 'train_stages StagesResult',
     'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
 
 # %% ../nbs/00_package.ipynb #952ddaf9
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #85dc3b58
+# %% ../nbs/00_package.ipynb #ec1d8996
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer,
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from aligntune.show.form import launcher as launcher
     from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs
     from aligntune.show.report import report as report
+    from aligntune.series.sweep import sweep as sweep, SweepResult as SweepResult
+    from aligntune.series.stages import train_stages as train_stages, StagesResult as StagesResult
     from aligntune.hub import (
         sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate,
         plot_loss as plot_loss,
@@ -79,13 +83,15 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #6754b33b
+# %% ../nbs/00_package.ipynb #9a54d29f
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
+    'foreign config': 'aligntune.foreign.read:read_foreign',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
+    'run plot': 'aligntune.show.figures:plot_run',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
     'fewer rows': 'aligntune.engine.memory:with_fewer_rows',
     'benchmarks': 'aligntune.evaluate.benchmarks:evaluate_tasks',

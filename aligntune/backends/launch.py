@@ -269,7 +269,7 @@ def launch(
         if code: raise worker_error(home, tail, code)
         return json.loads((home/'result.json').read_text()) if (home/'result.json').exists() else None
 
-# %% ../../nbs/backends/05_launch.ipynb #cf48e094
+# %% ../../nbs/backends/05_launch.ipynb #2a4cc7ce
 def _json_settings(spec: TrainSpec) -> dict[str, Any]:
     "The settings of a spec, all of which JSON can hold"
     out = {n: v for n, v, _ in spec.rows(all=False)} | spec.extra
@@ -278,8 +278,11 @@ def _json_settings(spec: TrainSpec) -> dict[str, Any]:
         except TypeError:
             raise SpecError(f'{n} cannot be sent to several processes',
                             where=f'argument {n}', why=f'it is a {type(v).__name__} in memory',
-                            fix='name a file, or nproc_per_node=1') from None
+                            fix=f"{n}='module:name', which each of them imports" if n in _NAMED
+                            else 'name a file, or nproc_per_node=1') from None
     return out
+
+_NAMED = ('callbacks', 'compute_metrics', 'reward_functions')   # a function of these may be named by its import path
 
 # %% ../../nbs/backends/05_launch.ipynb #de7cf791
 def train_request(request: Mapping[str, Any]) -> dict[str, Any]:
