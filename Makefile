@@ -78,7 +78,7 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 	@ALIGNTUNE_VLLM=.venv-vllm/bin/python $(PYTHON) tools/check_vllm.py $(CASE)
 
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
-	@.venv-launch/bin/python tools/check_launch.py $(CASE)
+	@PYTHONPATH=$(CURDIR) .venv-launch/bin/python tools/check_launch.py $(CASE)
 
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py

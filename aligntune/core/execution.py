@@ -895,15 +895,15 @@ def _check_liger(s: Situation) -> None:
     if why:
         raise UnsupportedError("Liger's kernels cannot be used", where='argument recompute_norms', why=why, fix=fix)
 
-# %% ../../nbs/core/05_execution.ipynb #3e5ad659
+# %% ../../nbs/core/05_execution.ipynb #80e91dbc
 class Division(NamedTuple):
     "A way to divide the computation over processes that is not offered"
     sizes: str  # names under which it is asked for
     why: str
 
 DIVISIONS = dict(
-    tensor=Division('tensor_parallel tensor_parallel_size tp_size tp_plan', 'our losses, guards and saved models take '
-                    'the weights of a layer whole'),
+    tensor=Division('tensor_parallel tensor_parallel_size tp_size tp_plan', 'our losses take the output layer whole, '
+                    'and transformers cannot load a model that is divided and sharded'),
     context=Division('context_parallel context_parallel_size cp_size sequence_parallel sequence_parallel_size sp_size',
                      'a row is divided inside attention, which packed rows and shared prompts compute row by row'),
     expert=Division('expert_parallel expert_parallel_size ep_size', 'adapters and saved models take the experts of a '
