@@ -689,7 +689,7 @@ def scores(call: Call) -> Answer:
     rows = {f: {label: list(rows.values()) for label, rows in last_scores(f).items()} for f in folders}
     return Answer(columns(table) if len(table) > 1 else f'no run in {root} has been evaluated', dict(runs=plain(rows)))
 
-# %% ../nbs/commands.ipynb #3ef23d13
+# %% ../nbs/commands.ipynb #c59baa8e
 JUDGE = dict(
     base_url='address of the judge: http://localhost:8000/v1', judge_model='its name there',
     env='variable that holds its key', mode='pairs, or scores (of one model)',
@@ -699,11 +699,11 @@ JUDGE = dict(
     price_in='of a million tokens read, in any currency', price_out='of a million written',
     max_cost='most money', yes='ask, whatever it costs', concurrency='questions at a time (8)',
     rate='most questions in a minute', timeout='seconds for a reply (120)', retries='tries after an error (6)',
-    cache="file of the judge's replies; else in the run")
+    cache="file of the judge's replies; else in the run, or beside the file")
 
 def _endpoints(given: dict[str, Any]) -> list[Any]:
     "The judges that a call names; takes their settings out of it"
-    from aligntune.rewards.judge import Endpoint
+    from aligntune.rewards.judge import Endpoint, key_of
     names = ('max_tokens', 'price_in', 'price_out', 'concurrency', 'rate', 'timeout', 'retries')
     shared = {k: given.pop(k) for k in names if k in given}
     url, second = given.pop('base_url', None), given.pop('second_url', None)
@@ -713,6 +713,8 @@ def _endpoints(given: dict[str, Any]) -> list[Any]:
     named = second or 'second_model' in given
     other = Endpoint(str(second or url), str(given.pop('second_model', '')), str(given.pop('second_env', '') if second
                      else given.pop('second_env', first.env)), **shared) if named else None
+    for e in (first, other):
+        if e: key_of(e)   # refused before a model answers
     return [e for e in (first, other) if e]
 
 # %% ../nbs/commands.ipynb #437649a1
@@ -757,7 +759,7 @@ def _agree(case: Any, judges: Sequence[Any], yes: bool, limit: float | None) -> 
         if input(f'{why}. Ask? [y/N] ').strip().lower() in ('y', 'yes'): return
     raise SpecError('the judge may cost money', where='command line', why=why, fix='--yes, or max_cost=...')
 
-# %% ../nbs/commands.ipynb #1b3f518c
+# %% ../nbs/commands.ipynb #90f171a0
 @command('judge RUN, judge A B, or judge FILE', 'let a language model judge answers', 'use', settings='model', places=2,
          options=JUDGE | GENERATION, switches=('yes',),
          examples=('judge ./output base_url=http://localhost:8000/v1 judge_model=qwen',
@@ -765,7 +767,7 @@ def _agree(case: Any, judges: Sequence[Any], yes: bool, limit: float | None) -> 
                    'judge a.jsonl base_url=http://localhost:8000/v1 judge_model=qwen'))
 def judge(call: Call) -> Answer:
     "Answers, judged by a language model"
-    from aligntune.evaluate.judging import judge_case, keep
+    from aligntune.evaluate.judging import judge_case, keep, log_progress
     from aligntune.rewards.judge import CRITERIA, Judge
     if not call.places:
         raise SpecError('whose answers?', where='command line', fix='aligntune judge ./output base_url=...')
@@ -779,10 +781,11 @@ def judge(call: Call) -> Answer:
     if mode == 'scores': judged['others'] = None
     run = Path(name) if Path(name, 'run.json').is_file() else None
     case = _case(judged, how)
-    file = cache or (run/'evaluations'/'judge_answers.jsonl' if run else None)
+    file = cache or (run/'evaluations'/'judge_answers.jsonl' if run else
+                     Path(name).with_suffix('.judge.jsonl') if Path(name).is_file() else None)
     judges = [Judge(e, file, limit) for e in endpoints]
     _agree(case, judges, yes, limit)
-    found = judge_case(case, judges)
+    found = judge_case(case, judges, log_progress())
     if run: keep(found, run)
     return Answer(str(found), dict(rows=plain(found.rows), settings=plain(found.settings), exit_code=0,
                                    usage=[plain(vars(u)) for u in found.usage], details=plain(found.details)))
