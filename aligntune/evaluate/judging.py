@@ -21,7 +21,7 @@ from ..run.scores import add_scores, score_record, score_row, shown_value
 # %% auto #0
 __all__ = ['log', 'WINNERS', 'LABELS', 'pair_question', 'read_winner', 'pair_outcome', 'wilson', 'bootstrap', 'kappa',
            'Judgement', 'pair_rows', 'score_rows', 'agreement_rows', 'read_label', 'JudgedAnswers', 'judge_case',
-           'judge_answers', 'announce', 'keep']
+           'judge_answers', 'announce', 'log_progress', 'keep']
 
 # %% ../../nbs/evaluate/05_judging.ipynb #86fc38bf
 log = logging.getLogger('aligntune')
@@ -262,7 +262,7 @@ def _named(found: Mapping[str, Any], number: int) -> dict[str, Any]:
     "The verdict of one judge, under its own names for a second one"
     return {f'{k}_2' if number else k: v for k, v in found.items()}
 
-# %% ../../nbs/evaluate/05_judging.ipynb #b7a298ed
+# %% ../../nbs/evaluate/05_judging.ipynb #7febadcd
 def judge_answers(
     prompts: Sequence[Any],  # texts or conversations
     answers: Sequence[str],  # that are judged
@@ -287,11 +287,11 @@ def judge_answers(
     if folder and not cache: own_folder(folder/'evaluations')
     judges = [Judge(e, file, max_cost) for e in (endpoint, second) if e]
     announce(case, judges, max_cost)
-    found = judge_case(case, judges, _progress())
+    found = judge_case(case, judges, log_progress())
     if folder: keep(found, folder)
     return found
 
-# %% ../../nbs/evaluate/05_judging.ipynb #81e321e3
+# %% ../../nbs/evaluate/05_judging.ipynb #9ebba911
 def announce(case: JudgedAnswers, judges: Sequence[Judge], max_cost: float | None = None) -> list[Any]:
     "Log what the judges would cost at most; more than `max_cost` is refused"
     found = [j.estimate(case.questions) for j in judges]
@@ -303,7 +303,7 @@ def announce(case: JudgedAnswers, judges: Sequence[Judge], max_cost: float | Non
                             fix='a smaller n or max_tokens, or a larger max_cost')
     return found
 
-def _progress() -> Callable[[int, int], None]:
+def log_progress() -> Callable[[int, int], None]:
     "Logs every tenth of the questions"
     def note(done: int, of: int) -> None:
         if of >= 20 and done % max(of//10, 1) == 0: log.info('judged: %d of %d', done, of)

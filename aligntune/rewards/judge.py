@@ -255,18 +255,20 @@ def price(e: Endpoint, tokens_in: int, tokens_out: int) -> float | None:
     "The price of some tokens; None without prices"
     return (tokens_in*e.price_in + tokens_out*e.price_out)/1e6 if e.priced else None
 
-# %% ../../nbs/rewards/06_judge.ipynb #6652fd00
+# %% ../../nbs/rewards/06_judge.ipynb #092c5990
 class Judge:
     "Asks an endpoint many questions, each once"
     def __init__(self,
         endpoint: Endpoint,
         answers: str | Path | None = None,  # file of answers
         max_cost: float | None = None,  # stop when so much is spent
-        sleep: Callable[[float], Any] = time.sleep
+        sleep: Callable[[float], Any] | None = None  # waits for some seconds; by default until it is interrupted
     ):
         if max_cost is not None and not endpoint.priced:
             raise SpecError('max_cost needs prices', where='judge', fix='price_in=..., price_out=... of a million')
-        self.endpoint, self.file, self.max_cost, self.sleep = endpoint, AnswerFile(answers), max_cost, sleep
+        self.endpoint, self.file, self.max_cost = endpoint, AnswerFile(answers), max_cost
+        self.ended = threading.Event()
+        self.sleep = sleep or self.ended.wait
         self.usage, self.lock, self.pace = Usage(), threading.Lock(), AskingRate(endpoint.rate)
         self.answered, self.stopped = False, ''
 
@@ -286,7 +288,7 @@ class Judge:
         "The reply to each question"
         return _ask(self, questions, on_answer)
 
-# %% ../../nbs/rewards/06_judge.ipynb #adefeaa9
+# %% ../../nbs/rewards/06_judge.ipynb #c571bdba
 def _ask(judge: Judge, questions: Sequence, on_answer: Callable[[int, int], Any] | None) -> list[JudgeReply]:
     "The reply to each question; those in the file and equal ones are not asked"
     bodies = [request_body(judge.endpoint, q) for q in questions]
@@ -294,6 +296,8 @@ def _ask(judge: Judge, questions: Sequence, on_answer: Callable[[int, int], Any]
     todo = {k: b for k, b in zip(keys, bodies) if judge.file.get(k) is None}
     found = {k: r for k in keys if (r := judge.file.get(k)) is not None}
     judge.usage.cached += len(found)
+    if (judge.max_cost or math.inf) > (judge.usage.cost or 0): judge.stopped = ''   # of an earlier call
+    judge.ended.clear()
     key_of(judge.endpoint)   # a key that is not set is refused before the first question
     with ThreadPoolExecutor(judge.endpoint.concurrency, thread_name_prefix='judge') as pool:
         futures = {k: pool.submit(_one, judge, k, b) for k, b in todo.items()}
@@ -303,6 +307,7 @@ def _ask(judge: Judge, questions: Sequence, on_answer: Callable[[int, int], Any]
                 if on_answer: on_answer(i + 1, len(futures))
         except BaseException:
             judge.stopped = judge.stopped or 'interrupted'
+            judge.ended.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [found[k] for k in keys]

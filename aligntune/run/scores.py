@@ -111,18 +111,23 @@ def _change(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
     numbers = isinstance(one, (int, float)) and isinstance(two, (int, float))
     return f'{two - one:+.4f}' if numbers else ''
 
-# %% ../../nbs/run/06_scores.ipynb #9589e023
+# %% ../../nbs/run/06_scores.ipynb #5af9267b
 def runs_table(
     folders: Sequence[str | Path]  # of runs
 ) -> list[tuple[str, ...]]:
     "The cells of a table over runs, its head first; runs without evaluations are left out"
     found = {str(f): s for f in folders if (s := last_scores(f))}
-    keys = list(dict.fromkeys(k for s in found.values() for rows in s.values() for k in rows))
+    keys = list(dict.fromkeys(k for s in found.values() for rows in s.values() for k in rows if _is_main(k)))
     short = lambda row: shown_value(None if row is None else {k: v for k, v in row.items() if k in ('value',)})
     def cell(s: Mapping[str, Scores], key: tuple[str, str]) -> str:
         pair = [short(s.get(label, {}).get(key)) for label in ('before', 'after')]
         return ' → '.join(p for p in pair if p)
-    return [('run', *(' '.join(k) for k in keys)), *((f, *(cell(s, k) for k in keys)) for f, s in found.items())]
+    table = [('run', *(' '.join(k) for k in keys)), *((f, *(cell(s, k) for k in keys)) for f, s in found.items())]
+    return table if len(keys) <= max(len(found), 3) else list(zip(*table))
+
+def _is_main(key: tuple[str, str]) -> bool:
+    "Whether a number stands in the table over runs"
+    return not key[0].startswith('judge ') or key[1] in ('win_rate', 'mean_score')
 
 # %% ../../nbs/run/06_scores.ipynb #638c5e73
 _MARKS = ('<!-- evaluations -->', '<!-- /evaluations -->')
