@@ -95,7 +95,7 @@ def pieces_by_score(
 HARD_TEXTS = ("Hello, world! It's 2026: 1234567 x 3.14 = ?", 'tabs\tand\n\nlines\r\n  and   spaces ', 'naïve Ünï ß 東京 😀',
               'def f(x):\n    return x**2  # power', "I'LL don't we'Ve", 'a' * 40)
 
-# %% ../../nbs/share/01_vocabulary.ipynb #8aec5a05
+# %% ../../nbs/share/01_vocabulary.ipynb #c3df62ed
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)   # types of tokens
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Vocabulary:
     add_eos: bool = False
     add_space: bool = False  # before the text
     template: str | None = None
+    strips: bool = False  # special tokens take the spaces after them, as Phi-3's do
     notes: list[str] = field(default_factory=list)  # where llama.cpp splits otherwise
 
 # %% ../../nbs/share/01_vocabulary.ipynb #d57d3311
@@ -137,7 +138,7 @@ def _special(tok: PreTrainedTokenizerBase, ends: Sequence[int]) -> dict[str, int
     if more: names['eot'] = more[0]
     return {k: int(v) for k, v in names.items() if v is not None}
 
-# %% ../../nbs/share/01_vocabulary.ipynb #9d474bed
+# %% ../../nbs/share/01_vocabulary.ipynb #9a6f425b
 def _steps(step: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
     "The steps of a normalizer or pre-tokenizer, without their nesting"
     if not step: return
@@ -159,12 +160,21 @@ def _normalised(spec: Mapping[str, Any], spm: bool) -> tuple[bool, list[str]]:
             raise _refused(f'a step {kind} that llama.cpp does not have', json.dumps(s)[:120])
     return space, notes
 
+_KEPT = {'<unk>', '<s>', '<|endoftext|>'}   # Phi-3's tokens that leave spaces alone; llama.cpp knows them by name
+
+def _strips(spec: Mapping[str, Any]) -> bool:
+    "Do special tokens take spaces with them as llama.cpp has it for Phi-3?"
+    special = [t for t in spec['added_tokens'] if t['special']]
+    names, strips = {t['content'] for t in special}, {t['content'] for t in special if t['rstrip']}
+    return bool(strips) and strips == names - _KEPT and {*_KEPT, '</s>'} <= names | {*spec['model']['vocab']}
+
 def _notes(spec: Mapping[str, Any]) -> list[str]:
     "Added tokens that take spaces with them"
-    strip = [t['content'] for t in spec['added_tokens'] if t['lstrip'] or t['rstrip']]
+    known = _strips(spec)
+    strip = [t['content'] for t in spec['added_tokens'] if t['lstrip'] or t['rstrip'] and not (known and t['special'])]
     return [f"llama.cpp leaves spaces beside {' '.join(strip[:4])}; the tokenizer removes them"] if strip else []
 
-# %% ../../nbs/share/01_vocabulary.ipynb #3eee3730
+# %% ../../nbs/share/01_vocabulary.ipynb #8850cf60
 def vocabulary(
     tok: PreTrainedTokenizerBase,  # the tokenizer of the training
     rows: int,  # of the embedding
@@ -181,8 +191,9 @@ def vocabulary(
     space, notes = _normalised(spec, spm)
     tokens, types = _types(spec, rows, spm)
     first, *rest = tok('a').input_ids or [None]
-    facts = dict(special=_special(tok, ends), add_bos=first is not None and first == tok.bos_token_id,
-                 add_eos=bool(rest) and rest[-1] == tok.eos_token_id, template=tok.chat_template)
+    facts: dict[str, Any] = dict(
+        special=_special(tok, ends), add_bos=first is not None and first == tok.bos_token_id,
+                 add_eos=bool(rest) and rest[-1] == tok.eos_token_id, template=tok.chat_template, strips=_strips(spec))
     if not spm:
         cleans = bool(getattr(tok, 'clean_up_tokenization_spaces', False))
         return Vocabulary('gpt2', pre_tokenizer(spec, cleans), tokens, types, [' '.join(_pair(p)) for p in model['merges']],
