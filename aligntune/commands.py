@@ -703,14 +703,14 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
-# %% ../nbs/commands.ipynb #e361a992
+# %% ../nbs/commands.ipynb #c9b2fd10
 OF_MERGE = dict(to='folder of the merged model: merges all models, or all adapters, that are named',
                 merge_method='linear, slerp, ties, dare or dare_ties (linear)', weights='one a model, such as 0.3,0.7',
                 density='share of the changes that ties and dare keep (0.2, 0.5)',
                 base='what whole models started from, for ties and dare', seed='of dare (0)')
 
-@command('merge RUN|ADAPTER [FOLDER], or merge A B ... to=FOLDER', 'merge an adapter, or several models, checked', 'ship',
-         settings='model', places=99, options=OF_MERGE,
+@command('merge RUN|ADAPTER [FOLDER], or merge A B ... to=FOLDER', 'merge an adapter, or several models, checked',
+         'ship', settings='model', places=99, options=OF_MERGE,
          examples=('merge ./output ./merged', 'merge ./a ./b to=./soup weights=0.3,0.7',
                    'merge ./a ./b ./c to=./ties merge_method=ties density=0.2 base=./base'))
 def merge(call: Call) -> Answer:
@@ -724,14 +724,15 @@ def merge(call: Call) -> Answer:
     _own_card(name, path)
     return Answer(f'merged model in {path}', dict(path=path), chatty=True)
 
-# %% ../nbs/commands.ipynb #a6a3a17a
+# %% ../nbs/commands.ipynb #2755eca1
 def _merge_several(call: Call, given: Sequence[str]) -> Answer:
     "Several models or adapters as one"
     if 'to' not in call.settings:
         raise SpecError('where is the merged model written?', where='command line',
                         fix=f'aligntune merge {" ".join(call.places)} to=./merged')
     if odd := [k for k in call.settings if k not in OF_MERGE]:
-        raise SpecError(f'{odd[0]} has no effect on a merge of several models', where=f'argument {odd[0]}', fix='leave it out')
+        raise SpecError(f'{odd[0]} has no effect on a merge of several models', where=f'argument {odd[0]}',
+                        fix='leave it out')
     options = {k: call.settings[k] for k in given if k not in ('to', 'weights', 'merge_method')}
     path = load('aligntune.share.merge:merge')(*call.places, to=str(call.settings['to']),
                                                method=str(call.settings.get('merge_method', 'linear')),
@@ -743,7 +744,8 @@ def _numbers(value: Any) -> tuple[float, ...]:
     parts = value.split(',') if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
     try: return tuple(float(p) for p in parts)
     except (TypeError, ValueError):
-        raise SpecError(f'weights must be numbers, not {value!r}', where='argument weights', fix='weights=0.3,0.7') from None
+        raise SpecError(f'weights must be numbers, not {value!r}', where='argument weights',
+                        fix='weights=0.3,0.7') from None
 
 # %% ../nbs/commands.ipynb #7f543055
 def _own_card(name: str, to: str) -> None:

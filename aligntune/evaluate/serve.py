@@ -355,7 +355,7 @@ def check_gguf(
                          fix='a newer llama.cpp')
     return facts
 
-# %% ../../nbs/evaluate/03_serve.ipynb #f56527f5
+# %% ../../nbs/evaluate/03_serve.ipynb #a824a5e9
 def takes_converter(
     folder: str | Path,  # of a model: its config and tokenizer are read
     quant: str = 'f16',  # number format
@@ -369,6 +369,7 @@ def takes_converter(
         return True
     return False
 
+# %% ../../nbs/evaluate/03_serve.ipynb #806c65d3
 def to_gguf(
     folder: str | Path,  # a whole model
     path: str | Path,  # file to write
@@ -465,7 +466,7 @@ def _adapter_for_vllm(trainer: Trainer, folder: str) -> Exported:
     check_vllm(command)
     return Exported(path, [command], ['the adapter stays apart; to=merged puts it into the weights'])
 
-# %% ../../nbs/evaluate/03_serve.ipynb #a2b00ba2
+# %% ../../nbs/evaluate/03_serve.ipynb #96bb2367
 def _to_gguf(trainer: Trainer, folder: Path, quant: str, name: str | None) -> Exported:
     "A GGUF file"
     folder.mkdir(parents=True, exist_ok=True)
@@ -493,7 +494,8 @@ def _to_ollama(trainer: Trainer, folder: Path, quant: str, name: str | None) -> 
     check_modelfile((folder/'Modelfile').read_text(encoding='utf-8'), tok, system)
     at, name = shlex.quote(str(folder)), name or folder.name
     return Exported(str(folder), [f'(cd {at} && ollama create {name} -f Modelfile)', f'ollama run {name}'],
-                    [*written.notes, f'{len(CONVERSATIONS)} conversations are the same, written by the template and by the Modelfile',
+                    [*written.notes,
+                     f'{len(CONVERSATIONS)} conversations are the same, written by the template and by the Modelfile',
                      'tool calls and thoughts are not part of the Modelfile'])
 
 # %% ../../nbs/evaluate/03_serve.ipynb #d72de2ab
