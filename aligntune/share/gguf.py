@@ -104,7 +104,7 @@ def family_of(
                                fix=fix)
     return FAMILIES[kind]
 
-# %% ../../nbs/share/02_gguf.ipynb #ce0f2e76
+# %% ../../nbs/share/02_gguf.ipynb #8fc587dd
 def gguf_facts(
     config: Any  # of a model
 ) -> dict[str, Any]:
@@ -122,9 +122,10 @@ def gguf_facts(
     if f.window: out['attention.sliding_window'] = window
     elif f.arch == 'phi3': out['attention.sliding_window'] = window or 0
     for cap in ('attn_logit_softcapping', 'final_logit_softcapping'):
-        if get(cap): out[cap] = float(get(cap))
+        if (most := get(cap)) is not None: out[cap] = float(most)
     return out | _experts(config) | _positions(config, head)
 
+# %% ../../nbs/share/02_gguf.ipynb #4aa0eaaa
 def _experts(config: Any) -> dict[str, Any]:
     "Facts about experts"
     count = getattr(config, 'num_local_experts', None) or getattr(config, 'num_experts', None)

@@ -20,7 +20,7 @@ logger = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['logger', 'PARALLEL', 'METHODS', 'DENSITY', 'FROM_BASE', 'SHARD', 'COMBINED', 'linear', 'slerp', 'trim', 'elect',
-           'drop', 'Merge', 'Shards', 'merge_blocker', 'vocabulary_of', 'merge_tensors', 'merge_models', 'merge_card',
+           'drop', 'Merge', 'Shards', 'parents_misfit', 'vocabulary_of', 'merge_tensors', 'merge_models', 'merge_card',
            'holds_adapter', 'merge_adapters', 'merge']
 
 # %% ../../nbs/share/04_merge.ipynb #d4e63366
@@ -65,7 +65,7 @@ def drop(x: Tensor, density: float, draw: torch.Generator) -> Tensor:
     "Each number with the probability `density`, and enlarged"
     return x*(torch.rand(x.shape, generator=draw) < density)/density
 
-# %% ../../nbs/share/04_merge.ipynb #d355ea0f
+# %% ../../nbs/share/04_merge.ipynb #ae4a8bcc
 METHODS = dict(linear='the weighted mean', slerp='an arc between two models',
                ties='trimmed changes of the elected sign',
                dare='changes dropped at random, then added', dare_ties='changes dropped at random, then elected')
@@ -94,6 +94,7 @@ class Merge:
         if wrong: raise SpecError('the models cannot be merged like this', where='merge', why='; '.join(wrong))
         return m
 
+# %% ../../nbs/share/04_merge.ipynb #75212007
 def _against_merge(m: Merge) -> Iterator[tuple[bool, str]]:
     "What rules a merge out"
     n, w, changes = len(m.parents), m.weights, m.method in FROM_BASE
@@ -106,7 +107,7 @@ def _against_merge(m: Merge) -> Iterator[tuple[bool, str]]:
     yield not changes and m.density is not None, f'{m.method} has no density'
     yield changes and not 0 < (m.density or 0) <= 1, f'density={m.density} is no share above 0, up to 1'
 
-# %% ../../nbs/share/04_merge.ipynb #89e4ab7c
+# %% ../../nbs/share/04_merge.ipynb #1c679427
 class Shards(Mapping[str, Tensor]):
     "The tensors of a model folder; each is read when it is asked for"
     def __init__(self, folder: str | Path):
@@ -128,7 +129,7 @@ class Shards(Mapping[str, Tensor]):
     def __iter__(self) -> Iterator[str]: return iter(self.files)
     def __len__(self) -> int: return len(self.files)
 
-def merge_blocker(a: str, b: str) -> str:
+def parents_misfit(a: str, b: str) -> str:
     "Why two models cannot be merged; empty where they can"
     one, two = (AutoConfig.from_pretrained(m) for m in (a, b))
     first, other = Path(a).name, Path(b).name
@@ -196,7 +197,7 @@ def _write_shards(folder: Path, names: Sequence[str], tensor: Callable[[str], Te
         write_atomic(folder/'model.safetensors.index.json', json.dumps(index))
     return sums
 
-# %% ../../nbs/share/04_merge.ipynb #1b6b5b47
+# %% ../../nbs/share/04_merge.ipynb #d26081f4
 def _copy_rest(source: Path, folder: Path) -> None:
     "Files beside the weights"
     for f in source.iterdir():
@@ -222,7 +223,7 @@ def merge_models(
         raise SpecError(f'{m.method} has no base' if m.base else f'{m.method} merges what models changed in a base',
                         where='merge', fix='leave base out' if m.base else 'base=the model they started from')
     others = [*m.parents[1:], *([m.base] if m.base else [])]
-    if found := [why for other in others if (why := merge_blocker(m.parents[0], other))]:
+    if found := [why for other in others if (why := parents_misfit(m.parents[0], other))]:
         raise UnsupportedError('these models cannot be merged', where='merge', why='; '.join(found))
     parents, base = [Shards(p) for p in m.parents], Shards(m.base) if m.base else None
     tensor = lambda name: _merged(m, name, [p[name] for p in parents], base[name] if base else None)

@@ -220,7 +220,7 @@ def facts_limit(p: Planned) -> int:
     "The longest row that model and file compute alike"
     return int(gguf_facts(p.config)['context_length'])
 
-# %% ../../nbs/share/03_same_model.ipynb #9593be13
+# %% ../../nbs/share/03_same_model.ipynb #1c76d3ac
 def _ask_llama_cpp(path: str | Path, folder: str | Path, p: Planned, file: FileWeights, ids: Tensor,
                    right: Tensor) -> tuple[float, int, list[str]]:
     "llama.cpp's distance from the file's own logits, how many texts it splits alike, and notes"
@@ -232,14 +232,20 @@ def _ask_llama_cpp(path: str | Path, folder: str | Path, p: Planned, file: FileW
     if not gap <= allowed:
         raise _not_the_model(f"llama.cpp's logits lie {gap:.2g} from the model's; {allowed:.2g} are explained")
     tok = AutoTokenizer.from_pretrained(folder)
-    same, notes = 0, list[str]()
-    marks = [t for t in tok.all_special_tokens][:2]
-    for text in (*HARD_TEXTS, *([f'{marks[0]}user\nHello{marks[-1]}\n'] if marks else [])):
-        ours, theirs = tok(text, add_special_tokens=False).input_ids, engine.tokens(text)
-        if list(ours) == theirs: same += 1
-        elif not p.notes: raise _not_the_model(f'llama.cpp splits {text[:30]!r} into {theirs[:9]}, not {ours[:9]}')
-        else: notes.append(f'llama.cpp splits {text[:30]!r} otherwise')
-    return gap, same, notes
+    return gap, *_same_tokens(tok, engine, p)
+
+def _same_tokens(tok: Any, engine: LlamaCpp, p: Planned) -> tuple[int, list[str]]:
+    "How many texts llama.cpp splits alike, and a note on the others; an error where a prompt is among them"
+    hello = [dict(role='user', content='Hello, is 12+3 = 15?')]
+    prompt = tok.apply_chat_template(hello, tokenize=False, add_generation_prompt=True) if tok.chat_template else None
+    texts = [*HARD_TEXTS, *([prompt] if prompt else [])]
+    same = 0
+    for text in texts:
+        ours, theirs = list(tok(text, add_special_tokens=False).input_ids), engine.tokens(text)
+        if ours == theirs: same += 1
+        elif text == prompt or not p.notes:
+            raise _not_the_model(f'llama.cpp splits {text[:30]!r} into {theirs[:9]}, not {ours[:9]}')
+    return same, [f'llama.cpp splits {len(texts) - same} of {len(texts)} texts otherwise'] if same < len(texts) else []
 
 # %% ../../nbs/share/03_same_model.ipynb #e5d7a477
 def make_gguf(

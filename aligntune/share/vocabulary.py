@@ -184,11 +184,13 @@ def _notes(spec: Mapping[str, Any]) -> list[str]:
     strip = [t['content'] for t in takes if not (known and t['special'])]
     return [f"llama.cpp leaves spaces beside {' '.join(strip[:4])}; the tokenizer removes them"] if strip else []
 
-# %% ../../nbs/share/01_vocabulary.ipynb #b07e002d
+# %% ../../nbs/share/01_vocabulary.ipynb #68f7cc3e
+_NEVER = 'ĀĀ ĀĀ'   # llama.cpp needs a merge; this one never applies, as nothing gives its parts
 _FIRST = {True: 'llama.cpp puts a space before every text, also after special tokens',
           False: 'llama.cpp puts a space before no text: prompts of the chat template are split alike, '
                  'other texts may differ in their first word'}
 
+# %% ../../nbs/share/01_vocabulary.ipynb #4e82e133
 def vocabulary(
     tok: PreTrainedTokenizerBase,  # the tokenizer of the training
     rows: int,  # of the embedding
@@ -210,7 +212,7 @@ def vocabulary(
                  add_eos=bool(rest) and rest[-1] == tok.eos_token_id, template=tok.chat_template, strips=_strips(spec))
     if not spm:
         cleans = bool(getattr(tok, 'clean_up_tokenization_spaces', False))
-        merges = [' '.join(_pair(p)) for p in model['merges']]
+        merges = [' '.join(_pair(p)) for p in model['merges']] or [_NEVER]
         notes += _notes(spec)
         return Vocabulary('gpt2', pre_tokenizer(spec, cleans), tokens, types, merges, notes=notes, **facts)
     scores = scores_of(tokens, model['merges'])
