@@ -135,7 +135,7 @@ def _experts(config: Any) -> dict[str, Any]:
     more = {k: getattr(config, n) for k, n in named.items() if getattr(config, n, None)}
     return dict(expert_count=count, expert_used_count=config.num_experts_per_tok) | more
 
-# %% ../../nbs/share/02_gguf.ipynb #5846d7b0
+# %% ../../nbs/share/02_gguf.ipynb #25470def
 def _positions(config: Any, head: int) -> dict[str, Any]:
     "Facts about the rotary embedding"
     rope, local = _rope(config), _rope(config, 'sliding_attention')
@@ -162,6 +162,7 @@ def _long_phi(config: Any, rope: Mapping[str, Any], original: int | None) -> dic
         out |= {'rope.scaling.type': 'longrope', 'rope.scaling.attn_factor': factor}
     return out
 
+# %% ../../nbs/share/02_gguf.ipynb #3e9381cb
 def extra_tensors(
     config: Any  # of a model
 ) -> dict[str, np.ndarray]:
@@ -394,7 +395,7 @@ def _write_facts(w: Any, p: Planned, name: str) -> None:
     if v.model == 'llama': w.add_add_space_prefix(v.add_space)
     if v.template: w.add_chat_template(v.template)
 
-# %% ../../nbs/share/02_gguf.ipynb #65cd5621
+# %% ../../nbs/share/02_gguf.ipynb #8a11e372
 def _encoded(x: Tensor, quant: str, gguf: Any) -> Iterator[np.ndarray]:
     "The bytes of a tensor, in pieces of some rows"
     kind = gguf.GGMLQuantizationType[quant.upper()]
@@ -410,6 +411,7 @@ def _bytes_of(shape: Sequence[int], quant: str, gguf: Any) -> int:
     block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[quant.upper()]]
     return math.prod(shape)//block*size
 
+# %% ../../nbs/share/02_gguf.ipynb #68bf2014
 def write_gguf(
     p: Planned,  # from plan_gguf
     folder: str | Path,  # of the whole model

@@ -197,7 +197,7 @@ def _write_shards(folder: Path, names: Sequence[str], tensor: Callable[[str], Te
         write_atomic(folder/'model.safetensors.index.json', json.dumps(index))
     return sums
 
-# %% ../../nbs/share/04_merge.ipynb #d26081f4
+# %% ../../nbs/share/04_merge.ipynb #a2868fb1
 def _copy_rest(source: Path, folder: Path) -> None:
     "Files beside the weights"
     for f in source.iterdir():
@@ -212,6 +212,7 @@ def _merged(m: Merge, name: str, parents: Sequence[Tensor], base: Tensor | None)
     if out.isfinite().all(): return out.to(parents[0].dtype)
     raise ModelError(f'{name} is not finite', where='merge', fix='look for it in the parents')
 
+# %% ../../nbs/share/04_merge.ipynb #1c0c0d4a
 def merge_models(
     m: Merge,  # what is merged
     path: str | Path,  # folder to write
@@ -235,6 +236,7 @@ def merge_models(
     logger.info('%s: %d tensors of %d models, %s, read back', path, len(sums), len(m.parents), METHODS[m.method])
     return str(path)
 
+# %% ../../nbs/share/04_merge.ipynb #ed07078c
 def _read_back(folder: Path, sums: Mapping[str, str]) -> None:
     "Every tensor must be what was written, and the model must be found"
     there = Shards(folder)

@@ -140,7 +140,7 @@ def _special(tok: PreTrainedTokenizerBase, ends: Sequence[int]) -> dict[str, int
     if more: names['eot'] = more[0]
     return {k: int(v) for k, v in names.items() if v is not None}
 
-# %% ../../nbs/share/01_vocabulary.ipynb #8ed2cd10
+# %% ../../nbs/share/01_vocabulary.ipynb #8d1dc05b
 def _steps(step: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
     "The steps of a normalizer or pre-tokenizer, without their nesting"
     if not step: return
@@ -169,6 +169,7 @@ def _normalised(spec: Mapping[str, Any], spm: bool) -> tuple[bool, list[str]]:
             raise _refused(f'a step {kind} that llama.cpp does not have', json.dumps(s)[:120])
     return space, notes
 
+# %% ../../nbs/share/01_vocabulary.ipynb #38dbd95e
 _KEPT = {'<unk>', '<s>', '<|endoftext|>'}   # Phi-3's tokens that leave spaces alone; llama.cpp knows them by name
 
 def _strips(spec: Mapping[str, Any]) -> bool:
