@@ -19,13 +19,17 @@ VLLM   ?= 0.32.0
 # clients of schedulers, for test-launch
 CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
 LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
+# clients and a server of object stores, for test-stores
+STORES  := s3fs==2026.2.0 aiobotocore==3.10.0 botocore==1.43.117 boto3 s3transfer aioitertools jmespath python-dateutil==2.9.0.post0 \
+           moto==5.2.5 flask flask_cors werkzeug xmltodict responses py-partiql-parser itsdangerous blinker cryptography
+STORED  := $(shell echo '$(STORES)' | cksum | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
 DEEPSPEED ?= 0.19.8
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch export nb docs \
+.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch test-stores export nb docs \
         lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -76,6 +80,9 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
 	@.venv-launch/bin/python tools/check_launch.py $(CASE)
 
+test-stores: .venv/stores/$(STORED)  ## checkpoints on S3: the real client against a server on this machine
+	@PYTHONPATH=.:.venv/stores $(PY) tools/run_notebooks.py --package --workers 1 nbs/run/01d_store.ipynb
+
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
@@ -121,6 +128,10 @@ $(BESIDE): | $(DEV)
 
 .venv/sharding/$(DEEPSPEED): | $(DEV)
 	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@
+
+# beside the environment: botocore wants an older python-dateutil than the lock has
+.venv/stores/$(STORED): | $(DEV)
+	@rm -rf .venv/stores; $(PIP) --no-deps --target .venv/stores $(STORES) && touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)

@@ -240,13 +240,17 @@ class Mirror:
         "Until nothing is uploaded any more"
         while (thread := self.thread) is not None: thread.join()
 
-# %% ../../nbs/run/01d_store.ipynb #2e7b5688
-def check_unused(store: Store, resume: Any) -> None:
-    "Refuse a store that cannot be read, and a new run where another one is"
-    try: names = store.sizes()
+# %% ../../nbs/run/01d_store.ipynb #0f978e71
+def check_unused(store: Store, resume: Any, write: bool = True) -> None:
+    "Refuse a store that cannot be read and written, and a new run where another one is"
+    try:
+        names = store.sizes()
+        if write:
+            store.put('.probe', b'aligntune')
+            store.remove(['.probe'], '')
     except AligntuneError: raise
     except Exception as e:   # noqa: BLE001   each client has errors of its own
-        raise RunError(f'{store.url} cannot be read', where='checkpoint_store', why=mask(f'{type(e).__name__}: {e}'),
+        raise RunError(f'{store.url} cannot be used', where='checkpoint_store', why=mask(f'{type(e).__name__}: {e}'),
                        fix='check the bucket and the credentials in the environment') from None
     if not resume and ('run.json' in names or FINAL in names or checkpoints_in(store)[0]):
         raise RunError(f'there is a run in {store.url}', where='checkpoint_store', why='a second one would mix with it',
@@ -271,7 +275,7 @@ def fetch_newest(store: Store, run: Path) -> Path | None:
         return got
     return None
 
-# %% ../../nbs/run/01d_store.ipynb #ade0bb29
+# %% ../../nbs/run/01d_store.ipynb #efd4b7ad
 def _fetch_records(store: Store, run: Path) -> None:
     "Manifest and metrics, where the disk has none"
     names = store.sizes()
@@ -291,7 +295,7 @@ def fetch_run(
 ) -> Path:
     "What a resume needs of a run in a store: manifest, metrics, and the newest checkpoint"
     store, run = Store(url), Path(folder).expanduser()
-    check_unused(store, True)
+    check_unused(store, True, write=False)
     run.mkdir(parents=True, exist_ok=True)
     if not fetch_newest(store, run) and not (run/'run.json').exists():
         raise RunError(f'there is no run in {store.url}', where='command line', fix='a checkpoint_store of a training')
