@@ -193,9 +193,10 @@ def model_fingerprint(model: Any) -> str:
         samples.append(f'{name}{tuple(p.shape)}{flat[::max(flat.numel()//16, 1)][:17].float().tolist()}')
     return digest(json.dumps(settings, sort_keys=True, default=str), *samples)
 
-# %% ../../nbs/run/00_manifest.ipynb #a4f25bfc
-MAY_CHANGE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
-        'auto_batch', 'time_limit', 'silence_limit', 'checkpoint_store', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
+# %% ../../nbs/run/00_manifest.ipynb #17458514
+MAY_CHANGE = {'checkpoint_store',
+        'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
+        'auto_batch', 'time_limit', 'silence_limit', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
         'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
         'load_best_model_at_end', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
         *(o.switch for o in OPTIMISATIONS.values())}
