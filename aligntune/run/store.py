@@ -183,7 +183,7 @@ def linked(checkpoint: Path) -> Path:
     shutil.copytree(checkpoint, to, copy_function=link)
     return to
 
-# %% ../../nbs/run/01d_store.ipynb #2825e611
+# %% ../../nbs/run/01d_store.ipynb #14b52c7e
 class Mirror:
     "Uploads what a run writes"
     def __init__(self, url: str, run: Path, limit: int | None = None):
@@ -219,9 +219,7 @@ class Mirror:
             delete_path(files.parent)
             self.took += time.perf_counter() - start
 
-    def seconds(self) -> float:
-        "Seconds of all uploads so far"
-        return self.took
+    def seconds(self) -> float: "Seconds of all uploads so far"; return self.took
 
     def wait(self) -> None:
         "Until nothing is uploaded any more"
