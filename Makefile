@@ -20,6 +20,10 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 # clients of schedulers, for test-launch
 CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
 LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
+# clients and a server of object stores, for test-stores
+STORES  := s3fs==2026.2.0 aiobotocore==3.10.0 botocore==1.43.117 boto3 s3transfer aioitertools jmespath python-dateutil==2.9.0.post0 \
+           moto==5.2.5 flask flask_cors werkzeug xmltodict responses py-partiql-parser itsdangerous blinker cryptography
+STORED  := $(shell echo '$(STORES)' | cksum | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
@@ -87,6 +91,9 @@ test-llama-cpp: .venv/llama-cpp/$(LLAMA_CPP_PYTHON)  ## llama.cpp itself on file
 
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
 	@PYTHONPATH=$(CURDIR) .venv-launch/bin/python tools/check_launch.py $(CASE)
+
+test-stores: .venv/stores/$(STORED)  ## checkpoints on S3: the real client against a server on this machine
+	@PYTHONPATH=.:.venv/stores $(PY) tools/run_notebooks.py --package --workers 1 nbs/run/01d_store.ipynb
 
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py

@@ -12,10 +12,10 @@ from .commands import COMMANDS, MODEL, Answer, Call, command
 from .core.errors import SpecError, did_you_mean
 
 # %% auto #0
-__all__ = ['Candidate', 'TAKES', 'SCRIPTS', 'Known', 'candidates', 'settings_of', 'values_of', 'paths', 'completion',
+__all__ = ['Candidate', 'TAKES', 'SCRIPTS', 'Known', 'completions', 'known_settings', 'known_values', 'paths', 'completion',
            'words_command']
 
-# %% ../nbs/completion.ipynb #399c958b
+# %% ../nbs/completion.ipynb #ed32bb57
 Candidate = tuple[str, str]   # the text, and what it means
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Known:
 
 TAKES = {'CONFIG': 'config', 'RECIPE': 'config', 'RUN': 'run', 'MODEL': 'run', 'ADAPTER': 'run', 'FOLDER': 'folder'}
 
-def candidates(
+def completions(
     words: Sequence[str],  # what was typed after aligntune; the last one is incomplete
     known: Known
 ) -> list[Candidate]:
@@ -40,16 +40,16 @@ def candidates(
     else: found = [*_after(known, before[0], before[1:], last)]
     return [(w, ' '.join(about.split())) for w, about in dict(found).items() if w.startswith(last)]
 
-# %% ../nbs/completion.ipynb #5442c3f2
+# %% ../nbs/completion.ipynb #abe5e136
 def _after(known: Known, name: str, before: Sequence[str], last: str) -> Iterator[Candidate]:
     "What may follow a command"
     c = COMMANDS[name]
     key, equals, _ = last.partition('=')
     option = before[-1] if before and before[-1].startswith('--') and '=' not in before[-1] else ''
     valued, switches = option[2:].replace('-', '_'), (*c.flags, *known.everywhere)
-    if option and (valued in known.valued or valued not in switches): yield from values_of(name, valued, last)
+    if option and (valued in known.valued or valued not in switches): yield from known_values(name, valued, last)
     elif equals:
-        for value, about in values_of(name, key.lstrip('-').replace('-', '_'), last[len(key) + 1:]):
+        for value, about in known_values(name, key.lstrip('-').replace('-', '_'), last[len(key) + 1:]):
             yield f'{key}={value}', about
     elif last.startswith('-'):
         for f in switches: yield f"--{f.replace('_', '-')}", known.flags[f]
@@ -58,10 +58,10 @@ def _after(known: Known, name: str, before: Sequence[str], last: str) -> Iterato
         places = [*_places(name, len([w for w in before if '=' not in w and not w.startswith('-')]), last)]
         yield from places
         if places and not last: return   # first what, then how
-        yield from ((f'{n}=', about) for n, about in settings_of(known, name).items() if n not in given)
+        yield from ((f'{n}=', about) for n, about in known_settings(known, name).items() if n not in given)
 
-# %% ../nbs/completion.ipynb #627ec7a0
-def settings_of(known: Known, name: str) -> dict[str, str]:
+# %% ../nbs/completion.ipynb #c27eff26
+def known_settings(known: Known, name: str) -> dict[str, str]:
     "The options and settings of a command, and what they mean"
     c = COMMANDS[name]
     found = dict(c.options) | (MODEL if c.settings == 'model' else {})
@@ -71,7 +71,7 @@ def settings_of(known: Known, name: str) -> dict[str, str]:
         found |= {n: f.doc for n, f in FIELDS.items() if n in has}
     return found
 
-def values_of(
+def known_values(
     name: str,  # the command
     key: str,  # the setting
     start: str = ''  # what is typed of the value
@@ -161,7 +161,7 @@ end
 complete -c aligntune -f -a '(__aligntune_words)'
 ''')
 
-# %% ../nbs/completion.ipynb #2f6d7302
+# %% ../nbs/completion.ipynb #813f792a
 @command('completion bash|zsh|fish', 'Tab in your shell: eval "$(aligntune completion bash)"', 'begin', places=99,
          examples=('completion bash >> ~/.bashrc', 'completion fish | source'))
 def completion(call: Call) -> Answer:
@@ -173,4 +173,4 @@ def completion(call: Call) -> Answer:
 
 def words_command(words: Sequence[str], known: Known) -> str:
     "The candidates as lines, for the scripts"
-    return '\n'.join(f'{w}\t{about}' for w, about in candidates(words, known))
+    return '\n'.join(f'{w}\t{about}' for w, about in completions(words, known))

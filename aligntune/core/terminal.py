@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # %% auto #0
-__all__ = ['CODES', 'STATES', 'rewrites_lines', 'shows_colours', 'coloured', 'columns_of', 'fitted', 'columns', 'bar', 'with_bar']
+__all__ = ['CODES', 'STATES', 'rewrites_lines', 'shows_colours', 'coloured', 'screen_width', 'cut_to_width', 'columns',
+           'progress_bar', 'with_bar']
 
 # %% ../../nbs/core/17_terminal.ipynb #1992f968
 def rewrites_lines(
@@ -36,20 +37,20 @@ def coloured(text: str, *styles: str) -> str:
     "A text in a style, whatever the stream"
     return f"\x1b[{';'.join(CODES[s] for s in styles)}m{text}\x1b[0m" if styles and text.strip() else text
 
-# %% ../../nbs/core/17_terminal.ipynb #da1c9ff8
-def columns_of(text: str) -> int:
+# %% ../../nbs/core/17_terminal.ipynb #1323f02d
+def screen_width(text: str) -> int:
     "Columns of the screen that a text takes"
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in 'WF') for c in text)
 
-def fitted(text: str, width: int) -> str:
+def cut_to_width(text: str, width: int) -> str:
     "A text, shortened in its middle to a width"
-    if columns_of(text) <= width: return text
+    if screen_width(text) <= width: return text
     head, tail = (width - 1)//2, width - 1 - (width - 1)//2
-    while columns_of(text[:head]) > (width - 1)//2: head -= 1
-    while tail and columns_of(text[-tail:]) > width - 1 - (width - 1)//2: tail -= 1
+    while screen_width(text[:head]) > (width - 1)//2: head -= 1
+    while tail and screen_width(text[-tail:]) > width - 1 - (width - 1)//2: tail -= 1
     return text[:head] + '…' + (text[-tail:] if tail else '')
 
-# %% ../../nbs/core/17_terminal.ipynb #8310afe0
+# %% ../../nbs/core/17_terminal.ipynb #97aaaba5
 STATES = dict(finished='green', ok='green', running='cyan', stopped='yellow', interrupted='yellow', guard='red',
               failed='red', died='red', damaged='red', error='red')
 
@@ -60,13 +61,13 @@ def columns(
 ) -> str:
     "A table for a terminal"
     limit = (width or shutil.get_terminal_size((80, 24)).columns) - 2*(len(rows[0]) - 1)
-    wide = [max(columns_of(r[i]) for r in rows) for i in range(len(rows[0]))]
+    wide = [max(screen_width(r[i]) for r in rows) for i in range(len(rows[0]))]
     while sum(wide) > limit and max(wide) > 8: wide[wide.index(max(wide))] -= 1
     styled = shows_colours(sys.stdout) if colours is None else colours
     lines = []
     for n, r in enumerate(rows):
-        cells = [fitted(c, w) for c, w in zip(r, wide)]
-        padded = [c + ' '*(w - columns_of(c)) for c, w in zip(cells, wide)]
+        cells = [cut_to_width(c, w) for c, w in zip(r, wide)]
+        padded = [c + ' '*(w - screen_width(c)) for c, w in zip(cells, wide)]
         if styled: padded = [_styled(c, n == 0 and len(rows) > 1) for c in padded]
         lines.append('  '.join(padded).rstrip())
     return '\n'.join(lines)
@@ -77,8 +78,8 @@ def _styled(cell: str, head: bool) -> str:
     word = next(iter(re.findall(r'^\w+', cell)), '')
     return coloured(cell, STATES[word]) if word in STATES else cell
 
-# %% ../../nbs/core/17_terminal.ipynb #036cde48
-def bar(
+# %% ../../nbs/core/17_terminal.ipynb #86c34855
+def progress_bar(
     done: float,  # 0 to 1
     width: int,  # in columns
     stream: Any = None,  # where it is written; standard error
@@ -99,5 +100,5 @@ def with_bar(
     stream: Any = None  # where it is written; standard error
 ) -> str:
     "A line with a bar and a percentage before it, as far as there is room"
-    room = min(width - columns_of(line) - 6, 30)
-    return f'{bar(done, room, stream)} {done:4.0%} {line}' if room >= 8 else line
+    room = min(width - screen_width(line) - 6, 30)
+    return f'{progress_bar(done, room, stream)} {done:4.0%} {line}' if room >= 8 else line

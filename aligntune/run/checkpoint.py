@@ -555,7 +555,7 @@ def misfit(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
     if not missing and not unknown: return ''
     return f"missing: {', '.join(missing[:3]) or 'nothing'}; too many: {', '.join(unknown[:3]) or 'nothing'}"
 
-# %% ../../nbs/run/01_checkpoint.ipynb #276ac0ff
+# %% ../../nbs/run/01_checkpoint.ipynb #50166a6d
 class CheckpointWriter:
     "Writes checkpoints in a thread of its own"
     def __init__(self, run: str | Path, phase: Callable[[str], None] = lambda name: None):
@@ -565,8 +565,6 @@ class CheckpointWriter:
         self.error: BaseException | None = None
         self.waited = self.took = 0.   # seconds that steps waited for saves, and that saves took
         self.last: Path | None = None   # the newest checkpoint
-        self.written: Callable[[Path], None] = lambda checkpoint: None   # called with each one that is complete
-        self.held: Callable[[], tuple[int, ...]] = tuple   # steps that stay, as they are read elsewhere
     def submit(self, snapshot: Snapshot, staging: Path, seconds: float = 0.) -> None:
         "Write `snapshot` in the background; `seconds` is what copying took"
         self.wait()
@@ -578,7 +576,6 @@ class CheckpointWriter:
         try:
             self.pending = None   # inside of `try`: an error from a signal handler is kept too
             self.last = write_checkpoint(snapshot, staging, self.phase)
-            self.written(self.last)
         except BaseException as e: self.error = e   # noqa: BLE001   raised again in wait
         finally: self.took += time.perf_counter() - start
 
