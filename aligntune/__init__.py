@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #03469663
+# %% ../nbs/00_package.ipynb #415d710b
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends '
                             'validate_backend_selection '
@@ -27,13 +27,14 @@ _modules = {
     'show.form': 'launcher',
     'show.figures': 'plot_run compare_runs',
     'show.report': 'report',
+    'monitor.server': 'ui',
     'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
 
 # %% ../nbs/00_package.ipynb #952ddaf9
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #f129b786
+# %% ../nbs/00_package.ipynb #9456b35a
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from aligntune.show.form import launcher as launcher
     from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs
     from aligntune.show.report import report as report
+    from aligntune.monitor.server import ui as ui
     from aligntune.hub import (
         sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate,
         plot_loss as plot_loss,

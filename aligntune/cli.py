@@ -17,7 +17,7 @@ from .process.child import allocator_environment
 __all__ = ['FLAGS', 'EVERYWHERE', 'VALUED', 'COMMON', 'TRAINING_GROUPS', 'EVALUATION_SETTINGS', 'usage', 'help_for',
            'accepted_settings', 'parse_arguments', 'check_names', 'main']
 
-# %% ../nbs/cli.ipynb #9dd770df
+# %% ../nbs/cli.ipynb #341fb526
 FLAGS = dict(help='this text; --help all: every setting',
              json='one JSON object on standard output: result, plan, answers or error',
              quiet='errors only',
@@ -26,6 +26,7 @@ FLAGS = dict(help='this text; --help all: every setting',
              machine='plan for another machine: 8xh100, 4xl4, t4+l4, cpu ...',
              resume='go on with the run in output_dir, by the same settings',
              submit='hand the job to its scheduler', force='write over files that are there',
+             allow_stop='runs may be stopped from the browser', open='open the browser',
              nproc='N: train in N processes on this machine (torchrun)', nnodes='number of machines',
              node_rank='number of this machine', rdzv_endpoint='host:port where machines meet',
              max_restarts='how often torchrun may start the processes again after a failure')

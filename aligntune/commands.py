@@ -22,10 +22,10 @@ log = logging.getLogger('aligntune')
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
            'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
            'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'found_runs',
-           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
+           'runs', 'columns', 'ui', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
            'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #790fc77d
+# %% ../nbs/commands.ipynb #f681d4b7
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -46,6 +46,8 @@ class Call:
     submit: bool = False
     force: bool = False
     resume: bool = False
+    allow_stop: bool = False
+    open: bool = False
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -395,6 +397,16 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     while sum(wide) > limit and max(wide) > 8: wide[wide.index(max(wide))] -= 1
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
+
+# %% ../nbs/commands.ipynb #9017cdbc
+@command('ui [FOLDER]', 'watch the runs in a folder in the browser', 'train', places=1, flags=('allow_stop', 'open'),
+         options=dict(port='port to listen on (the first free one from 8765)'),
+         examples=('ui ./output', 'ui . --allow-stop --open'))
+def ui(call: Call) -> Answer:
+    "Serve the monitor"
+    folder = call.places[0] if call.places else '.'
+    load('aligntune.monitor.server:serve_folder')(folder, call.settings.get('port'), call.allow_stop, call.open)
+    return Answer('', dict(folder=folder, exit_code=0))
 
 # %% ../nbs/commands.ipynb #a35635c8
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',

@@ -359,7 +359,7 @@ def result_of(
                   metrics=metrics | _token_metrics(session, seconds), history=history, training_time=seconds,
                   model_path='', run_dir=spec['output_dir'], why=session.plan.why)
 
-# %% ../../nbs/backends/03_trl.ipynb #13895e10
+# %% ../../nbs/backends/03_trl.ipynb #c61bae20
 def train_session(
     session: 'Session',
     resume_from_checkpoint: bool | str | None = None,  # True for the newest whole checkpoint, or its path
@@ -370,6 +370,7 @@ def train_session(
     check_start(run.folder, resume_from_checkpoint)
     session.load()
     set_random_state(session.random_state)   # as if nothing had been predicted before
+    run.setup.preview = session.preview
     start = time.perf_counter()
     execution = session.plan.execution
     with watched(run.silence):   # until the model is saved

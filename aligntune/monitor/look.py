@@ -84,9 +84,9 @@ td.when{white-space:nowrap}
 .spark{width:7rem;height:1.7rem;display:block}
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #6d57b305
+# %% ../../nbs/monitor/01b_look.ipynb #b08456e5
 _RUN = """
-.title{display:flex;flex-wrap:wrap;gap:1rem;justify-content:space-between;align-items:flex-start}
+.title{margin-bottom:.7rem;display:flex;flex-wrap:wrap;gap:1rem;justify-content:space-between;align-items:flex-start}
 .aligntune-panel{max-width:none!important;font-size:.9rem!important}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.7rem}
 .tiles div{border:1px solid var(--line);border-radius:.7rem}

@@ -26,8 +26,8 @@ from ..show.report import (SAID, ending, events_part, headline, html_table, mach
 __all__ = ['TONES', 'COLUMNS', 'GROUPED', 'MOST_COMPARED', 'NOT_CHARTS', 'MOST_STEPS', 'MOST_VALUES', 'MOST_ROWS', 'TAIL',
            'SECTIONS', 'MARK', 'CONTROLS', 'Part', 'View', 'link', 'badge', 'spark', 'row_of', 'chosen_runs',
            'list_parts', 'curve_parts', 'shown', 'title_html', 'progress_html', 'answers_part_html', 'tokens_html',
-           'flat', 'json_html', 'results_html', 'log_html', 'run_parts', 'compare_parts', 'document', 'crumbs',
-           'list_page', 'run_page', 'compare_page']
+           'flat', 'is_table', 'json_html', 'results_html', 'log_html', 'run_parts', 'compare_parts', 'document',
+           'crumbs', 'list_page', 'run_page', 'compare_page']
 
 # %% ../../nbs/monitor/01_pages.ipynb #4a234c53
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ def row_of(run: RunFolder) -> str:
     return ''.join(f'<td class="{c}" data-col="{name}" data-by="{escape(str(by))}">{html}</td>'
                    for (c, html, by), name in cells)
 
-# %% ../../nbs/monitor/01_pages.ipynb #7d427900
+# %% ../../nbs/monitor/01_pages.ipynb #a5b5bbd9
 GROUPED = dict(running=('running', 'stopping'), finished=('finished',), stopped=('stopped', 'interrupted'),
                failed=('guard', 'failed', 'died', 'damaged'))   # states behind one button
 
 def chosen_runs(folder: Folder, inside: str = '') -> list[RunFolder]:
-    "The runs in a folder among those that are served, the newest first"
+    "The runs in a folder among those that are served: those in progress, then the newest"
     found = [r for n, r in folder.runs().items() if not inside or n == inside or n.startswith(inside + '/')]
-    newest = lambda r: max((s[2] for f in ('metrics.jsonl', 'run.json') if (s := r.signature(f))), default=0)
-    return sorted(found, key=newest, reverse=True)
+    changed = lambda r: max((s[2] for f in ('metrics.jsonl', 'run.json') if (s := r.signature(f))), default=0)
+    return sorted(found, key=lambda r: (r.state in GROUPED['running'], changed(r)), reverse=True)
 
 def list_parts(folder: Folder, view: View) -> list[Part]:
     "The parts of the list"
@@ -193,7 +193,7 @@ def title_html(run: RunFolder, view: View) -> str:
     return (f'<div class="title"><div><h1>{escape(run.label)} {badge(run.state)}</h1><p class="pale">{what}{when}</p></div>'
             f'{_stop_form(run, view)}</div>')
 
-# %% ../../nbs/monitor/01_pages.ipynb #ff9300db
+# %% ../../nbs/monitor/01_pages.ipynb #15d15016
 def progress_html(run: RunFolder, log: RunLog) -> str:
     "How far the run is, and its numbers"
     state, seen = run.state, glance(run)
@@ -212,6 +212,7 @@ def _tiles(run: RunFolder, log: RunLog) -> dict[str, str]:
     seen = glance(run)
     progress = progress_of(run, seen.last, seen.step)
     out = headline(log)
+    if run.state != 'finished': out.pop('steps', None)   # beside the bar
     if run.state == 'running' and progress.seconds and progress.steps > progress.step:
         out['time left'] = f'{clock(progress.seconds*(progress.steps - progress.step))} ({clock(progress.seconds)} a step)'
     if progress.peak and progress.foreseen: out['peak memory'] = f'{progress.memory} (estimate {progress.foreseen})'
@@ -242,7 +243,7 @@ def tokens_html(run: RunFolder) -> str:
     if not run.signature('preview.json'): return ''
     return Preview.from_dict(run.json('preview.json'))._repr_html_()
 
-# %% ../../nbs/monitor/01_pages.ipynb #aa3db950
+# %% ../../nbs/monitor/01_pages.ipynb #d7ce4145
 MOST_VALUES, MOST_ROWS = 100, 20   # of a file of results that are shown
 
 def flat(value: Any, name: str = '', depth: int = 0) -> list[tuple[str, Any]]:
@@ -251,9 +252,21 @@ def flat(value: Any, name: str = '', depth: int = 0) -> list[tuple[str, Any]]:
         return [pair for k, v in value.items() for pair in flat(v, f'{name} {k}'.strip(), depth + 1)]
     return [(name, value)]
 
+def is_table(value: Any) -> bool:
+    "Is it a list of rows?"
+    return isinstance(value, list) and bool(value) and all(isinstance(r, dict) for r in value)
+
+def _record_html(record: dict[str, Any]) -> str:
+    "A record: its values, then its tables"
+    values = [(k, v) for k, v in flat(record) if not is_table(v)]
+    tables = ''.join(f'<h3>{escape(str(k))}</h3>{json_html(v)}' for k, v in record.items() if is_table(v))
+    return f'<details><summary>{escape(str(values[0][1] if values else ""))}</summary>{json_html(dict(values))}</details>{tables}'
+
 def json_html(value: Any) -> str:
     "JSON as tables"
-    if isinstance(value, list) and value and all(isinstance(r, dict) for r in value):
+    if is_table(value) and any(is_table(v) for r in value[:MOST_ROWS] for v in r.values()):   # records with tables
+        return ''.join(map(_record_html, value[:MOST_ROWS]))
+    if is_table(value):
         names = list(dict.fromkeys(k for r in value[:MOST_ROWS] for k in r))[:12]
         more = f'<p class="pale">{len(value) - MOST_ROWS:,} more rows</p>' if len(value) > MOST_ROWS else ''
         return html_table([[r.get(n, '') for n in names] for r in value[:MOST_ROWS]], names, 'samples') + more

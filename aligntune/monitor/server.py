@@ -21,7 +21,7 @@ from ..run.signals import ask_to_stop
 # %% auto #0
 __all__ = ['log', 'LOOPBACK', 'POLICY', 'HEADERS', 'ICON', 'FILES', 'VERSION', 'PORT', 'TRIES', 'is_here', 'same', 'derived',
            'view_of', 'Refused', 'Service', 'Handler', 'answer_get', 'answer_post', 'refusal', 'answered',
-           'MonitorServer', 'listening', 'Monitor', 'is_remote', 'open_browser', 'ui', 'serve']
+           'MonitorServer', 'listening', 'Monitor', 'is_remote', 'open_browser', 'ui', 'serve_folder']
 
 # %% ../../nbs/monitor/02_server.ipynb #8a096096
 log = logging.getLogger('aligntune')
@@ -168,14 +168,15 @@ class Handler(BaseHTTPRequestHandler):
         at = urlsplit(self.path)
         return at.path, parse_qs(at.query, errors='surrogateescape', max_num_fields=200)
 
-# %% ../../nbs/monitor/02_server.ipynb #d84c3112
+# %% ../../nbs/monitor/02_server.ipynb #e0ffaf79
 def answer_get(h: Handler) -> None:
     "Answer a request for a page"
     path, query = h.checked()
     service, given = h.server.service, query.pop('token', [''])[0]
     if given and same(given, service.token):
         value = derived(service.token, 'cookie')
-        return h.send(200, '<!doctype html><title>aligntune</title><meta http-equiv="refresh" content="0;url=/">',
+        return h.send(200, '<!doctype html><title>aligntune</title><link rel="icon" href="/icon.svg">'
+                           '<meta http-equiv="refresh" content="0;url=/">',
                       Set_Cookie=f'{h.cookie}={value}; HttpOnly; SameSite=Strict; Path=/')
     if path in FILES: return h.send(200, FILES[path][1], FILES[path][0], Cache_Control='max-age=3600')
     if not h.knows_token(): raise Refused(401, 'open the address that aligntune ui has printed: it holds the token')
@@ -279,7 +280,7 @@ def is_remote() -> bool:
     "Is this shell on another machine than the person?"
     return any(n in os.environ for n in ('SSH_CONNECTION', 'SSH_CLIENT', 'SSH_TTY'))
 
-# %% ../../nbs/monitor/02_server.ipynb #64e4b57d
+# %% ../../nbs/monitor/02_server.ipynb #58ec4a74
 def open_browser(url: str) -> None:
     "Open an address in the user's browser"
     fd, path = tempfile.mkstemp('.html', 'aligntune-')   # mode 600
@@ -306,7 +307,7 @@ def ui(
     if open: open_browser(monitor.url)
     return monitor
 
-def serve(
+def serve_folder(
     folder: str = '.',  # runs below it are shown
     port: int | None = None,  # to listen on
     allow_stop: bool = False,  # may runs be stopped from the browser

@@ -62,6 +62,9 @@ from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
 from ..data.report import DataReport
 
+# %% ../../nbs/run/05_run.ipynb #8b7cbc38
+from .kept import keep_preview, kept_log
+
 # %% ../../nbs/run/05_run.ipynb #e0b0fffb
 log = logging.getLogger('aligntune')
 
@@ -572,7 +575,7 @@ def trainer_settings(args: TrainingArguments) -> dict[str, Any]:
     return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type),
                                                        optimizer=str(args.optim))
 
-# %% ../../nbs/run/05_run.ipynb #0420b0e6
+# %% ../../nbs/run/05_run.ipynb #6cf8f836
 @dataclass
 class RunSetup:
     "What a run is made from"
@@ -582,6 +585,7 @@ class RunSetup:
     folder: Path
     guards: set[str]  # which guards are on
     notebook: bool = field(default_factory=in_notebook)   # here; the training may run in another process
+    preview: Callable[[], Any] | None = None   # which tokens of the first rows are trained
 
     def facts(self, trainer: Trainer) -> dict[str, Any]:
         "Fingerprints and further facts that identify the run"
@@ -720,7 +724,7 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
     return start
 
-# %% ../../nbs/run/05_run.ipynb #09296c62
+# %% ../../nbs/run/05_run.ipynb #4b29d4e5
 def agreed_start(
     attached: Attachment,
     journal: Journal,
@@ -733,6 +737,7 @@ def agreed_start(
     attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
     def begin() -> tuple[StartPoint, str]:
         point = begin_run(attached, journal, resume, allow, chat, starters)
+        if attached.setup.preview: keep_preview(attached.setup.folder, attached.setup.preview())
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
@@ -834,12 +839,12 @@ def make_folder(folder: Path) -> None:
         raise RunError(f'the folder {folder} cannot be written', where='output_dir', why=e.strerror or str(e),
                        fix='another output_dir, or other rights') from None
 
-# %% ../../nbs/run/05_run.ipynb #0ff8bfea
+# %% ../../nbs/run/05_run.ipynb #8d5de6ed
 @contextmanager
 def locked(folder: Path, first: bool) -> Iterator[None]:
     "The folder of a run, for the first of its processes to write in; what a kill left behind is cleaned up"
     on_first_process(lambda: make_folder(folder))
-    with only_writer(folder) if first else nullcontext():
+    with only_writer(folder) if first else nullcontext(), kept_log(folder) if first else nullcontext():
         if first: clean_up(folder)
         yield
 
