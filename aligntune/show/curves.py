@@ -272,7 +272,7 @@ def axis_of(
     room = (high - low)*margin or (abs(high)*.1 or 1.)*bool(margin)
     return Axis(low - room, high + room, start, end)
 
-# %% ../../nbs/show/00_curves.ipynb #fb789691
+# %% ../../nbs/show/00_curves.ipynb #527b7afe
 WIDTH, HEIGHT = 400, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 30, 20   # margins
 
@@ -293,9 +293,9 @@ def _drawn(line: Line, x: Axis, y: Axis) -> str:
     dash = f' stroke-dasharray="{dashes}"' if dashes else ''
     own = (f'<path d="{path}" fill="none" stroke="{line.color}" stroke-width="{width}" stroke-opacity="{opacity}" '
            f'stroke-linejoin="round"{dash}/>') if path and not alone else ''
-    few = len(line.xs) <= 60
+    dotted = alone or dots and len(line.xs) <= 60
     points = ''.join(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6"/>'
-                     for a, b in zip(line.xs, line.ys) if y.shows(b)) if alone or dots and few else ''
+                     for a, b in zip(line.xs, line.ys) if y.shows(b)) if dotted else ''
     return own + (f'<g fill="{line.color}">{points}</g>' if points else '')
 
 # %% ../../nbs/show/00_curves.ipynb #7676d848

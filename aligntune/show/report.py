@@ -19,8 +19,8 @@ from .plan_card import memory_bar, plan_rows
 
 # %% auto #0
 __all__ = ['SAID', 'STYLE', 'TITLES', 'html_table', 'headline', 'ending', 'samples_part', 'answers_part', 'plan_part',
-           'settings_part', 'events_part', 'machine_part', 'parts_of', 'curves_part', 'results_part', 'html_page',
-           'report']
+           'settings_part', 'events_part', 'machine_part', 'parts_of', 'curves_part', 'results_part', 'tiles_html',
+           'html_page', 'report']
 
 # %% ../../nbs/show/06_report.ipynb #5ea6b76a
 def html_table(
@@ -219,7 +219,15 @@ def results_part(
     return html_table([*((k, v) for k, v in result.items() if k not in ('metrics', 'algorithm', 'backend')
                     and v is not None), *(result.get('metrics') or {}).items()], kind='facts')
 
-# %% ../../nbs/show/06_report.ipynb #50330350
+# %% ../../nbs/show/06_report.ipynb #43e2ec9a
+def tiles_html(
+    tiles: Mapping[str, str]  # names and values, a value with its remark in parentheses
+) -> str:
+    "The tiles of the summary"
+    box = lambda k, v, more: f'<div><span>{escape(k)}</span><b>{escape(v)}</b><small>{escape(more)}</small></div>'
+    parts = ((k, *v.partition(' (')) for k, v in tiles.items())
+    return f'<div class="tiles">{"".join(box(k, v, more.rstrip(")")) for k, v, _, more in parts)}</div>'
+
 def html_page(
     title: str,  # of the page
     line: str,  # below it, as HTML
@@ -227,13 +235,11 @@ def html_page(
     parts: Mapping[str, str]  # headings and their HTML
 ) -> str:
     "The whole HTML document"
-    boxes = ''.join((f'<div><span>{escape(k)}</span><b>{escape(v.partition(" (")[0])}</b>'
-                     f'<small>{escape(v.partition(" (")[2].rstrip(")"))}</small></div>') for k, v in tiles.items())
     body = ''.join(f'<section><h2>{escape(k)}</h2>{v}</section>\n' for k, v in parts.items())
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             f'content="width=device-width,initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style>'
             f'</head>\n'
-            f'<body><h1>{escape(title)}</h1>{line}<div class="tiles">{boxes}</div>\n{body}</body></html>\n')
+            f'<body><h1>{escape(title)}</h1>{line}{tiles_html(tiles)}\n{body}</body></html>\n')
 
 # %% ../../nbs/show/06_report.ipynb #d79b798a
 def report(
