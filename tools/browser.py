@@ -2,6 +2,7 @@
 training that it watches and stops, driven through headless Chromium.
 
 `python tools/browser.py` runs all; screenshots in both themes and two widths go to .cache/screens.
+`python tools/browser.py pictures` makes those of the guide anew, from a training.
 """
 import contextlib, importlib.util, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 from pathlib import Path
@@ -250,18 +251,30 @@ TRAINING = '''
 from aligntune import create_rl_trainer
 from aligntune.data.tiny import save_tiny
 def length(completions, **kwargs): return [float(len(c)) for c in completions]
-create_rl_trainer(save_tiny('model', hidden=32, layers=2, heads=4), [dict(prompt=f'{i}<img src=x onerror=alert(1)>')
-                  for i in range(64)], algorithm='grpo', reward_functions=[length], backend='trl', output_dir='runs/live',
-                  max_steps=200_000, logging_steps=1, batch_size=8, num_generations=4, max_completion_length=8,
-                  guards=dict(rewards=False, learning=False)).train()'''
+rows = [dict(prompt=f'{i}<img src=x onerror=alert(1)>') for i in range(64)]
+create_rl_trainer(save_tiny('model', hidden=32, layers=2, heads=4), rows, algorithm='grpo', reward_functions=[length],
+                  backend='trl', output_dir='runs/live', max_steps=200_000, logging_steps=1, batch_size=8,
+                  num_generations=4, max_completion_length=8, guards=dict(rewards=False, learning=False)).train()'''
+# the guide's pictures: a model that can sort a little learns to sort
+SORTING = '''
+from aligntune import create_rl_trainer
+from aligntune.algorithms.tasks import sorting, warm_start
+from aligntune.demo import sorted_right
+model, tok = warm_start(60)
+model.save_pretrained('start'); tok.save_pretrained('start')
+for name, rate, steps in (('slow', 2e-4, 40), ('sort-grpo', 1e-3, 200)):
+    create_rl_trainer('start', sorting(500), algorithm='grpo', reward_functions=[sorted_right], backend='trl',
+                      output_dir=f'runs/{name}', max_steps=steps, batch_size=64, num_generations=8, learning_rate=rate,
+                      max_completion_length=6, logging_steps=1, beta=.01, save_strategy='no').train()'''
 
 @contextlib.contextmanager
-def served(folder):
+def served(folder, program=TRAINING):
     "A training in a process of its own, and the monitor that shows it"
     from aligntune.monitor.server import ui
-    env = os.environ | dict(PYTHONPATH=str(root), HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', ALIGNTUNE_CACHE=f'{folder}/cache')
+    env = os.environ | dict(PYTHONPATH=str(root), HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1',
+                            ALIGNTUNE_CACHE=f'{folder}/cache')
     (Path(folder)/'runs').mkdir()
-    p = subprocess.Popen([sys.executable, '-c', TRAINING], cwd=folder, env=env, stdout=subprocess.DEVNULL,
+    p = subprocess.Popen([sys.executable, '-c', program], cwd=folder, env=env, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL)
     try:
         with ui(f'{folder}/runs', allow_stop=True) as m: yield m, p
@@ -276,7 +289,7 @@ def monitor(browser):
         page.on('console', lambda e: said.append(e.text)); page.on('pageerror', lambda e: said.append(str(e)))
         page.goto(m.url)
         row = page.locator('#runs tbody tr')
-        expect(row).to_have_count(1, timeout=90000); expect(row).to_contain_text('running')
+        expect(row).to_have_count(1, timeout=240000); expect(row).to_contain_text('running')
         assert 'token' not in page.url, page.url
         row.locator('a.name').click()
         expect(page.locator('#answers')).to_contain_text('<img src=x onerror=alert(1)>', timeout=60000)
@@ -296,10 +309,26 @@ def monitor(browser):
         yield from looks(page, 'list')
         for box in row.locator('input').all(): box.check()
         page.get_by_role('button', name='Compare 2').click()
-        expect(page.locator('.legend li')).to_have_count(2); expect(page.locator('#differences')).to_contain_text('last loss')
+        expect(page.locator('.legend li')).to_have_count(2)
+        expect(page.locator('#differences')).to_contain_text('last loss')
         yield from looks(page, 'compare')
         yield from (f'the page complains: {s}' for s in said)
         page.close()
+
+def pictures(browser):
+    "The pictures of the guide: a run in progress, in both themes"
+    sys.path.insert(0, str(root))
+    with tempfile.TemporaryDirectory() as folder, served(folder, SORTING) as (m, training):
+        page = browser.new_page(viewport=dict(width=1200, height=1000), device_scale_factor=1.5)
+        page.goto(m.url)
+        page.locator('#runs a.name', has_text='sort-grpo').click(timeout=400000)
+        page.wait_for_function("+document.querySelector('.aligntune-panel b').textContent.split(' ')[1] > 140",
+                               timeout=400000)
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme); page.wait_for_timeout(300)
+            page.screenshot(path=root/'nbs'/'guides'/f'monitor_{theme}.png')
+        page.close()
+    return []
 
 def pointer(page):
     "Values under the pointer, a stretch of steps by dragging, all of them by a double click"
@@ -343,9 +372,10 @@ def main(only):
         print(f'   {name}: {"failed" if results[name] else "ok"}, {time.time()-began:.0f} s', flush=True)
     with tempfile.TemporaryDirectory() as folder, lab_and_page(folder) as nb:
         nb.run('made')
-        for f in (twin, monitor, matrix, form, panel, interrupt):
+        for f in (twin, monitor, matrix, form, panel, interrupt, pictures):
+            if f is pictures and not only: continue   # on request
             if only and f.__name__ not in only: continue
-            check(f.__name__, lambda: f(nb.page.context.browser if f in (twin, monitor) else nb))
+            check(f.__name__, lambda: f(nb.page.context.browser if f in (twin, monitor, pictures) else nb))
     report(results, f'{time.time()-start:.0f} s; screenshots in .cache/screens')
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              monitor='Monitor in the browser', bench='Bench',
              experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
-    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters
+    trl_guide unsloth_guide unsloth_compatibility training_hub hub monitor performance numerics distributed clusters
     migration troubleshooting error_messages'''.split())
 
 def reading_order():
