@@ -22,8 +22,8 @@ from ..show.plan_card import at_peak
 # %% auto #0
 __all__ = ['CHUNK', 'MOST_METRICS', 'SHAPES', 'LARGEST', 'LOOKS', 'WHOLE', 'OWN', 'OF_MODEL', 'MOST_FILES', 'NOT_RUNS',
            'CHECKPOINT', 'MOST_FOLDERS', 'open_below', 'Lines', 'ColumnLog', 'MetricsFile', 'as_number', 'AnswersFile',
-           'masked', 'without_secrets', 'know_environment', 'RunFolder', 'manifest_of', 'state_of', 'looked_at',
-           'Glance', 'glance', 'started', 'planned_steps', 'progress_of', 'results_in', 'Folder']
+           'masked', 'without_secrets', 'know_environment', 'RunFiles', 'RunFolder', 'manifest_of', 'state_of',
+           'looked_at', 'Glance', 'glance', 'started', 'planned_steps', 'progress_of', 'results_in', 'Folder']
 
 # %% ../../nbs/monitor/00_folder.ipynb #fcaef041
 def open_below(
@@ -43,12 +43,12 @@ def open_below(
     os.close(fd)
     raise OSError('no regular file')
 
-# %% ../../nbs/monitor/00_folder.ipynb #a32a63d8
+# %% ../../nbs/monitor/00_folder.ipynb #f9f70082
 CHUNK = 2**23   # bytes that are read in one call
 
 class Lines:
     "The complete lines of a growing file, each once"
-    def __init__(self, run: RunFolder, name: str):
+    def __init__(self, run: RunFiles, name: str):
         self.run, self.name, self.at, self.size, self.inode, self.damaged = run, name, 0, 0, 0, 0
 
     def read(self, most: int = CHUNK) -> tuple[bool, list[tuple[int, dict[str, Any]]]]:
@@ -103,10 +103,10 @@ class ColumnLog(RunLog):
         "The last step that was logged"
         return int(max((xs[-1] for xs, _ in self.columns.values() if xs), default=0))
 
-# %% ../../nbs/monitor/00_folder.ipynb #3ebbee1e
+# %% ../../nbs/monitor/00_folder.ipynb #3d88546b
 class MetricsFile:
     "The numbers in `metrics.jsonl`, up to date"
-    def __init__(self, run: RunFolder):
+    def __init__(self, run: RunFiles):
         self.lines, self.start = Lines(run, 'metrics.jsonl'), -1
         self.columns: dict[str, tuple[array, array]] = {}
 
@@ -142,10 +142,10 @@ def as_number(v: Any) -> float | None:
     try: return float(v) if isinstance(v, (int, float)) else None
     except OverflowError: return None
 
-# %% ../../nbs/monitor/00_folder.ipynb #b728c82c
+# %% ../../nbs/monitor/00_folder.ipynb #b8e83945
 class AnswersFile:
     "Where the answers of each step are in `samples.jsonl`"
-    def __init__(self, run: RunFolder):
+    def __init__(self, run: RunFiles):
         self.run, self.lines, self.last = run, Lines(run, 'samples.jsonl'), -1
         self.places: dict[int, list[int]] = {}
 
@@ -170,7 +170,7 @@ class AnswersFile:
                 if row: out.append({k: v for k, v in row.items() if k != 'step'})
         return out
 
-# %% ../../nbs/monitor/00_folder.ipynb #55aa6334
+# %% ../../nbs/monitor/00_folder.ipynb #08786661
 SHAPES = re.compile(r'\b(hf_[A-Za-z0-9]{20,}|sk-[\w-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}'
                     r'|AKIA[A-Z0-9]{16}|xox[abpr]-[\w-]{10,}|glpat-[\w-]{16,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)')
 
@@ -184,7 +184,7 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str): return masked(value)
     if isinstance(value, list): return [without_secrets(v, depth + 1) for v in value]
     if not isinstance(value, dict): return value
-    named = lambda k, v: isinstance(v, str) and v and names_secret(k) and not v.startswith('${')
+    named = lambda k, v: isinstance(v, str) and names_secret(k) and v[:2] not in ('', '${')
     return {masked(k): '***' if named(k, v) else without_secrets(v, depth + 1) for k, v in value.items()}
 
 def know_environment() -> None:
@@ -192,22 +192,16 @@ def know_environment() -> None:
     for name, v in os.environ.items():
         if names_secret(name) and len(v) > 7: Variable(v, '${' + name + '}', hidden=True)
 
-# %% ../../nbs/monitor/00_folder.ipynb #00926c26
+# %% ../../nbs/monitor/00_folder.ipynb #97ba0e66
 LARGEST = 2**24   # bytes of a file that is read whole
 
-class RunFolder:
-    "A run below the folder that is served"
+class RunFiles:
+    "The files of a folder below the one that is served"
     def __init__(self, root: Path, name: str):
         self.root, self.name = root, name
         self.parts = [] if name == '.' else name.split('/')
         self.path = root.joinpath(*self.parts)
-        self.metrics, self.answers = MetricsFile(self), AnswersFile(self)
         self._read: dict[str, tuple[Any, Any]] = {}   # of a file: its signature, and what was made of it
-
-    @property
-    def label(self) -> str:
-        "What the run is called"
-        return self.parts[-1] if self.parts else self.root.name or 'run'
 
     def open(self, file: str) -> int:
         "A file descriptor of one of its files"
@@ -234,6 +228,18 @@ class RunFolder:
     def json(self, file: str) -> Any:
         "The content of a JSON file without its secrets; ValueError or OSError where it cannot be read"
         return without_secrets(json.loads(self.read(file).decode(errors='replace')))
+
+# %% ../../nbs/monitor/00_folder.ipynb #67620afd
+class RunFolder(RunFiles):
+    "A run below the folder that is served"
+    def __init__(self, root: Path, name: str):
+        super().__init__(root, name)
+        self.metrics, self.answers = MetricsFile(self), AnswersFile(self)
+
+    @property
+    def label(self) -> str:
+        "What the run is called"
+        return self.parts[-1] if self.parts else self.root.name or 'run'
 
     @property
     def manifest(self) -> Manifest:

@@ -344,7 +344,7 @@ function tell() {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #e269abc9
+# %% ../../nbs/monitor/01b_look.ipynb #1dd2a1c7
 _EVENTS = r"""
 document.addEventListener('pointermove', e => {
   here = {x: e.clientX, y: e.clientY}; if ($('svg[data-lines]')) tell()
@@ -369,6 +369,10 @@ document.addEventListener('input', e => {
   else if (name) choose(name, e.target.type === 'checkbox' ? (e.target.checked ? '1' : '') : e.target.value);
   if (name === 'step') e.target.blur();
 });
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #5b0812c9
+_CLICKS = r"""
 document.addEventListener('change', e => { if (e.target.name === 'run') filter() });
 document.addEventListener('submit', e => {
   if (e.target.dataset.ask && !confirm(e.target.dataset.ask)) e.preventDefault()
@@ -389,7 +393,7 @@ document.addEventListener('click', e => {
 });
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #ba624a4a
+# %% ../../nbs/monitor/01b_look.ipynb #40535ff7
 _START = r"""
 function controls() {
   const q = query();
@@ -413,4 +417,4 @@ if ('live' in document.body.dataset) {
 }
 """.strip()
 
-SCRIPT = '\n'.join((_PARTS, _ROWS, _POLL, _ASK, _TABLE, _ORDER, _POINTER, _TIP, _EVENTS, _START))
+SCRIPT = '\n'.join((_PARTS, _ROWS, _POLL, _ASK, _TABLE, _ORDER, _POINTER, _TIP, _EVENTS, _CLICKS, _START))

@@ -233,7 +233,7 @@ def number(v: float) -> str:
     if v and (abs(v) >= 1e5 or abs(v) < 1e-3): return f'{v:.3g}'.replace('e-0', 'e-').replace('e+0', 'e')
     return f'{v:,.4g}' if abs(v) < 1000 else f'{v:,.0f}'
 
-# %% ../../nbs/show/00_curves.ipynb #cce14400
+# %% ../../nbs/show/00_curves.ipynb #ff08c7e7
 @dataclass(frozen=True)
 class Axis:
     "Values along one side of a chart"
@@ -266,7 +266,8 @@ def axis_of(
     log: bool = False
 ) -> Axis:
     "The axis for some values"
-    good = [v for v in values if finite(v) and (v > 0 or not log)] or [1.]
+    drawable = lambda v: finite(v) and (v > 0 or not log)
+    good = [v for v in values if drawable(v)] or [1.]
     low, high = min(good), max(good)
     if log: return Axis(low/1.15, high*1.15, start, end, True)
     room = (high - low)*margin or (abs(high)*.1 or 1.)*bool(margin)
