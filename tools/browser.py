@@ -253,7 +253,7 @@ from aligntune.data.tiny import save_tiny
 def length(completions, **kwargs): return [float(len(c)) for c in completions]
 rows = [dict(prompt=f'{i}<img src=x onerror=alert(1)>') for i in range(64)]
 create_rl_trainer(save_tiny('model', hidden=32, layers=2, heads=4), rows, algorithm='grpo', reward_functions=[length],
-                  backend='trl', output_dir='runs/live', max_steps=200_000, logging_steps=1, batch_size=8,
+                  backend='trl', output_dir='runs/live', max_steps=2000, logging_steps=1, batch_size=8,
                   num_generations=4, max_completion_length=8, guards=dict(rewards=False, learning=False)).train()'''
 # the guide's pictures: a model that can sort a little learns to sort
 SORTING = '''
@@ -292,7 +292,7 @@ def monitor(browser):
         expect(row).to_have_count(1, timeout=240000); expect(row).to_contain_text('running')
         assert 'token' not in page.url, page.url
         row.locator('a.name').click()
-        expect(page.locator('#answers')).to_contain_text('<img src=x onerror=alert(1)>', timeout=60000)
+        expect(page.locator('#answers')).to_contain_text('<img src=x onerror=alert(1)>', timeout=120000)
         expect(page.locator('#tokens')).to_contain_text('masked: only read')
         step = page.locator('.aligntune-panel b').first.inner_text()
         expect(page.locator('.aligntune-panel b').first).not_to_have_text(step, timeout=20000)      # live
@@ -322,8 +322,7 @@ def pictures(browser):
         page = browser.new_page(viewport=dict(width=1200, height=1000), device_scale_factor=1.5)
         page.goto(m.url)
         page.locator('#runs a.name', has_text='sort-grpo').click(timeout=400000)
-        page.wait_for_function("+document.querySelector('.aligntune-panel b').textContent.split(' ')[1] > 140",
-                               timeout=400000)
+        expect(page.locator('.aligntune-panel b').first).to_have_text(re.compile(r'step 1[4-9]\d of'), timeout=400000)
         for theme in THEMES:
             page.emulate_media(color_scheme=theme); page.wait_for_timeout(300)
             page.screenshot(path=root/'nbs'/'guides'/f'monitor_{theme}.png')
@@ -334,7 +333,7 @@ def pointer(page):
     "Values under the pointer, a stretch of steps by dragging, all of them by a double click"
     chart = page.locator('svg[data-lines]').first
     expect(chart).to_be_visible(); chart.scroll_into_view_if_needed()
-    page.wait_for_function("JSON.parse(document.querySelector('svg[data-lines]').dataset.x)[1] > 8", timeout=60000)
+    expect(page.locator('.aligntune-panel b').first).to_have_text(re.compile(r'step \d\d'), timeout=60000)
     box = chart.bounding_box()
     at = lambda share: (box['x'] + share*box['width'], box['y'] + box['height']/2)
     page.mouse.move(*at(.5))
