@@ -61,12 +61,12 @@ def view_of(query: Mapping[str, list[str]], **more: Any) -> View:
                                                                                                            0.), 10.),
                 first('log') in ('1', 'true'), within, None if step is None else int(step), **more)
 
-# %% ../../nbs/monitor/02_server.ipynb #e34ce1a0
+# %% ../../nbs/monitor/02_server.ipynb #013b5ee3
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' "
           "data:; "
           "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 HEADERS = {'Content-Security-Policy': POLICY, 'X-Content-Type-Options': 'nosniff', 'X-Frame-Options': 'DENY',
-           'Referrer-Policy': 'no-referrer', 'Cross-Origin-Opener-Policy': 'same-origin', 'Cache-Control': 'no-store',
+           'Referrer-Policy': 'same-origin', 'Cross-Origin-Opener-Policy': 'same-origin', 'Cache-Control': 'no-store',
            'Cross-Origin-Resource-Policy': 'same-origin'}
 ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" '
         'fill="#17324d"/>'
@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         at = urlsplit(self.path)
         return at.path, parse_qs(at.query, errors='surrogateescape', max_num_fields=200)
 
-# %% ../../nbs/monitor/02_server.ipynb #3d266964
+# %% ../../nbs/monitor/02_server.ipynb #63268e88
 def answer_get(h: Handler) -> None:
     "Answer a request for a page"
     path, query = h.checked()
@@ -185,7 +185,7 @@ def answer_get(h: Handler) -> None:
         value = derived(service.token, 'cookie')
         return h.send(200, '<!doctype html><title>aligntune</title><link rel="icon" href="/icon.svg">'
                            '<meta http-equiv="refresh" content="0;url=/">',
-                      Set_Cookie=f'{h.cookie}={value}; HttpOnly; SameSite=Strict; Path=/')
+                      Set_Cookie=f'{h.cookie}={value}; HttpOnly; SameSite=Strict; Path=/', Referrer_Policy='no-referrer')
     if path in FILES: return h.send(200, FILES[path][1], FILES[path][0], Cache_Control='max-age=3600')
     if not h.knows_token(): raise NotServed(401, 'open the address that aligntune ui has printed: it holds the token')
     if not path.startswith('/parts/'): return h.send(200, service.page(path, query))
