@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         at = urlsplit(self.path)
         return at.path, parse_qs(at.query, errors='surrogateescape', max_num_fields=200)
 
-# %% ../../nbs/monitor/02_server.ipynb #63268e88
+# %% ../../nbs/monitor/02_server.ipynb #22a01478
 def answer_get(h: Handler) -> None:
     "Answer a request for a page"
     path, query = h.checked()
@@ -185,7 +185,8 @@ def answer_get(h: Handler) -> None:
         value = derived(service.token, 'cookie')
         return h.send(200, '<!doctype html><title>aligntune</title><link rel="icon" href="/icon.svg">'
                            '<meta http-equiv="refresh" content="0;url=/">',
-                      Set_Cookie=f'{h.cookie}={value}; HttpOnly; SameSite=Strict; Path=/', Referrer_Policy='no-referrer')
+                      Referrer_Policy='no-referrer',
+                      Set_Cookie=f'{h.cookie}={value}; HttpOnly; SameSite=Strict; Path=/')
     if path in FILES: return h.send(200, FILES[path][1], FILES[path][0], Cache_Control='max-age=3600')
     if not h.knows_token(): raise NotServed(401, 'open the address that aligntune ui has printed: it holds the token')
     if not path.startswith('/parts/'): return h.send(200, service.page(path, query))
