@@ -20,13 +20,12 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
-           'OF_RUN', 'QUESTION_COLUMNS', 'OF_MERGE', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain',
-           'request', 'plan', 'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume',
-           'replay', 'run_status', 'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat',
-           'evaluate', 'question_of', 'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes',
-           'bench']
+           'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
+           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'found_runs',
+           'runs', 'columns', 'ui', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
+           'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #790fc77d
+# %% ../nbs/commands.ipynb #f681d4b7
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -47,6 +46,8 @@ class Call:
     submit: bool = False
     force: bool = False
     resume: bool = False
+    allow_stop: bool = False
+    open: bool = False
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -352,35 +353,15 @@ def _folder(call: Call) -> str:
                         fix='name what changes: key=value')
     return call.places[0]
 
-# %% ../nbs/commands.ipynb #a7a54e0b
-def run_status(m: Any) -> str:
-    "The status of a run: finished, running, or how it ended"
-    if m.finished: return 'finished'
-    if _held(Path(m.folder)): return 'running'
-    ends = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')
-    return next((ends[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ends), 'died')
-
-# %% ../nbs/commands.ipynb #4ac013a9
-def _held(folder: Path) -> bool:
-    "Does a running process hold the lock of the folder?"
-    try: import fcntl
-    except ImportError: return False   # Windows
-    try:
-        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError: return True
-    except OSError: return False
-    return False
-
 # %% ../nbs/commands.ipynb #f5a29243
 def found_runs(root: str) -> list[dict[str, Any]]:
     "Facts about each run under a folder"
     return [_run_in(p.parent) for p in sorted(Path(root).rglob('run.json'), key=lambda p: p.lstat().st_mtime)]
 
-# %% ../nbs/commands.ipynb #b22b2192
+# %% ../nbs/commands.ipynb #536b451e
 def _run_in(folder: Path) -> dict[str, Any]:
     "Facts about one run, or its state 'damaged'"
-    from aligntune.run.manifest import Manifest, read_metrics
+    from aligntune.run.manifest import Manifest, read_metrics, run_state
     try: m, metrics = Manifest.read(folder), read_metrics(folder)
     except RunError as e:
         log.warning('%s: %s', e.what, e.why)
@@ -390,7 +371,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
     last = lambda name: next((e[name] for e in reversed(metrics) if name in e), None)
     spec, plan = m.get('spec') or {}, m.get('plan') or {}
     goes_on = m.resumable and not m.finished and any(folder.glob('checkpoint-*'))
-    return dict(folder=str(folder), state=run_status(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
+    return dict(folder=str(folder), state=run_state(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
@@ -416,6 +397,16 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     while sum(wide) > limit and max(wide) > 8: wide[wide.index(max(wide))] -= 1
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
+
+# %% ../nbs/commands.ipynb #9017cdbc
+@command('ui [FOLDER]', 'watch the runs in a folder in the browser', 'train', places=1, flags=('allow_stop', 'open'),
+         options=dict(port='port to listen on (the first free one from 8765)'),
+         examples=('ui ./output', 'ui . --allow-stop --open'))
+def ui(call: Call) -> Answer:
+    "Serve the monitor"
+    folder = call.places[0] if call.places else '.'
+    load('aligntune.monitor.server:serve_folder')(folder, call.settings.get('port'), call.allow_stop, call.open)
+    return Answer('', dict(folder=folder, exit_code=0))
 
 # %% ../nbs/commands.ipynb #a35635c8
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',
@@ -703,49 +694,17 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
-# %% ../nbs/commands.ipynb #c9b2fd10
-OF_MERGE = dict(to='folder of the merged model: merges all models, or all adapters, that are named',
-                merge_method='linear, slerp, ties, dare or dare_ties (linear)', weights='one a model, such as 0.3,0.7',
-                density='share of the changes that ties and dare keep (0.2, 0.5)',
-                base='what whole models started from, for ties and dare', seed='of dare (0)')
-
-@command('merge RUN|ADAPTER [FOLDER], or merge A B ... to=FOLDER', 'merge an adapter, or several models, checked',
-         'ship', settings='model', places=99, options=OF_MERGE,
-         examples=('merge ./output ./merged', 'merge ./a ./b to=./soup weights=0.3,0.7',
-                   'merge ./a ./b ./c to=./ties merge_method=ties density=0.2 base=./base'))
+# %% ../nbs/commands.ipynb #4d4759d9
+@command('merge RUN|ADAPTER [FOLDER]', 'merge an adapter into the weights, checked', 'ship', settings='model', places=2,
+         examples=('merge ./output ./merged',))
 def merge(call: Call) -> Answer:
-    "Merge an adapter into the weights, or several models, and check the result before it is saved"
+    "Merge an adapter into the weights, and check the result before it is saved"
     if not call.places: raise SpecError('which adapter?', where='command line', fix='aligntune merge ./output ./merged')
-    several = [k for k in OF_MERGE if k in call.settings]
-    if several or len(call.places) > 2: return _merge_several(call, several)
     name = call.places[0]
     to = call.places[1] if len(call.places) > 1 else f'{name.rstrip("/")}-merged'
     path = opened(name, call.settings).save_model(to, merged=True)
     _own_card(name, path)
     return Answer(f'merged model in {path}', dict(path=path), chatty=True)
-
-# %% ../nbs/commands.ipynb #2755eca1
-def _merge_several(call: Call, given: Sequence[str]) -> Answer:
-    "Several models or adapters as one"
-    if 'to' not in call.settings:
-        raise SpecError('where is the merged model written?', where='command line',
-                        fix=f'aligntune merge {" ".join(call.places)} to=./merged')
-    if odd := [k for k in call.settings if k not in OF_MERGE]:
-        raise SpecError(f'{odd[0]} has no effect on a merge of several models', where=f'argument {odd[0]}',
-                        fix='leave it out')
-    options = {k: call.settings[k] for k in given if k not in ('to', 'weights', 'merge_method')}
-    path = load('aligntune.share.merge:merge')(*call.places, to=str(call.settings['to']),
-                                               method=str(call.settings.get('merge_method', 'linear')),
-                                               weights=_numbers(call.settings.get('weights', ())), **options)
-    return Answer(f'merged model in {path}', dict(path=path), chatty=True)
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    "Numbers from a list, or from a text with commas"
-    parts = value.split(',') if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-    try: return tuple(float(p) for p in parts)
-    except (TypeError, ValueError):
-        raise SpecError(f'weights must be numbers, not {value!r}', where='argument weights',
-                        fix='weights=0.3,0.7') from None
 
 # %% ../nbs/commands.ipynb #7f543055
 def _own_card(name: str, to: str) -> None:
@@ -760,11 +719,10 @@ def _own_card(name: str, to: str) -> None:
         text = text.replace('library_name: peft', 'library_name: transformers', 1)
     load('aligntune.run.manifest:write_atomic')(card, text)
 
-# %% ../nbs/commands.ipynb #51ab1aac
+# %% ../nbs/commands.ipynb #acb6b20e
 @command('export RUN|MODEL [FOLDER] [to=...]', 'for vLLM, Ollama or llama.cpp', 'ship', settings='model', places=2,
          options=dict(to='merged (weights and the command that serves them), vllm, gguf or ollama',
-                      quant='number format of a gguf: f16, bf16, f32, q8_0, q5_1, q5_0, q4_1, q4_0',
-                      name='name of the model in Ollama'),
+                      quant='number format of a gguf: f16, bf16, f32, q8_0', name='name of the model in Ollama'),
          examples=('export ./output', 'export ./output ./gguf to=ollama quant=q8_0'))
 def export(call: Call) -> Answer:
     "Write a model for another program"
@@ -775,18 +733,8 @@ def export(call: Call) -> Answer:
     folder = call.places[1] if len(call.places) > 1 else f'{name.rstrip("/")}-{to}'
     done = load('aligntune.evaluate.serve:export_model')(opened(name, settings), to, folder, **options)
     _own_card(name, done.path)
-    _add_commands(Path(done.path), done.commands)
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
-
-# %% ../nbs/commands.ipynb #e9b6567b
-def _add_commands(folder: Path, commands: Sequence[str]) -> None:
-    "Add the commands that serve a model to its card"
-    card = folder/'README.md'
-    if not commands or not card.is_file(): return
-    lines = [c.replace(str(folder), f'./{folder.name}') for c in commands]
-    text = card.read_text(encoding='utf-8').rstrip() + '\n\n## Serve\n\n```bash\n' + '\n'.join(lines) + '\n```\n'
-    load('aligntune.run.manifest:write_atomic')(card, text)
 
 # %% ../nbs/commands.ipynb #2fbeda86
 @command('lora-sft ... lora_r=16', 'its lora_sft: an adapter', 'Training Hub', flags=('nproc',), settings='hub',

@@ -1,6 +1,8 @@
-"""The widgets in a real browser: matrix, form and training panel in JupyterLab, driven through headless Chromium.
+"""Widgets and the monitor in a real browser: matrix, form and training panel in JupyterLab, and `aligntune ui` with a
+training that it watches and stops, driven through headless Chromium.
 
 `python tools/browser.py` runs all; screenshots in both themes and two widths go to .cache/screens.
+`python tools/browser.py pictures` makes those of the guide anew, from a training.
 """
 import contextlib, importlib.util, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 from pathlib import Path
@@ -213,7 +215,7 @@ def panel(nb):
     "A training in a cell is stopped by its button; the trainer stays usable"
     nb.start('long')
     out = nb.output('long')
-    expect(out.locator('img[alt*=curves]')).to_be_visible(timeout=60000)
+    expect(out.locator('img[alt*=curves]').first).to_be_visible(timeout=60000)
     yield from shots(nb, 'panel', out)
     out.get_by_role('button', name='Stop').click()
     nb.done('long', 30); expect(out).to_contain_text('stopped at step')
@@ -245,6 +247,116 @@ def twin(browser):
         if page.locator('details[open]').count() != 1: yield 'more than one cell is open'
     page.close()
 
+TRAINING = '''
+from aligntune import create_rl_trainer
+from aligntune.data.tiny import save_tiny
+def length(completions, **kwargs): return [float(len(c)) for c in completions]
+rows = [dict(prompt=f'{i}<img src=x onerror=alert(1)>') for i in range(64)]
+create_rl_trainer(save_tiny('model', hidden=32, layers=2, heads=4), rows, algorithm='grpo', reward_functions=[length],
+                  backend='trl', output_dir='runs/live', max_steps=2000, logging_steps=1, batch_size=8,
+                  num_generations=4, max_completion_length=8, guards=dict(rewards=False, learning=False)).train()'''
+# the guide's pictures: a model that can sort a little learns to sort
+SORTING = '''
+from aligntune import create_rl_trainer
+from aligntune.algorithms.tasks import sorting, warm_start
+from aligntune.demo import sorted_right
+model, tok = warm_start(60)
+model.save_pretrained('start'); tok.save_pretrained('start')
+for name, rate, steps in (('slow', 2e-4, 40), ('sort-grpo', 1e-3, 200)):
+    create_rl_trainer('start', sorting(500), algorithm='grpo', reward_functions=[sorted_right], backend='trl',
+                      output_dir=f'runs/{name}', max_steps=steps, batch_size=64, num_generations=8, learning_rate=rate,
+                      max_completion_length=6, logging_steps=1, beta=.01, save_strategy='no').train()'''
+
+@contextlib.contextmanager
+def served(folder, program=TRAINING):
+    "A training in a process of its own, and the monitor that shows it"
+    from aligntune.monitor.server import ui
+    env = os.environ | dict(PYTHONPATH=str(root), HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1',
+                            ALIGNTUNE_CACHE=f'{folder}/cache')
+    (Path(folder)/'runs').mkdir()
+    p = subprocess.Popen([sys.executable, '-c', program], cwd=folder, env=env, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    try:
+        with ui(f'{folder}/runs', allow_stop=True) as m: yield m, p
+    finally:
+        p.kill(); p.wait()
+
+def monitor(browser):
+    "A training is watched: curves, answers, values under the pointer, a stretch of steps; it is stopped by its button"
+    sys.path.insert(0, str(root))
+    with tempfile.TemporaryDirectory() as folder, served(folder) as (m, training):
+        page, said = browser.new_page(viewport=dict(width=1280, height=900)), []
+        page.on('console', lambda e: said.append(e.text)); page.on('pageerror', lambda e: said.append(str(e)))
+        page.goto(m.url)
+        row = page.locator('#runs tbody tr')
+        expect(row).to_have_count(1, timeout=240000); expect(row).to_contain_text('running')
+        assert 'token' not in page.url, page.url
+        row.locator('a.name').click()
+        expect(page.locator('#answers')).to_contain_text('<img src=x onerror=alert(1)>', timeout=120000)
+        expect(page.locator('#tokens')).to_contain_text('masked: only read')
+        step = page.locator('.aligntune-panel b').first.inner_text()
+        expect(page.locator('.aligntune-panel b').first).not_to_have_text(step, timeout=20000)      # live
+        yield from pointer(page)
+        yield from looks(page, 'run')
+        page.on('dialog', lambda d: d.accept())
+        page.get_by_role('button', name='Stop and save').click()
+        expect(page.locator('h1 .state')).to_have_text('stopped', timeout=60000)
+        expect(page.get_by_role('button', name='Stop and save')).to_have_count(0)
+        if training.wait(60) != 143: yield f'the training ended with code {training.returncode}'
+        shutil.copytree(f'{folder}/runs/live', f'{folder}/runs/again', ignore=shutil.ignore_patterns('checkpoint-*'))
+        page.locator('.top a').first.click()
+        expect(row).to_have_count(2, timeout=20000)
+        yield from looks(page, 'list')
+        for box in row.locator('input').all(): box.check()
+        page.get_by_role('button', name='Compare 2').click()
+        expect(page.locator('.legend li')).to_have_count(2)
+        expect(page.locator('#differences')).to_contain_text('last loss')
+        yield from looks(page, 'compare')
+        yield from (f'the page complains: {s}' for s in said)
+        page.close()
+
+def pictures(browser):
+    "The pictures of the guide: a run in progress, in both themes"
+    sys.path.insert(0, str(root))
+    with tempfile.TemporaryDirectory() as folder, served(folder, SORTING) as (m, training):
+        page = browser.new_page(viewport=dict(width=1200, height=1000), device_scale_factor=1.5)
+        page.goto(m.url)
+        page.locator('#runs a.name', has_text='sort-grpo').click(timeout=400000)
+        expect(page.locator('.aligntune-panel b').first).to_have_text(re.compile(r'step 1[4-9]\d of'), timeout=400000)
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme); page.wait_for_timeout(300)
+            page.screenshot(path=root/'nbs'/'guides'/f'monitor_{theme}.png')
+        page.close()
+    return []
+
+def pointer(page):
+    "Values under the pointer, a stretch of steps by dragging, all of them by a double click"
+    chart = page.locator('svg[data-lines]').first
+    expect(chart).to_be_visible(); chart.scroll_into_view_if_needed()
+    expect(page.locator('.aligntune-panel b').first).to_have_text(re.compile(r'step \d\d'), timeout=60000)
+    box = chart.bounding_box()
+    at = lambda share: (box['x'] + share*box['width'], box['y'] + box['height']/2)
+    page.mouse.move(*at(.5))
+    expect(page.locator('#tip')).to_contain_text('step'); expect(page.locator('.cross').first).to_be_attached()
+    page.mouse.move(*at(.4)); page.mouse.down(); page.mouse.move(*at(.6), steps=4); page.mouse.up()
+    page.wait_for_url(re.compile('from=')); expect(page.get_by_role('button', name='all steps')).to_be_visible()
+    page.mouse.dblclick(*at(.5)); page.wait_for_url(lambda u: 'from=' not in u)
+    page.get_by_label('log scale').check(); page.wait_for_url(re.compile('log=1'))
+    page.get_by_label('log scale').uncheck(); page.mouse.move(5, 5)
+    if page.locator('#tip:visible').count(): yield 'the values under the pointer stay when it has gone'
+
+def looks(page, name):
+    "Screenshots in both themes and three widths; what is hard to read or cut"
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme); page.wait_for_timeout(100)
+        yield from (f'{name}, {theme}: hard to read: {t}' for t in contrast(page.locator('body')))
+        for width in (*WIDTHS, 390):
+            page.set_viewport_size(dict(width=width, height=900)); page.wait_for_timeout(100)
+            page.screenshot(path=SHOTS/f'monitor-{name}-{width}-{theme}.png')
+            if (over := page.evaluate('document.documentElement.scrollWidth - innerWidth')) > 0:
+                yield f'{name} is {over} pixels wider than {width} ({theme})'
+    page.emulate_media(color_scheme='light'); page.set_viewport_size(dict(width=1280, height=900))
+
 def main(only):
     "Run the checks, one after the other, in one JupyterLab; each problem is a line"
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -259,9 +371,10 @@ def main(only):
         print(f'   {name}: {"failed" if results[name] else "ok"}, {time.time()-began:.0f} s', flush=True)
     with tempfile.TemporaryDirectory() as folder, lab_and_page(folder) as nb:
         nb.run('made')
-        for f in (twin, matrix, form, panel, interrupt):
+        for f in (twin, monitor, matrix, form, panel, interrupt, pictures):
+            if f is pictures and not only: continue   # on request
             if only and f.__name__ not in only: continue
-            check(f.__name__, lambda: f(nb.page.context.browser if f is twin else nb))
+            check(f.__name__, lambda: f(nb.page.context.browser if f in (twin, monitor, pictures) else nb))
     report(results, f'{time.time()-start:.0f} s; screenshots in .cache/screens')
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from ..show.report import STYLE as REPORT_STYLE
 # %% auto #0
 __all__ = ['STYLE', 'SCRIPT']
 
-# %% ../../nbs/monitor/01b_look.ipynb #80ef77f9
+# %% ../../nbs/monitor/01b_look.ipynb #6bce61bb
 _BASE = """
 :root{color-scheme:light dark;--back:light-dark(#fbfbfa,#101317);--text:light-dark(#1d2229,#e3e6ea);
   --pale:light-dark(#5f6b7a,#9aa5b4);--line:light-dark(#e4e6e9,#272d35);--card:light-dark(#fff,#181d23);
@@ -28,12 +28,16 @@ a:hover{text-decoration:underline}
 :focus-visible{outline:2px solid var(--live);outline-offset:2px;border-radius:.25rem}
 .hidden,.skip:not(:focus){position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 [hidden]{display:none!important}
-.top{display:flex;align-items:center;gap:.8rem;padding:.55rem clamp(1rem,3vw,2.5rem);border-bottom:1px solid var(--line);
-  background:var(--card);position:sticky;top:0;z-index:3}
+.top{display:flex;align-items:center;gap:.8rem;padding:.55rem clamp(1rem,3vw,2.5rem);
+  border-bottom:1px solid var(--line);background:var(--card);position:sticky;top:0;z-index:3}
 .top nav{flex:1;min-width:0;overflow-wrap:anywhere;font-size:.92rem}
 .mark{width:1.7rem;height:1.7rem}
 #theme{border:0;background:none;color:var(--pale);font-size:1.15rem;cursor:pointer;padding:.2rem .4rem}
 #say{margin:0;padding:.5rem 1rem;text-align:center;background:var(--bad);color:var(--back)}
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #95c4b2ce
+_BUTTONS = """
 .num{font-variant-numeric:tabular-nums;white-space:nowrap}
 .note{color:var(--busy)}
 .empty{color:var(--pale);padding:2rem 0;text-align:center}
@@ -45,12 +49,13 @@ a:hover{text-decoration:underline}
 .stop{border-color:var(--bad);color:var(--bad)}
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #830858d3
+# %% ../../nbs/monitor/01b_look.ipynb #4e4c60d4
 _LIST = """
 .state{display:inline-flex;align-items:center;gap:.4rem;font-size:.82rem;font-weight:500;white-space:nowrap;
   vertical-align:middle;letter-spacing:0;color:var(--tone)}
 .state i{width:.55rem;height:.55rem;border-radius:50%;background:var(--tone);flex:none}
-.live{--tone:var(--live)}.good{--tone:var(--good)}.bad{--tone:var(--bad)}.busy{--tone:var(--busy)}.calm{--tone:var(--calm)}
+.live{--tone:var(--live)}.good{--tone:var(--good)}.bad{--tone:var(--bad)}
+.busy{--tone:var(--busy)}.calm{--tone:var(--calm)}
 .state.live i{animation:pulse 2s infinite}
 @keyframes pulse{0%{box-shadow:0 0 0 0 color-mix(in srgb,var(--tone) 60%,transparent)}
   70%,100%{box-shadow:0 0 0 .45rem transparent}}
@@ -61,6 +66,10 @@ h1 .state{border:1px solid currentColor;border-radius:1rem;padding:.05rem .65rem
 .chip{border-radius:2rem;color:var(--pale)}
 .chip b{color:var(--tone)}
 .chip[aria-pressed=true]{border-color:var(--tone);color:var(--text);box-shadow:inset 0 0 0 1px var(--tone)}
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #27e81406
+_RUNS = """
 input,select{font:inherit;font-size:.9rem;color:var(--text);background:var(--card);border:1px solid var(--line);
   border-radius:.5rem;padding:.35rem .6rem}
 #find{flex:1;min-width:9rem;max-width:22rem}
@@ -84,9 +93,9 @@ td.when{white-space:nowrap}
 .spark{width:7rem;height:1.7rem;display:block}
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #6d57b305
+# %% ../../nbs/monitor/01b_look.ipynb #e790cb25
 _RUN = """
-.title{display:flex;flex-wrap:wrap;gap:1rem;justify-content:space-between;align-items:flex-start}
+.title{margin-bottom:.7rem;display:flex;flex-wrap:wrap;gap:1rem;justify-content:space-between;align-items:flex-start}
 .aligntune-panel{max-width:none!important;font-size:.9rem!important}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.7rem}
 .tiles div{border:1px solid var(--line);border-radius:.7rem}
@@ -106,8 +115,9 @@ figure svg{width:100%;touch-action:pan-y;cursor:crosshair;user-select:none;overf
 .controls [type=number]{width:5.5rem}
 .controls button{font:inherit;color:var(--live);background:none;border:0;cursor:pointer}
 summary{margin:.6rem 0;font-size:.9rem}
-#tip{position:fixed;z-index:5;pointer-events:none;background:var(--card);border:1px solid var(--line);border-radius:.5rem;
-  padding:.4rem .6rem;font-size:.8rem;box-shadow:0 4px 14px #0003;max-width:18rem;font-variant-numeric:tabular-nums}
+#tip{position:fixed;z-index:5;pointer-events:none;background:var(--card);border:1px solid var(--line);
+  border-radius:.5rem;padding:.4rem .6rem;font-size:.8rem;box-shadow:0 4px 14px #0003;max-width:18rem;
+  font-variant-numeric:tabular-nums}
 #tip div{display:flex;gap:.5rem;align-items:center}
 #tip i{width:.6rem;height:.6rem;border-radius:50%;flex:none}
 #tip b{margin-left:auto;padding-left:.8rem}
@@ -119,19 +129,24 @@ summary{margin:.6rem 0;font-size:.9rem}
 .aligntune-plan{border:0!important;padding:0!important;max-width:none!important}
 .samples td{min-width:5rem;max-width:38rem}
 .error{background:color-mix(in srgb,var(--bad) 9%,transparent);border-radius:.3rem;overflow-wrap:anywhere}
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #12b8c0eb
+_NARROW = """
 @media(max-width:46rem){
   #runs,#runs tbody{display:block}#runs thead{display:none}
   #runs tbody tr{display:grid;grid-template-columns:auto 1fr auto;gap:.15rem .7rem;padding:.7rem;align-items:center;
     border-bottom:1px solid var(--line)}
   #runs td{border:0!important;padding:0!important;min-width:0;max-width:none}
   td.model,td.how{display:none}td.run{grid-column:2}td.st{grid-column:3}td.prog{grid-column:2}td.when{grid-column:3}
-  td.curve{grid-column:3;grid-row:2}td.num{grid-column:2}td.num:not(:empty):before{content:attr(data-col) " ";color:var(--pale)}
+  td.curve{grid-column:3;grid-row:2}td.num{grid-column:2}
+  td.num:not(:empty):before{content:attr(data-col) " ";color:var(--pale)}
   td.when{grid-row:3}.spark{width:5.5rem}section{padding:.9rem}.filters .button{margin-left:auto}}
 """.strip()
 
-STYLE = '\n'.join((REPORT_STYLE, _BASE, _LIST, _RUN))
+STYLE = '\n'.join((REPORT_STYLE, _BASE, _BUTTONS, _LIST, _RUNS, _RUN, _NARROW))
 
-# %% ../../nbs/monitor/01b_look.ipynb #5113ea6f
+# %% ../../nbs/monitor/01b_look.ipynb #9c198ec2
 _PARTS = r"""
 'use strict';
 const $ = (s, e = document) => e.querySelector(s), $$ = (s, e = document) => [...e.querySelectorAll(s)];
@@ -140,7 +155,7 @@ let timer, wait = 2000;
 
 function replaceIn(e, html) {
   const open = new Set($$('details[open]', e).map(d => d.dataset.key || $('summary', d).textContent));
-  const at = $('.log', e), bottom = at && at.scrollTop + at.clientHeight > at.scrollHeight - 20, top = at ? at.scrollTop : 0;
+  const at = $('.log', e), top = at ? at.scrollTop : 0, bottom = at && top + at.clientHeight > at.scrollHeight - 20;
   e.innerHTML = html;
   for (const d of $$('details', e)) d.open = open.has(d.dataset.key || $('summary', d).textContent);
   const log = $('.log', e);
@@ -151,11 +166,18 @@ function replaceRow(tr, html) {
   t.innerHTML = `<table><tr>${html}</tr></table>`;
   const fresh = $$('td', t.content), old = $$('td', tr);
   if (fresh.length !== old.length) { tr.replaceChildren(...fresh); return }
-  fresh.forEach((td, i) => { if (td.innerHTML !== old[i].dataset.was) { td.dataset.was = td.innerHTML; old[i].replaceWith(td) } });
+  fresh.forEach((td, i) => {
+    const was = td.innerHTML;
+    if (was !== old[i].dataset.was) { td.dataset.was = was; old[i].replaceWith(td) }
+  });
 }
 function selected(e) { const s = getSelection(); return !s.isCollapsed && e.contains(s.anchorNode) }
 function busyWith(e) { const a = document.activeElement; return a && a.tagName === 'SELECT' && e.contains(a) }
 
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #d4f8652c
+_ROWS = r"""
 function rows(parts) {
   const body = $('#runs tbody'), have = new Map($$('tr', body).map(tr => [tr.dataset.part, tr]));
   const names = new Set(parts.map(p => p[0]));
@@ -169,7 +191,7 @@ function rows(parts) {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #4420e812
+# %% ../../nbs/monitor/01b_look.ipynb #f97ad0fb
 _POLL = r"""
 function apply(answer) {
   const isRow = p => p[0].startsWith('row:');
@@ -192,6 +214,10 @@ function say(text, ms) {
   e.style.background = ms ? 'var(--live)' : '';
   if (ms) setTimeout(() => { if (e.textContent === text) say('') }, ms);
 }
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #961e8697
+_ASK = r"""
 async function poll() {
   clearTimeout(timer);
   if (document.hidden) return;
@@ -214,7 +240,7 @@ function choose(name, value) {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #9421c3e5
+# %% ../../nbs/monitor/01b_look.ipynb #cf234110
 _TABLE = r"""
 function ago(s) {
   if (s < 5) return 'now';
@@ -234,6 +260,10 @@ function dress() {
   $$('[data-reset]').forEach(b => b.hidden = !ask.has('from') && !ask.has('to'));
   filter();
 }
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #cc49cdf9
+_ORDER = r"""
 let by = null, down = true;
 function order() {
   if (!by) return;
@@ -259,11 +289,14 @@ function filter() {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #9f30e499
+# %% ../../nbs/monitor/01b_look.ipynb #d2bc7c64
 _POINTER = r"""
 const LEFT = 50, RIGHT = 388, NS = 'http://www.w3.org/2000/svg';
 let here = null, from = null;
-const short = v => v === null ? 'not finite' : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(2) : +v.toPrecision(4) + '';
+function short(v) {
+  if (v === null) return 'not finite';
+  return Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(2) : `${+v.toPrecision(4)}`;
+}
 function stepAt(svg, x) {
   const box = svg.getBoundingClientRect(), [a, b] = JSON.parse(svg.dataset.x);
   return a + (Math.min(Math.max((x - box.left)/box.width*400, LEFT), RIGHT) - LEFT)/(RIGHT - LEFT)*(b - a);
@@ -273,6 +306,10 @@ function nearest(xs, step) {
   while (b - a > 1) { const m = (a + b) >> 1; if (xs[m] < step) a = m; else b = m }
   return Math.abs(xs[a] - step) <= Math.abs(xs[b] - step) ? a : b;
 }
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #c7d854c8
+_TIP = r"""
 function cross(step) {
   for (const svg of $$('svg[data-lines]')) {
     let line = $('.cross', svg);
@@ -307,9 +344,11 @@ function tell() {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #5f3aedb2
+# %% ../../nbs/monitor/01b_look.ipynb #1dd2a1c7
 _EVENTS = r"""
-document.addEventListener('pointermove', e => { here = {x: e.clientX, y: e.clientY}; if ($('svg[data-lines]')) tell() });
+document.addEventListener('pointermove', e => {
+  here = {x: e.clientX, y: e.clientY}; if ($('svg[data-lines]')) tell()
+});
 document.addEventListener('pointerleave', () => { here = null; tell() });
 document.addEventListener('pointerdown', e => {
   const svg = e.target.closest?.('svg[data-lines]');
@@ -330,8 +369,14 @@ document.addEventListener('input', e => {
   else if (name) choose(name, e.target.type === 'checkbox' ? (e.target.checked ? '1' : '') : e.target.value);
   if (name === 'step') e.target.blur();
 });
+""".strip()
+
+# %% ../../nbs/monitor/01b_look.ipynb #5b0812c9
+_CLICKS = r"""
 document.addEventListener('change', e => { if (e.target.name === 'run') filter() });
-document.addEventListener('submit', e => { if (e.target.dataset.ask && !confirm(e.target.dataset.ask)) e.preventDefault() });
+document.addEventListener('submit', e => {
+  if (e.target.dataset.ask && !confirm(e.target.dataset.ask)) e.preventDefault()
+});
 document.addEventListener('click', e => {
   const chip = e.target.closest('.chip'), head = e.target.closest('th[data-col] button');
   if (chip) { chip.ariaPressed = chip.ariaPressed === 'true' ? 'false' : 'true'; filter() }
@@ -348,7 +393,7 @@ document.addEventListener('click', e => {
 });
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #94c64bd2
+# %% ../../nbs/monitor/01b_look.ipynb #40535ff7
 _START = r"""
 function controls() {
   const q = query();
@@ -372,4 +417,4 @@ if ('live' in document.body.dataset) {
 }
 """.strip()
 
-SCRIPT = '\n'.join((_PARTS, _POLL, _TABLE, _POINTER, _EVENTS, _START))
+SCRIPT = '\n'.join((_PARTS, _ROWS, _POLL, _ASK, _TABLE, _ORDER, _POINTER, _TIP, _EVENTS, _CLICKS, _START))

@@ -16,7 +16,7 @@ from ..core.trainer import Result
 from ..run.manifest import Manifest, read_metrics
 
 # %% auto #0
-__all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'Points', 'LONG', 'STYLES', 'WIDTH', 'HEIGHT', 'LEFT', 'RIGHT', 'TOP',
+__all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'Points', 'LONG', 'STYLES', 'FLAT', 'WIDTH', 'HEIGHT', 'LEFT', 'RIGHT', 'TOP',
            'BOTTOM', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'thin', 'extremes', 'finite', 'averaged',
            'Line', 'lines_of', 'ticks', 'number', 'Axis', 'axis_of', 'chart_svg', 'chart_img', 'compared_settings',
            'differing', 'outcome', 'unique_labels', 'Differences']
@@ -214,7 +214,7 @@ def lines_of(
                             'evaluation' if alone else '', chart.evaluation))
     return out
 
-# %% ../../nbs/show/00_curves.ipynb #407346da
+# %% ../../nbs/show/00_curves.ipynb #87e52329
 def ticks(
     low: float, high: float,  # of the axis
     most: int = 5,  # at most so many
@@ -230,10 +230,10 @@ def ticks(
 
 def number(v: float) -> str:
     "A number on an axis or in a chart"
-    if v and (abs(v) >= 1e5 or abs(v) < 1e-3): return f'{v:.3g}'.replace('e-0', 'e-').replace('e+0', 'e')
+    if v and (abs(v) >= 1e5 or abs(v) < 1e-3): return f'{v:.4g}'.replace('e-0', 'e-').replace('e+0', 'e')
     return f'{v:,.4g}' if abs(v) < 1000 else f'{v:,.0f}'
 
-# %% ../../nbs/show/00_curves.ipynb #cce14400
+# %% ../../nbs/show/00_curves.ipynb #d330e65d
 @dataclass(frozen=True)
 class Axis:
     "Values along one side of a chart"
@@ -259,6 +259,8 @@ class Axis:
         step = -(-len(powers)//5) or 1
         return [10.**p for p in powers][::step] if len(powers) > 1 else ticks(self.low, self.high)
 
+FLAT = 1e-3   # a curve that changes by no more than this share of its values is drawn as a flat line
+
 def axis_of(
     values: Sequence[float],  # what it has to show
     start: float, end: float,  # in the picture
@@ -266,13 +268,15 @@ def axis_of(
     log: bool = False
 ) -> Axis:
     "The axis for some values"
-    good = [v for v in values if finite(v) and (v > 0 or not log)] or [1.]
+    drawable = lambda v: finite(v) and (v > 0 or not log)
+    good = [v for v in values if drawable(v)] or [1.]
     low, high = min(good), max(good)
     if log: return Axis(low/1.15, high*1.15, start, end, True)
-    room = (high - low)*margin or (abs(high)*.1 or 1.)*bool(margin)
+    room, largest = (high - low)*margin, max(abs(low), abs(high))
+    if margin and high - low <= FLAT*largest: room = .1*largest or 1.
     return Axis(low - room, high + room, start, end)
 
-# %% ../../nbs/show/00_curves.ipynb #fb789691
+# %% ../../nbs/show/00_curves.ipynb #527b7afe
 WIDTH, HEIGHT = 400, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 30, 20   # margins
 
@@ -293,9 +297,9 @@ def _drawn(line: Line, x: Axis, y: Axis) -> str:
     dash = f' stroke-dasharray="{dashes}"' if dashes else ''
     own = (f'<path d="{path}" fill="none" stroke="{line.color}" stroke-width="{width}" stroke-opacity="{opacity}" '
            f'stroke-linejoin="round"{dash}/>') if path and not alone else ''
-    few = len(line.xs) <= 60
+    dotted = alone or dots and len(line.xs) <= 60
     points = ''.join(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6"/>'
-                     for a, b in zip(line.xs, line.ys) if y.shows(b)) if alone or dots and few else ''
+                     for a, b in zip(line.xs, line.ys) if y.shows(b)) if dotted else ''
     return own + (f'<g fill="{line.color}">{points}</g>' if points else '')
 
 # %% ../../nbs/show/00_curves.ipynb #7676d848
