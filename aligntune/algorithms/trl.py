@@ -236,12 +236,33 @@ class ReferenceHooks(HFTrainer):
         try: return super()._precompute_ref_logps(*args, **kwargs)
         finally: self._precompute_model_hash = weights
 
-# %% ../../nbs/algorithms/00_trl.ipynb #91c44bab
+# %% ../../nbs/algorithms/00_trl.ipynb #2208e4ee
 class PairHooks(ReferenceHooks):
     "DPOTrainer with a public name for the log-probabilities of a batch; the default is TRL's"
     def answer_logps(self, model: Any, batch: PairBatch) -> torch.Tensor | None:
         "The log-probability of each token but the first, 0 outside of answers; None: TRL computes them"
         return None
+
+    @contextlib.contextmanager
+    def watched_margins(self) -> Iterator[list[torch.Tensor]]:
+        "Collects what TRL gathers of a batch meanwhile, for `margins_of`"
+        accelerator, seen = self.accelerator, list[torch.Tensor]()
+        own, gather = 'gather' in vars(accelerator), accelerator.gather
+        def noting(x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.detach())
+            return gather(x)
+        vars(accelerator)['gather'] = noting
+        try: yield seen
+        finally:
+            if own: vars(accelerator)['gather'] = gather
+            else: del vars(accelerator)['gather']
+
+    def margins_of(self, seen: list[torch.Tensor]) -> torch.Tensor:
+        "The margins of the pairs of a batch: TRL gathers both rewards, which of them is larger, and their difference"
+        found = [d for a, b, _, d in zip(seen, seen[1:], seen[2:], seen[3:])
+                 if a.shape == b.shape == d.shape and torch.equal(a - b, d)]
+        assert found, 'TRL no longer gathers the margins of pairs after their rewards'
+        return found[0].float()
 
     def use_answer_logps(self) -> None:
         "Let TRL take log-probabilities from answer_logps"
