@@ -277,7 +277,7 @@ class EntryMeans:
         self.sums = {}
         return out
 
-# %% ../../nbs/algorithms/01_common.ipynb #537e6c6f
+# %% ../../nbs/algorithms/01_common.ipynb #2ed51a70
 class ByEntry(HFTrainer):
     "A trainer that reports losses, or other measures, by entry of a mixture"
     measures_by_entry: tuple[str, ...] = ('loss',)
@@ -292,10 +292,11 @@ class ByEntry(HFTrainer):
         means = self.entry_means if self.model.training else self.eval_means
         if entries is not None and means is not None and means.names: means.add(measure, values, entries)
 
-    def evaluation_loop(self, dataloader: Any, *args: Any, metric_key_prefix: str = 'eval', **kwargs: Any) -> Any:
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = 'eval', **kwargs: Any) -> Any:
         "The evaluation, with its measures by entry"
-        self.eval_means = EntryMeans(entry_names(dataloader.dataset), self.measures_by_entry)
-        out = super().evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        rows = args[0].dataset if args else None   # of the loader
+        self.eval_means = EntryMeans(entry_names(rows), self.measures_by_entry)
+        out = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         found = self.eval_means.take(self.accelerator, self.args.device)
         out.metrics.update({f'{metric_key_prefix}_{k}': v for k, v in found.items()})
         return out

@@ -17,8 +17,9 @@ from ..core.trainer import Result
 from ..run.manifest import Manifest, read_metrics
 
 # %% auto #0
-__all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'thin', 'draw',
-           'Picture', 'grid', 'plot_run', 'compared_settings', 'differing', 'outcome', 'RunComparison', 'compare_runs']
+__all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'entry_charts', 'thin',
+           'draw_parts', 'draw', 'Picture', 'grid', 'plot_run', 'compared_settings', 'differing', 'outcome',
+           'RunComparison', 'compare_runs']
 
 # %% ../../nbs/show/00_figures.ipynb #56a47c4d
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def smooth(
         out.append(total/weight if weight else v)
     return out
 
-# %% ../../nbs/show/00_figures.ipynb #d9949193
+# %% ../../nbs/show/00_figures.ipynb #4ba202f4
 @dataclass(frozen=True)
 class Chart:
     "A chart: its title, and the metric it shows"
@@ -100,8 +101,9 @@ class Chart:
     name: str  # as logged
     evaluation: str = ''  # the same, as logged by evaluations
     smooth: bool = True  # with a running mean
+    parts: tuple[str, ...] = ()  # metrics that are drawn side by side in place of the one
 
-# %% ../../nbs/show/00_figures.ipynb #28ab84e8
+# %% ../../nbs/show/00_figures.ipynb #37e76680
 CHARTS = (Chart('reward', 'reward', 'eval_reward'), Chart('loss', 'loss', 'eval_loss'),
           Chart('reward accuracy', 'rewards/accuracies', 'eval_rewards/accuracies'), Chart('KL to reference', 'kl'),
           Chart('learning rate', 'learning_rate', smooth=False), Chart('gradient norm', 'grad_norm'))
@@ -118,6 +120,13 @@ def charts_of(
     return ([known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names] if names
             else [c for c in CHARTS if c.name in logged])
 
+def entry_charts(
+    run: RunLog  # of a mixture of data sets
+) -> list[Chart]:
+    "A chart of the loss or the reward of each data set; none where there is one"
+    found = {n: tuple(m for m in run.names if m.startswith(f'{n}/')) for n in ('loss', 'reward')}
+    return [Chart(f'{n} by data set', n, f'eval_{n}', parts=parts) for n, parts in found.items() if parts]
+
 # %% ../../nbs/show/00_figures.ipynb #64a7feac
 COLORS = ('#3d85c6', '#e0793b', '#3a9d5d', '#9467bd', '#d1495b', '#17a2a2', '#b58900', '#7f7f7f')
 INK, MAX_POINTS = '#818181', 400
@@ -127,6 +136,20 @@ def thin(xs: Sequence[float], ys: Sequence[float], most: int = MAX_POINTS) -> tu
     if len(xs) <= most: return list(xs), list(ys)
     keep = sorted({round(i*(len(xs) - 1)/(most - 1)) for i in range(most)})
     return [xs[i] for i in keep], [ys[i] for i in keep]
+
+# %% ../../nbs/show/00_figures.ipynb #f4dbbcfb
+def draw_parts(
+    ax: Any,  # where
+    run: RunLog,
+    chart: Chart  # with parts
+) -> None:
+    "The metric of each data set of a mixture, with its evaluations"
+    for i, name in enumerate(chart.parts):
+        color, title = COLORS[i % len(COLORS)], name.partition('/')[2]
+        _curve(ax, *run.curve(name), color, chart.smooth, title)
+        _dots(ax, *run.curve(f'{chart.evaluation}/{title}'), color, alone=False)
+    _dress(ax, chart.title)
+    _legend(ax)
 
 # %% ../../nbs/show/00_figures.ipynb #adf05dfe
 def draw(
@@ -205,19 +228,19 @@ def grid(n: int, width: float = 9.6, height: float = 2.4, layout: Any = 'constra
     for ax in axes[n:]: ax.axis('off')
     return fig, axes[:n]
 
-# %% ../../nbs/show/00_figures.ipynb #eddd510e
+# %% ../../nbs/show/00_figures.ipynb #6f6c5dce
 def plot_run(
     run: Any,  # a folder, a result, a trainer, or log entries
     names: Sequence[str] | None = None  # metrics to draw; the usual ones when not given
 ) -> Picture:
     "The curves of a run"
     r = read_run(run)
-    charts = charts_of([r], names)
+    charts = charts_of([r], names) + ([] if names else entry_charts(r))
     if not charts:
         raise RunError('nothing was logged that could be drawn', where=r.label,
                        fix=f"names={r.names[:3]}" if r.names else 'logging_steps=1')
     fig, axes = grid(len(charts))
-    for ax, c in zip(axes, charts): draw(ax, [r], c)
+    for ax, c in zip(axes, charts): draw_parts(ax, r, c) if c.parts else draw(ax, [r], c)
     for ax in axes:
         if any(l.get_label() == 'evaluation' for l in ax.lines): _legend(ax)
     fig.supxlabel('step' + (f" (dotted: resumed at {', '.join(map(str, r.resumed))})" if r.resumed else ''), fontsize=8,
