@@ -49,9 +49,9 @@ __all__ = ['logger', 'GROUP_FIELDS', 'HOST', 'group_args', 'FullBatchSampler', '
            'reference_of', 'prepared_reference', 'RewardVariance', 'equal_rewards', 'RewardGuard', 'WhoAnswers',
            'computed_in', 'answering', 'AnswerGeneration', 'engine_answers', 'check_rollout', 'decoded_answers',
            'PromptEncoder', 'with_host_copies', 'on_host', 'group_answers_by_prompt', 'shared_logps', 'padded_logps',
-           'AnswerScoring', 'scoring_of', 'GroupSteps', 'has_whole_steps', 'can_regroup', 'with_old_logps',
-           'warn_of_rounded_logits', 'RewardMeans', 'side_by_side', 'PresentBatch', 'GroupTrainer', 'try_rewards',
-           'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'starts_vllm_itself', 'engine_beside',
+           'AnswerScoring', 'scoring_of', 'GroupSteps', 'add_rewards', 'has_whole_steps', 'can_regroup',
+           'with_old_logps', 'warn_of_rounded_logits', 'RewardMeans', 'side_by_side', 'PresentBatch', 'GroupTrainer',
+           'try_rewards', 'RewardTrial', 'tokens_of_answers', 'prompt_encoder', 'starts_vllm_itself', 'engine_beside',
            'set_stop_tokens', 'group_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/06_grpo.ipynb #6798cbe2
@@ -467,7 +467,7 @@ def scoring_of(
         return padding_blocker(trainer.model, left=True) is not None
     return AnswerScoring(shared, chunked, on_first_process(right_padded))
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #08dcc355
+# %% ../../nbs/algorithms/06_grpo.ipynb #a78e5345
 class GroupSteps(WhoAnswers, RolloutHooks, ScoringHooks):
     "The steps of a rollout, by the objects that a GroupTrainer holds"
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
@@ -502,17 +502,24 @@ class GroupSteps(WhoAnswers, RolloutHooks, ScoringHooks):
 
     def compute_rewards(self, *args: Any) -> torch.Tensor:
         "The value of each reward for each answer, checked by the guard"
-        values, rows = super().compute_rewards(*args), args[0]
-        if ENTRY in rows[0]:   # the values are those of all processes
-            own = values[self.accelerator.process_index*len(rows):][:len(rows)]
-            self.add_by_entry('reward', (own*self.reward_weights.to(own)).nansum(1),
-                              torch.tensor([r[ENTRY] for r in rows]))
+        values = super().compute_rewards(*args)
+        if ENTRY in args[0][0]: add_rewards(self, args[0], values)
         if self.guard is not None and self.model.training:
             totals = values.cpu() @ self.reward_weights.to(values.dtype).cpu()   # one transfer
             self.guard.see(totals, self.num_generations, self.state.global_step)
         return values
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #092c2ab4
+# %% ../../nbs/algorithms/06_grpo.ipynb #5e7d3265
+def add_rewards(
+    trainer: 'GroupTrainer',
+    rows: list[dict[str, Any]],  # of this process, with the number of their entry
+    values: torch.Tensor  # of each reward for each answer of all processes
+) -> None:
+    "Add the rewards of a rollout to the sums of the entries of a mixture"
+    own = values[trainer.accelerator.process_index*len(rows):][:len(rows)]
+    total = (own*trainer.reward_weights.to(own)).nansum(1)
+    trainer.add_by_entry('reward', total, torch.tensor([r[ENTRY] for r in rows]))
+
 def has_whole_steps(
     args: GRPOConfig  # steps_per_generation, gradient_accumulation_steps
 ) -> bool:
@@ -550,10 +557,11 @@ def warn_of_rounded_logits(
     logger.warning('ratios of answers, clipped at %g, are taken of logits that are rounded to %s (output layer: %s)',
                    args.epsilon, rounded, execution.lm_head)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #005b15af
+# %% ../../nbs/algorithms/06_grpo.ipynb #d413e126
 class RewardMeans(RowMeans):
     "What a piece of a batch counts, and an evaluation by rewards"
     loss_type: str   # TRL's
+    measures_by_entry = ('reward',)
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a batch counts in its loss: a sum over tokens, their mean, or a mean over answers"
         if self.loss_type in ('cispo', 'dapo', 'vespo'): return 1.
@@ -582,11 +590,10 @@ class PresentBatch(HFTrainer):
         try: return super().compute_loss(model, inputs, *args, **kwargs)
         finally: self.present = None
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #9f4c3e63
+# %% ../../nbs/algorithms/06_grpo.ipynb #42d8424f
 class GroupTrainer(GroupSteps, PresentBatch, RewardMeans, OwnTrainer, GRPOTrainer):
     "TRL's GRPOTrainer with our sampler, generation, log-probabilities, reference and guard"
     checkpointed: tuple[str, ...] = ('guard',)   # what a checkpoint must hold besides TRL's own
-    measures_by_entry = ('reward',)
     def __init__(self,
         model: Any,  # the loaded model, with its adapter if it has one
         rewards: Rewards,  # what judges the answers

@@ -767,11 +767,12 @@ class PPOMeasures:
     @seen.setter
     def seen(self, measures: list[dict[str, float]]) -> None: self.known, self.unread = measures, []
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #2540b305
+# %% ../../nbs/algorithms/10_ppo.ipynb #091f9f0e
 class PPOReports(HFTrainer):
     "Logs and evaluation of PPO"
     seen: list[dict[str, float]]  # measures since the last log entry
     control: Any  # transformers'
+    measures_by_entry = ('reward',)
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a forward pass counts: its loss is a sum"
         return 1.
@@ -845,10 +846,9 @@ class PresentAnswers(WhoAnswers):
         if self.present is not None and len(self.present[0]) == len(inputs['ids']): return self.present
         return [inputs['ids'], inputs['attention']]
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #9f984617
+# %% ../../nbs/algorithms/10_ppo.ipynb #2cb9b4a4
 class PPOTrainer(PPOCheckpoints, PPOMeasures, PPOReports, PresentAnswers, LoaderHooks, PPOParts, HFTrainer):
     "PPO on transformers' Trainer"
-    measures_by_entry = ('reward',)
     def train_sampler(self, dataset: Any = None) -> FullBatchSampler:
         "The order of the prompts"
         return prompt_sampler(self, self.train_dataset if dataset is None else dataset)

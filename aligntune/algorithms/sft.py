@@ -175,7 +175,7 @@ def chunked_loss(
     counted = torch.stack([total.detach(), right, right.new_full((), len(at))])
     return total, counted, max(len(at), 1) if num_items_in_batch is None else num_items_in_batch, apart
 
-# %% ../../nbs/algorithms/04_sft.ipynb #aa4a736c
+# %% ../../nbs/algorithms/04_sft.ipynb #08cfff8e
 def use_chunked_loss(
     model: Any,  # a causal model whose head is plain, with its adapter if it has one
     coef: float = 0.,  # of the router's loss, in training
@@ -191,8 +191,8 @@ def use_chunked_loss(
         balanced = coef and torch.is_grad_enabled()
         if balanced: kwargs['output_router_logits'] = True
         out = inner.base_model(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
-        total, counted, n, apart = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch, places, kernel,
-                                                entries)
+        total, counted, n, apart = chunked_loss(inner, out.last_hidden_state, labels, num_items_in_batch, places,
+                                                kernel, entries)
         if not balanced: return ChunkedLossOutput(loss=total/n, counted=counted, **apart)
         # packed rows have no padding
         real = attention_mask.bool() if attention_mask is not None and attention_mask.dim() == 2 else None

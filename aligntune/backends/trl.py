@@ -43,10 +43,11 @@ from .saving import (
 
 # %% auto #0
 __all__ = ['logger', 'HEAD_PREDICTIONS', 'read_model_files', 'RowReader', 'class_names', 'check_request', 'plan_for_rows',
-           'is_conversation', 'as_inputs', 'prompt_text', 'generated_texts', 'by_engine', 'reward_scores',
-           'class_labels', 'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32', 'check_agreed',
-           'keep_launcher_variables', 'build_trainer', 'load_session', 'result_of', 'train_session', 'evaluate_session',
-           'loaded_whole', 'save_session', 'upload_session', 'restore_weights', 'Session', 'TRLBackend']
+           'is_conversation', 'is_chat_row', 'as_inputs', 'prompt_text', 'generated_texts', 'by_engine',
+           'reward_scores', 'class_labels', 'word_tags', 'predict_inputs', 'load_reference', 'keep_adapter_float32',
+           'check_agreed', 'keep_launcher_variables', 'build_trainer', 'load_session', 'result_of', 'train_session',
+           'evaluate_session', 'loaded_whole', 'save_session', 'upload_session', 'restore_weights', 'Session',
+           'TRLBackend']
 
 # %% ../../nbs/backends/03_trl.ipynb #97023fd8
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -137,11 +138,15 @@ def plan_for_rows(
     return plan.with_data(spec, None if streamed else len(prepared.train), prepared.report, prepared.lengths,
                           len(prepared.tokens.tokenizer))
 
-# %% ../../nbs/backends/03_trl.ipynb #487d5d7e
+# %% ../../nbs/backends/03_trl.ipynb #b7ada5d4
 def is_conversation(x: Any) -> bool:
     "Whether `x` is a list of messages"
     if not isinstance(x, (list, tuple)) or not x: return False
     return all(isinstance(m, dict) and 'role' in m for m in x)
+
+def is_chat_row(row: dict) -> bool:
+    "Whether a canonical row is a conversation"
+    return 'messages' in row or any(is_conversation(row.get(c)) for c in ('prompt', 'completion', 'chosen'))
 
 # %% ../../nbs/backends/03_trl.ipynb #c4b5987b
 def as_inputs(
@@ -515,7 +520,7 @@ def restore_weights(
     release()
     session.load()
 
-# %% ../../nbs/backends/03_trl.ipynb #763b503f
+# %% ../../nbs/backends/03_trl.ipynb #c9eedd43
 class Session:
     "One request on TRL: read and checked at once, loaded on demand"
     def __init__(self, spec: TrainSpec, plan: Plan):
@@ -551,8 +556,7 @@ class Session:
     def speaks_chat(self) -> bool:
         "Whether the training rows are conversations"
         rows = self.prepared.examples(len(self.prepared.parts))   # one of each data set
-        return any('messages' in r or any(is_conversation(r.get(c)) for c in ('prompt', 'completion', 'chosen'))
-                   for r in rows)
+        return any(map(is_chat_row, rows))
 
     def preview(self, n: int = 3) -> Preview:
         "Which tokens of the first rows are trained"

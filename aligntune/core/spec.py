@@ -1257,7 +1257,7 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #76048a5f
+# %% ../../nbs/core/06_spec.ipynb #3f8ff601
 def _judge_mixture(s: TrainSpec) -> None:
     "Refuse weights and numbers of rows that contradict how a mixture is made"
     d = s.data
@@ -1273,7 +1273,8 @@ def _judge_mixture(s: TrainSpec) -> None:
                             fix='weights for all, or rows for all; max_samples limits what is read')
         wrong = by_rows if d.mix in ('first', 'last') else by_weight if d.mix == 'all' else None
         if wrong and name == 'dataset_name':
-            raise SpecError(f'mix={d.mix} and the {"rows" if by_rows else "weight"} of {wrong.title} exclude each other',
+            what = f'{"rows" if by_rows else "weight"} of {wrong.title}'
+            raise SpecError(f'mix={d.mix} and the {what} exclude each other',
                             where=s.origins['mix'], why='all: every row, or as many as rows says; first, last: by '
                             'weight', fix='keep one of them')
 

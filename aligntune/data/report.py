@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['REPEAT', 'Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'length_percentiles', 'split_counts',
-           'EntryCounts', 'merged_counts', 'DataReport', 'token_pieces', 'Piece', 'row_pieces', 'shortened',
-           'PreviewRow', 'Preview']
+__all__ = ['REPEAT', 'Noted', 'percentile', 'RowRecord', 'RowMemory', 'Tally', 'SplitCounts', 'length_percentiles',
+           'split_counts', 'EntryCounts', 'merged_counts', 'DataReport', 'token_pieces', 'Piece', 'row_pieces',
+           'shortened', 'PreviewRow', 'Preview']
 
 # %% ../../nbs/data/10_report.ipynb #9151ff2d
 _SHOWN = 20  # row numbers kept for each reason
@@ -64,8 +64,26 @@ class RowRecord(NamedTuple):
     total: int | None = None  # tokens that are kept, of a pair those of both sides
     values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
-# %% ../../nbs/data/10_report.ipynb #65a38e5a
-class Tally:
+# %% ../../nbs/data/10_report.ipynb #95a602f8
+class RowMemory:
+    "What was seen of the rows of one data set, or of several"
+    def __init__(self, remember: int, others: Sequence[Tally], dedup: bool) -> None:
+        self.remember, self.number, self.dedup = remember, len(others), dedup
+        self.seen: set[int] = others[0].seen if others else set()
+        self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row
+        self.repeats: set[int] = set()   # the numbers of rows that are left out as repeats
+
+    def is_repeat(self, r: RowRecord) -> bool:
+        "Whether an earlier row is the same, where repeats are left out"
+        if not self.dedup or r.why: return False
+        here = self.number, int(r.row)
+        keep = self.owners.get if len(self.owners) >= self.remember else self.owners.setdefault
+        if keep(r.key, here) == here: return False
+        self.repeats.add(int(r.row))
+        return True
+
+# %% ../../nbs/data/10_report.ipynb #ba4fb80b
+class Tally(RowMemory):
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self,
         remember: int = 10_000_000,  # rows that are remembered to find repeats
@@ -73,29 +91,18 @@ class Tally:
         others: Sequence[Tally] = (),  # of the data sets before this one
         dedup: bool = False  # leave repeats out
     ) -> None:
-        self.remember, self.train, self.number, self.dedup = remember, train, len(others), dedup
+        super().__init__(remember, others, dedup)
+        self.train = train
         self.read = self.tokens = self.trained = self.cut_tokens = 0
         self.dropped: dict[str, Noted] = {}
         self.noted = {name: Noted() for name in _NOTES}
         self.lengths: Counter = Counter()
         self.labels: Counter = Counter()
-        self.seen: set[int] = others[0].seen if others else set()
-        self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row
-        self.repeats: set[int] = set()   # the numbers of rows that were left out as repeats
-
-    def is_repeat(self, r: RowRecord) -> bool:
-        "Whether an earlier row is the same, where repeats are left out"
-        if not self.dedup or r.why: return False
-        here = self.number, int(r.row)
-        if len(self.owners) >= self.remember: return self.owners.get(r.key, here) != here
-        return self.owners.setdefault(r.key, here) != here
 
     def add(self, r: RowRecord) -> None:
         "Count one row"
         self.read += 1
-        if self.is_repeat(r):
-            r = r._replace(why=REPEAT)
-            self.repeats.add(int(r.row))
+        if self.is_repeat(r): r = r._replace(why=REPEAT)
         for name in ('special', 'thoughts_missing', 'tools_missing'):
             if getattr(r, name): self.noted[name].add(r.row)
         if r.why: self._drop(r)
@@ -203,7 +210,7 @@ def split_counts(
                        tokens=tally.tokens, trained=tally.trained, lengths=lengths, cut_tokens=tally.cut_tokens,
                        labels=labels, **noted)
 
-# %% ../../nbs/data/10_report.ipynb #7b51fe0c
+# %% ../../nbs/data/10_report.ipynb #847b9f78
 @dataclass
 class EntryCounts:
     "What one data set of a mixture gives"
@@ -229,6 +236,7 @@ class EntryCounts:
         how = dict(zip(('  from', '  format', '  trained on'), (self.source, self.format, self.train_on)))
         return [first, ('  gives', gives), *((k, v) for k, v in how.items() if v), *rest]
 
+# %% ../../nbs/data/10_report.ipynb #3d6a9366
 def merged_counts(parts: Iterable[SplitCounts], **chosen: Any) -> SplitCounts:
     "The counts of several data sets together; `chosen` are those of the rows that are in the mixture"
     parts = list(parts)
