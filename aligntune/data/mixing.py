@@ -178,7 +178,7 @@ class _Turns:
         if self.next is None: self.used_up, self.turn = True, self.turn + 1
         return row
 
-# %% ../../nbs/data/10b_mixing.ipynb #e0fff94a
+# %% ../../nbs/data/10b_mixing.ipynb #63b92ce0
 def stream_rows(
     parts: Sequence[IterableDataset],  # the rows of each entry
     rule: MixRule,
@@ -214,6 +214,7 @@ def _one_pass(parts: Sequence[IterableDataset], rule: MixRule, turn: int, goes_o
         if not goes_on and _pass_ends(turns, k, rule): return
         if _comes_again(turns[k], rule, k, goes_on): heapq.heappush(due, (next(turns[k].times), k))
 
+# %% ../../nbs/data/10b_mixing.ipynb #2f8cf352
 def _pass_ends(turns: Sequence[_Turns], k: int, rule: MixRule) -> bool:
     "Whether a pass is over after a row of entry `k`"
     if rule.kind == 'first': return turns[k].used_up

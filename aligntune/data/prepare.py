@@ -1053,7 +1053,7 @@ def counted_so_far(watcher: StreamCounts) -> tuple[list[EntryCounts], SplitCount
     return counts, merged_counts([c.own for c in counts], used=sum(watcher.given), lengths=length_percentiles(lengths),
                                  tokens=sum(c.own.tokens for c in counts), trained=sum(c.own.trained for c in counts))
 
-# %% ../../nbs/data/11_prepare.ipynb #5090e175
+# %% ../../nbs/data/11_prepare.ipynb #2dd286a0
 @dataclass
 class Prepared:
     "What is trained on: rows of tokens, and everything worth knowing about them"
@@ -1065,7 +1065,6 @@ class Prepared:
     _report: DataReport = field(default_factory=DataReport)
     _watcher: StreamCounts | None = None  # of a stream, still counting
     prompt_lengths: list[int] | None = None  # tokens of each prompt, in no order, where rows stay text
-
     @property
     def encoding(self) -> Encoding:
         "How rows of the first data set become tokens"
@@ -1075,18 +1074,15 @@ class Prepared:
         "The report; of a stream, as far as it has been read"
         if self._watcher: self._report.entries, self._report.train = counted_so_far(self._watcher)
         return self._report
-
     @property
     def tokens(self) -> Tokens:
         "The tokenizer with its template and what is trained"
         return self.encoding.tokens
-
     @property
     def lengths(self) -> list[int] | list[Pair] | None:
         "Tokens of each row: of a prompt where the model answers, of a pair in three numbers; None for a stream"
         found = row_lengths(self.train)
         return self.prompt_lengths if found is None else found
-
     @property
     def stop_ids(self) -> list[int]:
         "The tokens at which generation should stop"

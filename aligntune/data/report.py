@@ -64,7 +64,10 @@ class RowRecord(NamedTuple):
     total: int | None = None  # tokens that are kept, of a pair those of both sides
     values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
-# %% ../../nbs/data/10_report.ipynb #95a602f8
+# %% ../../nbs/data/10_report.ipynb #5def5ed5
+REPEAT = 'left out: the same as an earlier row'
+_NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
+
 class RowMemory:
     "What was seen of the rows of one data set, or of several"
     def __init__(self, remember: int, others: Sequence[Tally], dedup: bool) -> None:
@@ -82,7 +85,7 @@ class RowMemory:
         self.repeats.add(int(r.row))
         return True
 
-# %% ../../nbs/data/10_report.ipynb #ba4fb80b
+# %% ../../nbs/data/10_report.ipynb #b77a7083
 class Tally(RowMemory):
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self,
@@ -121,9 +124,6 @@ class Tally(RowMemory):
         if self.train and r.key in self.train.seen: self.noted['overlap'].add(r.row)
         if r.key in self.seen and not self.dedup: self.noted['repeated'].add(r.row)
         elif len(self.seen) < self.remember: self.seen.add(r.key)
-
-REPEAT = 'left out: the same as an earlier row'
-_NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
 
 # %% ../../nbs/data/10_report.ipynb #945664b1
 def _noted(x: Any) -> Noted: return x if isinstance(x, Noted) else Noted(**x)
@@ -250,7 +250,7 @@ def merged_counts(parts: Iterable[SplitCounts], **chosen: Any) -> SplitCounts:
     noted = {name: total(name) for name in _NOTES if name != 'overlap'}
     return SplitCounts(**{**plain, **noted, 'labels': dict(labels), **chosen})
 
-# %% ../../nbs/data/10_report.ipynb #b1a34961
+# %% ../../nbs/data/10_report.ipynb #c042b533
 @dataclass
 class DataReport:
     "What is trained on, in a few lines; plain data, so that a manifest can keep it"
@@ -270,17 +270,7 @@ class DataReport:
 
     def lines(self) -> list[tuple[str, str]]:
         "The report, line by line"
-        limit = f'{self.max_length:,} tokens at most, longer rows: {self.on_long}' if self.max_length else 'no limit'
-        head = dict(data=self.source, format=self.format) | {'trained on': self.train_on, 'length': limit}
-        out = [(k, v) for k, v in head.items() if v]
-        for entry in self.entries: out += entry.lines(self.train.used)
-        out += self.train.lines()
-        for entry in self.eval_entries: out += entry.lines(self.eval.used if self.eval else 0)
-        if self.eval: out += self.eval.lines('eval')
-        if self.overlap:
-            rows = f'{self.overlap:,} of {self.eval.used if self.eval else 0:,} eval rows'
-            out.append(('overlap', f'{rows} are in train too: the eval loss will flatter'))
-        return out + [('note', n) for n in self.notes]
+        return _report_lines(self)
 
     def __str__(self) -> str: return '\n'.join(f'{k:11} {v}' for k, v in self.lines())
 
@@ -298,6 +288,21 @@ class DataReport:
                    for k in ('entries', 'eval_entries')}
         counts = dict(train=_counts(d['train']), eval=_counts(d['eval']) if d.get('eval') else None)
         return cls(**{**d, **counts, **entries})
+
+# %% ../../nbs/data/10_report.ipynb #e151dc58
+def _report_lines(r: DataReport) -> list[tuple[str, str]]:
+    "The report, line by line"
+    limit = f'{r.max_length:,} tokens at most, longer rows: {r.on_long}' if r.max_length else 'no limit'
+    head = dict(data=r.source, format=r.format) | {'trained on': r.train_on, 'length': limit}
+    out = [(k, v) for k, v in head.items() if v]
+    for entry in r.entries: out += entry.lines(r.train.used)
+    out += r.train.lines()
+    for entry in r.eval_entries: out += entry.lines(r.eval.used if r.eval else 0)
+    if r.eval: out += r.eval.lines('eval')
+    if r.overlap:
+        rows = f'{r.overlap:,} of {r.eval.used if r.eval else 0:,} eval rows'
+        out.append(('overlap', f'{rows} are in train too: the eval loss will flatter'))
+    return out + [('note', n) for n in r.notes]
 
 # %% ../../nbs/data/10_report.ipynb #81532829
 _RENAMED = dict(lost='thoughts_missing', untold='tools_missing')
