@@ -557,11 +557,11 @@ def warn_of_rounded_logits(
     logger.warning('ratios of answers, clipped at %g, are taken of logits that are rounded to %s (output layer: %s)',
                    args.epsilon, rounded, execution.lm_head)
 
-# %% ../../nbs/algorithms/06_grpo.ipynb #d413e126
+# %% ../../nbs/algorithms/06_grpo.ipynb #b101e0fd
 class RewardMeans(RowMeans):
     "What a piece of a batch counts, and an evaluation by rewards"
     loss_type: str   # TRL's
-    measures_by_entry = ('reward',)
+    measures_by_entry: tuple[str, ...] = ('reward',)
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a batch counts in its loss: a sum over tokens, their mean, or a mean over answers"
         if self.loss_type in ('cispo', 'dapo', 'vespo'): return 1.

@@ -767,12 +767,12 @@ class PPOMeasures:
     @seen.setter
     def seen(self, measures: list[dict[str, float]]) -> None: self.known, self.unread = measures, []
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #091f9f0e
+# %% ../../nbs/algorithms/10_ppo.ipynb #71df8897
 class PPOReports(HFTrainer):
     "Logs and evaluation of PPO"
     seen: list[dict[str, float]]  # measures since the last log entry
     control: Any  # transformers'
-    measures_by_entry = ('reward',)
+    measures_by_entry: tuple[str, ...] = ('reward',)
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a forward pass counts: its loss is a sum"
         return 1.

@@ -41,11 +41,11 @@ def bradley_terry(
     "The loss of a batch of comparisons"
     return -F.logsigmoid(chosen - rejected - margin).mean()
 
-# %% ../../nbs/algorithms/11_reward_model.ipynb #e7d6540b
+# %% ../../nbs/algorithms/11_reward_model.ipynb #f145697b
 class RewardPairTrainer(OwnTrainer, RewardTrainer):
     "TRL's RewardTrainer on prepared pairs"
     steady = paired = True
-    measures_by_entry = ('loss', 'accuracy')
+    measures_by_entry: tuple[str, ...] = ('loss', 'accuracy')
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, *args: Any, **kwargs: Any) -> Any:
         "TRL's loss, counted by entry of a mixture"
         entries = inputs.pop(ENTRY, None)

@@ -98,7 +98,7 @@ def pass_order(
     order = np.argsort(times, kind='stable')[:rule.limit]
     return np.repeat(np.arange(len(counts)), counts)[order]
 
-# %% ../../nbs/data/10b_mixing.ipynb #b736731b
+# %% ../../nbs/data/10b_mixing.ipynb #d363ffd3
 def chosen_rows(
     entry: int,  # its number
     size: int,  # rows that it has
@@ -118,7 +118,7 @@ def mixed_rows(
     "Of each row of a pass: its entry, and its number there"
     counts = rows_in_pass(sizes, rule)
     entries = pass_order(counts, rule)
-    numbers = np.zeros(len(entries), int)
+    numbers: np.ndarray = np.zeros(len(entries), int)
     for k, (size, count) in enumerate(zip(sizes, counts)):
         at = np.flatnonzero(entries == k)
         numbers[at] = chosen_rows(k, size, count, rule)[:len(at)]

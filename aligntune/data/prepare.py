@@ -971,7 +971,7 @@ class StreamCounts(Watcher):
         self.given[entry] += 1
         self.again[entry] += turn > 0
 
-# %% ../../nbs/data/11_prepare.ipynb #38deeecb
+# %% ../../nbs/data/11_prepare.ipynb #c86dbf22
 class Mixed(NamedTuple):
     "The rows of a split, of one data set or of several"
     rows: Dataset | IterableDataset
@@ -995,7 +995,8 @@ def mix(
     chosen = [np.bincount(numbers[entries == k], minlength=len(t)) for k, t in enumerate(tables)]
     lengths, counts = Counter[int](), [_entry_counts(p, times) for p, times in zip(parts, chosen)]
     for p, times in zip(parts, chosen):
-        for n, times_here in zip(p.split.records['_length'], times.tolist()): lengths[n] += times_here
+        of_rows = p.split.records['_length'] if p.split.records is not None else ()
+        for n, often in zip(of_rows, times.tolist()): lengths[n] += often
     lengths = +lengths
     total = merged_counts([c.own for c in counts], used=len(entries), lengths=length_percentiles(lengths),
                           tokens=sum(c.tokens for c in counts), trained=sum(c.trained for c in counts))
