@@ -250,21 +250,19 @@ class PieceCount:
                        -(-rows//self.number), why)
         self.changed(self.number, why)
 
-# %% ../../nbs/algorithms/00b_pieces.ipynb #c6bbf7a7
+# %% ../../nbs/algorithms/00b_pieces.ipynb #a30024c0
 class StepPieces:
     "Computes the batches of a trainer, in pieces where memory does not hold them whole"
     def __init__(self, trainer: HFTrainer, changed: Callable[[int, str], None]):
         self.trainer, self.cutter, self.count = trainer, BatchCutter(trainer), PieceCount(trainer, changed)
         self.step, self.batches, self.why = -1, list[tuple[Any, Any]](), ''   # of the step; the last error here
-        self.kept: Any = None   # sums by entry at its beginning
 
     def __call__(self, compute: Callable, model: Any, inputs: Any, n: Any = None) -> Tensor:
         "The loss of a batch; `compute` is the trainer's own training_step, `n` the labels of the step"
         t = self.trainer
         sums = getattr(t, 'entry_means', None)   # what was summed by entry; of pieces that fail it is taken back
         if self.step != t.state.global_step:
-            self.step, self.batches = t.state.global_step, []
-            self.kept = sums.copy() if sums else None
+            self.step, self.batches, self.kept = t.state.global_step, [], sums.copy() if sums else {}
         self.batches.append((prepared_inputs(t, inputs), n))
         with one_forward_pass(t), gradients_averaged_after(model, t.accelerator, self.count.failed):
             loss = self.attempt(compute, model, self.batches[-1:])

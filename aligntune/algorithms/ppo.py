@@ -29,8 +29,10 @@ __all__ = ['logger', 'MEASURES', 'PPOHyperparameters', 'token_rewards', 'gae', '
            'prompt_sampler', 'forward_batch', 'train_slices', 'note_measures', 'pass_by', 'means_of', 'mean_rewards',
            'PPOMeasures', 'PPOReports', 'PPOCheckpoints', 'PresentAnswers', 'PPOTrainer', 'make_trainer']
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #a37f8202
+# %% ../../nbs/algorithms/10_ppo.ipynb #0e4e31bf
 from .common import OwnTrainer, SessionLike, log_execution, training_args
+from ..core.mixture import ENTRY
+from ..data.mixing import entry_names
 from .dpo import check_policy
 from .grpo import (
     HOST, FullBatchSampler, RewardGuard, RewardTrial, WhoAnswers, answering, computed_in, engine_beside,
@@ -552,7 +554,7 @@ def policy_and_reference(trainer: 'PPOTrainer', ids: Tensor, attention: Tensor,
         with trainer.reference.forward(trainer.answering) as reference:
             return logps, values, reference(ids, attention, keep, temperature, value=False, entropy=None)[0]
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #54cf3e08
+# %% ../../nbs/algorithms/10_ppo.ipynb #da15f091
 def judged(
     trainer: 'PPOTrainer',
     rows: list[dict],  # prompts
@@ -561,6 +563,7 @@ def judged(
     "The reward of each answer, checked by the guard and logged"
     scores, args = trainer.sampler.score(rows, answers), trainer.args
     total = torch.tensor(scores.total, device=args.device, dtype=torch.float32)
+    if ENTRY in rows[0]: trainer.entry_means.add('reward', total, torch.tensor([r[ENTRY] for r in rows]))
     if trainer.guard is not None:
         every = trainer.accelerator.gather(total).cpu()
         trainer.guard.see(every, len(total)*args.world_size, trainer.state.global_step)
@@ -729,7 +732,7 @@ def means_of(
     values = {k: [e[k] for e in entries if k in e] for k in names}
     return {k: sum(v)/len(v) for k, v in values.items()}
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #d12b7e22
+# %% ../../nbs/algorithms/10_ppo.ipynb #3819bf01
 def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str, float]:
     "Mean reward and its parts, `size` rows at a time"
     totals: list[float] = []
@@ -741,7 +744,10 @@ def mean_rewards(trainer: 'PPOTrainer', rows: list[dict], size: int) -> dict[str
         totals += scores.total
         ended += answers.ended.float().sum().item()
         for k, v in scores.parts.items(): parts.setdefault(k, []).extend(v)
+    names, of = entry_names(trainer.eval_dataset), [r.get(ENTRY) for r in rows]
+    apart = {f'reward/{name}': [t for t, k in zip(totals, of) if k == n] for n, name in enumerate(names)}
     return dict(reward=sum(totals)/len(totals), truncated=1 - ended/len(rows),
+                **{k: sum(v)/len(v) for k, v in apart.items() if v},
                 **{f'rewards/{k}/mean': sum(v)/len(v) for k, v in parts.items()})
 
 # %% ../../nbs/algorithms/10_ppo.ipynb #c97e834c
@@ -761,11 +767,12 @@ class PPOMeasures:
     @seen.setter
     def seen(self, measures: list[dict[str, float]]) -> None: self.known, self.unread = measures, []
 
-# %% ../../nbs/algorithms/10_ppo.ipynb #2540b305
+# %% ../../nbs/algorithms/10_ppo.ipynb #71df8897
 class PPOReports(HFTrainer):
     "Logs and evaluation of PPO"
     seen: list[dict[str, float]]  # measures since the last log entry
     control: Any  # transformers'
+    measures_by_entry: tuple[str, ...] = ('reward',)
     def share(self, batch: Any, piece: Any) -> float:
         "What a piece of a forward pass counts: its loss is a sum"
         return 1.

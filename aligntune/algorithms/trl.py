@@ -20,11 +20,12 @@ from ..engine.models import inner_model
 __all__ = ['SEEN', 'PRIVATE', 'IMAGE_FIELDS', 'RESUMED_ATTRIBUTES', 'CARRIED', 'PrivateName', 'source_of', 'fault_of',
            'check_contracts', 'SilentTrainer', 'batch_metrics', 'prepared_inputs', 'call_inside', 'has_fused_head',
            'add_fused_head', 'answer_fused_head', 'fused_output', 'label_statistics', 'PairBatch', 'ReferenceHooks',
-           'PairHooks', 'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps', 'weigh_by_engine',
-           'without_old_logps', 'rollout_logs', 'size_rollout_logs', 'CheckpointHooks', 'LoaderHooks', 'writes_weights',
-           'writes_random_state', 'write_own_files', 'take_over_checkpoints', 'load_checkpoint_weights', 'wrap_save',
-           'set_micro_batch', 'one_forward_pass', 'one_device', 'observe_steps', 'step_metrics', 'has_flash_attention',
-           'SplitAsPolicy', 'attention_of', 'save_under_plain_names', 'loading_info']
+           'watched_gathers', 'margins_of', 'PairHooks', 'AnswerBatch', 'RolloutHooks', 'ScoringHooks', 'loss_logps',
+           'weigh_by_engine', 'without_old_logps', 'rollout_logs', 'size_rollout_logs', 'CheckpointHooks',
+           'LoaderHooks', 'writes_weights', 'writes_random_state', 'write_own_files', 'take_over_checkpoints',
+           'load_checkpoint_weights', 'wrap_save', 'set_micro_batch', 'one_forward_pass', 'one_device', 'observe_steps',
+           'step_metrics', 'has_flash_attention', 'SplitAsPolicy', 'attention_of', 'save_under_plain_names',
+           'loading_info']
 
 # %% ../../nbs/algorithms/00_trl.ipynb #456b4177
 SEEN = dict(trl='1.14.2 1.16.0', transformers='5.17.0 5.23.0')   # versions in which every name was tried
@@ -235,6 +236,31 @@ class ReferenceHooks(HFTrainer):
         self._precompute_model_hash = self.reference_key(weights)
         try: return super()._precompute_ref_logps(*args, **kwargs)
         finally: self._precompute_model_hash = weights
+
+# %% ../../nbs/algorithms/00_trl.ipynb #5202fc83
+@contextlib.contextmanager
+def watched_gathers(
+    accelerator: Any  # of a trainer; changed for a while
+) -> Iterator[list[torch.Tensor]]:
+    "Collects what is gathered meanwhile, before it is"
+    seen, own, gather = list[torch.Tensor](), 'gather' in vars(accelerator), accelerator.gather
+    def noting(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.detach())
+        return gather(x)
+    vars(accelerator)['gather'] = noting
+    try: yield seen
+    finally:
+        if own: vars(accelerator)['gather'] = gather
+        else: del vars(accelerator)['gather']
+
+def margins_of(
+    seen: list[torch.Tensor]  # what TRL has gathered of a batch
+) -> torch.Tensor:
+    "The margins of its pairs"
+    found = [d for a, b, _, d in zip(seen, seen[1:], seen[2:], seen[3:])
+             if a.shape == b.shape == d.shape and torch.equal(a - b, d)]
+    assert found, 'TRL no longer gathers the margins of pairs after their rewards'
+    return found[0].float()
 
 # %% ../../nbs/algorithms/00_trl.ipynb #91c44bab
 class PairHooks(ReferenceHooks):

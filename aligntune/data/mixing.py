@@ -16,11 +16,11 @@ from datasets.iterable_dataset import ExamplesIterable
 from ..core.mixture import ENTRY, DatasetEntry
 
 # %% auto #0
-__all__ = ['MixRule', 'mix_rule', 'in_words', 'row_times', 'rows_in_pass', 'pass_order', 'chosen_rows', 'mixed_rows',
+__all__ = ['MixRule', 'mix_rule', 'rule_in_words', 'row_times', 'rows_in_pass', 'pass_order', 'chosen_rows', 'mixed_rows',
            'entry_feature', 'entry_names', 'mixed_table', 'Watcher', 'stream_rows', 'MixedStream', 'mixed_stream',
            'for_training']
 
-# %% ../../nbs/data/10b_mixing.ipynb #5af27bfa
+# %% ../../nbs/data/10b_mixing.ipynb #56e00d0d
 @dataclass(frozen=True)
 class MixRule:
     "How the rows of several entries become those of one pass"
@@ -47,7 +47,7 @@ def mix_rule(
     if mix == 'auto': mix = 'first' if weighted else 'all'
     return MixRule(mix, tuple(e.weight or 1. for e in entries), **more)
 
-def in_words(rule: MixRule) -> str:
+def rule_in_words(rule: MixRule) -> str:
     "The rule in a few words, for the report"
     how = dict(all='every row', rows='as many rows as each says').get(rule.kind)
     if how is None:
@@ -98,7 +98,7 @@ def pass_order(
     order = np.argsort(times, kind='stable')[:rule.limit]
     return np.repeat(np.arange(len(counts)), counts)[order]
 
-# %% ../../nbs/data/10b_mixing.ipynb #b736731b
+# %% ../../nbs/data/10b_mixing.ipynb #d363ffd3
 def chosen_rows(
     entry: int,  # its number
     size: int,  # rows that it has
@@ -118,7 +118,7 @@ def mixed_rows(
     "Of each row of a pass: its entry, and its number there"
     counts = rows_in_pass(sizes, rule)
     entries = pass_order(counts, rule)
-    numbers = np.zeros(len(entries), int)
+    numbers: np.ndarray = np.zeros(len(entries), int)
     for k, (size, count) in enumerate(zip(sizes, counts)):
         at = np.flatnonzero(entries == k)
         numbers[at] = chosen_rows(k, size, count, rule)[:len(at)]
@@ -150,12 +150,13 @@ def mixed_table(
     order, table = starts[entries] + numbers, concatenate_datasets(marked)
     return table if np.array_equal(order, np.arange(len(table))) else table.select(order)
 
-# %% ../../nbs/data/10b_mixing.ipynb #0b2605c9
+# %% ../../nbs/data/10b_mixing.ipynb #63b0d8af
 class Watcher:
     "Is told how a stream is read; counts nothing itself"
     def begins(self, entry: int, turn: int) -> None: "An entry is read from its start, for the time `turn`, from 0"
     def gives(self, entry: int, turn: int) -> None: "A row of an entry goes into the mixture"
 
+# %% ../../nbs/data/10b_mixing.ipynb #ee54a5c6
 class _Turns:
     "An entry of a stream: its rows, the next of them known, begun again when it is used up"
     def __init__(self, part: IterableDataset, times: Iterator[float], turn: int, begins: Callable[[int], None]):
@@ -177,7 +178,7 @@ class _Turns:
         if self.next is None: self.used_up, self.turn = True, self.turn + 1
         return row
 
-# %% ../../nbs/data/10b_mixing.ipynb #80a3ca0e
+# %% ../../nbs/data/10b_mixing.ipynb #63b92ce0
 def stream_rows(
     parts: Sequence[IterableDataset],  # the rows of each entry
     rule: MixRule,
@@ -213,6 +214,7 @@ def _one_pass(parts: Sequence[IterableDataset], rule: MixRule, turn: int, goes_o
         if not goes_on and _pass_ends(turns, k, rule): return
         if _comes_again(turns[k], rule, k, goes_on): heapq.heappush(due, (next(turns[k].times), k))
 
+# %% ../../nbs/data/10b_mixing.ipynb #2f8cf352
 def _pass_ends(turns: Sequence[_Turns], k: int, rule: MixRule) -> bool:
     "Whether a pass is over after a row of entry `k`"
     if rule.kind == 'first': return turns[k].used_up
@@ -220,7 +222,8 @@ def _pass_ends(turns: Sequence[_Turns], k: int, rule: MixRule) -> bool:
 
 def _comes_again(t: _Turns, rule: MixRule, k: int, goes_on: bool) -> bool:
     "Whether an entry has a next row; it begins again where the rule says so"
-    if rule.kind == 'rows' and not goes_on and rule.shares[k] and t.given >= rule.shares[k]: return False
+    enough = rule.kind == 'rows' and t.given >= (rule.shares[k] or np.inf)
+    if enough and not goes_on: return False
     if t.next is None and (goes_on or rule.repeats): t.begin()
     return t.next is not None
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['REPEAT', 'Noted', 'percentile', 'RowRecord', 'Tally', 'SplitCounts', 'length_percentiles', 'split_counts',
-           'EntryCounts', 'merged_counts', 'DataReport', 'token_pieces', 'Piece', 'row_pieces', 'shortened',
-           'PreviewRow', 'Preview']
+__all__ = ['REPEAT', 'Noted', 'percentile', 'RowRecord', 'RowMemory', 'Tally', 'SplitCounts', 'length_percentiles',
+           'split_counts', 'EntryCounts', 'merged_counts', 'DataReport', 'token_pieces', 'Piece', 'row_pieces',
+           'shortened', 'PreviewRow', 'Preview']
 
 # %% ../../nbs/data/10_report.ipynb #9151ff2d
 _SHOWN = 20  # row numbers kept for each reason
@@ -64,8 +64,29 @@ class RowRecord(NamedTuple):
     total: int | None = None  # tokens that are kept, of a pair those of both sides
     values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
-# %% ../../nbs/data/10_report.ipynb #65a38e5a
-class Tally:
+# %% ../../nbs/data/10_report.ipynb #5def5ed5
+REPEAT = 'left out: the same as an earlier row'
+_NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
+
+class RowMemory:
+    "What was seen of the rows of one data set, or of several"
+    def __init__(self, remember: int, others: Sequence[Tally], dedup: bool) -> None:
+        self.remember, self.number, self.dedup = remember, len(others), dedup
+        self.seen: set[int] = others[0].seen if others else set()
+        self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row
+        self.repeats: set[int] = set()   # the numbers of rows that are left out as repeats
+
+    def is_repeat(self, r: RowRecord) -> bool:
+        "Whether an earlier row is the same, where repeats are left out"
+        if not self.dedup or r.why: return False
+        here = self.number, int(r.row)
+        keep = self.owners.get if len(self.owners) >= self.remember else self.owners.setdefault
+        if keep(r.key, here) == here: return False
+        self.repeats.add(int(r.row))
+        return True
+
+# %% ../../nbs/data/10_report.ipynb #b77a7083
+class Tally(RowMemory):
     "Counts rows as they pass: used, dropped, cut, repeated"
     def __init__(self,
         remember: int = 10_000_000,  # rows that are remembered to find repeats
@@ -73,29 +94,18 @@ class Tally:
         others: Sequence[Tally] = (),  # of the data sets before this one
         dedup: bool = False  # leave repeats out
     ) -> None:
-        self.remember, self.train, self.number, self.dedup = remember, train, len(others), dedup
+        super().__init__(remember, others, dedup)
+        self.train = train
         self.read = self.tokens = self.trained = self.cut_tokens = 0
         self.dropped: dict[str, Noted] = {}
         self.noted = {name: Noted() for name in _NOTES}
         self.lengths: Counter = Counter()
         self.labels: Counter = Counter()
-        self.seen: set[int] = others[0].seen if others else set()
-        self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row
-        self.repeats: set[int] = set()   # the numbers of rows that were left out as repeats
-
-    def is_repeat(self, r: RowRecord) -> bool:
-        "Whether an earlier row is the same, where repeats are left out"
-        if not self.dedup or r.why: return False
-        here = self.number, int(r.row)
-        if len(self.owners) >= self.remember: return self.owners.get(r.key, here) != here
-        return self.owners.setdefault(r.key, here) != here
 
     def add(self, r: RowRecord) -> None:
         "Count one row"
         self.read += 1
-        if self.is_repeat(r):
-            r = r._replace(why=REPEAT)
-            self.repeats.add(int(r.row))
+        if self.is_repeat(r): r = r._replace(why=REPEAT)
         for name in ('special', 'thoughts_missing', 'tools_missing'):
             if getattr(r, name): self.noted[name].add(r.row)
         if r.why: self._drop(r)
@@ -114,9 +124,6 @@ class Tally:
         if self.train and r.key in self.train.seen: self.noted['overlap'].add(r.row)
         if r.key in self.seen and not self.dedup: self.noted['repeated'].add(r.row)
         elif len(self.seen) < self.remember: self.seen.add(r.key)
-
-REPEAT = 'left out: the same as an earlier row'
-_NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
 
 # %% ../../nbs/data/10_report.ipynb #945664b1
 def _noted(x: Any) -> Noted: return x if isinstance(x, Noted) else Noted(**x)
@@ -203,7 +210,7 @@ def split_counts(
                        tokens=tally.tokens, trained=tally.trained, lengths=lengths, cut_tokens=tally.cut_tokens,
                        labels=labels, **noted)
 
-# %% ../../nbs/data/10_report.ipynb #7b51fe0c
+# %% ../../nbs/data/10_report.ipynb #847b9f78
 @dataclass
 class EntryCounts:
     "What one data set of a mixture gives"
@@ -229,6 +236,7 @@ class EntryCounts:
         how = dict(zip(('  from', '  format', '  trained on'), (self.source, self.format, self.train_on)))
         return [first, ('  gives', gives), *((k, v) for k, v in how.items() if v), *rest]
 
+# %% ../../nbs/data/10_report.ipynb #3d6a9366
 def merged_counts(parts: Iterable[SplitCounts], **chosen: Any) -> SplitCounts:
     "The counts of several data sets together; `chosen` are those of the rows that are in the mixture"
     parts = list(parts)
@@ -242,7 +250,7 @@ def merged_counts(parts: Iterable[SplitCounts], **chosen: Any) -> SplitCounts:
     noted = {name: total(name) for name in _NOTES if name != 'overlap'}
     return SplitCounts(**{**plain, **noted, 'labels': dict(labels), **chosen})
 
-# %% ../../nbs/data/10_report.ipynb #b1a34961
+# %% ../../nbs/data/10_report.ipynb #c042b533
 @dataclass
 class DataReport:
     "What is trained on, in a few lines; plain data, so that a manifest can keep it"
@@ -262,17 +270,7 @@ class DataReport:
 
     def lines(self) -> list[tuple[str, str]]:
         "The report, line by line"
-        limit = f'{self.max_length:,} tokens at most, longer rows: {self.on_long}' if self.max_length else 'no limit'
-        head = dict(data=self.source, format=self.format) | {'trained on': self.train_on, 'length': limit}
-        out = [(k, v) for k, v in head.items() if v]
-        for entry in self.entries: out += entry.lines(self.train.used)
-        out += self.train.lines()
-        for entry in self.eval_entries: out += entry.lines(self.eval.used if self.eval else 0)
-        if self.eval: out += self.eval.lines('eval')
-        if self.overlap:
-            rows = f'{self.overlap:,} of {self.eval.used if self.eval else 0:,} eval rows'
-            out.append(('overlap', f'{rows} are in train too: the eval loss will flatter'))
-        return out + [('note', n) for n in self.notes]
+        return _report_lines(self)
 
     def __str__(self) -> str: return '\n'.join(f'{k:11} {v}' for k, v in self.lines())
 
@@ -290,6 +288,21 @@ class DataReport:
                    for k in ('entries', 'eval_entries')}
         counts = dict(train=_counts(d['train']), eval=_counts(d['eval']) if d.get('eval') else None)
         return cls(**{**d, **counts, **entries})
+
+# %% ../../nbs/data/10_report.ipynb #e151dc58
+def _report_lines(r: DataReport) -> list[tuple[str, str]]:
+    "The report, line by line"
+    limit = f'{r.max_length:,} tokens at most, longer rows: {r.on_long}' if r.max_length else 'no limit'
+    head = dict(data=r.source, format=r.format) | {'trained on': r.train_on, 'length': limit}
+    out = [(k, v) for k, v in head.items() if v]
+    for entry in r.entries: out += entry.lines(r.train.used)
+    out += r.train.lines()
+    for entry in r.eval_entries: out += entry.lines(r.eval.used if r.eval else 0)
+    if r.eval: out += r.eval.lines('eval')
+    if r.overlap:
+        rows = f'{r.overlap:,} of {r.eval.used if r.eval else 0:,} eval rows'
+        out.append(('overlap', f'{rows} are in train too: the eval loss will flatter'))
+    return out + [('note', n) for n in r.notes]
 
 # %% ../../nbs/data/10_report.ipynb #81532829
 _RENAMED = dict(lost='thoughts_missing', untold='tools_missing')
@@ -435,20 +448,11 @@ def _html_preview(rows: Sequence[PreviewRow]) -> str:
     legend = ' &nbsp; '.join(f'<span style="{_CSS[k]}">{v}</span>' for k, v in _LEGEND)
     return f'<div class="aligntune-preview">{body}<div style="margin-top:8px;font-size:90%">{legend}</div></div>'
 
-# %% ../../nbs/data/10_report.ipynb #53c200ad
+# %% ../../nbs/data/10_report.ipynb #9fd55893
 class Preview:
     "Rows token by token: HTML in a notebook, colours in a terminal, plain text when printed"
     def __init__(self, rows: Sequence[PreviewRow]):
         self.rows = [replace(r, pieces=tuple(shortened(r.pieces))) for r in rows]
-    @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> Preview:
-        "The preview that `to_dict` wrote"
-        piece = lambda p: Piece(str(p[0]), p[1] if p[1] in _CSS else 'masked', bool(p[2]), tuple(map(int, p[3])))
-        return cls([PreviewRow(str(r['title']), tuple(map(piece, r['pieces'])), str(r['note'])) for r in d['rows']])
-    def to_dict(self) -> dict[str, Any]:
-        "Only dicts, lists, strings and numbers"
-        pieces = lambda r: [[p.text, p.state, p.special, list(p.ids)] for p in r.pieces]
-        return dict(rows=[dict(title=r.title, note=r.note, pieces=pieces(r)) for r in self.rows])
     def __len__(self) -> int: return len(self.rows)
     def __repr__(self) -> str: return self.ansi() if sys.stdout.isatty() and 'NO_COLOR' not in os.environ else str(self)
     def __str__(self) -> str: return _plain_preview(self.rows)

@@ -21,7 +21,7 @@ from ..data.packing import assert_exact, boundaries, first_fit, token_batches
 # %% auto #0
 __all__ = ['IGNORE_INDEX', 'pad', 'with_entries', 'PaddedBatches', 'cheapest_layout', 'PackedBatches', 'packed_positions',
            'packing_blocker', 'padding_gap', 'padding_blocker', 'check_causal', 'check_steady', 'check_padding',
-           'LabelledBatches', 'TokenBudgetSampler', 'BudgetedBatches']
+           'LabelledBatches', 'EntriesToo', 'TokenBudgetSampler', 'BudgetedBatches']
 
 # %% ../../nbs/engine/02_batches.ipynb #17e9af37
 IGNORE_INDEX = -100
@@ -237,6 +237,14 @@ class LabelledBatches:
         out['labels'] = pad(labels, IGNORE_INDEX) if isinstance(labels[0], (list, tuple)) else torch.tensor(labels)
         if self.decoder_inputs: out['decoder_input_ids'] = self.decoder_inputs(labels=out['labels'])
         return with_entries(out, rows)
+
+# %% ../../nbs/engine/02_batches.ipynb #83da93fa
+@dataclass
+class EntriesToo:
+    "Batches of another collator, with the entry of each row"
+    batches: Any  # makes a batch of rows
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**self.batches(rows), ENTRY: torch.tensor([r[ENTRY] for r in rows])}
 
 # %% ../../nbs/engine/02_batches.ipynb #a0bf4f91
 class TokenBudgetSampler:
