@@ -128,7 +128,7 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
                             fix=did_you_mean(name, names))
     return config, settings
 
-# %% ../nbs/commands.ipynb #9711f7d2
+# %% ../nbs/commands.ipynb #1051772b
 def has_stages(
     config: str | None  # path of a config
 ) -> bool:
@@ -151,8 +151,8 @@ def preview_of_stages(config: str, settings: Mapping[str, Any], n: int) -> Answe
     "The first rows of each stage"
     made = [(p.stage.name, p.trainer.preview(n), p.trainer.report) for p in _planned_stages(config, settings)]
     return Answer('\n\n'.join(f'stage {name}\n{rows}\n\n{report}' for name, rows, report in made),
-                  dict(stages=[dict(name=name, rows=plain(getattr(rows, 'rows', str(rows))), report=plain(report.to_dict()))
-                               for name, rows, report in made]))
+                  dict(stages=[dict(name=name, rows=plain(getattr(rows, 'rows', str(rows))),
+                                    report=plain(report.to_dict())) for name, rows, report in made]))
 
 def stages_trained(result: Any) -> Answer:
     "The answer of a training in stages"
@@ -292,7 +292,7 @@ def _passed_on(line: str) -> None:
     if line.startswith('aligntune: '): log.info('%s', line.removeprefix('aligntune: '))
     else: log.debug('%s', line)
 
-# %% ../nbs/commands.ipynb #6a202906
+# %% ../nbs/commands.ipynb #c71a97b6
 @command('train [CONFIG|RECIPE] [key=value ...]', 'train it', 'train', flags=('dry_run', 'resume', *PROCESSES),
          settings='spec', places=1,
          examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca',
@@ -302,13 +302,14 @@ def train(call: Call) -> Answer:
     if call.dry_run: return plan(call)
     config, settings = request(call)
     if call.quiet: settings.setdefault('progress', 'none')
-    if has_stages(config): return stages_trained(load('aligntune.series.stages:train_stages')(config, _place(call), **settings))
+    if has_stages(config):
+        return stages_trained(load('aligntune.series.stages:train_stages')(config, _place(call), **settings))
     trainer = make_trainer(settings, config)
     place, go_on = _place(call), call.resume or None
     return trained(_in_processes(trainer.spec, trainer.plan, place, go_on) if place
                    else trainer.train(resume_from_checkpoint=go_on))
 
-# %% ../nbs/commands.ipynb #49f92f4b
+# %% ../nbs/commands.ipynb #2492459c
 @command('sweep CONFIG|RECIPE key=value,value [key=value ...]', 'train with several values, and compare', 'train',
          options=dict(search='grid, random or halving', engine='own or optuna',
                       points='how many points (of a grid: all combinations)',
@@ -335,9 +336,11 @@ def sweep(call: Call) -> Answer:
     fixed = {n: read_value(v, n) for n, v in typed.items() if n not in over}
     found = load('aligntune.series.sweep:sweep')(config, over, call.dry_run, **options, **fixed)
     code = 0 if found.best or call.dry_run else 1
-    text = load('aligntune.series.sweep:text_table')(found.rows()) + '\nall points were checked, and nothing was trained'
-    return Answer(text if call.dry_run else str(found), dict(folder=found.folder, by=found.by, best=plain(found.best),
-                  best_folder=found.best_folder, points=plain(found.records), exit_code=code), code)
+    table = load('aligntune.series.sweep:text_table')(found.rows())
+    checked = f'{table}\nall points were checked, and nothing was trained'
+    data = dict(folder=found.folder, by=found.by, best=plain(found.best), best_folder=found.best_folder,
+                points=plain(found.records), exit_code=code)
+    return Answer(checked if call.dry_run else str(found), data, code)
 
 # %% ../nbs/commands.ipynb #8ed006ab
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',

@@ -12,7 +12,7 @@ from ..core.errors import SpecError, quoted
 from ..core.spec import ALIASES, FIELDS, Entries, check, read_value
 
 # %% auto #0
-__all__ = ['split_values', 'Range', 'Axis', 'shown', 'read_axis', 'Point', 'grid_points', 'random_points']
+__all__ = ['split_values', 'Range', 'Axis', 'value_text', 'read_axis', 'Point', 'grid_points', 'random_points']
 
 # %% ../../nbs/series/00_points.ipynb #6c6923a3
 _PAIRS = {'[': ']', '{': '}', '(': ')'}
@@ -33,7 +33,7 @@ def split_values(
         out[-1] += c
     return [v.strip() for v in out]
 
-# %% ../../nbs/series/00_points.ipynb #e7a0455c
+# %% ../../nbs/series/00_points.ipynb #0a9a1273
 _NUMBER = r'[-+]?(?:\d{1,300}\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?'
 _RANGE = re.compile(rf'\s*(log:)?\s*({_NUMBER}?)\s*\.\.\s*({_NUMBER})\s*')
 
@@ -50,11 +50,11 @@ class Range:
         low, high = (self.low, self.high + 1) if self.whole and not self.log else (self.low, self.high)
         x = low*(high/low)**share if self.log else low + (high - low)*share
         if self.whole: return int(min(round(x) if self.log else math.floor(x), self.high))
-        return float(f'{min(max(x, low), high):.6g}')   # as it is shown, so that it can be typed again
+        return float(f'{min(max(x, low), high):.6g}')   # as it is value_text, so that it can be typed again
 
     def __str__(self) -> str: return f"{'log:'*self.log}{self.low:g}..{self.high:g}"
 
-# %% ../../nbs/series/00_points.ipynb #cd3e026c
+# %% ../../nbs/series/00_points.ipynb #f1099b6f
 @dataclass(frozen=True)
 class Axis:
     "One setting that is varied"
@@ -75,14 +75,14 @@ class Axis:
         if self.range: return self.range.at(share)
         return self.values[min(int(share*len(self.values)), len(self.values) - 1)]
 
-    def __str__(self) -> str: return str(self.range) if self.range else ','.join(map(shown, self.values))
+    def __str__(self) -> str: return str(self.range) if self.range else ','.join(map(value_text, self.values))
 
-# %% ../../nbs/series/00_points.ipynb #e18e5547
-def shown(value: Any) -> str:
+# %% ../../nbs/series/00_points.ipynb #89a2ace4
+def value_text(value: Any) -> str:
     "A value in a table or a folder's name"
     if isinstance(value, float): return f'{value:g}'
-    if isinstance(value, (list, tuple)): return f"[{','.join(map(shown, value))}]"
-    if isinstance(value, Mapping): return '{' + ', '.join(f'{k}: {shown(v)}' for k, v in value.items()) + '}'
+    if isinstance(value, (list, tuple)): return f"[{','.join(map(value_text, value))}]"
+    if isinstance(value, Mapping): return '{' + ', '.join(f'{k}: {value_text(v)}' for k, v in value.items()) + '}'
     return {None: 'null', True: 'true', False: 'false'}.get(value, '') if value is None or value is True \
         or value is False else quoted(getattr(value, '__name__', value))
 
@@ -106,14 +106,15 @@ def read_axis(
     if not isinstance(given, (list, tuple)): return None
     return _checked(Axis(name, tuple(given), where=where))
 
-# %% ../../nbs/series/00_points.ipynb #7b4da053
+# %% ../../nbs/series/00_points.ipynb #a4fd1391
 def _range_axis(name: str, found: re.Match, where: str) -> Axis:
     "The axis of a text such as log:1e-6..1e-4"
     log, *ends = found.groups()
     if not ends[0]: raise SpecError(f'{name}: a range begins with a number', where=where, fix='low..high')
     low, high = map(float, ends)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SpecError(f'{name}: {found[0].strip()} is no range', where=where, why='it goes from a number to a larger one',
+        raise SpecError(f'{name}: {found[0].strip()} is no range', where=where,
+                        why='it goes from a number to a larger one',
                         fix=f'{high:g}..{low:g}' if low > high else f'{name}={low:g}, without a range')
     if log and low <= 0:
         raise SpecError(f'{name}: a logarithmic range begins above 0', where=where, fix=f'{low:g}..{high:g}')
@@ -131,10 +132,11 @@ def _checked(axis: Axis) -> Axis:
     if axis.range: return axis
     for i, v in enumerate(values):
         if v in values[:i]:
-            raise SpecError(f'{axis.name} has the value {shown(v)} twice', where=axis.where, fix='name each value once')
+            raise SpecError(f'{axis.name} has the value {value_text(v)} twice', where=axis.where,
+                            fix='name each value once')
     return Axis(axis.name, values, where=axis.where)
 
-# %% ../../nbs/series/00_points.ipynb #ced51c56
+# %% ../../nbs/series/00_points.ipynb #4404e65b
 @dataclass(frozen=True)
 class Point:
     "One training of a sweep"
@@ -145,11 +147,11 @@ class Point:
     @property
     def title(self) -> str:
         "Its values in one line"
-        return ' '.join(f'{k}={shown(v)}' for k, v in self.values.items())
+        return ' '.join(f'{k}={value_text(v)}' for k, v in self.values.items())
     @property
     def folder(self) -> str:
         "The name of its folder: the number makes it unique"
-        text = '-'.join(f'{k}={shown(v)}' for k, v in self.values.items())
+        text = '-'.join(f'{k}={value_text(v)}' for k, v in self.values.items())
         return f"{self.number:03d}-{re.sub(r'[^0-9A-Za-z_.=+-]+', '_', text)[:80].rstrip('.-')}"
 
     def entries(self, axes: Sequence[Axis]) -> Entries:
@@ -157,7 +159,7 @@ class Point:
         of = {a.name: a for a in axes}
         return [(n, v, f'point {self.number} ({self.how} over {of[n]}, {of[n].where})') for n, v in self.values.items()]
 
-# %% ../../nbs/series/00_points.ipynb #fc528020
+# %% ../../nbs/series/00_points.ipynb #e84236b5
 def grid_points(
     axes: Sequence[Axis]  # what is varied
 ) -> list[Point]:
@@ -165,7 +167,7 @@ def grid_points(
     for a in axes:
         if a.range:
             raise SpecError(f'{a.name}={a} is a range, and a grid needs values', where=a.where,
-                            fix=f'search=random points=20, or {a.name}={shown(a.at(0.))},{shown(a.at(1.))}')
+                            fix=f'search=random points=20, or {a.name}={value_text(a.at(0.))},{value_text(a.at(1.))}')
     combinations = itertools.product(*(a.values for a in axes))
     return [Point(i, dict(zip((a.name for a in axes), c))) for i, c in enumerate(combinations, 1)]
 

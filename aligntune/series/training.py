@@ -63,13 +63,18 @@ class PauseAt(TrainerCallback):
         "An evaluation of each epoch is not due: this one has not ended"
         if self.reached: control.should_evaluate = control.should_save = False
 
-# %% ../../nbs/series/02_training.ipynb #a8d0c535
+# %% ../../nbs/series/02_training.ipynb #417bf2a5
 MEASURES = 'measures.json'   # beside a finished run
 
 def is_done(folder: Path) -> bool:
     "Whether a run has saved its model"
     m = Manifest.read(folder)
-    return bool(m and m.finished and (m.get('result') or {}).get('model_path'))
+    return bool(m and m.finished and _result(folder).get('model_path'))
+
+def _result(folder: Path) -> dict[str, Any]:
+    "The result in the manifest of a run"
+    m = Manifest.read(folder)
+    return (m.get('result') if m else None) or {}
 
 def how_to_begin(folder: Path) -> bool | None:
     "True to resume what is in a folder, None for a fresh start"
@@ -80,7 +85,7 @@ def paused_at(folder: Path) -> int:
     "The step of the newest whole checkpoint; 0 where there is none"
     return max((step_of(p) for p in whole_checkpoints(folder)), default=0)
 
-# %% ../../nbs/series/02_training.ipynb #bcb511b5
+# %% ../../nbs/series/02_training.ipynb #0973db09
 def final_measures(
     folder: Path,  # of a finished run
     spec: TrainSpec,  # its request
@@ -89,7 +94,7 @@ def final_measures(
     "The measures of a finished run, kept in its folder"
     kept = folder/MEASURES
     if kept.is_file(): return json.loads(kept.read_text(encoding='utf-8'))
-    entries, last = read_metrics(folder), (Manifest.read(folder) or {}).get('result') or {}
+    entries, last = read_metrics(folder), _result(folder)
     evaluated = [e.get('step') for e in entries if any(k.startswith('eval_') for k in e)]
     current = bool(evaluated) and evaluated[-1] == last.get('total_steps') and not spec['load_best_model_at_end']
     if is_evaluated(spec) and not current:
@@ -100,7 +105,7 @@ def final_measures(
     write_atomic(kept, json.dumps(out))
     return out
 
-# %% ../../nbs/series/02_training.ipynb #9f006024
+# %% ../../nbs/series/02_training.ipynb #bf8b5336
 def train_part(
     spec: TrainSpec,  # what to train
     share: float = 1.,  # of its steps, after which it pauses
@@ -112,7 +117,8 @@ def train_part(
     trainer = trainer or Trainer(spec, make_plan(spec))
     steps = trainer.plan.steps
     pause = _pause(trainer, folder, share) if share < 1 else None
-    if pause and paused_at(folder) >= pause.step: return _outcome('paused', folder, measures(read_metrics(folder)), steps)
+    if pause and paused_at(folder) >= pause.step: return _outcome('paused', folder, measures(read_metrics(folder)),
+                                                                  steps)
     try: stopped = trainer.train(resume_from_checkpoint=how_to_begin(folder)).stopped
     except Interrupted:
         if not (pause and pause.reached): raise
@@ -121,20 +127,21 @@ def train_part(
     if stopped: raise Interrupted(130, 'stopped by hand')
     return _outcome('finished', folder, final_measures(folder, spec, trainer))
 
-# %% ../../nbs/series/02_training.ipynb #837b55b7
+# %% ../../nbs/series/02_training.ipynb #a280eb87
 def _pause(trainer: Trainer, folder: Path, share: float) -> PauseAt | None:
     "The pause after a share of the steps; None where that is the end"
     steps, callbacks = trainer.plan.steps, getattr(trainer.session, 'callbacks', None)
     if callbacks is None or steps is None:
         raise UnsupportedError(f'the backend {trainer.plan.backend} cannot pause a training', where='search=halving',
-                               why='it takes no callbacks, or does not say how many steps there are', fix='search=random')
+                               why='it takes no callbacks, or does not say how many steps there are',
+                               fix='search=random')
     if (at := math.ceil(share*steps)) >= steps: return None
     callbacks.append(PauseAt(folder, at, trainer.eval_dataset is not None))
     return callbacks[-1]
 
 def _outcome(state: str, folder: Path, found: Mapping[str, float], steps: int | None = None) -> dict[str, Any]:
     "What is kept of a training"
-    result = (Manifest.read(folder) or {}).get('result') or {}
+    result = _result(folder)
     step = paused_at(folder) if state == 'paused' else result.get('total_steps')
     return dict(state=state, step=step, steps=steps or result.get('total_steps'), measures=dict(found),
                 seconds=result.get('training_time'))

@@ -20,7 +20,7 @@ from ..run.signals import Interrupted, stop_code
 from .training import as_request, entries_of, error_record, train_part
 
 # %% auto #0
-__all__ = ['log', 'gpu_names', 'places', 'wait_for_writer', 'train_request', 'serve_trainings', 'Worker', 'run_tasks']
+__all__ = ['log', 'gpu_names', 'places', 'wait_for_writer', 'train_asked', 'serve_trainings', 'Worker', 'run_tasks']
 
 # %% ../../nbs/series/03_workers.ipynb #a9bc2cc7
 log = logging.getLogger('aligntune')
@@ -50,7 +50,7 @@ def places(
     shared = jobs > 1 and 'OMP_NUM_THREADS' not in os.environ
     return [dict(OMP_NUM_THREADS=str(max(cores//jobs, 1))) if shared else {}]*jobs
 
-# %% ../../nbs/series/03_workers.ipynb #dec615a6
+# %% ../../nbs/series/03_workers.ipynb #fbbb48e6
 def wait_for_writer(
     folder: Path,  # of a run
     seconds: float = 60.  # at most
@@ -64,7 +64,7 @@ def wait_for_writer(
             if time.monotonic() > end: raise
             time.sleep(.2)
 
-def train_request(
+def train_asked(
     request: Mapping[str, Any]  # from as_request, and the share of the steps to train
 ) -> dict[str, Any]:
     "Train what a request says; an error is the answer too"
@@ -77,7 +77,7 @@ def train_request(
         return error_record(e)
     finally: release()
 
-# %% ../../nbs/series/03_workers.ipynb #f22fcc2b
+# %% ../../nbs/series/03_workers.ipynb #fae9c62d
 def serve_trainings(
     connection: Connection,  # to the sweep
     level: int  # of the log
@@ -88,7 +88,7 @@ def serve_trainings(
     signal.signal(signal.SIGINT, signal.SIG_IGN)   # the sweep hands it on
     while (message := link.calls.get()).kind != CLOSED:
         link.busy = True
-        answer = json.dumps(train_request(json.loads(message.content)))
+        answer = json.dumps(train_asked(json.loads(message.content)))
         link.connection.send(ANSWER, message.number, answer.encode())
         link.busy = False
     end_descendants()
