@@ -112,6 +112,23 @@ def _value(a: Axis, proposed: Any) -> Any:
     if a.range is None: return next(v for v in a.values if value_text(v) == proposed)
     return int(proposed) if a.range.whole else float(f'{proposed:.6g}')
 
+# %% ../../nbs/series/04_search.ipynb #39cb5aa5
+def _study(folder: Path, greater: bool) -> Any:
+    "The study in a folder, new or begun"
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        study_name=STUDY, load_if_exists=True, direction='maximize' if greater else 'minimize',
+        storage=JournalStorage(JournalFileBackend(str(folder/JOURNAL))), pruner=optuna.pruners.MedianPruner())
+
+def _forget_lost(study: Any, known: Collection[int]) -> None:
+    "End trials that a kill left between Optuna's storage and our records"
+    from optuna.trial import TrialState
+    for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+        if t.number not in known: study.tell(t.number, state=TrialState.FAIL)
+
 # %% ../../nbs/series/04_search.ipynb #1cd25419
 def _report(study: Any, record: Mapping[str, Any]) -> bool:
     "Report the newest pause of a trial; whether it is to be pruned"
@@ -133,7 +150,7 @@ def _end_trial(study: Any, record: Mapping[str, Any]) -> None:
     state = states[record['state']] if known or record['state'] != 'finished' else TrialState.FAIL
     study.tell(record['trial'], value if known else None, state=state, skip_if_finished=True)
 
-# %% ../../nbs/series/04_search.ipynb #affdde8f
+# %% ../../nbs/series/04_search.ipynb #5a53cabf
 class OptunaSearch(Search):
     "Points that Optuna proposes, pruned by their evaluations"
     def __init__(self,
@@ -145,14 +162,8 @@ class OptunaSearch(Search):
         prune: bool = True  # pause to compare
     ):
         check_optuna()
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.axes, self.n, self.seed, self.shares = axes, n, seed, PRUNED_AT if prune else ()
-        self.study = optuna.create_study(
-            study_name=STUDY, load_if_exists=True, direction='maximize' if greater else 'minimize',
-            storage=JournalStorage(JournalFileBackend(str(folder/JOURNAL))), pruner=optuna.pruners.MedianPruner())
+        self.study = _study(folder, greater)
 
     def next_task(self, records: Sequence[Mapping[str, Any]], running: Collection[int] = ()) -> Task | None:
         "Go on with a point that is begun; None where a new one is to be proposed, or nothing is left"
@@ -165,18 +176,12 @@ class OptunaSearch(Search):
         "The record of a new point; None where there are enough"
         if len(records) >= self.n: return None
         from optuna.samplers import TPESampler
-        self.forget_lost({r['trial'] for r in records})
+        _forget_lost(self.study, {r['trial'] for r in records})
         number = len(records) + 1
         self.study.sampler = TPESampler(seed=self.seed*1_000_003 + number)
         trial = self.study.ask({a.name: _distribution(a) for a in self.axes})
         values = {a.name: _value(a, trial.params[a.name]) for a in self.axes}
         return new_record(Point(number, values, f'Optuna, trial {trial.number}')) | dict(trial=trial.number)
-
-    def forget_lost(self, known: Collection[int]) -> None:
-        "End trials that a kill left between Optuna's storage and our records"
-        from optuna.trial import TrialState
-        for t in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-            if t.number not in known: self.study.tell(t.number, state=TrialState.FAIL)
 
     def tell(self, record: dict[str, Any]) -> None:
         "Report a pause, which may prune the point, or an end"
