@@ -509,7 +509,7 @@ def run_sweep(
     finally:
         for w in workers: w.close()
 
-# %% ../../nbs/series/05_sweep.ipynb #e47852ce
+# %% ../../nbs/series/05_sweep.ipynb #d0f2586e
 def prepared(
     r: SweepRequest
 ) -> tuple[list[Point], Plan, dict[int, str], str, bool]:
@@ -527,6 +527,10 @@ def prepared(
         raise SpecError(f'{in_memory} is an object in memory, which other processes do not have', where='jobs',
                         fix=f'a file or a name for {in_memory}, or jobs=1')
     plans = plans_of(r, points, specs)
+    needs = [x.estimate.total for x in plans if x.estimate]
+    if needs and plans[0].memory:
+        log.info('memory: the largest of %d points needs %s of %s', len(points), human(max(needs)),
+                 human(plans[0].memory))
     unfit = unfit_points(points, plans, (r.options.jobs or 1) if plans[0].device == 'cpu' else 1)
     if unfit and (r.options.unfit == 'refuse' or len(unfit) == len(points)): refuse_unfit(unfit, points)
     if not by.startswith('eval_') and not by.startswith('reward'):
