@@ -174,7 +174,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     place = load('aligntune.hub:torchrun_params')(given)
     return place if most_processes(place) > 1 or place['max_restarts'] else None
 
-# %% ../nbs/commands.ipynb #83af54f5
+# %% ../nbs/commands.ipynb #cf62a66c
 @command('plan [CONFIG|RECIPE] [key=value ...]', 'show backend, precision, memory, with reasons', 'train',
          settings='spec', places=1, flags=('machine', 'nproc', 'nnodes'),
          examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5',
@@ -187,7 +187,11 @@ def plan(call: Call) -> Answer:
     from aligntune.core.spec import TrainSpec
     from aligntune.process.family import machines
     config, settings = request(call)
-    if has_stages(config): return plan_of_stages(config, settings)
+    if has_stages(config):
+        if call.machine or call.nproc or call.nnodes:
+            raise SpecError('stages are planned for this machine and one process', where='command line',
+                            fix='a config of one stage, for another machine or several processes')
+        return plan_of_stages(config, settings)
     spec = TrainSpec.parse(config, **settings)
     place = _place(replace(call, node_rank=None, rdzv_endpoint='of:1' if call.nnodes else None))
     nodes = machines(place['nnodes'])[1] if place else 1   # of 1:4 the most
