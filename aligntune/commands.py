@@ -20,12 +20,13 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
-           'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
-           'make_trainer', 'preview', 'next_commands', 'trained', 'train', 'launch', 'resume', 'replay', 'found_runs',
-           'runs', 'columns', 'ui', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
+           'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request',
+           'has_stages', 'plan_of_stages', 'preview_of_stages', 'stages_trained', 'plan', 'make_trainer', 'preview',
+           'next_commands', 'trained', 'train', 'sweep', 'launch', 'resume', 'replay', 'run_status', 'found_runs',
+           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
            'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
 
-# %% ../nbs/commands.ipynb #f681d4b7
+# %% ../nbs/commands.ipynb #790fc77d
 @dataclass(frozen=True)
 class Call:
     "A command with its parsed arguments"
@@ -46,8 +47,6 @@ class Call:
     submit: bool = False
     force: bool = False
     resume: bool = False
-    allow_stop: bool = False
-    open: bool = False
 
 # %% ../nbs/commands.ipynb #d834996d
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Answer:
     code: int = 0  # exit code
     chatty: bool = False  # not printed with --quiet
 
-# %% ../nbs/commands.ipynb #62c51282
+# %% ../nbs/commands.ipynb #04486826
 @dataclass(frozen=True)
 class Command:
     "A command of the command line"
@@ -74,6 +73,7 @@ class Command:
     places: int = 0  # the most positional arguments
     examples: tuple[str, ...] = ()  # of its usage
     without: tuple[str, ...] = ()  # settings that it sets itself
+    raw: bool = False  # it reads the values of its settings itself
 
 COMMANDS: dict[str, Command] = {}
 GROUPS = ('begin', 'train', 'use', 'ship', 'measure', 'Training Hub')   # headings of the help, in order
@@ -128,6 +128,37 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
                             fix=did_you_mean(name, names))
     return config, settings
 
+# %% ../nbs/commands.ipynb #1051772b
+def has_stages(
+    config: str | None  # path of a config
+) -> bool:
+    "Whether a config describes several trainings that follow each other"
+    from aligntune.core.spec import config_entries
+    return config is not None and any(n == 'stages' for n, *_ in config_entries(config))
+
+def _planned_stages(config: str, settings: Mapping[str, Any]) -> list[Any]:
+    "Each stage, checked"
+    return load('aligntune.series.stages:plan_stages')(*load('aligntune.series.stages:read_stages')(config, settings))
+
+def plan_of_stages(config: str, settings: Mapping[str, Any]) -> Answer:
+    "The plan of each stage"
+    made = _planned_stages(config, settings)
+    data = [dict(name=p.stage.name, start=plain(p.start), gates=[str(g) for g in p.stage.gates],
+                 plan={k: v for k, v in plain(p.trainer.plan).items() if k not in ('facts', 'estimate')}) for p in made]
+    return Answer('\n\n'.join(p.explain() for p in made), dict(stages=data, exit_code=0))
+
+def preview_of_stages(config: str, settings: Mapping[str, Any], n: int) -> Answer:
+    "The first rows of each stage"
+    made = [(p.stage.name, p.trainer.preview(n), p.trainer.report) for p in _planned_stages(config, settings)]
+    return Answer('\n\n'.join(f'stage {name}\n{rows}\n\n{report}' for name, rows, report in made),
+                  dict(stages=[dict(name=name, rows=plain(getattr(rows, 'rows', str(rows))),
+                                    report=plain(report.to_dict())) for name, rows, report in made]))
+
+def stages_trained(result: Any) -> Answer:
+    "The answer of a training in stages"
+    data = dict(folder=result.folder, model_path=result.model_path, stages=plain(result.records), exit_code=0)
+    return Answer(str(result), data, chatty=True)
+
 # %% ../nbs/commands.ipynb #6edd2867
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and rendezvous, if several processes are to be started"
@@ -143,7 +174,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     place = load('aligntune.hub:torchrun_params')(given)
     return place if most_processes(place) > 1 or place['max_restarts'] else None
 
-# %% ../nbs/commands.ipynb #2a8c49f1
+# %% ../nbs/commands.ipynb #cf62a66c
 @command('plan [CONFIG|RECIPE] [key=value ...]', 'show backend, precision, memory, with reasons', 'train',
          settings='spec', places=1, flags=('machine', 'nproc', 'nnodes'),
          examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5',
@@ -156,6 +187,11 @@ def plan(call: Call) -> Answer:
     from aligntune.core.spec import TrainSpec
     from aligntune.process.family import machines
     config, settings = request(call)
+    if has_stages(config):
+        if call.machine or call.nproc or call.nnodes:
+            raise SpecError('stages are planned for this machine and one process', where='command line',
+                            fix='a config of one stage, for another machine or several processes')
+        return plan_of_stages(config, settings)
     spec = TrainSpec.parse(config, **settings)
     place = _place(replace(call, node_rank=None, rdzv_endpoint='of:1' if call.nnodes else None))
     nodes = machines(place['nnodes'])[1] if place else 1   # of 1:4 the most
@@ -193,7 +229,7 @@ def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
                         where=f'argument {name}')
     return value
 
-# %% ../nbs/commands.ipynb #4d719b28
+# %% ../nbs/commands.ipynb #fea3cb05
 @command('preview [CONFIG|RECIPE] [key=value ...]', 'which tokens are trained, masked and cut', 'train',
          options=dict(n='rows to show (3)'), settings='spec', places=1, examples=('preview config.yaml n=5',))
 def preview(call: Call) -> Answer:
@@ -201,6 +237,7 @@ def preview(call: Call) -> Answer:
     config, settings = request(call)
     n = _at_least(call, 'n', *LEAST['n']) if 'n' in settings else 3
     settings.pop('n', None)
+    if has_stages(config): return preview_of_stages(config, settings, n)
     trainer = make_trainer(settings, config)
     shown = trainer.preview(n)
     return Answer(f'{shown}\n\n{trainer.report}',
@@ -259,7 +296,7 @@ def _passed_on(line: str) -> None:
     if line.startswith('aligntune: '): log.info('%s', line.removeprefix('aligntune: '))
     else: log.debug('%s', line)
 
-# %% ../nbs/commands.ipynb #3e0864a7
+# %% ../nbs/commands.ipynb #c71a97b6
 @command('train [CONFIG|RECIPE] [key=value ...]', 'train it', 'train', flags=('dry_run', 'resume', *PROCESSES),
          settings='spec', places=1,
          examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca',
@@ -269,10 +306,45 @@ def train(call: Call) -> Answer:
     if call.dry_run: return plan(call)
     config, settings = request(call)
     if call.quiet: settings.setdefault('progress', 'none')
+    if has_stages(config):
+        return stages_trained(load('aligntune.series.stages:train_stages')(config, _place(call), **settings))
     trainer = make_trainer(settings, config)
     place, go_on = _place(call), call.resume or None
     return trained(_in_processes(trainer.spec, trainer.plan, place, go_on) if place
                    else trainer.train(resume_from_checkpoint=go_on))
+
+# %% ../nbs/commands.ipynb #2492459c
+@command('sweep CONFIG|RECIPE key=value,value [key=value ...]', 'train with several values, and compare', 'train',
+         options=dict(search='grid, random or halving', engine='own or optuna',
+                      points='how many points (of a grid: all combinations)',
+                      by='the metric that decides (eval_loss, eval_reward; without evaluation loss, reward)',
+                      better='greater or smaller, where that is not known of the metric',
+                      factor='of halving: one of so many goes on (2)', search_seed='of the points that are drawn (0)',
+                      prune='with optuna: end runs that are worse than the median on the way (true)',
+                      jobs='trainings at a time (one a GPU)', unfit='points that do not fit in memory: refuse or skip',
+                      retry='true: train failed points again'),
+         settings='spec', places=1, flags=('dry_run',), raw=True,
+         examples=('sweep config.yaml learning_rate=1e-5,3e-5 lora_r=8,16',
+                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=random points=20',
+                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=halving points=16',
+                   "sweep config.yaml 'target_modules=[q_proj,v_proj],all-linear' --dry-run",
+                   'sweep config.yaml learning_rate=log:1e-6..1e-4 --engine optuna points=30'))
+def sweep(call: Call) -> Answer:
+    "Train with several values, and compare"
+    from aligntune.core.spec import read_value
+    config, typed = request(call)
+    options = {n: read_value(typed.pop(n)) for n in COMMANDS['sweep'].options if n in typed}
+    read_axis, over = load('aligntune.series.points:read_axis'), dict[str, Any]()
+    for n, v in typed.items():
+        if read_axis(n, v, f'argument {n}') is not None: over[n] = v
+    fixed = {n: read_value(v, n) for n, v in typed.items() if n not in over}
+    found = load('aligntune.series.sweep:sweep')(config, over, call.dry_run, **options, **fixed)
+    code = 0 if found.best or call.dry_run else 1
+    table = load('aligntune.series.sweep:text_table')(found.rows())
+    checked = f'{table}\nall points were checked, and nothing was trained'
+    data = dict(folder=found.folder, by=found.by, best=plain(found.best), best_folder=found.best_folder,
+                points=plain(found.records), exit_code=code)
+    return Answer(checked if call.dry_run else str(found), data, code)
 
 # %% ../nbs/commands.ipynb #8ed006ab
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',
@@ -353,15 +425,35 @@ def _folder(call: Call) -> str:
                         fix='name what changes: key=value')
     return call.places[0]
 
+# %% ../nbs/commands.ipynb #a7a54e0b
+def run_status(m: Any) -> str:
+    "The status of a run: finished, running, or how it ended"
+    if m.finished: return 'finished'
+    if _held(Path(m.folder)): return 'running'
+    ends = dict(stop='stopped', interrupted='interrupted', guard='guard', error='failed')
+    return next((ends[e['event']] for e in reversed(m.get('history') or []) if e['event'] in ends), 'died')
+
+# %% ../nbs/commands.ipynb #4ac013a9
+def _held(folder: Path) -> bool:
+    "Does a running process hold the lock of the folder?"
+    try: import fcntl
+    except ImportError: return False   # Windows
+    try:
+        with open(os.open(folder/'.lock', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb') as f:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError: return True
+    except OSError: return False
+    return False
+
 # %% ../nbs/commands.ipynb #f5a29243
 def found_runs(root: str) -> list[dict[str, Any]]:
     "Facts about each run under a folder"
     return [_run_in(p.parent) for p in sorted(Path(root).rglob('run.json'), key=lambda p: p.lstat().st_mtime)]
 
-# %% ../nbs/commands.ipynb #536b451e
+# %% ../nbs/commands.ipynb #b22b2192
 def _run_in(folder: Path) -> dict[str, Any]:
     "Facts about one run, or its state 'damaged'"
-    from aligntune.run.manifest import Manifest, read_metrics, run_state
+    from aligntune.run.manifest import Manifest, read_metrics
     try: m, metrics = Manifest.read(folder), read_metrics(folder)
     except RunError as e:
         log.warning('%s: %s', e.what, e.why)
@@ -371,7 +463,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
     last = lambda name: next((e[name] for e in reversed(metrics) if name in e), None)
     spec, plan = m.get('spec') or {}, m.get('plan') or {}
     goes_on = m.resumable and not m.finished and any(folder.glob('checkpoint-*'))
-    return dict(folder=str(folder), state=run_state(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
+    return dict(folder=str(folder), state=run_status(m), algorithm=m.get('algorithm'), model=spec.get('model_name'),
                 step=max((e.get('step', 0) for e in metrics), default=0), steps=plan.get('steps'),
                 loss=last('loss'), reward=last('reward'), resumable=goes_on)
 
@@ -397,16 +489,6 @@ def columns(rows: list[tuple[str, ...]], width: int | None = None) -> str:
     while sum(wide) > limit and max(wide) > 8: wide[wide.index(max(wide))] -= 1
     cut = lambda t, w: t if len(t) <= w else t[:(w - 1)//2] + '…' + t[len(t) - (w - 1) + (w - 1)//2:]
     return '\n'.join('  '.join(f'{cut(c, w):{w}}' for c, w in zip(r, wide)).rstrip() for r in rows)
-
-# %% ../nbs/commands.ipynb #9017cdbc
-@command('ui [FOLDER]', 'watch the runs in a folder in the browser', 'train', places=1, flags=('allow_stop', 'open'),
-         options=dict(port='port to listen on (the first free one from 8765)'),
-         examples=('ui ./output', 'ui . --allow-stop --open'))
-def ui(call: Call) -> Answer:
-    "Serve the monitor"
-    folder = call.places[0] if call.places else '.'
-    load('aligntune.monitor.server:serve_folder')(folder, call.settings.get('port'), call.allow_stop, call.open)
-    return Answer('', dict(folder=folder, exit_code=0))
 
 # %% ../nbs/commands.ipynb #a35635c8
 EVALUATION = ('eval_dataset', 'eval_split', 'val_split_ratio', 'percent', 'eval_strategy', 'eval_steps',

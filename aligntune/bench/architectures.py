@@ -31,7 +31,7 @@ __all__ = ['WIDTH', 'HEADS', 'HEAD', 'SHORT', 'CONTEXT', 'VOCABULARY', 'SMALL', 
            'RUNS', 'one_of_each', 'shrunk_config', 'noisy', 'set_dropout', 'stock', 'save_small', 'row_logps',
            'router_alone', 'grad_norm', 'execution_of_sft', 'run_sft', 'run_dpo', 'shorter', 'observed_logps',
            'run_grpo', 'run_predict', 'one_run', 'run_architecture', 'passed', 'run_in_child', 'in_words',
-           'installed_versions', 'sweep', 'read_sweep', 'complete']
+           'installed_versions', 'measure_all', 'read_sweep', 'complete']
 
 # %% ../../nbs/bench/08_architectures.ipynb #1efc4994
 WIDTH, HEADS, HEAD, SHORT, CONTEXT = 32, 4, 8, 8, 512
@@ -485,8 +485,8 @@ def installed_versions() -> dict[str, str]:
     "The versions that decide about the findings"
     return {p: version(p) for p in ('torch', 'transformers', 'trl', 'peft')}
 
-# %% ../../nbs/bench/08_architectures.ipynb #e7d3ed7d
-def sweep(
+# %% ../../nbs/bench/08_architectures.ipynb #bf88023f
+def measure_all(
     names: Sequence[str] = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),  # model types
     limit: float = 300.,  # seconds of an architecture
     report: Callable[[str], None] = lambda line: None,  # gets a line for each architecture
@@ -514,7 +514,7 @@ def read_sweep(
     stored = json.loads(Path(path).read_text(encoding='utf-8')) if Path(path).exists() else {}
     return stored if stored.get('versions') == now else dict(versions=now, architectures={})
 
-# %% ../../nbs/bench/08_architectures.ipynb #ef923935
+# %% ../../nbs/bench/08_architectures.ipynb #b2478511
 def complete(
     path: str | Path,  # the stored file
     again: Sequence[str] = (),  # model types that are run again
@@ -529,5 +529,5 @@ def complete(
         whole = dict(date=f'{datetime.date.today()}', versions=stored['versions'],
                      architectures={n: found[n] for n in sorted(found)})
         Path(path).write_text(json.dumps(whole, indent=1) + '\n', encoding='utf-8')
-    sweep([n for n in names if n in again or n not in found], report=report, keep=keep)
+    measure_all([n for n in names if n in again or n not in found], report=report, keep=keep)
     return read_sweep(path)

@@ -72,7 +72,7 @@ def check_measured(
                     why='it has no rows to evaluate on' if unevaluated else f"it measures {', '.join(names)}",
                     fix='val_split_ratio=0.1, or eval_dataset=...' if unevaluated else did_you_mean(name, near))
 
-# %% ../../nbs/series/01_measures.ipynb #da47718f
+# %% ../../nbs/series/01_measures.ipynb #2726f20e
 SMALLER = ('loss', 'perplexity', 'kl', 'approx_kl', 'grad_norm', 'frac_reward_zero_std', 'truncated')
 GREATER = ('reward', 'accuracy', 'accuracies', 'f1', 'precision', 'recall', 'margin', 'margins', 'mean_token_accuracy',
            'explained_variance')
@@ -89,7 +89,8 @@ def greater_is_better(
     last = parts[-1] if parts[0] != 'rewards' or parts[-1] != 'mean' else 'reward'
     if last in SMALLER or last.endswith('_loss'): return False
     if last in GREATER or last.endswith(('_f1', '_precision', '_recall')): return True
-    raise SpecError(f'is a greater {name} better, or a smaller one?', where='better', fix='better=greater, or better=smaller')
+    raise SpecError(f'is a greater {name} better, or a smaller one?', where='better',
+                    fix='better=greater, or better=smaller')
 
 # %% ../../nbs/series/01_measures.ipynb #ac985853
 def usual_measure(
@@ -112,9 +113,10 @@ def measures(
         out[name] = sum(last)/len(last)
     return out
 
-# %% ../../nbs/series/01_measures.ipynb #04b5d920
+# %% ../../nbs/series/01_measures.ipynb #dbc5fac0
 _OPS = {'<': float.__lt__, '<=': float.__le__, '>': float.__gt__, '>=': float.__ge__}
-_GATE = re.compile(r'\s*([A-Za-z_][\w/.-]*)\s*(<=|>=|<|>)\s*([-+]?(?:\d{1,30}\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*', re.A)
+_GATE = re.compile(r'\s*([A-Za-z_][\w/.-]*)\s*(<=|>=|<|>)\s*([-+]?(?:\d{1,30}\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*',
+                   re.A)
 
 @dataclass(frozen=True)
 class Gate:
@@ -129,7 +131,7 @@ class Gate:
         return value is not None and bool(_OPS[self.op](float(value), self.bound))
     def __str__(self) -> str: return f'{self.name} {self.op} {self.bound:g}'
 
-# %% ../../nbs/series/01_measures.ipynb #e420cefd
+# %% ../../nbs/series/01_measures.ipynb #2c3029c9
 def read_gates(
     given: Any,  # a text, or a list of them
     where: str  # where it stands
@@ -142,7 +144,8 @@ def read_gates(
         for part in parts:
             found = _GATE.fullmatch(part) if isinstance(part, str) else None
             if not found:
-                raise SpecError(f'a gate compares a metric with a number, and this is {str(part).strip()!r}', where=where,
+                raise SpecError(f'a gate compares a metric with a number, and this is {str(part).strip()!r}',
+                                where=where,
                                 why='it is METRIC < NUMBER, with <, <=, > or >=, and several are joined by and',
                                 fix='gate: eval_loss < 2.0')
             out.append(Gate(found[1], found[2], float(found[3]), where))
