@@ -24,8 +24,8 @@ from ..core.plan import Plan
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['logger', 'SINGLE', 'LATE', 'TRACKERS', 'TRAIN', 'launched', 'torchrun_command', 'launch_command', 'tracker_params',
-           'hidden_trackers', 'run_worker', 'worker_error', 'launch', 'train_request', 'train_in_processes']
+__all__ = ['logger', 'SINGLE', 'LATE', 'TRACKERS', 'TRAIN', 'launched', 'torchrun_command', 'launch_command', 'hidden_trackers',
+           'run_worker', 'worker_error', 'launch', 'train_request', 'train_in_processes']
 
 # %% ../../nbs/backends/05_launch.ipynb #88fa9847
 logger = logging.getLogger('aligntune')
@@ -67,32 +67,15 @@ def launch_command(target: str, request: str, place: Mapping[str, Any]) -> tuple
         return torchrun_command(target, request, place), LATE if place.get('max_restarts') else {}
     return [sys.executable, '-m', 'aligntune.backends.launch', target, request], SINGLE
 
-# %% ../../nbs/backends/05_launch.ipynb #83c7f284
+# %% ../../nbs/backends/05_launch.ipynb #eccaef89
 #: what Training Hub calls the settings of trackers, and the variables these are read from
 TRACKERS = dict(wandb_project='WANDB_PROJECT', wandb_entity='WANDB_ENTITY', wandb_run_name='WANDB_NAME',
                 mlflow_tracking_uri='MLFLOW_TRACKING_URI', mlflow_experiment_name='MLFLOW_EXPERIMENT_NAME',
                 mlflow_run_name='MLFLOW_RUN_NAME', tensorboard_log_dir='TENSORBOARD_LOGGING_DIR')
 
-def tracker_params(
-    report_to: Any,  # names of trackers: one, a list, or none
-    has: Sequence[str],  # those that the library has
-    defaults: Mapping[str, str],  # the setting that each has where nothing is set
-    env: Mapping[str, str] | None = None  # the environment
-) -> dict[str, str]:
-    "The settings of the trackers that were requested, as a library takes them"
-    env = os.environ if env is None else env
-    names = [report_to] if isinstance(report_to, str) else report_to or []
-    wanted = [n for n in names if n != 'none']
-    for n in wanted:
-        if n not in has:
-            raise UnsupportedError(f'it does not report to {n}', where='argument report_to',
-                                   why=f"it has {', '.join(has)}", fix="another tracker, or backend='trl'")
-    out = {k: env[v] for k, v in TRACKERS.items() if k.split('_')[0] in wanted and env.get(v)}
-    return {k: v for k, v in defaults.items() if k.split('_')[0] in wanted} | out
-
-def hidden_trackers(params: Mapping[str, str]) -> dict[str, str]:
-    "The variables of trackers that were not requested, as empty strings"
-    return {v: '' for k, v in TRACKERS.items() if v in os.environ and k not in params}
+def hidden_trackers() -> dict[str, str]:
+    "The variables of trackers, as empty strings: what is reported to them is reported from this process"
+    return {v: '' for v in TRACKERS.values() if v in os.environ}
 
 # %% ../../nbs/backends/05_launch.ipynb #7d2174ce
 def _write(path: Path, value: Any) -> None:

@@ -19,7 +19,7 @@ from .manifest import Manifest, json_safe
 from .signals import Interrupted
 
 # %% auto #0
-__all__ = ['log', 'SERVED', 'Tracker', 'cells', 'markdown', 'WandbTracker', 'MLflowTracker', 'TensorBoardTracker',
+__all__ = ['log', 'SERVED', 'NAMED_BY', 'Tracker', 'cells', 'markdown', 'WandbTracker', 'MLflowTracker', 'TensorBoardTracker',
            'TrackioTracker', 'CometTracker', 'SwanLabTracker', 'numbers', 'Trackers', 'reported_settings',
            'make_trackers', 'tracked', 'report_plot']
 
@@ -215,10 +215,12 @@ class SwanLabTracker(Tracker):
         self.swanlab.log({title: self.swanlab.Image(Image.open(io.BytesIO(png)))}, step=step)
     def end(self, status): self.swanlab.finish(state='crashed' if status == 'failed' else 'success')
 
-# %% ../../nbs/run/03c_trackers.ipynb #d12b4ddf
+# %% ../../nbs/run/03c_trackers.ipynb #bf5e281e
 SERVED: dict[str, type[Tracker]] = dict(wandb=WandbTracker, mlflow=MLflowTracker, tensorboard=TensorBoardTracker,
                                         trackio=TrackioTracker, comet_ml=CometTracker, swanlab=SwanLabTracker)
 assert set(SERVED) == set(OWN_TRACKERS)
+#: the variables that name a run where the request has no run_name
+NAMED_BY = dict(wandb='WANDB_NAME', mlflow='MLFLOW_RUN_NAME', swanlab='SWANLAB_EXP_NAME')
 
 # %% ../../nbs/run/03c_trackers.ipynb #bfa8b52c
 def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
@@ -283,15 +285,16 @@ def reported_settings(
     decided = {n: getattr(plan, n, None) for n in ('backend', 'device', 'precision')}
     return out | {n: v for n, v in decided.items() if v} | {f'version {k}': v for k, v in (versions or {}).items()}
 
-# %% ../../nbs/run/03c_trackers.ipynb #c458c438
+# %% ../../nbs/run/03c_trackers.ipynb #69efb341
 def make_trackers(
     spec: TrainSpec | None,
     folder: Path  # of the run
 ) -> Trackers:
     "The trackers that a request names, not yet opened"
     if spec is None: return Trackers({})
-    name = spec['run_name'] or folder.resolve().name
-    return Trackers({n: SERVED[n](folder, name) for n in trackers_of(spec['report_to'])[0]})
+    def name(tracker: str) -> str:
+        return spec['run_name'] or os.environ.get(NAMED_BY.get(tracker, ''), '') or folder.resolve().name
+    return Trackers({n: SERVED[n](folder, name(n)) for n in trackers_of(spec['report_to'])[0]})
 
 @contextmanager
 def tracked(
