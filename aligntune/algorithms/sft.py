@@ -305,7 +305,7 @@ def plain_loss(trainer: 'CausalTrainer') -> Iterator[None]:
         trainer.aux_loss_enabled, trainer.label_smoother = before[:2]
         if before[2]: config.output_router_logits = before[2]
 
-# %% ../../nbs/algorithms/04_sft.ipynb #e81fee99
+# %% ../../nbs/algorithms/04_sft.ipynb #e08f503d
 @torch.no_grad()
 def likeliest_tokens(
     model: Any,  # the causal model
@@ -313,15 +313,13 @@ def likeliest_tokens(
     labels: Tensor  # (rows, tokens)
 ) -> Tensor:
     "The likeliest token at each place whose next token has a label; -100 elsewhere"
-    out, at = labels.new_full(labels.shape, IGNORE_INDEX), label_places(labels)
-    if not len(at): return out
+    at, later = label_places(labels), labels[..., 1:]
     blocks = LogitBlocks(lm_head_of(model), hidden[..., :-1, :].reshape(-1, hidden.shape[-1])[at])
     with torch.autocast(hidden.device.type, enabled=False):
         found = [z.argmax(-1) for part, block in blocks for _, _, z, _ in blocks.tiles(part, block)]
-    places = out[..., :-1].reshape(-1)
-    places[at] = torch.cat(found)
-    out[..., :-1] = places.view(out[..., :-1].shape)
-    return out
+    places = later.new_full((later.numel(),), IGNORE_INDEX)
+    if found: places[at] = torch.cat(found)
+    return torch.nn.functional.pad(places.view(later.shape), (0, 1), value=IGNORE_INDEX)
 
 def predicted_tokens(trainer: 'CausalTrainer', model: Any, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     "Loss, likeliest tokens and labels of a batch"
