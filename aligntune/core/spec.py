@@ -1367,7 +1367,7 @@ def _is_settled(s: TrainSpec) -> bool:
     if s.given('gradient_accumulation_steps') or s.given('steps_per_generation'): return True
     return bool(s.optim.effective_batch_size) or s.optim.batch_size > (s.algo.num_generations or 1)
 
-# %% ../../nbs/core/06_spec.ipynb #753e26d1
+# %% ../../nbs/core/06_spec.ipynb #486f029a
 def _ineffective(s: TrainSpec) -> Iterator[str]:
     "A note for each setting that another one makes ineffective"
     o, r = s.optim, s.run
@@ -1375,7 +1375,7 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
         yield f'max_steps={o.max_steps} wins over num_epochs={o.num_epochs:g}'
     if r.eval_steps and r.eval_strategy in ('no', 'epoch'):
         yield f'eval_steps has no effect with eval_strategy={r.eval_strategy}'
-    used = ends_or_chooses(s) or o.lr_scheduler == 'reduce_lr_on_plateau'
+    used = ends_or_chooses(s) or r.callbacks is not None or o.lr_scheduler == 'reduce_lr_on_plateau'
     idle = [n for n in ('metric_for_best_model', 'greater_is_better') if s.given(n) and not used]
     if idle: yield f"{', '.join(idle)}: no effect without early_stopping_patience or load_best_model_at_end"
     if r.early_stopping_threshold and not r.early_stopping_patience:
