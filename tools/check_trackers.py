@@ -75,7 +75,8 @@ def tensorboard_kept(home):
 
 def trackio_kept(home):
     with sqlite3.connect(home/'trackio/aligntune.db') as db:
-        rows = db.execute('select run_name, step, metrics from metrics order by step').fetchall()
+        rows = [(n, step, m.decode() if isinstance(m, bytes) else m)
+                for n, step, m in db.execute('select run_name, step, metrics from metrics order by step')]
     names = {r[0] for r in rows}
     steps = sorted(s for _, s, m in rows if 'train/reward"' in m)
     assert len(names) == 1 and steps == [1, 2, 3, 4, 5, 6], (names, steps)
