@@ -1,7 +1,7 @@
 """Trackers for real: a training is stopped and resumed, reports to each of six, and what they kept is read back.
 
-MLflow by its own server on loopback, the others offline, as their packages write it. `make test-trackers` installs them beside
-the environment. Not checked: what a hosted server makes of it (W&B, Comet, SwanLab and Spaces need accounts).
+MLflow by its own server on loopback, the others offline, as their packages write it. `make test-trackers` installs them
+beside the environment. Not checked: what a hosted server makes of it (W&B, Comet, SwanLab and Spaces need accounts).
 """
 import json, os, signal, socket, sqlite3, subprocess, sys, tempfile, time, urllib.request, zipfile
 from pathlib import Path
@@ -21,8 +21,9 @@ def mlflow_server(home):
     "An MLflow server of our own, and its address"
     port = free_port()
     address = f'http://127.0.0.1:{port}'
-    server = subprocess.Popen([sys.executable, '-m', 'mlflow', 'server', '--host', '127.0.0.1', '--port', str(port), '--workers', '1',
-                               '--backend-store-uri', f'sqlite:///{home}/mlflow.db', '--artifacts-destination', f'{home}/artifacts'],
+    server = subprocess.Popen([sys.executable, '-m', 'mlflow', 'server', '--host', '127.0.0.1', '--port', str(port),
+                               '--workers', '1', '--backend-store-uri', f'sqlite:///{home}/mlflow.db',
+                               '--artifacts-destination', f'{home}/artifacts'],
                               stdout=open(home/'mlflow.log', 'w'), stderr=subprocess.STDOUT, cwd=home)
     for _ in range(600):
         try:
@@ -38,10 +39,11 @@ def train(names, stop_at=None, resume=None):
     def shorter(completions): return [-len(c)/10 for c in completions]
     def on_step_end(state):
         if state.global_step == stop_at: os.kill(os.getpid(), signal.SIGTERM)
-    trainer = create_rl_trainer('model', [dict(prompt=f'{i}=') for i in range(16)], 'grpo', output_dir='run', run_name='tracked',
-                                reward_functions=[shorter], max_steps=6, batch_size=8, num_generations=4, logging_steps=1,
-                                learning_rate=1e-3, max_completion_length=8, save_steps=100, report_to=list(names), progress='none',
-                                callbacks=on_step_end, hub_token=SECRET, backend='trl')
+    trainer = create_rl_trainer('model', [dict(prompt=f'{i}=') for i in range(16)], 'grpo', output_dir='run',
+                                run_name='tracked', reward_functions=[shorter], max_steps=6, batch_size=8,
+                                num_generations=4, logging_steps=1, learning_rate=1e-3, max_completion_length=8,
+                                save_steps=100, report_to=list(names), progress='none', callbacks=on_step_end,
+                                hub_token=SECRET, backend='trl')
     return trainer.train(resume_from_checkpoint=resume)
 
 
@@ -145,7 +147,8 @@ def main(names):
         home = Path(folder)
         os.chdir(home)
         server = None
-        os.environ.update(WANDB_MODE='offline', COMET_START_ONLINE='0', SWANLAB_MODE='offline', TRACKIO_DIR=str(home/'trackio'))
+        os.environ.update(WANDB_MODE='offline', COMET_START_ONLINE='0', SWANLAB_MODE='offline',
+                          TRACKIO_DIR=str(home/'trackio'))
         sys.argv += [f'hub_token={SECRET}']   # as if typed: clients that write down the command line would tell it
         try:
             if 'mlflow' in names: server, os.environ['MLFLOW_TRACKING_URI'] = mlflow_server(home)

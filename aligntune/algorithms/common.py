@@ -269,7 +269,7 @@ class TrainedTokens:
         "Count the tokens that masks mark, on their device"
         self._trained = sum((m.sum() for m in masks), self._trained)
 
-# %% ../../nbs/algorithms/01_common.ipynb #9f9a31df
+# %% ../../nbs/algorithms/01_common.ipynb #7f7e6f8c
 class OwnTrainer(TrainedTokens, SilentTrainer):
     "What our trainers add to the library's: silence, the last step in the log, trained tokens counted"
     steady = False  # dropout is off in training too
@@ -299,7 +299,7 @@ class OwnTrainer(TrainedTokens, SilentTrainer):
         return evaluate_with_fewer_rows(self, lambda: evaluate(*args, **kwargs), agrees=not writes)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        "A log entry; what TRL adds to that of an evaluation becomes part of its metrics, for callbacks and the best step"
+        "A log entry; what TRL adds to that of an evaluation becomes part of its metrics"
         super().log(logs, start_time)
         if not any(k.startswith('eval_') for k in logs): return
         logs.update({k: v for k, v in self.state.log_history[-1].items() if k.startswith('eval_')})

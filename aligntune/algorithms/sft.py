@@ -38,9 +38,9 @@ from ..process.ranks import on_first_process
 __all__ = ['logger', 'LOSSES', 'TRAINERS', 'label_loss', 'LabelCounts', 'TokenMean', 'ChunkedLossOutput', 'label_places',
            'chunked_loss', 'use_chunked_loss', 'causal_execution', 'causal_batches', 'splits_steps',
            'trains_second_head', 'causal_args', 'PlacedLabels', 'TokenBudget', 'budgeted_loader', 'plain_loss',
-           'likeliest_tokens', 'predicted_tokens', 'CausalTrainer', 'backend_loss', 'check_budget', 'confirm_rows',
-           'causal_trainer', 'set_head', 'likeliest', 'LabelTrainer', 'Seq2SeqLabelTrainer', 'with_labels',
-           'seq2seq_trainer', 'class_trainer', 'make_trainer']
+           'likeliest_tokens', 'predicted_tokens', 'KeptPredictions', 'CausalTrainer', 'backend_loss', 'check_budget',
+           'confirm_rows', 'causal_trainer', 'set_head', 'likeliest', 'LabelTrainer', 'Seq2SeqLabelTrainer',
+           'with_labels', 'seq2seq_trainer', 'class_trainer', 'make_trainer']
 
 # %% ../../nbs/algorithms/04_sft.ipynb #fb0a7990
 logger = logging.getLogger('aligntune')
@@ -332,16 +332,12 @@ def predicted_tokens(trainer: 'CausalTrainer', model: Any, inputs: Any) -> tuple
     there = torch.nn.functional.pad(labels[..., 1:] != IGNORE_INDEX, (0, 1))
     return loss.detach(), out['logits'].argmax(-1).masked_fill(~there, IGNORE_INDEX), labels
 
-# %% ../../nbs/algorithms/04_sft.ipynb #f3749ec7
-class CausalTrainer(TokenBudget, TokenMean, SFTTrainer):
-    "TRL's SFTTrainer on prepared rows"
-    head = 'backend'  # who computes the loss: chunked and full are ours, backend is TRL's or Unsloth's
-    shift = 1
-    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        "One evaluation batch; with the likeliest tokens where something is measured by them"
-        if self.compute_metrics is not None: return predicted_tokens(self, model, inputs)
-        with self.attention(): return super().prediction_step(model, inputs, *args, **kwargs)
-
+# %% ../../nbs/algorithms/04_sft.ipynb #1a5a89a4
+class KeptPredictions(HFTrainer):
+    "A trainer whose evaluations may keep the likeliest tokens"
+    data_collator: Any  # transformers'
+    execution: ExecutionPlan
+    head: str
     def measure(self, fn: Callable[[Any], dict[str, float]]) -> None:
         "Measure evaluations by their likeliest tokens too"
         if self.head == 'backend':
@@ -355,6 +351,17 @@ class CausalTrainer(TokenBudget, TokenMean, SFTTrainer):
         if self.compute_metrics is not None: self.data_collator = PaddedBatches(pad)
         try: return super().get_eval_dataloader(*args, **kwargs)
         finally: self.data_collator = batches
+
+# %% ../../nbs/algorithms/04_sft.ipynb #8dd74855
+class CausalTrainer(KeptPredictions, TokenBudget, TokenMean, SFTTrainer):
+    "TRL's SFTTrainer on prepared rows"
+    head = 'backend'  # who computes the loss: chunked and full are ours, backend is TRL's or Unsloth's
+    shift = 1
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        "One evaluation batch; with the likeliest tokens where something is measured by them"
+        if self.compute_metrics is not None: return predicted_tokens(self, model, inputs)
+        with self.attention(): return super().prediction_step(model, inputs, *args, **kwargs)
+
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False,
                      num_items_in_batch: Any = None) -> Any:
@@ -471,10 +478,11 @@ def likeliest(logits: Any, labels: Any) -> Tensor:
     "The likeliest class or token: what an evaluation keeps in place of logits"
     return (logits[0] if isinstance(logits, tuple) else logits).argmax(-1)
 
-# %% ../../nbs/algorithms/04_sft.ipynb #fd83015a
+# %% ../../nbs/algorithms/04_sft.ipynb #a4d8303c
 class LabelTrainer(TokenMean, HFTrainer):
     "transformers' Trainer for classifiers"
     of_tokens = False
+    compute_metrics: Any   # transformers'
     def measure(self, fn: Callable[[Any], dict[str, float]]) -> None:
         "Measure evaluations by their likeliest classes too"
         ours: Callable[[Any], dict[str, float]] = self.compute_metrics

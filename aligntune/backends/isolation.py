@@ -389,7 +389,13 @@ def _panels(session: Any) -> list[Any]:
     capacity = getattr(session.plan, 'memory', None)
     return [make_progress(None, view, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
 
-# %% ../../nbs/backends/02_isolation.ipynb #f57bce44
+# %% ../../nbs/backends/02_isolation.ipynb #42eac369
+def _own_callbacks(session: CopiedSession) -> list[Any]:
+    "The callbacks of a request that are objects of this process"
+    from aligntune.run.callbacks import callbacks_here
+    return list(callbacks_here(session.spec['callbacks'], session.child.backend))
+
+# %% ../../nbs/backends/02_isolation.ipynb #0eac8f34
 class Isolated(CopiedSession):
     "A session whose weights live in another process"
     def _refuse(self) -> Any:
@@ -408,10 +414,8 @@ class Isolated(CopiedSession):
 
     def train(self, resume_from_checkpoint: bool | str | None = None, allow_changes: Sequence[str] = ()) -> Result:
         "Train to the end, in the child"
-        from aligntune.run.callbacks import callbacks_here
         panels, before = _panels(self.session), self.callbacks
-        own = [*callbacks_here(self.session.spec['callbacks'], self.child.backend), *before]
-        self.callbacks = [*own, *panels]
+        self.callbacks = [*(own := [*_own_callbacks(self), *before]), *panels]
         events = events_of(own) | ({'on_train_begin', 'on_log', 'on_train_end'} if panels else set())
         try: self.result = self.call('train', resume_from_checkpoint, tuple(allow_changes), _relay=sorted(events))
         finally:

@@ -32,12 +32,13 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'StartPoint', 'own_rank', 'sealed_processes', 'restore_random_state', 'restore_kept_state',
            'load_model_weights', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal', 'is_disk_error',
            'is_loader_error', 'with_last_good', 'out_of_memory', 'ErrorHandler', 'trainer_settings', 'RunSetup',
-           'Attachment', 'restarted', 'begin_run', 'by_tokens', 'present_batch', 'row_count', 'check_can_move',
-           'shared_as', 'share_as', 'agreed_start', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished',
-           'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
-           'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
+           'attach_trackers', 'Attachment', 'restarted', 'begin_run', 'by_tokens', 'present_batch', 'row_count',
+           'check_can_move', 'shared_as', 'share_as', 'agreed_start', 'result_if_done', 'GuardedTraining',
+           'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach',
+           'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport', 'compare_replay',
+           'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #9386d2b1
+# %% ../../nbs/run/05_run.ipynb #08a07627
 from .callbacks import EarlyStopping, lacks_metric, restore_callbacks
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
@@ -58,7 +59,7 @@ from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, he
                                   read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import (WARNING, Interrupted, Stopped, StopRequest, TimeLeft, end_of_time, in_notebook,
                                    stop_code)
-from .trackers import make_trackers, tracked
+from .trackers import Trackers, make_trackers, tracked
 from ..core.plan import Plan
 from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
@@ -537,7 +538,7 @@ def out_of_memory(
     return GuardError(what, where=f"step {step + 1}{', the optimizer' if updating else ''}",
                       why=(str(e).splitlines() or [type(e).__name__])[0][:200], fix='; or '.join(fixes))
 
-# %% ../../nbs/run/05_run.ipynb #cc45eb49
+# %% ../../nbs/run/05_run.ipynb #9ef476c3
 class ErrorHandler:
     "Turns what ended a training into the error that the user gets"
     def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal,
@@ -562,8 +563,8 @@ class ErrorHandler:
             return RunError('a process that loads data was killed', where=f'step {step}', why=why,
                             fix=f'{command}; fewer dataloader_num_workers if memory was short')
         if is_lost_process(e): return error_of_lost(e, step, command)
-        if found := lacks_metric(e, self.spec and self.spec['metric_for_best_model'], self.trainer.state.log_history):
-            return found
+        metric = self.spec['metric_for_best_model'] if self.spec else None
+        if found := lacks_metric(e, metric, self.trainer.state.log_history): return found
         if isinstance(e, Exception) and not isinstance(e, AligntuneError):
             e.add_note(f'aligntune: ended in step {step + 1}; go on with: {command}')
         return e
@@ -602,7 +603,16 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #8796b156
+# %% ../../nbs/run/05_run.ipynb #5b0aaae1
+def attach_trackers(trainer: Trainer, setup: RunSetup, progress: Progress) -> Trackers:
+    "The trackers of a run, not yet opened"
+    isolate_trackers(trainer)
+    out = make_trackers(setup.spec, setup.folder)
+    if out.found: trainer.add_callback(out)
+    progress.writer.readers.append(out.answers)
+    return out
+
+# %% ../../nbs/run/05_run.ipynb #68fa8ffc
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
     early: EarlyStopping | None = None   # what ends the present training before its last step
@@ -621,10 +631,7 @@ class Attachment:
         self.callback = RunCallback(self.saver, self.restorer, stop)
         trainer.args.save_total_limit, trainer.args.logging_nan_inf_filter = None, False
         for c in (self.callback, GuardCallback(self.guards), self.progress): trainer.add_callback(c)
-        isolate_trackers(trainer)
-        self.trackers = make_trackers(setup.spec, setup.folder)
-        if self.trackers.found: trainer.add_callback(self.trackers)
-        self.progress.writer.readers.append(self.trackers.answers)
+        self.trackers = attach_trackers(trainer, setup, self.progress)
         self.take_over()
         self.facts = setup.facts(trainer)
         self.identity = run_identity(setup.spec, setup.plan, self.facts)

@@ -19,14 +19,14 @@ from .manifest import Manifest, read_metrics
 from .signals import Interrupted
 
 # %% auto #0
-__all__ = ['log', 'SERVED', 'NAMED_BY', 'Tracker', 'cells', 'markdown', 'WandbTracker', 'MLflowTracker', 'TensorBoardTracker',
-           'TrackioTracker', 'CometTracker', 'SwanLabTracker', 'numbers', 'Trackers', 'in_words', 'reported_settings',
-           'make_trackers', 'tracked', 'report_plot']
+__all__ = ['log', 'SERVED', 'NAMED_BY', 'Tracker', 'table_cells', 'markdown', 'WandbTracker', 'MLflowTracker',
+           'TensorBoardTracker', 'TrackioTracker', 'CometTracker', 'SwanLabTracker', 'logged_numbers', 'Trackers',
+           'as_words', 'reported_settings', 'make_trackers', 'tracked', 'report_plot']
 
 # %% ../../nbs/run/03c_trackers.ipynb #abee0b7f
 log = logging.getLogger('aligntune')
 
-# %% ../../nbs/run/03c_trackers.ipynb #2bdc7044
+# %% ../../nbs/run/03c_trackers.ipynb #6f3839e8
 class Tracker:
     "One tracker; a method that it lacks does nothing"
     def __init__(self, folder: Path, name: str): self.folder, self.name = folder, name   # of the run
@@ -39,21 +39,22 @@ class Tracker:
     def plot(self, title: str, png: bytes, step: int) -> None: "A picture"
     def end(self, status: str) -> None: "finished, stopped or failed"
 
-def cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
     "Columns and cells of a table"
     columns = list(dict.fromkeys(k for r in rows for k in r))
     return columns, [[r.get(c) for c in columns] for r in rows]
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     "A table as Markdown"
-    columns, body = cells(rows)
+    columns, body = table_cells(rows)
     clean = lambda v: str(v).replace('|', '\\|').replace('\n', ' ')
     return '\n'.join(['| ' + ' | '.join(map(clean, r)) + ' |' for r in (columns, ['---']*len(columns), *body)])
 
-# %% ../../nbs/run/03c_trackers.ipynb #5307b52f
+# %% ../../nbs/run/03c_trackers.ipynb #3f2821f5
 class WandbTracker(Tracker):
     "Weights & Biases"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         import wandb
         quiet = dict(console='off', x_disable_meta=True, disable_git=True, disable_code=True, save_code=False,
                      disable_job_creation=True, x_disable_stats=True, x_disable_machine_info=True, silent=True)
@@ -66,23 +67,33 @@ class WandbTracker(Tracker):
         self.run.define_metric('*', step_metric='train/global_step', step_sync=True)
         return self.run.id
 
-    def settings(self, values, first): self.run.config.update(dict(values), allow_val_change=True)
-    def metrics(self, logs, step): self.run.log({**rewrite_logs(logs), 'train/global_step': step})
-    def table(self, title, rows, step):
-        columns, body = cells(rows)
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
+        self.run.config.update(dict(values), allow_val_change=True)
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
+        self.run.log({**rewrite_logs(logs), 'train/global_step': step})
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        columns, body = table_cells(rows)
         self.run.log({title: self.wandb.Table(columns=columns, data=body), 'train/global_step': step})
-    def text(self, title, text): self.run.config.update({title: text}, allow_val_change=True)
-    def plot(self, title, png, step):
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.run.config.update({title: text}, allow_val_change=True)
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
         from PIL import Image
         self.run.log({title: self.wandb.Image(Image.open(io.BytesIO(png))), 'train/global_step': step})
-    def end(self, status):
+    def end(self, status: str) -> None:
+        "Close the run"
         self.run.summary['status'] = status
         if self.own: self.run.finish(exit_code=int(status == 'failed'))
 
-# %% ../../nbs/run/03c_trackers.ipynb #21cd67a9
+# %% ../../nbs/run/03c_trackers.ipynb #cc17bbea
 class MLflowTracker(Tracker):
     "MLflow"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         import mlflow
         if uri := os.environ.get('MLFLOW_TRACKING_URI'): mlflow.set_tracking_uri(uri)
         active = mlflow.active_run()
@@ -93,7 +104,8 @@ class MLflowTracker(Tracker):
         self.id, self.most = active.info.run_id, mlflow.utils.validation.MAX_PARAM_VAL_LENGTH
         return self.id
 
-    def settings(self, values, first):
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
         have = {} if first else self.client.get_run(self.id).data.params
         now = {k: str(v)[:self.most] for k, v in values.items()}
         from mlflow.entities import Param
@@ -102,53 +114,69 @@ class MLflowTracker(Tracker):
         if changed := {k: v for k, v in now.items() if k in have and have[k] != v}:
             self.client.set_tag(self.id, 'resumed with', json.dumps(changed)[:5000])
 
-    def metrics(self, logs, step):
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
         from mlflow.entities import Metric
         now = int(time.time()*1000)
         found = [Metric(k, float(v), now, step) for k, v in logs.items() if isinstance(v, (int, float))]
         self.client.log_batch(self.id, metrics=found)
 
-    def table(self, title, rows, step):
-        columns, body = cells([dict(step=step, **r) for r in rows])
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        columns, body = table_cells([dict(step=step, **r) for r in rows])
         self.client.log_table(self.id, {c: [r[i] for r in body] for i, c in enumerate(columns)}, f'{title}.json')
-    def text(self, title, text): self.client.log_text(self.id, text, f'{title}.txt')
-    def plot(self, title, png, step):
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.client.log_text(self.id, text, f'{title}.txt')
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
         with tempfile.TemporaryDirectory() as d:
             Path(d, f'{title}.png').write_bytes(png)
             self.client.log_artifact(self.id, str(Path(d, f'{title}.png')))
-    def end(self, status):
+    def end(self, status: str) -> None:
+        "Close the run"
         if self.own: self.mlflow.end_run(dict(finished='FINISHED', stopped='KILLED').get(status, 'FAILED'))
 
-# %% ../../nbs/run/03c_trackers.ipynb #e926a897
+# %% ../../nbs/run/03c_trackers.ipynb #da3c6472
 class TensorBoardTracker(Tracker):
     "TensorBoard"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         try: from torch.utils.tensorboard import SummaryWriter
         except ImportError: from tensorboardX import SummaryWriter
         at = known or os.path.expanduser(os.environ.get('TENSORBOARD_LOGGING_DIR') or str(self.folder/'tensorboard'))
         self.writer, self.last = SummaryWriter(log_dir=at, purge_step=step + 1 if step else None), step
         return at
 
-    def settings(self, values, first):
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
         self.text('settings', markdown([dict(setting=k, value=v) for k, v in values.items()]))
-    def metrics(self, logs, step):
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
         for k, v in rewrite_logs(logs).items():
             if isinstance(v, (int, float)): self.writer.add_scalar(k, v, step)
         self.last = step
         self.writer.flush()
-    def table(self, title, rows, step): self.writer.add_text(title, markdown(rows), step)
-    def text(self, title, text): self.writer.add_text(title, text if '|' in text else f'```\n{text}\n```', self.last)
-    def plot(self, title, png, step):
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        self.writer.add_text(title, markdown(rows), step)
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.writer.add_text(title, text if '|' in text else f'```\n{text}\n```', self.last)
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
         from matplotlib.image import imread
         self.writer.add_image(title, imread(io.BytesIO(png))[..., :3], step, dataformats='HWC')
-    def end(self, status):
+    def end(self, status: str) -> None:
+        "Close the run"
         self.text('status', status)
         self.writer.close()
 
-# %% ../../nbs/run/03c_trackers.ipynb #5df51643
+# %% ../../nbs/run/03c_trackers.ipynb #89cc6fc0
 class TrackioTracker(Tracker):
     "trackio"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         import trackio
         self.trackio, self.id = trackio, known or f'{self.name}-{uuid.uuid4().hex[:6]}'
         self.run = trackio.init(project=os.environ.get('TRACKIO_PROJECT', 'aligntune'), name=self.id, resume='allow',
@@ -156,21 +184,32 @@ class TrackioTracker(Tracker):
                                 embed=False)
         return self.id
 
-    def settings(self, values, first): self.trackio.config.update(dict(values), allow_val_change=True)
-    def metrics(self, logs, step): self.trackio.log(rewrite_logs(logs), step=step)
-    def table(self, title, rows, step):
-        columns, body = cells(rows)
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
+        self.trackio.config.update(dict(values), allow_val_change=True)
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
+        self.trackio.log(rewrite_logs(logs), step=step)
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        columns, body = table_cells(rows)
         self.trackio.log({title: self.trackio.Table(columns=columns, data=body, allow_mixed_types=True)}, step=step)
-    def text(self, title, text): self.trackio.log({title: self.trackio.Markdown(text)})
-    def plot(self, title, png, step):
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.trackio.log({title: self.trackio.Markdown(text)})
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
         from PIL import Image
         self.trackio.log({title: self.trackio.Image(Image.open(io.BytesIO(png)))}, step=step)
-    def end(self, status): self.trackio.finish()
+    def end(self, status: str) -> None:
+        "Close the run"
+        self.trackio.finish()
 
-# %% ../../nbs/run/03c_trackers.ipynb #efcd7752
+# %% ../../nbs/run/03c_trackers.ipynb #7248b27c
 class CometTracker(Tracker):
     "Comet"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         import comet_ml
         where = os.environ.get('COMET_OFFLINE_DIRECTORY') or str(self.folder/'comet')
         nothing = ('log_code', 'log_git_metadata', 'log_git_patch', 'parse_args', 'log_env_details', 'log_env_gpu',
@@ -181,21 +220,32 @@ class CometTracker(Tracker):
                                          experiment_key=known or uuid.uuid4().hex, experiment_config=config)
         return self.experiment.get_key()
 
-    def settings(self, values, first): self.experiment.log_parameters(dict(values))
-    def metrics(self, logs, step): self.experiment.log_metrics(rewrite_logs(logs), step=step)
-    def table(self, title, rows, step):
-        columns, body = cells(rows)
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
+        self.experiment.log_parameters(dict(values))
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
+        self.experiment.log_metrics(rewrite_logs(logs), step=step)
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        columns, body = table_cells(rows)
         self.experiment.log_table(f'{title}-{step}.csv', body, columns)
-    def text(self, title, text): self.experiment.log_text(text, metadata=dict(title=title))
-    def plot(self, title, png, step): self.experiment.log_image(io.BytesIO(png), name=title, step=step)
-    def end(self, status):
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.experiment.log_text(text, metadata=dict(title=title))
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
+        self.experiment.log_image(io.BytesIO(png), name=title, step=step)
+    def end(self, status: str) -> None:
+        "Close the run"
         self.experiment.log_other('status', status)
         self.experiment.end()
 
-# %% ../../nbs/run/03c_trackers.ipynb #b04412d1
+# %% ../../nbs/run/03c_trackers.ipynb #11052d2e
 class SwanLabTracker(Tracker):
     "SwanLab"
-    def begin(self, known, step):
+    def begin(self, known: str | None, step: int) -> str:
+        "Open the run"
         import swanlab
         self.swanlab = swanlab
         off = dict(probe=dict.fromkeys(('hardware', 'runtime', 'requirements', 'git', 'monitor'), False),
@@ -206,14 +256,25 @@ class SwanLabTracker(Tracker):
                                 settings=swanlab.Settings(**off))
         return self.run.id
 
-    def settings(self, values, first): self.swanlab.config.update(dict(values))
-    def metrics(self, logs, step): self.swanlab.log(rewrite_logs(logs), step=step)
-    def table(self, title, rows, step): self.swanlab.log({title: self.swanlab.Text(markdown(rows))}, step=step)
-    def text(self, title, text): self.swanlab.log({title: self.swanlab.Text(text)})
-    def plot(self, title, png, step):
+    def settings(self, values: Mapping[str, Any], first: bool) -> None:
+        "Its settings"
+        self.swanlab.config.update(dict(values))
+    def metrics(self, logs: Mapping[str, float], step: int) -> None:
+        "A log entry"
+        self.swanlab.log(rewrite_logs(logs), step=step)
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        "Rows"
+        self.swanlab.log({title: self.swanlab.Text(markdown(rows))}, step=step)
+    def text(self, title: str, text: str) -> None:
+        "A text"
+        self.swanlab.log({title: self.swanlab.Text(text)})
+    def plot(self, title: str, png: bytes, step: int) -> None:
+        "A picture"
         from PIL import Image
         self.swanlab.log({title: self.swanlab.Image(Image.open(io.BytesIO(png)))}, step=step)
-    def end(self, status): self.swanlab.finish(state='crashed' if status == 'failed' else 'success')
+    def end(self, status: str) -> None:
+        "Close the run"
+        self.swanlab.finish(state='crashed' if status == 'failed' else 'success')
 
 # %% ../../nbs/run/03c_trackers.ipynb #bf5e281e
 SERVED: dict[str, type[Tracker]] = dict(wandb=WandbTracker, mlflow=MLflowTracker, tensorboard=TensorBoardTracker,
@@ -222,11 +283,12 @@ assert set(SERVED) == set(OWN_TRACKERS)
 #: the variables that name a run where the request has no run_name
 NAMED_BY = dict(wandb='WANDB_NAME', mlflow='MLFLOW_RUN_NAME', swanlab='SWANLAB_EXP_NAME')
 
-# %% ../../nbs/run/03c_trackers.ipynb #bfa8b52c
-def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+# %% ../../nbs/run/03c_trackers.ipynb #0bb4787b
+def logged_numbers(logs: Mapping[str, Any]) -> dict[str, float]:
     "The numbers of a log entry"
     return {k: float(v) for k, v in logs.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
 
+# %% ../../nbs/run/03c_trackers.ipynb #354d8e52
 class Trackers(TrainerCallback):
     "The trackers that a run reports to"
     def __init__(self, found: Mapping[str, Tracker]):
@@ -256,7 +318,7 @@ class Trackers(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         "A log entry"
-        if state.is_world_process_zero and logs: self.tell('metrics', numbers(logs), state.global_step)
+        if state.is_world_process_zero and logs: self.tell('metrics', logged_numbers(logs), state.global_step)
 
     def answers(self, step: int, rows: list[dict[str, Any]]) -> None:
         "Answers of a policy with their rewards"
@@ -267,17 +329,17 @@ class Trackers(TrainerCallback):
         self.tell('end', status)
         self.open = False
 
-# %% ../../nbs/run/03c_trackers.ipynb #4c4ad80c
-def in_words(v: Any) -> Any:
+# %% ../../nbs/run/03c_trackers.ipynb #6e6f24bf
+def as_words(v: Any) -> Any:
     "A value as plain data: functions by their names, rows in memory and other long values by their number"
     if isinstance(v, (bool, int, float)): return v
     if isinstance(v, str): return v[:2000]
-    if isinstance(v, (list, tuple)) and len(v) <= 20: return [in_words(x) for x in v]
-    if isinstance(v, Mapping) and len(v) <= 20: return {str(in_words(k)): in_words(x) for k, x in v.items()}
+    if isinstance(v, (list, tuple)) and len(v) <= 20: return [as_words(x) for x in v]
+    if isinstance(v, Mapping) and len(v) <= 20: return {str(as_words(k)): as_words(x) for k, x in v.items()}
     many = f' of {len(v):,}' if hasattr(v, '__len__') else ''
     return getattr(v, '__name__', type(v).__name__) + many
 
-# %% ../../nbs/run/03c_trackers.ipynb #90d44b5c
+# %% ../../nbs/run/03c_trackers.ipynb #d1d2bb05
 def reported_settings(
     spec: TrainSpec,
     plan: Plan | None = None,
@@ -288,13 +350,14 @@ def reported_settings(
     given = {n for n, _, origin in rows if not origin.startswith(('default', 'follows'))}
     ordered = sorted(rows, key=lambda r: r[0] not in given)
     def told(v: Any) -> Any:
-        words = in_words(as_stored(v))
-        return words if isinstance(words, (int, float)) else mask(words if isinstance(words, str) else json.dumps(words))
+        words = as_words(as_stored(v))
+        if isinstance(words, (int, float)): return words
+        return mask(words if isinstance(words, str) else json.dumps(words))
     out = {n: told(v) for n, v, _ in ordered if v is not None}
     decided = {n: getattr(plan, n, None) for n in ('backend', 'device', 'precision')}
     return out | {n: v for n, v in decided.items() if v} | {f'version {k}': v for k, v in (versions or {}).items()}
 
-# %% ../../nbs/run/03c_trackers.ipynb #1b493f65
+# %% ../../nbs/run/03c_trackers.ipynb #071c8c22
 def make_trackers(
     spec: TrainSpec | None,
     folder: Path  # of the run
@@ -305,6 +368,7 @@ def make_trackers(
         return spec['run_name'] or os.environ.get(NAMED_BY.get(tracker, ''), '') or folder.resolve().name
     return Trackers({n: SERVED[n](folder, name(n)) for n in trackers_of(spec['report_to'])[0]})
 
+# %% ../../nbs/run/03c_trackers.ipynb #3700f8e4
 @contextmanager
 def tracked(
     trackers: Trackers,
@@ -333,6 +397,7 @@ def tracked(
         report_plot(trackers, manifest)
         trackers.end(status)
 
+# %% ../../nbs/run/03c_trackers.ipynb #4f5c7fab
 def report_plot(trackers: Trackers, manifest: Manifest) -> None:
     "The curves of a run as one picture; nothing where none was logged"
     entries = read_metrics(manifest.folder)
