@@ -3,7 +3,7 @@
 MLflow by its own server on loopback, the others offline, as their packages write it. `make test-trackers` installs them
 beside the environment. Not checked: what a hosted server makes of it (W&B, Comet, SwanLab and Spaces need accounts).
 """
-import json, os, signal, socket, sqlite3, subprocess, sys, tempfile, time, urllib.request, zipfile
+import json, os, signal, socket, sqlite3, struct, subprocess, sys, tempfile, time, urllib.request, zipfile
 from pathlib import Path
 
 SECRET = 'sk-very-secret-0123456789'
@@ -86,15 +86,27 @@ def trackio_kept(home):
     return f'{len(rows)} rows of {names.pop()}'
 
 
+def records(content):
+    "The records of a .wandb file: LevelDB's log format, blocks of 32 KiB after a header of seven bytes"
+    at, part = 7, b''
+    while at + 7 <= len(content):
+        if 32768 - at % 32768 < 7:   # the rest of a block is empty
+            at += 32768 - at % 32768
+            continue
+        _, length, kind = struct.unpack('<IHB', content[at:at + 7])
+        part += content[at + 7:at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):   # whole, or the last piece
+            yield part
+            part = b''
+
+
 def wandb_kept(home):
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
     steps, keys, ids = [], set(), set()
     for file in sorted(home.glob('run/wandb/offline-run-*/*.wandb')):
         ids.add(file.stem)
-        store = DataStore()
-        store.open_for_scan(str(file))
-        while (data := store.scan_data()) is not None:
+        for data in records(file.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             if record.WhichOneof('record_type') != 'history': continue
