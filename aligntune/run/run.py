@@ -735,7 +735,7 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
     return start
 
-# %% ../../nbs/run/05_run.ipynb #09296c62
+# %% ../../nbs/run/05_run.ipynb #099a6be6
 def agreed_start(
     attached: Attachment,
     journal: Journal,
@@ -751,6 +751,9 @@ def agreed_start(
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
+    if attached.pieces: attached.pieces.count.number = start.pieces
+    kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
+    attached.early = restore_callbacks(attached.trainer.callback_handler.callbacks, kept)
     return share_as(attached.trainer, start, attached.saver)
 
 # %% ../../nbs/run/05_run.ipynb #bba78a4e
@@ -871,7 +874,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #39b65841
+# %% ../../nbs/run/05_run.ipynb #76db24c9
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -906,9 +909,6 @@ class Run:
             self.stopped, a.callback.signal = False, 0
             a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             self.point = start.checkpoint
-            if a.pieces: a.pieces.count.number = start.pieces
-            kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
-            a.early = restore_callbacks(trainer.callback_handler.callbacks, kept)
             with tracked(a.trackers, self.setup.spec, self.setup.plan, self.journal.manifest, start.step):
                 try:
                     with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()

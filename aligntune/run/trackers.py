@@ -19,7 +19,7 @@ from .manifest import Manifest, read_metrics
 from .signals import Interrupted
 
 # %% auto #0
-__all__ = ['log', 'SERVED', 'NAMED_BY', 'Tracker', 'table_cells', 'markdown', 'WandbTracker', 'MLflowTracker',
+__all__ = ['log', 'SERVED', 'NAMED_BY', 'Tracker', 'table_cells', 'markdown', 'WandbTracker', 'log_parameters', 'MLflowTracker',
            'TensorBoardTracker', 'TrackioTracker', 'CometTracker', 'SwanLabTracker', 'logged_numbers', 'Trackers',
            'as_words', 'reported_settings', 'make_trackers', 'tracked', 'report_plot']
 
@@ -89,7 +89,21 @@ class WandbTracker(Tracker):
         self.run.summary['status'] = status
         if self.own: self.run.finish(exit_code=int(status == 'failed'))
 
-# %% ../../nbs/run/03c_trackers.ipynb #cc17bbea
+# %% ../../nbs/run/03c_trackers.ipynb #2ef2d67d
+def log_parameters(
+    client: Any,  # of MLflow
+    run: str,  # its id
+    now: Mapping[str, str],  # parameters
+    have: Mapping[str, str]  # those that it has already, and that cannot change
+) -> None:
+    "Log new parameters, and changed ones as a tag"
+    from mlflow.entities import Param
+    new = [Param(k, v) for k, v in now.items() if k not in have]
+    for i in range(0, len(new), 100): client.log_batch(run, params=new[i:i + 100])
+    changed = {k: v for k, v in now.items() if k in have and have[k] != v}
+    if changed: client.set_tag(run, 'resumed with', json.dumps(changed)[:5000])
+
+# %% ../../nbs/run/03c_trackers.ipynb #22d2d6bd
 class MLflowTracker(Tracker):
     "MLflow"
     def begin(self, known: str | None, step: int) -> str:
@@ -105,14 +119,9 @@ class MLflowTracker(Tracker):
         return self.id
 
     def settings(self, values: Mapping[str, Any], first: bool) -> None:
-        "Its settings"
+        "Its parameters"
         have = {} if first else self.client.get_run(self.id).data.params
-        now = {k: str(v)[:self.most] for k, v in values.items()}
-        from mlflow.entities import Param
-        new = [Param(k, v) for k, v in now.items() if k not in have]
-        for i in range(0, len(new), 100): self.client.log_batch(self.id, params=new[i:i + 100])
-        if changed := {k: v for k, v in now.items() if k in have and have[k] != v}:
-            self.client.set_tag(self.id, 'resumed with', json.dumps(changed)[:5000])
+        log_parameters(self.client, self.id, {k: str(v)[:self.most] for k, v in values.items()}, have)
 
     def metrics(self, logs: Mapping[str, float], step: int) -> None:
         "A log entry"
