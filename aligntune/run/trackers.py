@@ -103,7 +103,7 @@ def log_parameters(
     changed = {k: v for k, v in now.items() if k in have and have[k] != v}
     if changed: client.set_tag(run, 'resumed with', json.dumps(changed)[:5000])
 
-# %% ../../nbs/run/03c_trackers.ipynb #22d2d6bd
+# %% ../../nbs/run/03c_trackers.ipynb #a845d711
 class MLflowTracker(Tracker):
     "MLflow"
     def begin(self, known: str | None, step: int) -> str:
@@ -127,8 +127,7 @@ class MLflowTracker(Tracker):
         "A log entry"
         from mlflow.entities import Metric
         now = int(time.time()*1000)
-        found = [Metric(k, float(v), now, step) for k, v in logs.items() if isinstance(v, (int, float))]
-        self.client.log_batch(self.id, metrics=found)
+        self.client.log_batch(self.id, metrics=[Metric(k, float(v), now, step) for k, v in logs.items()])
 
     def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
         "Rows"
