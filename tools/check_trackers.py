@@ -120,7 +120,7 @@ def wandb_kept(home):
 
 def comet_kept(home):
     steps, names = [], set()
-    archives = sorted(home.glob('run/comet/*.zip'))
+    archives = sorted(home.glob('run/comet/*/*.zip'))
     for archive in archives:
         with zipfile.ZipFile(archive) as z:
             names |= set(z.namelist())

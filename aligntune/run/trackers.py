@@ -213,13 +213,14 @@ class TrackioTracker(Tracker):
         "Close the run"
         self.trackio.finish()
 
-# %% ../../nbs/run/03c_trackers.ipynb #7248b27c
+# %% ../../nbs/run/03c_trackers.ipynb #41db70cf
 class CometTracker(Tracker):
     "Comet"
     def begin(self, known: str | None, step: int) -> str:
         "Open the run"
         import comet_ml
-        where = os.environ.get('COMET_OFFLINE_DIRECTORY') or str(self.folder/'comet')
+        # Comet draws the name of an archive from Python's random numbers, which a training seeds: each session its folder
+        where = str(Path(os.environ.get('COMET_OFFLINE_DIRECTORY') or self.folder/'comet', f'from-step-{step}'))
         nothing = ('log_code', 'log_git_metadata', 'log_git_patch', 'parse_args', 'log_env_details', 'log_env_gpu',
                    'log_env_cpu', 'log_env_host', 'log_env_network', 'log_env_disk', 'auto_output_logging', 'log_graph',
                    'display_summary_level', 'auto_metric_logging', 'auto_param_logging', 'auto_log_co2')
