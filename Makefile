@@ -24,6 +24,9 @@ LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
 STORES  := s3fs==2026.2.0 aiobotocore==3.10.0 botocore==1.43.117 boto3 s3transfer aioitertools jmespath python-dateutil==2.9.0.post0 \
            moto==5.2.5 flask flask_cors werkzeug xmltodict responses py-partiql-parser itsdangerous blinker cryptography
 STORED  := $(shell echo '$(STORES)' | cksum | cut -d' ' -f1)
+# packages of trackers, for test-trackers
+TRACKERS := wandb==0.31.0 mlflow==3.17.2 trackio==0.43.0 comet_ml==3.58.8 swanlab==0.10.3 'protobuf<7'
+TRACKED := $(shell echo "$(TRACKERS)" | cksum | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
@@ -95,8 +98,19 @@ test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the sche
 test-stores: .venv/stores/$(STORED)  ## checkpoints on S3: the real client against a server on this machine
 	@PYTHONPATH=.:.venv/stores $(PY) tools/run_notebooks.py --package --workers 1 nbs/run/01d_store.ipynb
 
+test-trackers: .venv/trackers/$(TRACKED)  ## W&B, MLflow with a server, TensorBoard, trackio, Comet, SwanLab: real packages, offline: make test-trackers
+	@PYTHONPATH=.:.venv/trackers $(PY) tools/check_trackers.py $(CASE)
+
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
+
+# beside the environment: MLflow brings 400 MB. What is there already stays as it is, all else goes into the folder.
+.venv/trackers/$(TRACKED): | $(DEV)
+	@echo 'installing trackers (500 MB)'; rm -rf .venv/trackers; mkdir -p .venv/trackers
+	@$(PIP) --dry-run --report .venv/trackers.json $(TRACKERS)
+	@$(PIP) --no-deps --target .venv/trackers $$($(PY) -c "import json; \
+		print(*(i['metadata']['name'] + '==' + i['metadata']['version'] for i in json.load(open('.venv/trackers.json'))['install']))")
+	@touch $@
 
 # not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
 sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3

@@ -22,7 +22,7 @@ __all__ = ['logger', 'SUPPORTED', 'flash_here', 'instructlab_arguments', 'EpochS
 # %% ../../nbs/backends/07_instructlab.ipynb #6a987004
 logger = logging.getLogger('aligntune')
 
-# %% ../../nbs/backends/07_instructlab.ipynb #9e72bcfa
+# %% ../../nbs/backends/07_instructlab.ipynb #a3a0b107
 SUPPORTED = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_per_gpu', 'num_epochs', 'warmup_steps',
         'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'save_strategy', 'save_steps',
         'save_total_limit')
@@ -40,8 +40,7 @@ def instructlab_arguments(request: Mapping[str, Any]) -> list[str]:
                lr_scheduler=s['lr_scheduler'], num_warmup_steps=s['warmup'], save_samples=s['save_samples'],
                max_batch_len=s['budget'] or max(request['longest'], 4096), seed=s['seed'],
                adamw_weight_decay=s['weight_decay'], adamw_beta1=s['beta1'], adamw_beta2=s['beta2'], adamw_eps=s['eps'],
-               distributed_training_framework='fsdp', fsdp_sharding_strategy='FULL_SHARD', log_level='INFO',
-               **request['trackers'])
+               distributed_training_framework='fsdp', fsdp_sharding_strategy='FULL_SHARD', log_level='INFO')
     flags = (['--save_last', '--on_demand_checkpointing']
              + ['--checkpoint_at_epoch', '--accelerate_full_state_at_epoch']*s['each_epoch']
              + ['--keep_last_checkpoint_only']*s['only_last'])
@@ -110,11 +109,10 @@ def run_instructlab(request: Mapping[str, Any]) -> None:
     sys.argv = ['main_ds.py', *instructlab_arguments(request)]
     runpy.run_module('instructlab.training.main_ds', run_name='__main__')
 
-# %% ../../nbs/backends/07_instructlab.ipynb #3ae50dae
+# %% ../../nbs/backends/07_instructlab.ipynb #3679a908
 class InstructLab:
     "InstructLab-training, as a session trains with it"
     title, target, states = 'InstructLab-training', 'aligntune.backends.instructlab:run_instructlab', 'full_state'
-    trackers: tuple[str, ...] = ('wandb', 'mlflow', 'tensorboard')
 
     def refuse(self, spec: TrainSpec) -> None:
         "Refuse settings that it does not have"

@@ -318,7 +318,9 @@ def functions_that_stay(functions: list[Callable]) -> dict[int, tuple]:
         return dict(messages=messages(fn)) | (dict(keeps_time=fn.keeps_time) if hasattr(fn, 'keeps_time') else {})
     return {id(f): describe_function(f, i, **attributes(f)) for i, f in enumerate(functions)}
 
-# %% ../../nbs/backends/02_isolation.ipynb #7d4ca8a2
+# %% ../../nbs/backends/02_isolation.ipynb #08f76759
+_CALLED = ('reward_functions', 'compute_metrics')   # the settings that hold functions which a child calls
+
 def callbacks_that_stay(
     value: Any  # callbacks of a request
 ) -> dict[int, tuple]:
@@ -336,7 +338,7 @@ def events_of(callbacks: Sequence[Any]) -> set[str]:
     return ({n for c in callbacks if c not in known for n in dir(c) if n.startswith('on_') and listens(c, n)}
             | {n for c in known for n in c.events})
 
-# %% ../../nbs/backends/02_isolation.ipynb #fd51f054
+# %% ../../nbs/backends/02_isolation.ipynb #08611767
 _session_numbers = itertools.count(1)
 
 class CopiedSession:
@@ -361,11 +363,9 @@ class CopiedSession:
         "Give the child a copy of the session"
         child = self.child.child
         if child is not None and child is self.opened and child.running: return
-        wanted = self.session.spec['reward_functions']
-        registered = dict(user_rewards) if wanted else {}
-        self.functions = functions = (user_functions(wanted) + user_functions(self.session.spec['compute_metrics'])
-                                      + [f for f, _ in registered.values()])
-        stay = functions_that_stay(functions) | callbacks_that_stay(self.session.spec['callbacks'])
+        registered = dict(user_rewards) if (spec := self.session.spec)['reward_functions'] else {}
+        self.functions = user_functions([spec[n] for n in _CALLED] + [[f for f, _ in registered.values()]])
+        stay = functions_that_stay(self.functions) | callbacks_that_stay(spec['callbacks'])
         try: self.child.call(self.number, 'open', self.session, registered, _stay=stay)
         except NOT_SERIALIZABLE as e:
             raise UnsupportedError('this request cannot be sent to another process',
@@ -389,7 +389,13 @@ def _panels(session: Any) -> list[Any]:
     capacity = getattr(session.plan, 'memory', None)
     return [make_progress(None, view, estimate=getattr(estimate, 'total', None), capacity=capacity, remote=True)]
 
-# %% ../../nbs/backends/02_isolation.ipynb #f57bce44
+# %% ../../nbs/backends/02_isolation.ipynb #42eac369
+def _own_callbacks(session: CopiedSession) -> list[Any]:
+    "The callbacks of a request that are objects of this process"
+    from aligntune.run.callbacks import callbacks_here
+    return list(callbacks_here(session.spec['callbacks'], session.child.backend))
+
+# %% ../../nbs/backends/02_isolation.ipynb #0eac8f34
 class Isolated(CopiedSession):
     "A session whose weights live in another process"
     def _refuse(self) -> Any:
@@ -408,10 +414,8 @@ class Isolated(CopiedSession):
 
     def train(self, resume_from_checkpoint: bool | str | None = None, allow_changes: Sequence[str] = ()) -> Result:
         "Train to the end, in the child"
-        from aligntune.run.callbacks import callbacks_here
         panels, before = _panels(self.session), self.callbacks
-        own = [*callbacks_here(self.session.spec['callbacks'], self.child.backend), *before]
-        self.callbacks = [*own, *panels]
+        self.callbacks = [*(own := [*_own_callbacks(self), *before]), *panels]
         events = events_of(own) | ({'on_train_begin', 'on_log', 'on_train_end'} if panels else set())
         try: self.result = self.call('train', resume_from_checkpoint, tuple(allow_changes), _relay=sorted(events))
         finally:

@@ -29,7 +29,7 @@ SUPPORTED = ('learning_rate', 'effective_batch_size', 'batch_size', 'max_tokens_
         'warmup_steps', 'lr_scheduler', 'weight_decay', 'beta1', 'beta2', 'adam_epsilon', 'seed', 'unfreeze_rank_ratio',
         'target_patterns', 'save_strategy', 'save_total_limit')
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #01b46b06
+# %% ../../nbs/backends/08_mini_trainer.ipynb #1928dce7
 def mini_trainer_arguments(request: Mapping[str, Any]) -> list[str]:
     "The command line of mini-trainer's program"
     s = request['settings']
@@ -39,8 +39,7 @@ def mini_trainer_arguments(request: Mapping[str, Any]) -> list[str]:
             'output-dir': s['output_dir'], 'training-mode': 'step' if s['max_steps'] else 'epoch',
             'max-epochs': s['epochs'],
             'max-steps': s['max_steps'] or 0, 'train-dtype': 'float32', 'beta1': s['beta1'], 'beta2': s['beta2'],
-            'eps': s['eps'], 'weight-decay': s['weight_decay'], 'osft-unfreeze-rank-ratio': s['ratio']}
-           | {k.replace('_', '-'): v for k, v in request['trackers'].items()})
+            'eps': s['eps'], 'weight-decay': s['weight_decay'], 'osft-unfreeze-rank-ratio': s['ratio']})
     if s['patterns']: out['osft-target-patterns'] = ','.join(s['patterns'])
     flags = (['--osft', '--save-final-checkpoint', '--on-demand-checkpointing']
              + ['--checkpoint-at-epoch']*s['each_epoch'])
@@ -117,11 +116,10 @@ def run_mini_trainer(request: Mapping[str, Any]) -> None:
     train.app(args=mini_trainer_arguments(request), standalone_mode=False)   # takes any KeyboardInterrupt for the end
     if stops: raise stops[0]
 
-# %% ../../nbs/backends/08_mini_trainer.ipynb #5d721573
+# %% ../../nbs/backends/08_mini_trainer.ipynb #8055de7d
 class MiniTrainer:
     "mini-trainer, as a session trains with it"
     title, target, states = 'mini-trainer', 'aligntune.backends.mini_trainer:run_mini_trainer', 'full_state_checkpoints'
-    trackers: tuple[str, ...] = ('wandb', 'mlflow')
 
     def refuse(self, spec: TrainSpec) -> None:
         "Refuse settings that it does not have or gets wrong"

@@ -193,13 +193,13 @@ def model_fingerprint(model: Any) -> str:
         samples.append(f'{name}{tuple(p.shape)}{flat[::max(flat.numel()//16, 1)][:17].float().tolist()}')
     return digest(json.dumps(settings, sort_keys=True, default=str), *samples)
 
-# %% ../../nbs/run/00_manifest.ipynb #17458514
-MAY_CHANGE = {'checkpoint_store',
-        'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
+# %% ../../nbs/run/00_manifest.ipynb #5d30326d
+MAY_CHANGE = {'output_dir', 'run_name', 'logging_steps', 'save_strategy', 'save_steps', 'save_total_limit', 'report_to',
         'auto_batch', 'time_limit', 'silence_limit', 'guards', 'progress', 'num_proc', 'cache_dir', 'backend',
         'allow_fallback', 'eval_dataset', 'eval_split', 'eval_batch_size', 'eval_strategy', 'eval_steps',
-        'load_best_model_at_end', 'reward_timeout', 'device', 'on_bad', 'trust_remote_code',
-        *(o.switch for o in OPTIMISATIONS.values())}
+        'load_best_model_at_end', 'metric_for_best_model', 'greater_is_better', 'early_stopping_patience',
+        'early_stopping_threshold', 'callbacks', 'compute_metrics', 'reward_timeout', 'device', 'on_bad',
+        'trust_remote_code', *(o.switch for o in OPTIMISATIONS.values())}
 OF_ENGINE = tuple(f'vllm_{n}' for n in 'mode server_ group_ gpu_ max_ tensor_ enable_ model_impl'.split())
 # identified by content: fact -> the settings that it replaces
 BY_CONTENT = dict(model='model_name revision', template='tokenizer_name chat_template',
@@ -304,8 +304,8 @@ def validated(data: Any) -> dict[str, Any]:
             raise ValueError(f'{name} is no {kind.__name__}')
     return data
 
-# %% ../../nbs/run/00_manifest.ipynb #576ca7ed
-KINDS = dict(history=list, suspect=dict, given=dict, spec=dict, plan=dict, matters=dict, result=dict)
+# %% ../../nbs/run/00_manifest.ipynb #2cbe1e97
+KINDS = dict(history=list, suspect=dict, given=dict, spec=dict, plan=dict, matters=dict, result=dict, trackers=dict)
 
 def read_data(path: Path) -> dict[str, Any]:
     "The content of a manifest; a RunError where it is damaged"

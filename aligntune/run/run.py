@@ -32,12 +32,14 @@ __all__ = ['log', 'BATCH', 'DISK', 'Resume', 'holds_model', 'check_fresh_start',
            'StartPoint', 'own_rank', 'sealed_processes', 'restore_random_state', 'restore_kept_state',
            'load_model_weights', 'load_optimizer_state', 'Restorer', 'RunCallback', 'Journal', 'is_disk_error',
            'is_loader_error', 'with_last_good', 'out_of_memory', 'ErrorHandler', 'trainer_settings', 'RunSetup',
-           'Attachment', 'restarted', 'begin_run', 'by_tokens', 'present_batch', 'row_count', 'check_can_move',
-           'shared_as', 'share_as', 'agreed_start', 'result_if_done', 'GuardedTraining', 'end_stopped', 'end_finished',
-           'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach', 'resumable_manifest', 'trainer_from',
-           'resume_run', 'changed_names', 'ReplayReport', 'compare_replay', 'replay_run']
+           'attach_trackers', 'Attachment', 'restarted', 'begin_run', 'by_tokens', 'present_batch', 'row_count',
+           'check_can_move', 'shared_as', 'share_as', 'agreed_start', 'result_if_done', 'GuardedTraining',
+           'end_stopped', 'end_finished', 'conclude', 'make_folder', 'locked', 'check_start', 'Run', 'detach',
+           'resumable_manifest', 'trainer_from', 'resume_run', 'changed_names', 'ReplayReport', 'compare_replay',
+           'replay_run']
 
-# %% ../../nbs/run/05_run.ipynb #f63275fe
+# %% ../../nbs/run/05_run.ipynb #08a07627
+from .callbacks import EarlyStopping, lacks_metric, restore_callbacks
 from .checkpoint import (PREFIX, CheckpointWriter, checkpoint_folders, checkpoint_id, clean_up, fault,
                                       flushed, free_memory, load_extra_state, load_weights, micro_batch_of,
                                       newest_checkpoint, pool_of, publish, rank_file, read_seal, read_state, rotate,
@@ -57,13 +59,11 @@ from .shards import (MOMENTS, has_sharded_weights, hashes_of_all, held_bytes, he
                                   read_weights_into_shards, shard_optimizer_state, write_tensors, write_weight_parts)
 from .signals import (WARNING, Interrupted, Stopped, StopRequest, TimeLeft, end_of_time, in_notebook,
                                    stop_code)
+from .trackers import Trackers, make_trackers, tracked
 from ..core.plan import Plan
 from ..core.trainer import Result
 from ..core.trainer import Trainer as TrainerHandle
 from ..data.report import DataReport
-
-# %% ../../nbs/run/05_run.ipynb #8b7cbc38
-from .kept import keep_preview, kept_log
 
 # %% ../../nbs/run/05_run.ipynb #e0b0fffb
 log = logging.getLogger('aligntune')
@@ -538,7 +538,7 @@ def out_of_memory(
     return GuardError(what, where=f"step {step + 1}{', the optimizer' if updating else ''}",
                       why=(str(e).splitlines() or [type(e).__name__])[0][:200], fix='; or '.join(fixes))
 
-# %% ../../nbs/run/05_run.ipynb #fdc2d3cc
+# %% ../../nbs/run/05_run.ipynb #9ef476c3
 class ErrorHandler:
     "Turns what ended a training into the error that the user gets"
     def __init__(self, trainer: Trainer, spec: TrainSpec | None, guards: Guards, journal: Journal,
@@ -563,6 +563,8 @@ class ErrorHandler:
             return RunError('a process that loads data was killed', where=f'step {step}', why=why,
                             fix=f'{command}; fewer dataloader_num_workers if memory was short')
         if is_lost_process(e): return error_of_lost(e, step, command)
+        metric = self.spec['metric_for_best_model'] if self.spec else None
+        if found := lacks_metric(e, metric, self.trainer.state.log_history): return found
         if isinstance(e, Exception) and not isinstance(e, AligntuneError):
             e.add_note(f'aligntune: ended in step {step + 1}; go on with: {command}')
         return e
@@ -575,7 +577,7 @@ def trainer_settings(args: TrainingArguments) -> dict[str, Any]:
     return {n: getattr(args, n) for n in names} | dict(lr_scheduler=str(args.lr_scheduler_type),
                                                        optimizer=str(args.optim))
 
-# %% ../../nbs/run/05_run.ipynb #6cf8f836
+# %% ../../nbs/run/05_run.ipynb #0420b0e6
 @dataclass
 class RunSetup:
     "What a run is made from"
@@ -585,7 +587,6 @@ class RunSetup:
     folder: Path
     guards: set[str]  # which guards are on
     notebook: bool = field(default_factory=in_notebook)   # here; the training may run in another process
-    preview: Callable[[], Any] | None = None   # which tokens of the first rows are trained
 
     def facts(self, trainer: Trainer) -> dict[str, Any]:
         "Fingerprints and further facts that identify the run"
@@ -602,9 +603,19 @@ class RunSetup:
                              estimate=getattr(estimate, 'peak' if device == 'cuda' else 'total', None),
                              capacity=getattr(self.plan, 'memory', None))
 
-# %% ../../nbs/run/05_run.ipynb #b87d7056
+# %% ../../nbs/run/05_run.ipynb #5b0aaae1
+def attach_trackers(trainer: Trainer, setup: RunSetup, progress: Progress) -> Trackers:
+    "The trackers of a run, not yet opened"
+    isolate_trackers(trainer)
+    out = make_trackers(setup.spec, setup.folder)
+    if out.found: trainer.add_callback(out)
+    progress.writer.readers.append(out.answers)
+    return out
+
+# %% ../../nbs/run/05_run.ipynb #68fa8ffc
 class Attachment:
     "What a run adds to a trainer: saving, loading, guards, progress"
+    early: EarlyStopping | None = None   # what ends the present training before its last step
     def __init__(self, trainer: Trainer, setup: RunSetup, writer: CheckpointWriter, stop: StopRequest,
                  journal: Journal):
         self.trainer, self.setup, self.writer, self.stop = trainer, setup, writer, stop
@@ -620,7 +631,7 @@ class Attachment:
         self.callback = RunCallback(self.saver, self.restorer, stop)
         trainer.args.save_total_limit, trainer.args.logging_nan_inf_filter = None, False
         for c in (self.callback, GuardCallback(self.guards), self.progress): trainer.add_callback(c)
-        isolate_trackers(trainer)
+        self.trackers = attach_trackers(trainer, setup, self.progress)
         self.take_over()
         self.facts = setup.facts(trainer)
         self.identity = run_identity(setup.spec, setup.plan, self.facts)
@@ -646,7 +657,7 @@ def restarted(folder: Path, starters: Sequence[Sequence[str]]) -> bool:
     log.warning('torchrun has started the processes again: the run goes on')
     return True
 
-# %% ../../nbs/run/05_run.ipynb #428cddf5
+# %% ../../nbs/run/05_run.ipynb #ab92192a
 def begin_run(
     attached: Attachment,
     journal: Journal,  # gets the manifest
@@ -665,7 +676,7 @@ def begin_run(
     old = Manifest.read(setup.folder) if resume else None
     data = manifest_data(setup.spec, setup.plan, attached.facts, setup.report) | dict(
         chat=chat, torchrun=starters, torchrun_id=os.environ.get('TORCHELASTIC_RUN_ID'))
-    if old: data |= dict(history=old['history'], suspect=old['suspect'])
+    if old: data |= dict(history=old['history'], suspect=old['suspect'], trackers=old.get('trackers') or {})
     journal.manifest = Manifest(setup.folder, data)
     if point and changed:
         later = [p for p in whole_checkpoints(setup.folder) if step_of(p) > step_of(point)]
@@ -724,7 +735,7 @@ def share_as(trainer: Trainer, start: StartPoint, saver: Saver) -> StartPoint:
         vars(trainer)['get_train_dataloader'] = lambda: fill_epochs(loader(), start.filled)
     return start
 
-# %% ../../nbs/run/05_run.ipynb #4b29d4e5
+# %% ../../nbs/run/05_run.ipynb #099a6be6
 def agreed_start(
     attached: Attachment,
     journal: Journal,
@@ -737,20 +748,24 @@ def agreed_start(
     attached.callback.time = TimeLeft(end_of_time(spec.run.time_limit if spec else None, now), now)
     def begin() -> tuple[StartPoint, str]:
         point = begin_run(attached, journal, resume, allow, chat, starters)
-        if attached.setup.preview: keep_preview(attached.setup.folder, attached.setup.preview())
         return point, journal.command
     start, command = on_first_process(begin)
     resume_with(command)
+    if attached.pieces: attached.pieces.count.number = start.pieces
+    kept = read_trainer_state(start.checkpoint).stateful_callbacks if start.checkpoint else None
+    attached.early = restore_callbacks(attached.trainer.callback_handler.callbacks, kept)
     return share_as(attached.trainer, start, attached.saver)
 
-# %% ../../nbs/run/05_run.ipynb #4b1801de
+# %% ../../nbs/run/05_run.ipynb #bba78a4e
 def result_if_done(attached: Attachment, start: StartPoint) -> TrainOutput | None:
     "The result of a run whose steps are all done; None if there are steps left"
     if start.checkpoint is None: return None
     trainer, state = attached.trainer, read_trainer_state(start.checkpoint)
     longer = {'max_steps', 'num_epochs', 'num_train_epochs'} & start.changed.keys()
-    if state.global_step < state.max_steps or longer: return None
-    log.info('all %d steps are done already', state.global_step)
+    ended = attached.early is not None and attached.early.over
+    if longer or not ended and state.global_step < state.max_steps: return None
+    log.info('ended early: %s' if ended else 'all %s steps are done already',
+             attached.early if ended else state.global_step)
     trainer.state = state
     if trainer.args.load_best_model_at_end and state.best_global_step:   # as the training left the model
         state.best_model_checkpoint = str(attached.setup.folder/f'{PREFIX}{state.best_global_step}')
@@ -809,7 +824,7 @@ def end_stopped(attached: Attachment, journal: Journal) -> None:
     code = 128 + signal if attached.stop.by_file else stop_code(signal)
     raise Interrupted(code, message + journal.command)
 
-# %% ../../nbs/run/05_run.ipynb #5795b797
+# %% ../../nbs/run/05_run.ipynb #5b99760f
 def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> None:
     "Record that all steps are done"
     attached.saver.rotate()
@@ -817,7 +832,8 @@ def end_finished(attached: Attachment, journal: Journal, out: TrainOutput) -> No
     if journal.manifest:
         result = dict(step=step, train_loss=out.training_loss, metrics=out.metrics)
         journal.manifest.data |= dict(status='finished', result=result)
-    journal.event('finish', step)
+    early = attached.early if attached.early and attached.early.over else None
+    journal.event('finish', step, **(dict(ended_early=str(early)) if early else {}))
 
 # %% ../../nbs/run/05_run.ipynb #242cc6b4
 def conclude(attached: Attachment, journal: Journal, out: TrainOutput) -> bool:
@@ -839,12 +855,12 @@ def make_folder(folder: Path) -> None:
         raise RunError(f'the folder {folder} cannot be written', where='output_dir', why=e.strerror or str(e),
                        fix='another output_dir, or other rights') from None
 
-# %% ../../nbs/run/05_run.ipynb #8d5de6ed
+# %% ../../nbs/run/05_run.ipynb #0ff8bfea
 @contextmanager
 def locked(folder: Path, first: bool) -> Iterator[None]:
     "The folder of a run, for the first of its processes to write in; what a kill left behind is cleaned up"
     on_first_process(lambda: make_folder(folder))
-    with only_writer(folder) if first else nullcontext(), kept_log(folder) if first else nullcontext():
+    with only_writer(folder) if first else nullcontext():
         if first: clean_up(folder)
         yield
 
@@ -858,7 +874,7 @@ def check_start(folder: Path, resume: Resume = None) -> None:
     elif resume is True and not checkpoint_folders(folder):
         if holds_model(folder) or not Manifest.read(folder): newest_usable(folder)
 
-# %% ../../nbs/run/05_run.ipynb #d94fc81e
+# %% ../../nbs/run/05_run.ipynb #76db24c9
 class Run:
     "A training on disk: starts it, guards it, records it"
     chat: bool | None = None   # are the rows conversations? None if unknown
@@ -893,11 +909,11 @@ class Run:
             self.stopped, a.callback.signal = False, 0
             a.callback.start = start = agreed_start(a, self.journal, resume_from_checkpoint, allow_changes, self.chat)
             self.point = start.checkpoint
-            if a.pieces: a.pieces.count.number = start.pieces
-            try:
-                with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
-            finally: self.progress.close()
-            self.stopped = conclude(a, self.journal, out)
+            with tracked(a.trackers, self.setup.spec, self.setup.plan, self.journal.manifest, start.step):
+                try:
+                    with self.stop: out = result_if_done(a, start) or GuardedTraining(a, self.journal).run()
+                finally: self.progress.close()
+                self.stopped = conclude(a, self.journal, out)
             return out
 
 # %% ../../nbs/run/05_run.ipynb #29daeeb5
