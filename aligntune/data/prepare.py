@@ -1054,7 +1054,7 @@ def counted_so_far(watcher: StreamCounts) -> tuple[list[EntryCounts], SplitCount
     return counts, merged_counts([c.own for c in counts], used=sum(watcher.given), lengths=length_percentiles(lengths),
                                  tokens=sum(c.own.tokens for c in counts), trained=sum(c.own.trained for c in counts))
 
-# %% ../../nbs/data/11_prepare.ipynb #2dd286a0
+# %% ../../nbs/data/11_prepare.ipynb #14b3152b
 @dataclass
 class Prepared:
     "What is trained on: rows of tokens, and everything worth knowing about them"
@@ -1088,7 +1088,6 @@ class Prepared:
     def stop_ids(self) -> list[int]:
         "The tokens at which generation should stop"
         return list(dict.fromkeys(i for p in self.parts for i in p.encoding.tokens.stop_ids))
-
     def examples(self, n: int) -> list[dict]:
         "The first `n` rows as they are understood, of the data sets in turn"
         return examples_of(self.parts, n)
