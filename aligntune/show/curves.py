@@ -233,7 +233,7 @@ def number(v: float) -> str:
     if v and (abs(v) >= 1e5 or abs(v) < 1e-3): return f'{v:.4g}'.replace('e-0', 'e-').replace('e+0', 'e')
     return f'{v:,.4g}' if abs(v) < 1000 else f'{v:,.0f}'
 
-# %% ../../nbs/show/00_curves.ipynb #d330e65d
+# %% ../../nbs/show/00_curves.ipynb #0465dae4
 @dataclass(frozen=True)
 class Axis:
     "Values along one side of a chart"
@@ -259,6 +259,7 @@ class Axis:
         step = -(-len(powers)//5) or 1
         return [10.**p for p in powers][::step] if len(powers) > 1 else ticks(self.low, self.high)
 
+# %% ../../nbs/show/00_curves.ipynb #7daa6a1e
 FLAT = 1e-3   # a curve that changes by no more than this share of its values is drawn as a flat line
 
 def axis_of(
