@@ -15,7 +15,8 @@ from common import notebooks, root, warm
 ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes',
              core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
              rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
-             backends='Backends', schedulers='Schedulers', foreign='Configs of other projects', evaluate='Evaluate', show='Show', bench='Bench',
+             backends='Backends', schedulers='Schedulers', foreign='Configs of other projects', evaluate='Evaluate',
+             show='Show', bench='Bench',
              experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
     trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters
