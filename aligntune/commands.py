@@ -205,9 +205,10 @@ def preview(call: Call) -> Answer:
     return Answer(f'{shown}\n\n{trainer.report}',
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
 
-# %% ../nbs/commands.ipynb #94608069
+# %% ../nbs/commands.ipynb #340f0d2b
 @command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
-         options=dict(output='file to write; else it is printed', kind='whose config it is, where that is not recognised',
+         options=dict(output='file to write; else it is printed',
+                      kind='whose config it is, where that is not recognised',
                       without='keys whose loss is accepted, with commas between them; * for all',
                       number='which command, where a file holds several (1)'),
          flags=('force',), settings='spec', places=1,
@@ -221,7 +222,8 @@ def convert(call: Call) -> Answer:
     given = dict(call.settings)
     output, without = given.pop('output', None), as_names(given.pop('without', ()))
     found = load('aligntune.foreign.read:read_foreign')(call.places[0], without=without, **given)
-    rows = [dict(key=r.key, value=shown_value(r), fate=r.fate, settings=plain(dict(r.became.settings)), why=r.became.why,
+    rows = [dict(key=r.key, value=shown_value(r), fate=r.fate, settings=plain(dict(r.became.settings)),
+                 why=r.became.why,
                  where=r.where) for r in found.rows]
     data = dict(kind=found.project.name, keys=rows, open=found.open, exit_code=2 if found.open else 0)
     if found.open: return Answer(f'{found}', data, 2)
@@ -230,7 +232,7 @@ def convert(call: Call) -> Answer:
 
 def shown_value(row: Any) -> str:
     "A value of a foreign config, without its secrets"
-    return load('aligntune.foreign.conversion:shown')(row.value, row.key)
+    return load('aligntune.foreign.conversion:one_line')(row.value, row.key)
 
 def _written(output: str, text: str, force: bool) -> str:
     "Write a config, and nothing over another one"

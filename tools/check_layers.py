@@ -3,8 +3,8 @@ import ast, re, subprocess, sys
 from common import modules, report, root
 
 # from the ground up; nobody imports emulation
-ORDER = ('core data process sandbox rewards engine algorithms run backends evaluate show bench hub demo recipes foreign '
-         'schedulers commands cli '
+ORDER = ('core data process sandbox rewards engine algorithms run backends evaluate show bench hub demo recipes '
+         'foreign schedulers commands cli '
          'emulation').split()
 NAMED = re.compile(r'aligntune\.[a-z_.]+(:\w*)?')   # a module, or something in it, as a string
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()

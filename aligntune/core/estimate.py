@@ -166,7 +166,7 @@ class ModelShapes:
 # %% ../../nbs/core/12_estimate.ipynb #69379a60
 ROUTERS = ('gate', 'shared_expert_gate')
 
-# %% ../../nbs/core/12_estimate.ipynb #82d8f1e7
+# %% ../../nbs/core/12_estimate.ipynb #6305539f
 @dataclass(frozen=True)
 class ModelFacts(ModelShapes):
     "What a config.json says about a model"
@@ -186,7 +186,6 @@ class ModelFacts(ModelShapes):
     def kv_width(self) -> int:
         "Width of the keys, and of the values"
         return self.kv_heads*self.head_dim
-
     @property
     def in_experts(self) -> int:
         "Weights of the experts, without their biases"
@@ -206,8 +205,7 @@ class ModelFacts(ModelShapes):
         "Weights of an adapter: each matrix of n_in x n_out gets r x (n_in + n_out)"
         chosen = lambda name: name not in ROUTERS if targets is None else name.split('.')[-1] in targets
         layers = (l for l in self.linears if not l.expert and chosen(l.name))
-        of = rank_of or (lambda name: r)
-        return (round(sum(l.held*of(l.name)*(l.n_in + l.n_out) for l in layers))
+        return (round(sum(l.held*(rank_of(l.name) if rank_of else r)*(l.n_in + l.n_out) for l in layers))
                 + sum(l.held*(rank or r)*(l.n_in + l.n_out) for l in self.linears if l.name in experts))
 
 # %% ../../nbs/core/12_estimate.ipynb #bcd4c103

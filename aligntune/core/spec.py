@@ -25,7 +25,7 @@ __all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 
            'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'AdapterSettings',
            'PeftSpec', 'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec',
            'Field', 'check', 'in_range', 'config_fields', 'names_for', 'adapter_settings', 'peft_layers', 'Collected',
-           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'config_text', 'read_nested',
+           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'text_of_config', 'read_nested',
            'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination', 'start_of',
            'check_installed']
 
@@ -242,7 +242,7 @@ class AdapterSettings:
     alpha_pattern: dict | None = opt(None, 'scale of single layers, by a name or a pattern',
                                      aliases='lora_alpha_pattern', only=ADAPTERS)
 
-# %% ../../nbs/core/06_spec.ipynb #0622d3fe
+# %% ../../nbs/core/06_spec.ipynb #58439858
 @dataclass(frozen=True)
 class PeftSpec(AdapterSettings):
     "Which weights are trained"
@@ -251,7 +251,8 @@ class PeftSpec(AdapterSettings):
     lora_r: int = opt(16, 'rank of the adapter', lo=1, hi=65536, aliases='lora_rank r rank peft_r', only=ADAPTERS)
     lora_alpha: float = opt(32, 'scale of the adapter, before division by the rank', above=0, hi=1e6, only=ADAPTERS)
     lora_dropout: float = opt(0.0, 'dropout before the adapter', lo=0, hi=0.99, only=ADAPTERS)
-    target_modules: list | str | None = opt(None, 'layers that get an adapter; all linear ones when not given, and those '
+    target_modules: list | str | None = opt(None,
+                                            'layers that get an adapter; all linear ones when not given, and those '
                                             'of PEFT for the kind of model with the word peft',
                                             aliases='lora_target_modules lora_target', only=ADAPTERS)
     target_parameters: list | None = opt(
@@ -616,12 +617,13 @@ def names_for(algorithm: str = DEFAULT_ALGORITHM) -> list[str]:
     return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', 'peft_config',
                    *(config_fields(algorithm) - INSTEAD.keys())})
 
-# %% ../../nbs/core/06_spec.ipynb #e4f9fea4
+# %% ../../nbs/core/06_spec.ipynb #8dab479b
 LORA_FIELDS = dict(r='lora_r', use_dora='method') | {n: n for n in (
     'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'init_lora_weights', 'layers_to_transform',
     'layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'target_parameters')}
 _OF_NO_ACCOUNT = """task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode
-    runtime_config megatron_config megatron_core fan_in_fan_out qalora_group_size loftq_config ensure_weight_tying""".split()
+    runtime_config megatron_config megatron_core fan_in_fan_out qalora_group_size loftq_config
+    ensure_weight_tying""".split()
 
 def adapter_settings(
     config: Any  # LoraConfig(...), or its fields as a mapping
@@ -636,7 +638,7 @@ def adapter_settings(
         f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     for field, value in fields.items(): yield field, value, *_adapter_field(field, value, fields)
 
-# %% ../../nbs/core/06_spec.ipynb #b5635606
+# %% ../../nbs/core/06_spec.ipynb #ee8603ab
 def _adapter_field(field: str, value: Any, fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     "The settings that one field means, or why there are none"
     if isinstance(value, (set, frozenset)): value = sorted(value)
@@ -651,7 +653,8 @@ def peft_layers(
 ) -> list[str]:
     "The layers to which PEFT puts an adapter where none are named"
     for o in getattr(_parsed('peft', 'utils/constants.py'), 'body', ()):
-        named = isinstance(o, ast.Assign) and getattr(o.targets[0], 'id', '').endswith('_TO_LORA_TARGET_MODULES_MAPPING')
+        named = isinstance(o, ast.Assign) and getattr(o.targets[0], 'id',
+                                                      '').endswith('_TO_LORA_TARGET_MODULES_MAPPING')
         if named and isinstance(o.value, ast.Dict): return ast.literal_eval(o.value).get(model_type, [])
     return []
 
@@ -684,7 +687,7 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/06_spec.ipynb #838eb223
+# %% ../../nbs/core/06_spec.ipynb #9950e917
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':   # a computation in 4 bits is one in the precision of the run
@@ -696,7 +699,8 @@ def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
         collected.rename_column(value, name.removesuffix('_column'), where)
     elif name in config_fields(collected.algorithm) - INSTEAD.keys():
         collected.extra[name] = _checked(name, value, where, collected.algorithm)
-    else: return name == 'peft_config' or name == 'push_to_hub' and value in (False, None)   # nothing is uploaded anyway
+    else: return name == 'peft_config' or name == 'push_to_hub' and value in (False,
+                                                                              None)   # nothing is uploaded anyway
     return True
 
 def _enter_adapter(collected: Collected, config: Any, where: str) -> None:
@@ -963,14 +967,14 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/06_spec.ipynb #7b4d4ddc
+# %% ../../nbs/core/06_spec.ipynb #dab6e162
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a YAML or JSON file"
-    return _read_lines(config_text(path), path.name)
+    return _read_lines(text_of_config(path), path.name)
 
-def config_text(
+def text_of_config(
     path: Path  # of a YAML or JSON file
 ) -> str:
     "The text of a config file"
@@ -1061,7 +1065,7 @@ def _in_words(value: Any) -> str:
     if few: return str(dict(value)) if isinstance(value, Mapping) else f"[{', '.join(_short(v) for v in value)}]"
     return f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
 
-# %% ../../nbs/core/06_spec.ipynb #d906a156
+# %% ../../nbs/core/06_spec.ipynb #57087a80
 @dataclass(frozen=True)
 class SpecValues:
     "The settings of a training in their groups, each with its origin"
@@ -1081,11 +1085,18 @@ class SpecValues:
         if name not in FIELDS: raise SpecError(f'unknown setting {name!r}', fix=did_you_mean(name, FIELDS))
         return getattr(getattr(self, FIELDS[name].group), name)
 
+    @classmethod
+    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
+                     **answers: Any) -> TrainSpec:
+        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
+        from aligntune.core.registry import plugin   # it stands above: asked only here
+        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
+
     def given(self, name: str) -> bool:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #3cd00d8e
+# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
@@ -1096,13 +1107,6 @@ class TrainSpec(SpecValues):
     ) -> TrainSpec:
         "Read keywords and a config into a spec, or refuse them"
         return _parse(cls, config, keywords)
-
-    @classmethod
-    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
-                     **answers: Any) -> TrainSpec:
-        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
-        from aligntune.core.registry import plugin   # it stands above: asked only here
-        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
 
     def replace(self, **changes: Any) -> TrainSpec:
         "The same request with some settings changed, parsed anew"
@@ -1294,7 +1298,7 @@ def _judge_effect(s: TrainSpec) -> Iterator[str]:
         if s[n] != f.default:
             yield f"{n} has no effect on {s.algo.algorithm}; it is a setting of {', '.join(f.only)}"
 
-# %% ../../nbs/core/06_spec.ipynb #68ca767b
+# %% ../../nbs/core/06_spec.ipynb #8899b87d
 STARTS = ('gaussian', 'orthogonal', 'mica', 'pissa', 'olora', 'loftq')
 TAKEN_OUT = ('pissa', 'olora')   # the base loses what the adapter begins with
 _WANT_DATA = dict(eva='EVA reads activations of your data', corda='CorDA reads covariances of your data',
@@ -1327,6 +1331,7 @@ def _judge_start(s: TrainSpec) -> None:
     if start == 'orthogonal' and s.peft.lora_r % 2: raise refuse('it needs an even rank', f'lora_r={s.peft.lora_r + 1}')
     _judge_taken_out(s, start, refuse)
 
+# %% ../../nbs/core/06_spec.ipynb #f1987995
 def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], SpecError]) -> None:
     "Refuse a base that has lost a part of itself where somebody else reads it as the base"
     needs = facts_of(s.algo.algorithm).reference
@@ -1339,7 +1344,7 @@ def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], Spec
         raise refuse('vLLM reads the weights of the base from their files', 'rollout=auto, or another start')
     if s.peft.method == 'dora': raise refuse('DoRA measures the norms of the whole weights', 'method=lora')
 
-# %% ../../nbs/core/06_spec.ipynb #15767d20
+# %% ../../nbs/core/06_spec.ipynb #b808f32d
 def _judge_blocks(s: TrainSpec) -> None:
     "Refuse blocks and patterns that PEFT would not read"
     p = s.peft
@@ -1355,7 +1360,8 @@ def _judge_blocks(s: TrainSpec) -> None:
         raise SpecError('layers_to_transform and a pattern of target_modules exclude each other',
                         where=s.origins['layers_to_transform'], fix='a list of names in target_modules')
     for name in ('rank_pattern', 'alpha_pattern'):
-        bad = {k: v for k, v in (s[name] or {}).items() if isinstance(v, bool) or not isinstance(v, (int, float)) or v <= 0}
+        bad = {k: v for k, v in (s[name] or {}).items() if isinstance(v, bool) or not isinstance(v, (int,
+            float)) or v <= 0}
         if bad: raise SpecError(f'{name} maps names to numbers above 0, not {bad}', where=s.origins[name])
 
 def _judge_adapter(s: TrainSpec) -> None:
