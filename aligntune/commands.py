@@ -20,11 +20,11 @@ log = logging.getLogger('aligntune')
 
 # %% auto #0
 __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CONFIGS', 'LEAST', 'EVALUATION', 'PROMPTING',
-           'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request',
-           'has_stages', 'plan_of_stages', 'preview_of_stages', 'stages_trained', 'plan', 'make_trainer', 'preview',
-           'next_commands', 'trained', 'train', 'sweep', 'launch', 'resume', 'replay', 'run_status', 'found_runs',
-           'runs', 'columns', 'opened', 'questions', 'predict', 'chat', 'evaluate', 'question_of', 'compare',
-           'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'OF_RUN', 'QUESTION_COLUMNS', 'OF_DEMO', 'Call', 'Answer', 'Command', 'command', 'plain', 'request', 'plan',
+           'make_trainer', 'preview', 'convert', 'shown_value', 'next_commands', 'trained', 'train', 'launch', 'resume',
+           'replay', 'run_status', 'found_runs', 'runs', 'columns', 'opened', 'questions', 'predict', 'chat',
+           'evaluate', 'question_of', 'compare', 'side_by_side', 'merge', 'export', 'hub', 'demo', 'doctor', 'recipes',
+           'bench']
 
 # %% ../nbs/commands.ipynb #790fc77d
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Answer:
     code: int = 0  # exit code
     chatty: bool = False  # not printed with --quiet
 
-# %% ../nbs/commands.ipynb #04486826
+# %% ../nbs/commands.ipynb #62c51282
 @dataclass(frozen=True)
 class Command:
     "A command of the command line"
@@ -73,7 +73,6 @@ class Command:
     places: int = 0  # the most positional arguments
     examples: tuple[str, ...] = ()  # of its usage
     without: tuple[str, ...] = ()  # settings that it sets itself
-    raw: bool = False  # it reads the values of its settings itself
 
 COMMANDS: dict[str, Command] = {}
 GROUPS = ('begin', 'train', 'use', 'ship', 'measure', 'Training Hub')   # headings of the help, in order
@@ -128,37 +127,6 @@ def request(call: Call) -> tuple[str | None, dict[str, Any]]:
                             fix=did_you_mean(name, names))
     return config, settings
 
-# %% ../nbs/commands.ipynb #1051772b
-def has_stages(
-    config: str | None  # path of a config
-) -> bool:
-    "Whether a config describes several trainings that follow each other"
-    from aligntune.core.spec import config_entries
-    return config is not None and any(n == 'stages' for n, *_ in config_entries(config))
-
-def _planned_stages(config: str, settings: Mapping[str, Any]) -> list[Any]:
-    "Each stage, checked"
-    return load('aligntune.series.stages:plan_stages')(*load('aligntune.series.stages:read_stages')(config, settings))
-
-def plan_of_stages(config: str, settings: Mapping[str, Any]) -> Answer:
-    "The plan of each stage"
-    made = _planned_stages(config, settings)
-    data = [dict(name=p.stage.name, start=plain(p.start), gates=[str(g) for g in p.stage.gates],
-                 plan={k: v for k, v in plain(p.trainer.plan).items() if k not in ('facts', 'estimate')}) for p in made]
-    return Answer('\n\n'.join(p.explain() for p in made), dict(stages=data, exit_code=0))
-
-def preview_of_stages(config: str, settings: Mapping[str, Any], n: int) -> Answer:
-    "The first rows of each stage"
-    made = [(p.stage.name, p.trainer.preview(n), p.trainer.report) for p in _planned_stages(config, settings)]
-    return Answer('\n\n'.join(f'stage {name}\n{rows}\n\n{report}' for name, rows, report in made),
-                  dict(stages=[dict(name=name, rows=plain(getattr(rows, 'rows', str(rows))),
-                                    report=plain(report.to_dict())) for name, rows, report in made]))
-
-def stages_trained(result: Any) -> Answer:
-    "The answer of a training in stages"
-    data = dict(folder=result.folder, model_path=result.model_path, stages=plain(result.records), exit_code=0)
-    return Answer(str(result), data, chatty=True)
-
 # %% ../nbs/commands.ipynb #6edd2867
 def _place(call: Call) -> dict[str, Any] | None:
     "Processes and rendezvous, if several processes are to be started"
@@ -174,7 +142,7 @@ def _place(call: Call) -> dict[str, Any] | None:
     place = load('aligntune.hub:torchrun_params')(given)
     return place if most_processes(place) > 1 or place['max_restarts'] else None
 
-# %% ../nbs/commands.ipynb #cf62a66c
+# %% ../nbs/commands.ipynb #2a8c49f1
 @command('plan [CONFIG|RECIPE] [key=value ...]', 'show backend, precision, memory, with reasons', 'train',
          settings='spec', places=1, flags=('machine', 'nproc', 'nnodes'),
          examples=('plan sft-llama-3.1-8b-ultrachat-qlora', 'plan config.yaml learning_rate=1e-5',
@@ -187,11 +155,6 @@ def plan(call: Call) -> Answer:
     from aligntune.core.spec import TrainSpec
     from aligntune.process.family import machines
     config, settings = request(call)
-    if has_stages(config):
-        if call.machine or call.nproc or call.nnodes:
-            raise SpecError('stages are planned for this machine and one process', where='command line',
-                            fix='a config of one stage, for another machine or several processes')
-        return plan_of_stages(config, settings)
     spec = TrainSpec.parse(config, **settings)
     place = _place(replace(call, node_rank=None, rdzv_endpoint='of:1' if call.nnodes else None))
     nodes = machines(place['nnodes'])[1] if place else 1   # of 1:4 the most
@@ -229,7 +192,7 @@ def _at_least(call: Call, name: str, kind: type, least: float) -> Any:
                         where=f'argument {name}')
     return value
 
-# %% ../nbs/commands.ipynb #fea3cb05
+# %% ../nbs/commands.ipynb #4d719b28
 @command('preview [CONFIG|RECIPE] [key=value ...]', 'which tokens are trained, masked and cut', 'train',
          options=dict(n='rows to show (3)'), settings='spec', places=1, examples=('preview config.yaml n=5',))
 def preview(call: Call) -> Answer:
@@ -237,11 +200,46 @@ def preview(call: Call) -> Answer:
     config, settings = request(call)
     n = _at_least(call, 'n', *LEAST['n']) if 'n' in settings else 3
     settings.pop('n', None)
-    if has_stages(config): return preview_of_stages(config, settings, n)
     trainer = make_trainer(settings, config)
     shown = trainer.preview(n)
     return Answer(f'{shown}\n\n{trainer.report}',
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
+
+# %% ../nbs/commands.ipynb #340f0d2b
+@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
+         options=dict(output='file to write; else it is printed',
+                      kind='whose config it is, where that is not recognised',
+                      without='keys whose loss is accepted, with commas between them; * for all',
+                      number='which command, where a file holds several (1)'),
+         flags=('force',), settings='spec', places=1,
+         examples=('convert axolotl.yml', 'convert axolotl.yml output=train.yaml without=relora',
+                   'convert train.sh dataset_name=rows.jsonl'))
+def convert(call: Call) -> Answer:
+    "Read a config of another project, and account for every key"
+    from aligntune.core.spec import as_names
+    if not call.places:
+        raise SpecError('convert needs a file', where='command line', fix='aligntune convert axolotl.yml')
+    given = dict(call.settings)
+    output, without = given.pop('output', None), as_names(given.pop('without', ()))
+    found = load('aligntune.foreign.read:read_foreign')(call.places[0], without=without, **given)
+    rows = [dict(key=r.key, value=shown_value(r), fate=r.fate, settings=plain(dict(r.became.settings)),
+                 why=r.became.why,
+                 where=r.where) for r in found.rows]
+    data = dict(kind=found.project.name, keys=rows, open=found.open, exit_code=2 if found.open else 0)
+    if found.open: return Answer(f'{found}', data, 2)
+    data |= dict(yaml=found.to_yaml(), path=_written(output, found.to_yaml(), call.force) if output else None)
+    return Answer(f"{found}\n\n{data['path'] or found.to_yaml()}", data)
+
+def shown_value(row: Any) -> str:
+    "A value of a foreign config, without its secrets"
+    return load('aligntune.foreign.conversion:one_line')(row.value, row.key)
+
+def _written(output: str, text: str, force: bool) -> str:
+    "Write a config, and nothing over another one"
+    if os.path.exists(output) and not force:
+        raise SpecError(f'{output} exists', where='argument output', fix='another name, or --force')
+    Path(output).write_text(text, encoding='utf-8')
+    return output
 
 # %% ../nbs/commands.ipynb #ccc607ef
 def next_commands(result: Mapping[str, Any]) -> list[str]:
@@ -296,7 +294,7 @@ def _passed_on(line: str) -> None:
     if line.startswith('aligntune: '): log.info('%s', line.removeprefix('aligntune: '))
     else: log.debug('%s', line)
 
-# %% ../nbs/commands.ipynb #c71a97b6
+# %% ../nbs/commands.ipynb #3e0864a7
 @command('train [CONFIG|RECIPE] [key=value ...]', 'train it', 'train', flags=('dry_run', 'resume', *PROCESSES),
          settings='spec', places=1,
          examples=('train model_name=Qwen/Qwen3-0.6B dataset_name=tatsu-lab/alpaca',
@@ -306,45 +304,10 @@ def train(call: Call) -> Answer:
     if call.dry_run: return plan(call)
     config, settings = request(call)
     if call.quiet: settings.setdefault('progress', 'none')
-    if has_stages(config):
-        return stages_trained(load('aligntune.series.stages:train_stages')(config, _place(call), **settings))
     trainer = make_trainer(settings, config)
     place, go_on = _place(call), call.resume or None
     return trained(_in_processes(trainer.spec, trainer.plan, place, go_on) if place
                    else trainer.train(resume_from_checkpoint=go_on))
-
-# %% ../nbs/commands.ipynb #2492459c
-@command('sweep CONFIG|RECIPE key=value,value [key=value ...]', 'train with several values, and compare', 'train',
-         options=dict(search='grid, random or halving', engine='own or optuna',
-                      points='how many points (of a grid: all combinations)',
-                      by='the metric that decides (eval_loss, eval_reward; without evaluation loss, reward)',
-                      better='greater or smaller, where that is not known of the metric',
-                      factor='of halving: one of so many goes on (2)', search_seed='of the points that are drawn (0)',
-                      prune='with optuna: end runs that are worse than the median on the way (true)',
-                      jobs='trainings at a time (one a GPU)', unfit='points that do not fit in memory: refuse or skip',
-                      retry='true: train failed points again'),
-         settings='spec', places=1, flags=('dry_run',), raw=True,
-         examples=('sweep config.yaml learning_rate=1e-5,3e-5 lora_r=8,16',
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=random points=20',
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=halving points=16',
-                   "sweep config.yaml 'target_modules=[q_proj,v_proj],all-linear' --dry-run",
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 --engine optuna points=30'))
-def sweep(call: Call) -> Answer:
-    "Train with several values, and compare"
-    from aligntune.core.spec import read_value
-    config, typed = request(call)
-    options = {n: read_value(typed.pop(n)) for n in COMMANDS['sweep'].options if n in typed}
-    read_axis, over = load('aligntune.series.points:read_axis'), dict[str, Any]()
-    for n, v in typed.items():
-        if read_axis(n, v, f'argument {n}') is not None: over[n] = v
-    fixed = {n: read_value(v, n) for n, v in typed.items() if n not in over}
-    found = load('aligntune.series.sweep:sweep')(config, over, call.dry_run, **options, **fixed)
-    code = 0 if found.best or call.dry_run else 1
-    table = load('aligntune.series.sweep:text_table')(found.rows())
-    checked = f'{table}\nall points were checked, and nothing was trained'
-    data = dict(folder=found.folder, by=found.by, best=plain(found.best), best_folder=found.best_folder,
-                points=plain(found.records), exit_code=code)
-    return Answer(checked if call.dry_run else str(found), data, code)
 
 # %% ../nbs/commands.ipynb #8ed006ab
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',

@@ -485,7 +485,7 @@ def _check_continued(old: dict[str, Any], spec: TrainSpec, source: ModelSource, 
     if isinstance(base, str) and Path(base).name != Path(source.model).name:
         logger.warning('the adapter %s was trained on %s, and is put on %s', source.adapter, base, source.model)
 
-# %% ../../nbs/backends/01_loading.ipynb #985c86f1
+# %% ../../nbs/backends/01_loading.ipynb #0dd26fd4
 def started(
     model: Any,  # with a new adapter
     spec: TrainSpec,  # init_lora_weights
@@ -496,7 +496,8 @@ def started(
     if start in TAKEN_OUT:
         if weights_are_sharded(spec):
             raise UnsupportedError(f'init_lora_weights={start} works with whole weights', where='sharding',
-                                   why='each process would decompose its own part', fix='sharding=none, or another start')
+                                   why='each process would decompose its own part',
+                                   fix='sharding=none, or another start')
         from peft import get_peft_model_state_dict
         kept = get_peft_model_state_dict(model, save_embedding_layers=False)
         model.adapter_start = {k: t.detach().to('cpu', copy=True) for k, t in kept.items() if '.lora_' in k}

@@ -290,7 +290,7 @@ def _with_patterns(spec: TrainSpec, ranks: dict[str, int], wanted: set[str]) -> 
                                 fix=f"did you mean {', '.join(nearest(key, {last_name(n) for n in wanted}))}?")
     return {**ranks, **(spec['rank_pattern'] or {})}
 
-# %% ../../nbs/backends/00_targets.ipynb #087fbb4d
+# %% ../../nbs/backends/00_targets.ipynb #e0bcb79e
 def _expert_ranks(names: Iterable[str], experts: list[str], rank: int) -> dict[str, int]:
     "The rank of each of these parameters that belongs to experts"
     return {p: rank for p in names if any(e == p or e.endswith('.' + p) for e in experts)}
@@ -315,7 +315,8 @@ def adapter_targets(
     rank = expert_rank(spec, _number(model.config, 'experts_per_token'))
     notes = [*_about_frozen(model, modules), *(_about_experts(spec, model, chosen, rank) if experts else ())]
     ranks = _expert_ranks(own, experts, rank) if rank != spec['lora_r'] else {}
-    return Targets(names, parameters, _excluding(model, wanted, names), _with_patterns(spec, ranks, wanted), tuple(notes),
+    return Targets(names, parameters, _excluding(model, wanted, names), _with_patterns(spec, ranks, wanted),
+                   tuple(notes),
                    tuple(_about_conflicts(chosen, impossible)))
 
 # %% ../../nbs/backends/00_targets.ipynb #fd598136

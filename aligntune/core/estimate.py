@@ -166,7 +166,7 @@ class ModelShapes:
 # %% ../../nbs/core/12_estimate.ipynb #69379a60
 ROUTERS = ('gate', 'shared_expert_gate')
 
-# %% ../../nbs/core/12_estimate.ipynb #82d8f1e7
+# %% ../../nbs/core/12_estimate.ipynb #6305539f
 @dataclass(frozen=True)
 class ModelFacts(ModelShapes):
     "What a config.json says about a model"
@@ -186,7 +186,6 @@ class ModelFacts(ModelShapes):
     def kv_width(self) -> int:
         "Width of the keys, and of the values"
         return self.kv_heads*self.head_dim
-
     @property
     def in_experts(self) -> int:
         "Weights of the experts, without their biases"
@@ -206,8 +205,7 @@ class ModelFacts(ModelShapes):
         "Weights of an adapter: each matrix of n_in x n_out gets r x (n_in + n_out)"
         chosen = lambda name: name not in ROUTERS if targets is None else name.split('.')[-1] in targets
         layers = (l for l in self.linears if not l.expert and chosen(l.name))
-        of = rank_of or (lambda name: r)
-        return (round(sum(l.held*of(l.name)*(l.n_in + l.n_out) for l in layers))
+        return (round(sum(l.held*(rank_of(l.name) if rank_of else r)*(l.n_in + l.n_out) for l in layers))
                 + sum(l.held*(rank or r)*(l.n_in + l.n_out) for l in self.linears if l.name in experts))
 
 # %% ../../nbs/core/12_estimate.ipynb #bcd4c103
@@ -1382,7 +1380,7 @@ def _merged_experts(t: Training) -> list[Part]:
     else: size, which, when = every, 'all blocks', ('loss', 'backward')
     return [Part('adapted experts', size, f'{t.width} x the experts of {which}: weight and adapter in one', when)]
 
-# %% ../../nbs/core/12_estimate.ipynb #2afaeafd
+# %% ../../nbs/core/12_estimate.ipynb #6d3a84e4
 def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     "Reference, value and reward models"
     spec, N, out, w = t.spec, t.facts.parameters, [], weight_bytes(t.spec, t.precision)
@@ -1396,17 +1394,9 @@ def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     out += _engine_parts(t)
     if tower := _tower(t.facts.config):
         out.append(Part('encoders', w*tower, f'{w} x {tower:,} of images and sound: frozen, texts do not use them'))
-    out += _whole_copy(t)
     if spec['reward_model_name']:
         out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     return out + (_rollout_parts(t, b, accumulation) if t.algorithm.writes_answers else [])
-
-def _whole_copy(t: Training) -> list[Part]:
-    "Sharded weights that PPO gathers for a rollout, which it does not do without; GRPO does where they have no room"
-    if not t.algorithm.value_model or 'weights' not in SHARDED_PARTS.get(t.execution.sharding.value, ()): return []
-    models = 1 + bool(t.spec.algo.reward_value_model)
-    n = models*t.facts.parameters
-    return [Part('whole copy', t.width*n, f'{t.width} x {n:,} of policy and value', ('rollout', 'scoring'))]
 
 # %% ../../nbs/core/12_estimate.ipynb #e798cb66
 VLLM_SHARE = .3   # TRL's default

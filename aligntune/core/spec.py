@@ -19,15 +19,15 @@ from .facts import ALGORITHM_FACTS, DEFAULT_ALGORITHM, AlgorithmFacts, Setting, 
 from .secrets import DEEPEST, Variable, as_plain, as_stored, hide
 
 # %% auto #0
-__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'BETTER', 'GROUPS',
-           'FIELDS', 'ALIASES', 'SWITCHES', 'INSTEAD', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
-           'Entries', 'NAMED_FILES', 'OWN_TRACKERS', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec',
-           'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'PeftSpec',
-           'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'WatchSettings', 'is_greater_better',
-           'RunSpec', 'RewardSpec', 'Field', 'check', 'in_range', 'config_fields', 'names_for', 'Collected',
-           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'as_names', 'read_value',
-           'SpecValues', 'TrainSpec', 'applies', 'derive', 'ends_or_chooses', 'check_combination', 'has_tracker',
-           'trackers_of', 'check_installed']
+__all__ = ['GROUPED', 'POLICY', 'JUDGED', 'SUPERVISED', 'ANSWERS', 'REFERENCE', 'ADAPTERS', 'GUARDS', 'GROUPS', 'FIELDS',
+           'ALIASES', 'SWITCHES', 'INSTEAD', 'LORA_FIELDS', 'OPTIMIZERS', 'TRACKERS', 'LARGEST', 'MOST', 'SECTIONS',
+           'Entries', 'NAMED_FILES', 'STARTS', 'TAKEN_OUT', 'opt', 'switch', 'ModelSpec', 'SourceSettings', 'DataSpec',
+           'LossSettings', 'AnswerSettings', 'ReferenceSettings', 'PPOSettings', 'AlgoSpec', 'AdapterSettings',
+           'PeftSpec', 'OptimizerSettings', 'PrecisionSettings', 'OptimSpec', 'guards_on', 'RunSpec', 'RewardSpec',
+           'Field', 'check', 'in_range', 'config_fields', 'names_for', 'adapter_settings', 'peft_layers', 'Collected',
+           'read_switches', 'known_words', 'defaults_for', 'filled', 'config_entries', 'text_of_config', 'read_nested',
+           'as_names', 'read_value', 'SpecValues', 'TrainSpec', 'applies', 'derive', 'check_combination', 'start_of',
+           'check_installed']
 
 # %% ../../nbs/core/06_spec.ipynb #5e768e14
 def opt(
@@ -224,16 +224,36 @@ class AlgoSpec(PPOSettings, ReferenceSettings, AnswerSettings, LossSettings):
     target_patterns: list | None = opt(None, 'patterns of the matrices that osft trains', only=None)
     train_rest: bool = opt(False, 'osft trains embeddings, norms, biases and the head too', only=None)
 
-# %% ../../nbs/core/06_spec.ipynb #e6ffef96
+# %% ../../nbs/core/06_spec.ipynb #19cb54f3
 @dataclass(frozen=True)
-class PeftSpec:
+class AdapterSettings:
+    "How an adapter starts, and where it differs between layers"
+    init_lora_weights: bool | str = opt(
+        True, 'how an adapter starts: true (its product is zero), gaussian, orthogonal, mica, pissa, pissa_niter_16, '
+        'olora, loftq', aliases='lora_init_weights init_weights', only=ADAPTERS)
+    exclude_modules: list | str | None = opt(None, 'layers that get no adapter, names or a pattern',
+                                             aliases='lora_exclude_modules', only=ADAPTERS)
+    layers_to_transform: list | int | None = opt(None, 'numbers of the blocks that get an adapter; all when not given',
+                                                 only=ADAPTERS)
+    layers_pattern: list | str | None = opt(None, 'name of the list of blocks, where PEFT does not know it',
+                                            only=ADAPTERS)
+    rank_pattern: dict | None = opt(None, 'rank of single layers, by a name or a pattern', aliases='lora_rank_pattern',
+                                    only=ADAPTERS)
+    alpha_pattern: dict | None = opt(None, 'scale of single layers, by a name or a pattern',
+                                     aliases='lora_alpha_pattern', only=ADAPTERS)
+
+# %% ../../nbs/core/06_spec.ipynb #58439858
+@dataclass(frozen=True)
+class PeftSpec(AdapterSettings):
     "Which weights are trained"
     method: str = opt('full', 'all weights, or an adapter', aliases='peft_method peft_type finetuning_type',
                       choices=('full', *ADAPTERS, *_algorithms(lambda facts: facts.subspace)))
     lora_r: int = opt(16, 'rank of the adapter', lo=1, hi=65536, aliases='lora_rank r rank peft_r', only=ADAPTERS)
     lora_alpha: float = opt(32, 'scale of the adapter, before division by the rank', above=0, hi=1e6, only=ADAPTERS)
     lora_dropout: float = opt(0.0, 'dropout before the adapter', lo=0, hi=0.99, only=ADAPTERS)
-    target_modules: list | str | None = opt(None, 'layers that get an adapter; all linear ones when not given',
+    target_modules: list | str | None = opt(None,
+                                            'layers that get an adapter; all linear ones when not given, and those '
+                                            'of PEFT for the kind of model with the word peft',
                                             aliases='lora_target_modules lora_target', only=ADAPTERS)
     target_parameters: list | None = opt(
         None, 'weights outside of layers that get an adapter, as PEFT names them; the experts when not given',
@@ -323,41 +343,13 @@ def guards_on(
                         fix="guards={'kl': False}")
     return set() if setting is False else set(GUARDS)
 
-# %% ../../nbs/core/06_spec.ipynb #72e8f455
+# %% ../../nbs/core/06_spec.ipynb #80928113
 @dataclass(frozen=True)
-class WatchSettings:
-    "What is called during a training, what is measured, and when it ends early"
-    callbacks: Any = opt(None, 'callbacks of yours: objects, classes, functions by event, or module:name')
-    compute_metrics: Any = opt(None, 'further metrics of an evaluation: a function, functions by name, or module:name')
-    early_stopping_patience: int | None = opt(None, 'evaluations without an improvement after which a training ends',
-                                              lo=1, hi=1e9, aliases='patience')
-    early_stopping_threshold: float = opt(0.0, 'an improvement is larger than this', lo=0, hi=1e9)
-    metric_for_best_model: str | None = opt(None, 'what decides which step is the best: loss, reward, or another '
-                                                  'metric of the evaluation', aliases='best_metric')
-    greater_is_better: bool | None = opt(None, 'whether the larger value is the better; by the name when not given')
-
-# %% ../../nbs/core/06_spec.ipynb #0e91f51b
-#: parts of the names of metrics, and whether their larger value is better; the first that matches decides
-BETTER = dict(loss=False, perplexity=False, error=False, wer=False, kl=False, entropy=False, length=False,
-              truncated=False, clipped=False, reward=True, score=True, accuracy=True, precision=True, recall=True,
-              f1=True, match=True, bleu=True, rouge=True, margin=True)
-
-def is_greater_better(
-    metric: str  # its name
-) -> bool | None:
-    "Whether a larger value of a metric is better, by its name; None where that does not say"
-    words = metric.lower().removeprefix('eval_')
-    if words.startswith('reward'): return None if words.endswith('std') else True   # also rewards/error_free/mean
-    parts = re.split(r'[^a-z0-9]+', words.replace('_', ' '))
-    return next((better for word, better in BETTER.items() if word in parts), None)
-
-# %% ../../nbs/core/06_spec.ipynb #a23cfadf
-@dataclass(frozen=True)
-class RunSpec(WatchSettings):
+class RunSpec:
     "Where it runs, what is kept and what is watched"
     output_dir: str = opt('./output', 'folder of the run', aliases='ckpt_output_dir save_dir out')
     run_name: str | None = opt(None, 'name of the run')
-    seed: int = opt(42, 'seed of everything random', lo=0, hi=2**32-1, aliases='random_seed')
+    seed: int = opt(42, 'seed of everything random', lo=0, hi=2**32-1, aliases='random_seed random_state')
     backend: str = opt('auto', 'who trains', aliases='backend_name')
     allow_fallback: bool = opt(True, 'train on TRL where the asked backend cannot, and say so')
     logging_steps: int = opt(10, 'steps between two log entries', lo=1, hi=1e9)
@@ -619,11 +611,52 @@ def _check_member(name: str, value: Any, where: str) -> None:
         raise SpecError(f'{name} has no {value!r}', where=where, why='a field of the TRL config',
                         fix=did_you_mean(value, sorted(k.lower() for k in known)))
 
-# %% ../../nbs/core/06_spec.ipynb #c093ef94
+# %% ../../nbs/core/06_spec.ipynb #be1f2b2b
 def names_for(algorithm: str = DEFAULT_ALGORITHM) -> list[str]:
     "Every keyword that a trainer of `algorithm` knows"
-    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype',
+    return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', 'peft_config',
                    *(config_fields(algorithm) - INSTEAD.keys())})
+
+# %% ../../nbs/core/06_spec.ipynb #8dab479b
+LORA_FIELDS = dict(r='lora_r', use_dora='method') | {n: n for n in (
+    'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'init_lora_weights', 'layers_to_transform',
+    'layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'target_parameters')}
+_OF_NO_ACCOUNT = """task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode
+    runtime_config megatron_config megatron_core fan_in_fan_out qalora_group_size loftq_config
+    ensure_weight_tying""".split()
+
+def adapter_settings(
+    config: Any  # LoraConfig(...), or its fields as a mapping
+) -> Iterator[tuple[str, Any, dict[str, Any], str]]:
+    "(field, value, settings of ours, why there are none) for each field of a LoraConfig"
+    kind = config.get('peft_type') if isinstance(config, Mapping) else getattr(config, 'peft_type', None)
+    name = str(getattr(kind, 'value', kind or 'LORA'))
+    if name != 'LORA' or not isinstance(config, Mapping) and not dataclasses.is_dataclass(config):
+        raise SpecError(f'an adapter of the type {name} is not offered', where='argument peft_config',
+                        why='LoRA, QLoRA and DoRA are', fix='peft_config=LoraConfig(...)')
+    fields = dict(config) if isinstance(config, Mapping) else {
+        f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    for field, value in fields.items(): yield field, value, *_adapter_field(field, value, fields)
+
+# %% ../../nbs/core/06_spec.ipynb #ee8603ab
+def _adapter_field(field: str, value: Any, fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    "The settings that one field means, or why there are none"
+    if isinstance(value, (set, frozenset)): value = sorted(value)
+    if field == 'use_dora': return dict(method='dora' if value else 'lora'), ''
+    if field == 'target_modules' and value is None and not fields.get('target_parameters'): value = 'peft'
+    if field in LORA_FIELDS: return ({LORA_FIELDS[field]: value} if value not in (None, {}) else {}), 'not set'
+    off = value in (None, False, {}, 'none')
+    return {}, '' if off or field in _OF_NO_ACCOUNT else 'a field of LoraConfig that has no counterpart here'
+
+def peft_layers(
+    model_type: str  # of a model's config
+) -> list[str]:
+    "The layers to which PEFT puts an adapter where none are named"
+    for o in getattr(_parsed('peft', 'utils/constants.py'), 'body', ()):
+        named = isinstance(o, ast.Assign) and getattr(o.targets[0], 'id',
+                                                      '').endswith('_TO_LORA_TARGET_MODULES_MAPPING')
+        if named and isinstance(o.value, ast.Dict): return ast.literal_eval(o.value).get(model_type, [])
+    return []
 
 # %% ../../nbs/core/06_spec.ipynb #417e1da5
 class Collected:
@@ -654,19 +687,28 @@ class Collected:
         if name in FIELDS or name in SWITCHES: self.put(name, value, where)
         elif not _translate(self, name, value, where): _refuse_name(name, value, where, self.algorithm)
 
-# %% ../../nbs/core/06_spec.ipynb #c8e70a30
+# %% ../../nbs/core/06_spec.ipynb #9950e917
 def _translate(collected: Collected, name: str, value: Any, where: str) -> bool:
     "Enter a keyword of another library that means one of our settings; whether it was one"
     if name == 'bnb_4bit_compute_dtype':   # a computation in 4 bits is one in the precision of the run
         collected.put('precision', check(FIELDS['precision'], value, where), where)
+    elif name == 'peft_config' and value is not None: _enter_adapter(collected, value, where)
     elif name == 'quantization' and isinstance(value, Mapping):
         for k, x in value.items(): collected.enter(k, x, f'{where}[{k!r}]')
     elif name.endswith('_column') and isinstance(value, str):
         collected.rename_column(value, name.removesuffix('_column'), where)
     elif name in config_fields(collected.algorithm) - INSTEAD.keys():
         collected.extra[name] = _checked(name, value, where, collected.algorithm)
-    else: return name == 'push_to_hub' and value in (False, None)   # nothing is uploaded anyway
+    else: return name == 'peft_config' or name == 'push_to_hub' and value in (False,
+                                                                              None)   # nothing is uploaded anyway
     return True
+
+def _enter_adapter(collected: Collected, config: Any, where: str) -> None:
+    "Enter the fields of a LoraConfig"
+    for field, value, ours, why in adapter_settings(config):
+        if why and not ours and field not in LORA_FIELDS:
+            raise SpecError(f'{field}={_short(value)} is not offered', where=where, why=why, fix=f'leave {field} out')
+        for name, x in ours.items(): collected.put(name, x, f'{where}, {field}')
 
 def _refuse_name(name: str, value: Any, where: str, algorithm: str) -> None:
     "Refuse a keyword that is no setting, with the one that is meant"
@@ -907,12 +949,13 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #af420b9b
+# %% ../../nbs/core/06_spec.ipynb #75127eb7
 def config_entries(
     config: str | os.PathLike | Mapping  # path of a YAML or JSON file, or a mapping
 ) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a config"
     if isinstance(config, Mapping): return list(_from_mapping(config))
+    if hasattr(config, 'entries'): return list(config.entries())   # a converted config of another project
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
     raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
 
@@ -924,22 +967,27 @@ def _from_mapping(config: Mapping) -> Iterator[tuple[str, Any, str]]:
             continue
         for name, inside in value.items(): yield _in_section(key, name), inside, f'config[{key!r}][{name!r}]'
 
-# %% ../../nbs/core/06_spec.ipynb #81cd0c0c
+# %% ../../nbs/core/06_spec.ipynb #dab6e162
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a YAML or JSON file"
+    return _read_lines(text_of_config(path), path.name)
+
+def text_of_config(
+    path: Path  # of a YAML or JSON file
+) -> str:
+    "The text of a config file"
     if not os.path.isfile(path): raise _no_config(path)
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise SpecError(f'the config is too large: {size:,} bytes', where=str(path), why=f'{LARGEST:,} are read',
                             fix='name files in it: data, a chat template')
-        text = path.read_text(encoding='utf-8-sig')
+        return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e:
         raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
     except OSError as e:
         raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
-    return _read_lines(text, path.name)
 
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"
@@ -951,6 +999,28 @@ def _no_config(path: Path) -> SpecError:
     near = [n for n in beside if n.endswith(_CONFIG_FILES)]
     return SpecError(f'there is no config file {path}', where='argument config',
                      fix=did_you_mean(path.name, near) if near else '')
+
+# %% ../../nbs/core/06_spec.ipynb #d0a002ee
+def read_nested(
+    text: str,  # YAML or JSON
+    source: str  # the name of the file
+) -> tuple[dict[str, Any], dict[str, int]]:
+    "The mapping in a text, and the line of each of its keys, nested ones written with dots"
+    import yaml
+    try:
+        loader, node = _composed(text, source)
+        if node is None or node.id != 'mapping': raise SpecError('this is no mapping of names to values', where=source)
+        return loader.construct_object(node, deep=True), dict(_lines_of(node))
+    except yaml.YAMLError as e:
+        raise SpecError(f'this is not YAML: {" ".join(str(e).split())[:300]}', where=source) from None
+
+def _lines_of(node: Any, before: str = '') -> Iterator[tuple[str, int]]:
+    "(key, line) of a mapping, and of the mappings in it"
+    for key, value in node.value if node.id == 'mapping' else ():
+        yield f'{before}{key.value}', key.start_mark.line + 1
+        inside = value.value if value.id == 'sequence' else []
+        for i, part in enumerate(inside): yield from _lines_of(part, f'{before}{key.value}[{i}].')
+        yield from _lines_of(value, f'{before}{key.value}.')
 
 # %% ../../nbs/core/06_spec.ipynb #6d55f1bf
 def as_names(
@@ -995,7 +1065,7 @@ def _in_words(value: Any) -> str:
     if few: return str(dict(value)) if isinstance(value, Mapping) else f"[{', '.join(_short(v) for v in value)}]"
     return f'{type(value).__name__} of {len(value):,}' if hasattr(value, '__len__') else type(value).__name__
 
-# %% ../../nbs/core/06_spec.ipynb #d906a156
+# %% ../../nbs/core/06_spec.ipynb #57087a80
 @dataclass(frozen=True)
 class SpecValues:
     "The settings of a training in their groups, each with its origin"
@@ -1014,6 +1084,13 @@ class SpecValues:
         name = ALIASES.get(name, name)
         if name not in FIELDS: raise SpecError(f'unknown setting {name!r}', fix=did_you_mean(name, FIELDS))
         return getattr(getattr(self, FIELDS[name].group), name)
+
+    @classmethod
+    def from_foreign(cls, *configs: Any, kind: str | None = None, without: Iterable[str] = (),
+                     **answers: Any) -> TrainSpec:
+        "Read a config of another project: a file, a command line, or objects such as SFTConfig; `answers` win"
+        from aligntune.core.registry import plugin   # it stands above: asked only here
+        return plugin('foreign config')(*configs, kind=kind, without=without, **answers).spec()
 
     def given(self, name: str) -> bool:
         "Whether the user set `name`"
@@ -1137,7 +1214,7 @@ def _marked(name: str, value: Any, where: str) -> Any:
     try: return hide(value, name)
     except ValueError as e: raise SpecError(str(e), where=where) from None
 
-# %% ../../nbs/core/06_spec.ipynb #1d875418
+# %% ../../nbs/core/06_spec.ipynb #ea2231b9
 def _method_of(algorithm: str) -> str:
     "The one method of an algorithm that is a parametrisation of its own, such as osft"
     own = facts_of(algorithm).settings.get('method')
@@ -1154,40 +1231,9 @@ def derive(
     updates = values.get('bf16_updates', 'nearest')
     if updates != 'nearest' and values.get('dtype') in (None, 'auto'):
         put('dtype', 'bfloat16', f'bf16_updates={updates}')
-    _derive_best(values, put)
     nothing_moves = values.get('unfreeze_rank_ratio') == 0 and not values.get('train_rest')
     if nothing_moves and values.get('guards') is None:
         put('guards', dict(learning=False), 'unfreeze_rank_ratio=0: nothing is to move')
-
-# %% ../../nbs/core/06_spec.ipynb #c129b3ce
-def _derive_best(values: dict[str, Any], put: Callable[[str, Any, str], None]) -> None:
-    "What decides which step is the best, where that matters and was not said"
-    asked = [n for n in ('early_stopping_patience', 'load_best_model_at_end') if values.get(n)]
-    if not asked: return
-    algorithm = values.get('algorithm', DEFAULT_ALGORITHM)
-    if values.get('metric_for_best_model') is None:
-        put('metric_for_best_model', 'reward' if algorithm in POLICY else 'loss', f'algorithm={algorithm}')
-    metric = values['metric_for_best_model']
-    better = is_greater_better(metric) if values.get('greater_is_better') is None else None
-    if better is not None: put('greater_is_better', better, f'metric_for_best_model={metric}')
-
-def _judge_best(s: TrainSpec) -> None:
-    "Refuse a metric whose better values are unknown, and metrics of yours where nothing is predicted"
-    r, algorithm = s.run, s.algo.algorithm
-    if r.metric_for_best_model and r.greater_is_better is None and ends_or_chooses(s):
-        raise SpecError(f'which way is {r.metric_for_best_model} better?', where=s.origins['metric_for_best_model'],
-                        why='its name does not say', fix='greater_is_better=True, or False')
-    if r.compute_metrics is not None and algorithm not in SUPERVISED:
-        fix = ('a reward with the weight 0 is measured and trains nothing: reward_functions=[..., metric], '
-               'reward_function_weights=[..., 0]' if algorithm in POLICY else 'a callback with on_evaluate')
-        raise SpecError(f'{algorithm} has no compute_metrics', where=s.origins['compute_metrics'],
-                        why='its evaluation does not compare predictions with labels', fix=fix)
-
-def ends_or_chooses(
-    s: TrainSpec
-) -> bool:
-    "Whether a request compares the steps of a training: to end early, or to take the best of them"
-    return bool(s.run.early_stopping_patience or s.run.load_best_model_at_end)
 
 # %% ../../nbs/core/06_spec.ipynb #6bdc8ef4
 def _refuse_method(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
@@ -1226,7 +1272,7 @@ def _derive_method(values: Mapping[str, Any], origins: Mapping[str, str], put: C
 
 _OWN_METHODS = {_method_of(algorithm): algorithm for algorithm in ALGORITHM_FACTS if _method_of(algorithm)}
 
-# %% ../../nbs/core/06_spec.ipynb #dac19b60
+# %% ../../nbs/core/06_spec.ipynb #c4236485
 def check_combination(s: TrainSpec) -> Iterator[str]:
     "Refuse impossible combinations; yield a note for each ineffective one"
     facts = Facts(s.algo.algorithm, s.model.model_type, s.data.task_type, s.run.backend,
@@ -1235,7 +1281,6 @@ def check_combination(s: TrainSpec) -> Iterator[str]:
     yield from _judge_effect(s)
     _judge_adapter(s)
     _judge_run(s)
-    _judge_best(s)
     _judge_batch(s)
     _judge_group(s)
     _judge_rewards(s)
@@ -1253,9 +1298,76 @@ def _judge_effect(s: TrainSpec) -> Iterator[str]:
         if s[n] != f.default:
             yield f"{n} has no effect on {s.algo.algorithm}; it is a setting of {', '.join(f.only)}"
 
-# %% ../../nbs/core/06_spec.ipynb #823b97d7
+# %% ../../nbs/core/06_spec.ipynb #8899b87d
+STARTS = ('gaussian', 'orthogonal', 'mica', 'pissa', 'olora', 'loftq')
+TAKEN_OUT = ('pissa', 'olora')   # the base loses what the adapter begins with
+_WANT_DATA = dict(eva='EVA reads activations of your data', corda='CorDA reads covariances of your data',
+                  lora_ga='LoRA-GA reads gradients of your data')
+
+def start_of(
+    s: TrainSpec  # what was asked
+) -> str:
+    "How the adapter starts: a word of STARTS, or an empty text for the usual start"
+    word = s['init_lora_weights']
+    return '' if word is True else str(word).split('_niter_')[0]
+
+def _judge_start(s: TrainSpec) -> None:
+    "Refuse starts that are not known, or that cannot be with the other settings"
+    word, start, where = s['init_lora_weights'], start_of(s), s.origins['init_lora_weights']
+    def refuse(why: str, fix: str) -> SpecError:
+        return SpecError(f'init_lora_weights={word} is not possible here', where=where, why=why, fix=fix)
+    if not start: return
+    if word is False: raise refuse('the model would start from random changes', 'leave it out')
+    if start in _WANT_DATA: raise refuse(_WANT_DATA[start], f"one of {', '.join(STARTS)}")
+    if start not in STARTS or not re.fullmatch(r'[a-z]+|pissa_niter_\d+', str(word)):
+        raise refuse('PEFT has no such start', did_you_mean(str(word), STARTS))
+    if s.peft.adapter: raise refuse('an existing adapter has its start behind it', 'leave it out')
+    if s.peft.target_parameters: raise refuse('adapters of single weights start at zero', 'target_modules alone')
+    quantised = s.model.load_in_4bit or s.model.load_in_8bit
+    if start == 'loftq' and not s.model.load_in_4bit:
+        raise refuse('LoftQ makes up for what 4-bit weights lose', 'load_in_4bit=True')
+    if start in ('mica', *TAKEN_OUT) and quantised:
+        raise refuse('it decomposes weights of 16 or 32 bits', 'load_in_4bit=False, or init_lora_weights=loftq')
+    if start == 'orthogonal' and s.peft.lora_r % 2: raise refuse('it needs an even rank', f'lora_r={s.peft.lora_r + 1}')
+    _judge_taken_out(s, start, refuse)
+
+# %% ../../nbs/core/06_spec.ipynb #f1987995
+def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], SpecError]) -> None:
+    "Refuse a base that has lost a part of itself where somebody else reads it as the base"
+    needs = facts_of(s.algo.algorithm).reference
+    compared = needs == 'always' or needs == 'beta' and bool(s.algo.beta)
+    if start not in TAKEN_OUT: return
+    if compared and not s.algo.ref_model_name:
+        raise refuse('without its adapter the model is not the reference: a part of the weights is in the adapter',
+                     f'ref_model_name={s.model.model_name}, or another start')
+    if s.algo.rollout == 'vllm':
+        raise refuse('vLLM reads the weights of the base from their files', 'rollout=auto, or another start')
+    if s.peft.method == 'dora': raise refuse('DoRA measures the norms of the whole weights', 'method=lora')
+
+# %% ../../nbs/core/06_spec.ipynb #b808f32d
+def _judge_blocks(s: TrainSpec) -> None:
+    "Refuse blocks and patterns that PEFT would not read"
+    p = s.peft
+    if p.target_parameters and p.layers_to_transform is not None:
+        raise SpecError('target_parameters and layers_to_transform exclude each other',
+                        where=s.origins['layers_to_transform'], why='PEFT adapts a parameter in every block',
+                        fix='keep one of them')
+    if p.layers_pattern and p.layers_to_transform is None:
+        raise SpecError('layers_pattern has no effect without layers_to_transform', where=s.origins['layers_pattern'],
+                        fix='layers_to_transform=[0, 1]')
+    if p.layers_to_transform is not None and isinstance(p.target_modules, str) and p.target_modules not in (
+            'all-linear', 'peft'):
+        raise SpecError('layers_to_transform and a pattern of target_modules exclude each other',
+                        where=s.origins['layers_to_transform'], fix='a list of names in target_modules')
+    for name in ('rank_pattern', 'alpha_pattern'):
+        bad = {k: v for k, v in (s[name] or {}).items() if isinstance(v, bool) or not isinstance(v, (int,
+            float)) or v <= 0}
+        if bad: raise SpecError(f'{name} maps names to numbers above 0, not {bad}', where=s.origins[name])
+
 def _judge_adapter(s: TrainSpec) -> None:
     "Refuse adapters of single weights together with what PEFT cannot do with them"
+    _judge_start(s)
+    _judge_blocks(s)
     dora, dropout = s.peft.method == 'dora', s.peft.lora_dropout
     if not s.peft.target_parameters or not (dropout or dora): return
     what = 'method=dora' if dora else f'lora_dropout={dropout:g}'
@@ -1286,37 +1398,18 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #115cdfc5
-#: served by our own classes, with settings, tables, plots and resumed runs; others by callbacks of transformers
-OWN_TRACKERS = ('wandb', 'mlflow', 'tensorboard', 'trackio', 'comet_ml', 'swanlab')
-
-def has_tracker(
-    name: str  # a key of TRACKERS
-) -> bool:
-    "Is a package there that serves a tracker?"
-    return any(map(_installed, TRACKERS.get(name, name).split()))
-
-def trackers_of(
-    report_to: Any  # none, all, a name or a list of names
-) -> tuple[list[str], list[str] | str]:
-    "The trackers that are served by our own classes, and what transformers is to report to"
-    names = [str(n) for n in (report_to if isinstance(report_to, (list, tuple)) else [report_to or 'none'])]
-    if 'all' in names: names = [n for n in TRACKERS if has_tracker(n)]
-    others = [n for n in names if n not in OWN_TRACKERS and n != 'none']
-    return [n for n in OWN_TRACKERS if n in names], others or 'none'
-
-# %% ../../nbs/core/06_spec.ipynb #23c40ce0
+# %% ../../nbs/core/06_spec.ipynb #e264fbd5
 def check_installed(
     s: TrainSpec  # what was asked
 ) -> None:
     "Refuse trackers and engines whose packages this machine lacks"
-    for word in s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]:
-        if str(word) not in TRACKERS or has_tracker(word): continue
-        package = TRACKERS[word].split()[0].partition('.')[0]
-        install = f"'aligntune[{package}]'" if word in OWN_TRACKERS else package
-        raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
-                                  why='the run was to be reported to it',
-                                  fix=f'pip install {install}, or report_to=none')
+    trackers = s.run.report_to if isinstance(s.run.report_to, (list, tuple)) else [s.run.report_to]
+    for word in trackers:
+        packages = TRACKERS.get(str(word), '').split()
+        if packages and not any(map(_installed, packages)):
+            raise MissingPackageError(f'{word} is not installed', where=s.origins['report_to'],
+                                      why='the run was to be reported to it',
+                                      fix=f'pip install {packages[0].split(".")[0]}, or report_to=none')
     if (module := NORM_KERNELS.get(s['recompute_norms'])) and not _installed(module):
         raise MissingPackageError(f'{module} is not installed', where=s.origins['recompute_norms'],
                                   fix=f'pip install {module}, or recompute_norms=auto')
@@ -1367,7 +1460,7 @@ def _is_settled(s: TrainSpec) -> bool:
     if s.given('gradient_accumulation_steps') or s.given('steps_per_generation'): return True
     return bool(s.optim.effective_batch_size) or s.optim.batch_size > (s.algo.num_generations or 1)
 
-# %% ../../nbs/core/06_spec.ipynb #486f029a
+# %% ../../nbs/core/06_spec.ipynb #7e6e2ec8
 def _ineffective(s: TrainSpec) -> Iterator[str]:
     "A note for each setting that another one makes ineffective"
     o, r = s.optim, s.run
@@ -1375,15 +1468,10 @@ def _ineffective(s: TrainSpec) -> Iterator[str]:
         yield f'max_steps={o.max_steps} wins over num_epochs={o.num_epochs:g}'
     if r.eval_steps and r.eval_strategy in ('no', 'epoch'):
         yield f'eval_steps has no effect with eval_strategy={r.eval_strategy}'
-    used = ends_or_chooses(s) or r.callbacks is not None or o.lr_scheduler == 'reduce_lr_on_plateau'
-    idle = [n for n in ('metric_for_best_model', 'greater_is_better') if s.given(n) and not used]
-    if idle: yield f"{', '.join(idle)}: no effect without early_stopping_patience or load_best_model_at_end"
-    if r.early_stopping_threshold and not r.early_stopping_patience:
-        yield 'early_stopping_threshold has no effect without early_stopping_patience'
     uses = {'vllm_': ('rollout=vllm', s.algo.rollout in ('vllm', 'auto')), 'fsdp_config': ('fsdp', s.extra.get('fsdp'))}
     for start, (switch, on) in uses.items():
-        unused = [n for n in s.extra if n.startswith(start) and not on]
-        if unused: yield f"{', '.join(unused)}: no effect without {switch}"
+        idle = [n for n in s.extra if n.startswith(start) and not on]
+        if idle: yield f"{', '.join(idle)}: no effect without {switch}"
     if 'vllm_group_port' in s.extra: yield 'vllm_group_port: no effect, a server reads the weights from a folder'
     if hub := [n for n in s.extra if n.startswith('hub_')]:
         yield f"{', '.join(hub)}: no effect, a training uploads nothing; trainer.push_to_hub('you/model') does"
