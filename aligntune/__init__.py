@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 # %% ../nbs/00_package.ipynb #d3945460
 __version__ = "0.1.0"
 
-# %% ../nbs/00_package.ipynb #415d710b
+# %% ../nbs/00_package.ipynb #3c51c778
 _modules = {
     'core.backend_factory': 'create_sft_trainer create_rl_trainer get_backend_status list_backends '
                             'validate_backend_selection '
@@ -23,10 +23,14 @@ _modules = {
     'core.errors': 'AligntuneError SpecError DataError UnsupportedError MissingPackageError ModelError RewardError '
                    'RunError GuardError EngineError',
     'evaluate.compare': 'compare',
+    'evaluate.benchmarks': 'benchmark',
+    'evaluate.judging': 'judge_answers',
     'show.matrix': 'matrix',
     'show.form': 'launcher',
     'show.figures': 'plot_run compare_runs',
     'show.report': 'report',
+    'series.sweep': 'sweep SweepResult',
+    'series.stages': 'train_stages StagesResult',
     'monitor.server': 'ui',
     'hub': 'sft osft lora_sft create_algorithm estimate plot_loss SFTAlgorithm OSFTAlgorithm LoRASFTAlgorithm',
 }
@@ -34,7 +38,7 @@ _modules = {
 # %% ../nbs/00_package.ipynb #952ddaf9
 _where = {name: module for module, names in _modules.items() for name in names.split()}
 
-# %% ../nbs/00_package.ipynb #9456b35a
+# %% ../nbs/00_package.ipynb #12a354bc
 if TYPE_CHECKING:
     from aligntune.core.backend_factory import (
         create_sft_trainer as create_sft_trainer, create_rl_trainer as create_rl_trainer,
@@ -53,10 +57,14 @@ if TYPE_CHECKING:
         RewardError as RewardError, RunError as RunError, GuardError as GuardError,
         EngineError as EngineError)
     from aligntune.evaluate.compare import compare as compare
+    from aligntune.evaluate.benchmarks import benchmark as benchmark
+    from aligntune.evaluate.judging import judge_answers as judge_answers
     from aligntune.show.matrix import matrix as matrix
     from aligntune.show.form import launcher as launcher
     from aligntune.show.figures import plot_run as plot_run, compare_runs as compare_runs
     from aligntune.show.report import report as report
+    from aligntune.series.sweep import sweep as sweep, SweepResult as SweepResult
+    from aligntune.series.stages import train_stages as train_stages, StagesResult as StagesResult
     from aligntune.monitor.server import ui as ui
     from aligntune.hub import (
         sft as sft, osft as osft, lora_sft as lora_sft, create_algorithm as create_algorithm, estimate as estimate,
@@ -77,13 +85,17 @@ def __dir__() -> list[str]:
 
 __all__ = list(_where)
 
-# %% ../nbs/00_package.ipynb #535c985a
+# %% ../nbs/00_package.ipynb #9a54d29f
 PLUGINS = {
     'trainer of an algorithm': 'aligntune.algorithms.{}:make_trainer',
     'backend': 'aligntune.backends.{}',
     'plan card': 'aligntune.show.plan_card:PlanCard',
+    'foreign config': 'aligntune.foreign.read:read_foreign',
     'bench evidence': 'aligntune.bench.results:evidence',
     'training panel': 'aligntune.show.panel:TrainingPanel',
+    'run plot': 'aligntune.show.figures:plot_run',
     'classification metrics': 'aligntune.evaluate.metrics:classification_metrics',
     'fewer rows': 'aligntune.engine.memory:with_fewer_rows',
+    'benchmarks': 'aligntune.evaluate.benchmarks:evaluate_tasks',
+    'measured training': 'aligntune.evaluate.benchmarks:measured_training',
 }

@@ -1380,7 +1380,7 @@ def _merged_experts(t: Training) -> list[Part]:
     else: size, which, when = every, 'all blocks', ('loss', 'backward')
     return [Part('adapted experts', size, f'{t.width} x the experts of {which}: weight and adapter in one', when)]
 
-# %% ../../nbs/core/12_estimate.ipynb #6d3a84e4
+# %% ../../nbs/core/12_estimate.ipynb #2afaeafd
 def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     "Reference, value and reward models"
     spec, N, out, w = t.spec, t.facts.parameters, [], weight_bytes(t.spec, t.precision)
@@ -1394,9 +1394,17 @@ def _other_parts(t: Training, b: Batch, accumulation: int) -> list[Part]:
     out += _engine_parts(t)
     if tower := _tower(t.facts.config):
         out.append(Part('encoders', w*tower, f'{w} x {tower:,} of images and sound: frozen, texts do not use them'))
+    out += _whole_copy(t)
     if spec['reward_model_name']:
         out.append(Part('reward model', w*N, f'{w} x {N:,}, taken to be as large as the model'))
     return out + (_rollout_parts(t, b, accumulation) if t.algorithm.writes_answers else [])
+
+def _whole_copy(t: Training) -> list[Part]:
+    "Sharded weights that PPO gathers for a rollout, which it does not do without; GRPO does where they have no room"
+    if not t.algorithm.value_model or 'weights' not in SHARDED_PARTS.get(t.execution.sharding.value, ()): return []
+    models = 1 + bool(t.spec.algo.reward_value_model)
+    n = models*t.facts.parameters
+    return [Part('whole copy', t.width*n, f'{t.width} x {n:,} of policy and value', ('rollout', 'scoring'))]
 
 # %% ../../nbs/core/12_estimate.ipynb #e798cb66
 VLLM_SHARE = .3   # TRL's default

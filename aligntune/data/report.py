@@ -448,11 +448,20 @@ def _html_preview(rows: Sequence[PreviewRow]) -> str:
     legend = ' &nbsp; '.join(f'<span style="{_CSS[k]}">{v}</span>' for k, v in _LEGEND)
     return f'<div class="aligntune-preview">{body}<div style="margin-top:8px;font-size:90%">{legend}</div></div>'
 
-# %% ../../nbs/data/10_report.ipynb #9fd55893
+# %% ../../nbs/data/10_report.ipynb #53c200ad
 class Preview:
     "Rows token by token: HTML in a notebook, colours in a terminal, plain text when printed"
     def __init__(self, rows: Sequence[PreviewRow]):
         self.rows = [replace(r, pieces=tuple(shortened(r.pieces))) for r in rows]
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Preview:
+        "The preview that `to_dict` wrote"
+        piece = lambda p: Piece(str(p[0]), p[1] if p[1] in _CSS else 'masked', bool(p[2]), tuple(map(int, p[3])))
+        return cls([PreviewRow(str(r['title']), tuple(map(piece, r['pieces'])), str(r['note'])) for r in d['rows']])
+    def to_dict(self) -> dict[str, Any]:
+        "Only dicts, lists, strings and numbers"
+        pieces = lambda r: [[p.text, p.state, p.special, list(p.ids)] for p in r.pieces]
+        return dict(rows=[dict(title=r.title, note=r.note, pieces=pieces(r)) for r in self.rows])
     def __len__(self) -> int: return len(self.rows)
     def __repr__(self) -> str: return self.ansi() if sys.stdout.isatty() and 'NO_COLOR' not in os.environ else str(self)
     def __str__(self) -> str: return _plain_preview(self.rows)

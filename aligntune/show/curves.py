@@ -17,9 +17,9 @@ from ..run.manifest import Manifest, read_metrics
 
 # %% auto #0
 __all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'Points', 'LONG', 'STYLES', 'FLAT', 'WIDTH', 'HEIGHT', 'LEFT', 'RIGHT', 'TOP',
-           'BOTTOM', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'thin', 'extremes', 'finite', 'averaged',
-           'Line', 'lines_of', 'ticks', 'number', 'Axis', 'axis_of', 'chart_svg', 'chart_img', 'compared_settings',
-           'differing', 'outcome', 'unique_labels', 'Differences']
+           'BOTTOM', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'entry_charts', 'thin', 'extremes', 'finite',
+           'averaged', 'Line', 'lines_of', 'ticks', 'number', 'Axis', 'axis_of', 'chart_svg', 'chart_img',
+           'compared_settings', 'differing', 'outcome', 'unique_labels', 'Differences']
 
 # %% ../../nbs/show/00_curves.ipynb #34de9e07
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def smooth(
         out.append(total/weight if weight else v)
     return out
 
-# %% ../../nbs/show/00_curves.ipynb #f5bc2223
+# %% ../../nbs/show/00_curves.ipynb #f66dc6de
 @dataclass(frozen=True)
 class Chart:
     "A chart: its title, and the metric it shows"
@@ -106,8 +106,9 @@ class Chart:
     name: str  # as logged
     evaluation: str = ''  # the same, as logged by evaluations
     smooth: bool = True  # with a running mean
+    parts: tuple[str, ...] = ()  # metrics that are drawn side by side in place of the one
 
-# %% ../../nbs/show/00_curves.ipynb #854ba5dd
+# %% ../../nbs/show/00_curves.ipynb #b640c2eb
 CHARTS = (Chart('reward', 'reward', 'eval_reward'), Chart('loss', 'loss', 'eval_loss'),
           Chart('reward accuracy', 'rewards/accuracies', 'eval_rewards/accuracies'), Chart('KL to reference', 'kl'),
           Chart('learning rate', 'learning_rate', smooth=False), Chart('gradient norm', 'grad_norm'))
@@ -122,7 +123,14 @@ def charts_of(
     for n in names or ():
         if n not in logged: raise RunError(f'no run has logged {n!r}', where='names', fix=did_you_mean(n, logged))
     return ([known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names] if names
-            else [c for c in CHARTS if c.name in logged])
+            else [c for c in CHARTS if c.name in logged] + (entry_charts(runs[0]) if len(runs) == 1 else []))
+
+def entry_charts(
+    run: RunLog  # of a mixture of data sets
+) -> list[Chart]:
+    "A chart of the loss or the reward of each data set; none where there is one"
+    found = {n: tuple(m for m in run.names if m.startswith(f'{n}/')) for n in ('loss', 'reward')}
+    return [Chart(f'{n} by data set', n, f'eval_{n}', parts=parts) for n, parts in found.items() if parts]
 
 # %% ../../nbs/show/00_curves.ipynb #c378f356
 COLORS = ('#3d85c6', '#e0793b', '#3a9d5d', '#9467bd', '#d1495b', '#17a2a2', '#b58900', '#7f7f7f')
@@ -188,7 +196,13 @@ def _within(points: Points, within: tuple[float, float] | None) -> Points:
     a, b = bisect_left(xs, within[0]), bisect_right(xs, within[1])
     return xs[a:b], ys[a:b]
 
-# %% ../../nbs/show/00_curves.ipynb #d1847035
+# %% ../../nbs/show/00_curves.ipynb #fb36d695
+def _curves_of(runs: Sequence[RunLog], chart: Chart) -> list[tuple[RunLog, str, str, str]]:
+    "(run, metric, the same as logged by evaluations, label) of each colour of a chart"
+    if not chart.parts: return [(r, chart.name, chart.evaluation, r.label) for r in runs]
+    parts = [(n, n.partition('/')[2]) for n in chart.parts]
+    return [(r, n, f'{chart.evaluation}/{part}', part) for r in runs for n, part in parts]
+
 def lines_of(
     runs: Sequence[RunLog],  # one colour each
     chart: Chart,  # what is shown
@@ -198,20 +212,21 @@ def lines_of(
 ) -> list[Line]:
     "The lines of a chart, thinned to what a screen can show"
     out = list[Line]()
-    for i, r in enumerate(runs):
-        color, alone = colors[i % len(colors)], len(runs) == 1
-        xs, ys = _within(r.curve(chart.name), within)
+    curves = _curves_of(runs, chart)
+    for i, (r, name, evaluation, label) in enumerate(curves):
+        color, alone = colors[i % len(colors)], len(curves) == 1
+        xs, ys = _within(r.curve(name), within)
         strong = chart.smooth and smoothing > 0 and len(xs) > 15
         if len(xs):
             kind = 'raw' if strong else 'values'
-            out.append(Line(*extremes(xs, ys), color, kind, '' if strong else r.label, chart.name))
+            out.append(Line(*extremes(xs, ys), color, kind, '' if strong else label, name))
         if strong:
             few = averaged(xs, ys)
             mean = smooth(few[1], smoothing*len(few[0])/18)
-            out.append(Line(*thin(few[0], mean), color, 'mean', r.label, chart.name))
-        if chart.evaluation and len((found := _within(r.curve(chart.evaluation), within))[0]):
+            out.append(Line(*thin(few[0], mean), color, 'mean', label, name))
+        if evaluation and len((found := _within(r.curve(evaluation), within))[0]):
             out.append(Line(*thin(*found), COLORS[1] if alone else color, 'evaluation',
-                            'evaluation' if alone else '', chart.evaluation))
+                            'evaluation' if alone else '', evaluation))
     return out
 
 # %% ../../nbs/show/00_curves.ipynb #87e52329
