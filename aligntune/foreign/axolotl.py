@@ -293,7 +293,7 @@ _RL |= {'trl.use_vllm': when(into(rollout='vllm')), 'trl.scale_rewards': scale_r
         'trl.vllm_gpu_memory_utilization': 'vllm_gpu_memory_utilization',
         'vllm.gpu_memory_utilization': 'vllm_gpu_memory_utilization', 'vllm.max_model_len': 'vllm_max_model_length'}
 
-# %% ../../nbs/foreign/02_axolotl.ipynb #befd945d
+# %% ../../nbs/foreign/02_axolotl.ipynb #c74b050c
 _DROPPED = {
     PLANNED: '''
         liger_* lora_*_kernel flash_attn_* flash_optimum xformers_attention sdp_attention sage_attention
@@ -317,6 +317,10 @@ _DROPPED = {
         wandb_* mlflow_* swanlab_* trackio_* comet_* otel_* use_otel_metrics hf_mlflow_log_artifacts
         logging_first_step save_first_step profiler_* include_tokens_per_second include_tkps debug eval_table_size
         trl.log_completions trl.num_completions_to_print project_name''',
+}
+
+# %% ../../nbs/foreign/02_axolotl.ipynb #443f2d41
+_DROPPED |= {
     LOADING: '''
         dataset_prepared_path dataset_keep_in_memory dataset_shard_num dataset_shard_idx num_dataset_shards_to_save
         dataloader_* remove_unused_columns is_preprocess preprocess_iterable shuffle_merged_datasets hf_use_auth_token

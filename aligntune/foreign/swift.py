@@ -16,7 +16,7 @@ from .shared import (
 # %% auto #0
 __all__ = ['SWIFT']
 
-# %% ../../nbs/foreign/08_swift.ipynb #c1b1617d
+# %% ../../nbs/foreign/08_swift.ipynb #7ab01842
 def _entry(text: str) -> dict[str, Any]:
     "One data set"
     name, _, rows = text.partition('#')
@@ -37,6 +37,7 @@ def _evaluation(value: Any, config: Foreign) -> Became:
     if len(names) > 1: return lost('several data sets to evaluate on')
     return into(eval_dataset=_entry(str(names[0]))['name'])
 
+# %% ../../nbs/foreign/08_swift.ipynb #047a4346
 def _command(value: Any, config: Foreign) -> Became:
     "The word after swift"
     if value == 'sft':
