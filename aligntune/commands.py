@@ -517,7 +517,7 @@ def runs(call: Call) -> Answer:
                number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))
 
-# %% ../nbs/commands.ipynb #705998d4
+# %% ../nbs/commands.ipynb #53555c25
 def sparkline(
     values: Sequence[float],  # a curve
     width: int = 24  # most characters
@@ -544,10 +544,10 @@ def compare_runs(call: Call) -> Answer:
     rows += [(f'{name} over time', *map(sparkline, lines)) for name in ('loss', 'eval_loss', 'reward')
              if any(lines := [r.curve(name)[1] for r in logs])]
     text, out = columns(rows), call.settings.get('out')
-    if out: text += f'\ncurves: {_written(side_by_side, Path(str(out)))}'
+    if out: text += f'\ncurves: {_drawn(side_by_side, Path(str(out)))}'
     return Answer(text, dict(runs=folders, differ=plain(side_by_side.differ), ended=plain(side_by_side.ended), out=out))
 
-def _written(found: Any, path: Path) -> Path:
+def _drawn(found: Any, path: Path) -> Path:
     "The curves of runs in a file"
     ways = {'.png': found.figure.png, '.svg': found.figure.svg, '.html': found._repr_html_}
     if path.suffix not in ways:
