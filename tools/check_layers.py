@@ -3,8 +3,8 @@ import ast, re, subprocess, sys
 from common import modules, report, root
 
 # from the ground up; nobody imports emulation
-ORDER = ('core data process sandbox rewards engine algorithms run backends share evaluate show series monitor bench hub '
-         'demo recipes foreign schedulers commands cli emulation').split()
+ORDER = ('core data process sandbox rewards engine algorithms run backends share evaluate show series monitor bench '
+         'hub demo recipes foreign schedulers commands completion cli emulation').split()
 NAMED = re.compile(r'aligntune\.[a-z_.]+(:\w*)?')   # a module, or something in it, as a string
 HEAVY = 'torch transformers trl peft datasets unsloth accelerate'.split()
 NEVER = 'nbdev fastcore execnb'.split()   # tools of development: the package does not need them

@@ -15,12 +15,14 @@ from common import notebooks, root, warm
 ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes',
              core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
              rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
-             backends='Backends', schedulers='Schedulers', foreign='Configs of other projects', share='Sharing',
-             series='Sweeps and stages', evaluate='Evaluate', show='Show', monitor='Monitor in the browser', bench='Bench',
+             backends='Backends', series='Sweeps and stages', share='Models for elsewhere', evaluate='Evaluate',
+             show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
+             schedulers='Schedulers', bench='Bench',
              experiments='Experiments', emulation='Emulation')
 FIRST = dict(guides='''backend_selection backend_comparison support_matrix sft_guide your_data rl_guide reward_functions
-    trl_guide unsloth_guide unsloth_compatibility training_hub hub performance numerics distributed clusters series
-    migration troubleshooting error_messages'''.split())
+    callbacks tracking monitor series evaluation exporting hub shell migration trl_guide unsloth_guide
+    unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
+    troubleshooting error_messages'''.split())
 
 def reading_order():
     "[(heading, [notebooks])]; the front page has no heading"

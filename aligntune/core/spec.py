@@ -1177,13 +1177,13 @@ class SpecValues:
         "Whether the user set `name`"
         return self.origins[name] != 'default' and not self.origins[name].startswith(('default of ', 'follows from '))
 
-# %% ../../nbs/core/06_spec.ipynb #2cdd08b0
+# %% ../../nbs/core/06_spec.ipynb #f9059889
 @dataclass(frozen=True)
 class TrainSpec(SpecValues):
     "What the user asked for: frozen, strict, and every value knows where it came from"
     @classmethod
     def parse(cls, /,
-        config: str | os.PathLike | Mapping | None = None,  # YAML or JSON file, or a mapping
+        config: Any = None,  # YAML or JSON file, a mapping, a conversion, or (setting, value, place) of each
         **keywords: Any  # any setting by its name or alias; wins over the config
     ) -> TrainSpec:
         "Read keywords and a config into a spec, or refuse them"
@@ -1461,7 +1461,7 @@ def _judge_taken_out(s: TrainSpec, start: str, refuse: Callable[[str, str], Spec
         raise refuse('vLLM reads the weights of the base from their files', 'rollout=auto, or another start')
     if s.peft.method == 'dora': raise refuse('DoRA measures the norms of the whole weights', 'method=lora')
 
-# %% ../../nbs/core/06_spec.ipynb #751be78b
+# %% ../../nbs/core/06_spec.ipynb #24bb262a
 def _judge_blocks(s: TrainSpec) -> None:
     "Refuse blocks and patterns that PEFT would not read"
     p = s.peft
@@ -1481,6 +1481,7 @@ def _judge_blocks(s: TrainSpec) -> None:
             float)) or v <= 0}
         if bad: raise SpecError(f'{name} maps names to numbers above 0, not {bad}', where=s.origins[name])
 
+# %% ../../nbs/core/06_spec.ipynb #176c7032
 def _judge_adapter(s: TrainSpec) -> None:
     "Refuse adapters of single weights together with what PEFT cannot do with them"
     _judge_start(s)
@@ -1492,6 +1493,7 @@ def _judge_adapter(s: TrainSpec) -> None:
                     why='PEFT adds the adapter of a parameter to the weight itself, where there is neither dropout '
                         'nor a norm', fix="lora_dropout=0 and method='lora', or target_modules alone")
 
+# %% ../../nbs/core/06_spec.ipynb #50ed5167
 def _judge_run(s: TrainSpec) -> None:
     "Refuse contradictions about the schedule, the reference model and the folder"
     if s.optim.warmup_steps is not None and s.optim.warmup_ratio is not None:

@@ -141,7 +141,7 @@ def _pretraining(value: Any, config: Foreign) -> Inside:
     return [('', f'{len(entries)} of them', Became('refused', data_settings(entries), became.why, became.fix,
                                                   ('algorithm',))), *rows]
 
-# %% ../../nbs/foreign/02_axolotl.ipynb #79c9fb5e
+# %% ../../nbs/foreign/02_axolotl.ipynb #34f24cb2
 def _packs(config: Foreign) -> bool:
     return is_on(config.get('sample_packing')) and not config.get('rl') and not is_on(config.get('reward_model'))
 
@@ -164,9 +164,8 @@ def _val_set(value: Any, config: Foreign) -> Became:
     if number < 1: return into(val_split_ratio=number)
     return question('val_split_ratio', f'{number:g} rows are set aside; here it is a share', 'val_split_ratio=0.05')
 
-def _long(value: Any, config: Foreign) -> Became:
-    "What becomes of rows that are too long"
-    return to('on_long', drop='drop', truncate='cut_end')(value, config) if value != 'raise' else into(on_long='error')
+# rows that are too long
+_long = to('on_long', drop='drop', truncate='cut_end', **{'raise': 'error'})
 
 # %% ../../nbs/foreign/02_axolotl.ipynb #eba73c3a
 def _adapter(value: Any, config: Foreign) -> Became:

@@ -15,8 +15,8 @@ from ..core.spec import ALIASES, FIELDS, INSTEAD, SWITCHES, TrainSpec, check, co
 
 # %% auto #0
 __all__ = ['FATES', 'STOPS', 'Inside', 'Rule', 'Default', 'OFF', 'Became', 'into', 'unset', 'dropped', 'lost', 'question',
-           'not_offered', 'Foreign', 'Project', 'fate_of', 'leaves', 'KeyRow', 'one_line', 'merged', 'usual',
-           'their_defaults', 'convert', 'Conversion']
+           'not_offered', 'Foreign', 'rules', 'Project', 'fate_of', 'nested_keys', 'KeyRow', 'one_line', 'merged',
+           'usual', 'their_defaults', 'convert', 'Conversion']
 
 # %% ../../nbs/foreign/00_conversion.ipynb #ee5c712a
 FATES = ('taken', 'renamed', 'default', 'off', 'dropped', 'lost', 'asked', 'refused')
@@ -31,16 +31,22 @@ class Became:
     fix: str = ''  # for those that stop
     asks: tuple[str, ...] = ()  # settings of ours, one of which answers it
 
-# %% ../../nbs/foreign/00_conversion.ipynb #726f02a2
+# %% ../../nbs/foreign/00_conversion.ipynb #2a729865
 def into(why: str = '', /, **settings: Any) -> Became:
     "It is this, here"
     return Became('renamed', settings, why)
 
-def unset(why: str = 'not set') -> Became: return Became('off', why=why)
+def unset(why: str = 'not set') -> Became:
+    "Not set, or off: nothing to do"
+    return Became('off', why=why)
 
-def dropped(why: str) -> Became: return Became('dropped', why=why)
+def dropped(why: str) -> Became:
+    "Nothing here needs it"
+    return Became('dropped', why=why)
 
-def lost(why: str, fix: str = '') -> Became: return Became('lost', why=why, fix=fix)
+def lost(why: str, fix: str = '') -> Became:
+    "It would change the training, and is not offered"
+    return Became('lost', why=why, fix=fix)
 
 def question(setting: str, why: str, fix: str = '') -> Became:
     "The user has to say what this setting of ours is to be"
@@ -72,9 +78,13 @@ class Foreign:
         line = self.lines.get(key) or self.lines.get(key.split('[')[0])
         return f'{self.source}:{line}' if line else self.source
 
-# %% ../../nbs/foreign/00_conversion.ipynb #940c444e
+# %% ../../nbs/foreign/00_conversion.ipynb #3b48d2d7
 Inside = list[tuple[str, Any, Became]]   # key below the one of the rule, value, what becomes of it
 Rule = str | Callable[[Any, Foreign], 'Became | Inside']
+def rules(**keys: Rule) -> dict[str, Rule]:
+    "Rules by key"
+    return keys
+
 Default = tuple[str, Any, str]   # a setting of ours, the value that their default gives it, whose default that is
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ def _is_of_trl(key: str) -> bool:
     return any(key in config_fields(algorithm) for algorithm in ('sft', 'dpo', 'grpo', 'reward_model'))
 
 # %% ../../nbs/foreign/00_conversion.ipynb #550d06dc
-def leaves(
+def nested_keys(
     project: Project,  # whose keys
     values: Mapping[str, Any],  # a config, or a part of it
     before: str = ''  # the keys above it
@@ -135,7 +145,7 @@ def leaves(
     for name, value in values.items():
         key = f'{before}{name}'
         if isinstance(value, Mapping) and value and not _is_whole(project, key):
-            yield from leaves(project, value, f'{key}.')
+            yield from nested_keys(project, value, f'{key}.')
         else: yield key, value
 
 def _is_whole(project: Project, key: str) -> bool:
@@ -232,7 +242,7 @@ def convert(
 
 def _rows(project: Project, config: Foreign) -> Iterator[KeyRow]:
     "A row for each key"
-    for key, value in leaves(project, config.values):
+    for key, value in nested_keys(project, config.values):
         became = fate_of(project, key, value, config)
         if isinstance(became, Became): yield KeyRow(key, value, config.where(key), became)
         else: yield from (KeyRow(f'{key}{k}', v, config.where(f'{key}{k}'), b) for k, v, b in became)
@@ -287,7 +297,7 @@ class Conversion:
 
     def __str__(self) -> str: return self.table()
 
-# %% ../../nbs/foreign/00_conversion.ipynb #53251343
+# %% ../../nbs/foreign/00_conversion.ipynb #399f7045
 def _line(row: KeyRow) -> str:
     "What one row asks for"
     fix = f' ({row.became.fix})' if row.became.fix else ''
@@ -319,7 +329,7 @@ def _wrong(conversion: Conversion) -> Iterator[str]:
     if not errors and not stopped:
         try: TrainSpec.parse(conversion)
         except AligntuneError as e: errors.append(e)
-    for e in errors: yield f"  {e.where} {e.what}{f': {e.why}' if e.why else ''}{f' -> {e.fix}' if e.fix else ''}"
+    for x in errors: yield f"  {x.where} {x.what}{f': {x.why}' if x.why else ''}{f' -> {x.fix}' if x.fix else ''}"
 
 # %% ../../nbs/foreign/00_conversion.ipynb #641947d3
 def _yaml_lines(conversion: Conversion) -> Iterator[str]:

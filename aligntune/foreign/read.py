@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import SpecError, did_you_mean
 from ..core.spec import text_of_config, read_nested, read_value
 from .axolotl import AXOLOTL
-from .conversion import Became, Conversion, Foreign, Project, convert, leaves
+from .conversion import Became, Conversion, Foreign, Project, convert, nested_keys
 from .llama_factory import LLAMA_FACTORY
 from .oumi import OUMI
 from .scripts import hub_project, lora_mapping, script_values, with_questions
@@ -32,7 +32,7 @@ def whose(
     source: str = 'config'  # for the message
 ) -> Project:
     "The project whose config it is, by the names in it"
-    keys = {k.split('[')[0] for k, _ in leaves(Project('', '', {}), values)}
+    keys = {k.split('[')[0] for k, _ in nested_keys(Project('', '', {}), values)}
     keys |= {'.'.join(k.split('.')[:n]) for k in keys for n in range(1, k.count('.') + 1)}
     found = {n: len(keys & set(p.telling.split())) for n, p in PROJECTS.items()}
     best = max(found.values())

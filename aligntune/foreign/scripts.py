@@ -87,7 +87,7 @@ class Nested(Expressions):
         if name in ('str', 'Path', 'int', 'float') and len(args) == 1: return args[0]
         return Unknown(ast.unparse(node))
 
-# %% ../../nbs/foreign/07_scripts.ipynb #de189860
+# %% ../../nbs/foreign/07_scripts.ipynb #51ec1652
 class Reader(Nested):
     "The values of a script's names, as far as they can be known without running it"
     def __init__(self, tree: ast.Module):
@@ -95,8 +95,8 @@ class Reader(Nested):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _called(node) == 'add_argument': self._option(node)
         for node in ast.walk(tree):
-            target = node.targets[0] if isinstance(node, ast.Assign) else None
-            if isinstance(target, ast.Name): self.names[target.id] = self.value(node.value)
+            if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name):
+                self.names[target.id] = self.value(node.value)
 
     def _option(self, node: ast.Call) -> None:
         "One option of argparse, with its default"

@@ -21,9 +21,9 @@ from ..show.plan_card import at_peak
 
 # %% auto #0
 __all__ = ['CHUNK', 'MOST_METRICS', 'SHAPES', 'LARGEST', 'LOOKS', 'WHOLE', 'OWN', 'OF_MODEL', 'MOST_FILES', 'NOT_RUNS',
-           'CHECKPOINT', 'MOST_FOLDERS', 'open_below', 'Lines', 'ColumnLog', 'MetricsFile', 'as_number', 'AnswersFile',
+           'CHECKPOINT', 'MOST_FOLDERS', 'open_below', 'Lines', 'ColumnLog', 'MetricsFile', 'to_float', 'AnswersFile',
            'masked', 'without_secrets', 'know_environment', 'RunFiles', 'RunFolder', 'manifest_of', 'state_of',
-           'looked_at', 'Glance', 'glance', 'started', 'planned_steps', 'progress_of', 'results_in', 'Folder']
+           'looked_at', 'Glance', 'glance', 'begun_at', 'planned_steps', 'progress_of', 'results_in', 'Folder']
 
 # %% ../../nbs/monitor/00_folder.ipynb #fcaef041
 def open_below(
@@ -125,7 +125,7 @@ class MetricsFile:
                 first = bisect_left(xs, step)
                 del xs[first:], ys[first:]
         for name, v in e.items():
-            if name not in ('step', 'start') and (x := as_number(v)) is not None: self._put(name, step, x)
+            if name not in ('step', 'start') and (x := to_float(v)) is not None: self._put(name, step, x)
 
     def _put(self, name: str, step: int, x: float) -> None:
         if name not in self.columns and len(self.columns) >= MOST_METRICS: return
@@ -136,7 +136,7 @@ class MetricsFile:
             xs.insert(at, step)
             ys.insert(at, x)
 
-def as_number(v: Any) -> float | None:
+def to_float(v: Any) -> float | None:
     "A logged value as a number; None where it is none"
     if isinstance(v, str): return float(v) if v in NO_NUMBERS else None
     try: return float(v) if isinstance(v, (int, float)) else None
@@ -302,16 +302,16 @@ def glance(run: RunFolder) -> Glance:
             if kept and e['start'] != kept[-1]['start']: kept = [k for k in kept if k['step'] < e['step']]
             kept.append(e)
         last = {k: x for e in kept for k, v in e.items() if k not in ('start', 'step')
-                and (x := as_number(v)) is not None}
+                and (x := to_float(v)) is not None}
         name = 'reward' if 'reward' in last else 'loss'
-        curve = [x for e in kept if finite(x := as_number(e.get(name)) or 0.) and name in e]
+        curve = [x for e in kept if finite(x := to_float(e.get(name)) or 0.) and name in e]
         few = extremes(range(len(curve)), curve, 60)[1] if curve else []
         return Glance(max((e['step'] for e in kept), default=0), last, tuple(few))
     return run.kept('metrics.jsonl', made)
 
 # %% ../../nbs/monitor/00_folder.ipynb #ebb10dca
-def started(m: Manifest) -> tuple[float, int]:
-    "When a run was started or resumed, and at which step; 0 where nothing tells"
+def begun_at(m: Manifest) -> tuple[float, int]:
+    "When a run was begun_at or resumed, and at which step; 0 where nothing tells"
     events = [e for e in m.get('history') or [] if isinstance(e, dict) and e.get('event') in ('start', 'resume')]
     if not events: return 0., 0
     try: return datetime.fromisoformat(str(events[-1].get('time'))).timestamp(), int(events[-1].get('step') or 0)
@@ -324,7 +324,7 @@ def planned_steps(m: Manifest) -> int:
 
 def progress_of(run: RunFolder, logs: dict[str, float], step: int) -> ProgressState:
     "How far a run is, from its files"
-    m, (since, first), at = run.manifest, started(run.manifest), run.signature('metrics.jsonl')
+    m, (since, first), at = run.manifest, begun_at(run.manifest), run.signature('metrics.jsonl')
     plan = m.get('plan') or {}
     pace = (at[2]/1e9 - since)/(step - first) if at and since and step > first else None
     try: estimate = sum(n for _, n in at_peak(plan.get('estimate') or {})[1]) or None

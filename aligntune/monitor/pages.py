@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 from ..data.report import DataReport, Preview
-from .folder import (Folder, Lines, RunFolder, glance, masked, progress_of, results_in, started,
+from .folder import (Folder, Lines, RunFolder, glance, masked, progress_of, results_in, begun_at,
                                       planned_steps, without_secrets)
 from ..run.line import clock
 from ..run.manifest import Manifest
@@ -26,7 +26,7 @@ from ..show.report import (SAID, ending, events_part, headline, html_table, mach
 __all__ = ['TONES', 'COLUMNS', 'GROUPED', 'MOST_COMPARED', 'NOT_CHARTS', 'MOST_STEPS', 'MOST_VALUES', 'MOST_ROWS', 'TAIL',
            'SECTIONS', 'MARK', 'CONTROLS', 'PagePart', 'View', 'link', 'badge', 'spark', 'list_row', 'chosen_runs',
            'list_parts', 'curve_parts', 'guarded', 'title_html', 'progress_html', 'answers_part_html', 'tokens_html',
-           'leaves', 'is_table', 'json_html', 'results_html', 'log_html', 'run_parts', 'compare_parts', 'document',
+           'leaf_values', 'is_table', 'json_html', 'results_html', 'log_html', 'run_parts', 'compare_parts', 'document',
            'crumbs', 'list_page', 'run_page', 'compare_page']
 
 # %% ../../nbs/monitor/01_pages.ipynb #f1b63e1e
@@ -193,8 +193,8 @@ def title_html(run: RunFolder, view: View) -> str:
     said = [m.get('algorithm'), plan.get('backend') and f'on {plan["backend"]}', spec.get('model_name'),
             plan.get('device'), plan.get('precision')]
     what = ' · '.join(escape(str(s)) for s in said if s)
-    since = started(m)[0]
-    when = f' · started <time data-at="{since:.0f}"></time>' if since else ''
+    since = begun_at(m)[0]
+    when = f' · begun_at <time data-at="{since:.0f}"></time>' if since else ''
     return (f'<div class="title"><div><h1>{escape(run.label)} {badge(run.state)}</h1><p '
             f'class="pale">{what}{when}</p></div>'
             f'{_stop_form(run, view)}</div>')
@@ -253,10 +253,10 @@ def tokens_html(run: RunFolder) -> str:
 # %% ../../nbs/monitor/01_pages.ipynb #c229f19c
 MOST_VALUES, MOST_ROWS = 100, 20   # of a file of results that are shown
 
-def leaves(value: Any, name: str = '', depth: int = 0) -> list[tuple[str, Any]]:
+def leaf_values(value: Any, name: str = '', depth: int = 0) -> list[tuple[str, Any]]:
     "The values of nested JSON with their paths"
     if isinstance(value, dict) and depth < 6:
-        return [pair for k, v in value.items() for pair in leaves(v, f'{name} {k}'.strip(), depth + 1)]
+        return [pair for k, v in value.items() for pair in leaf_values(v, f'{name} {k}'.strip(), depth + 1)]
     return [(name, value)]
 
 def is_table(value: Any) -> bool:
@@ -265,7 +265,7 @@ def is_table(value: Any) -> bool:
 
 def _record_html(record: dict[str, Any]) -> str:
     "A record: its values, then its tables"
-    values = [(k, v) for k, v in leaves(record) if not is_table(v)]
+    values = [(k, v) for k, v in leaf_values(record) if not is_table(v)]
     tables = ''.join(f'<h3>{escape(str(k))}</h3>{json_html(v)}' for k, v in record.items() if is_table(v))
     title = escape(str(values[0][1] if values else ''))
     return f'<details><summary>{title}</summary>{json_html(dict(values))}</details>{tables}'
@@ -278,7 +278,7 @@ def json_html(value: Any) -> str:
         names = list(dict.fromkeys(k for r in value[:MOST_ROWS] for k in r))[:12]
         more = f'<p class="pale">{len(value) - MOST_ROWS:,} more rows</p>' if len(value) > MOST_ROWS else ''
         return html_table([[r.get(n, '') for n in names] for r in value[:MOST_ROWS]], names, 'samples') + more
-    pairs = leaves(value)
+    pairs = leaf_values(value)
     is_number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     numbers, rest = [p for p in pairs if is_number(p[1])], [p for p in pairs if not is_number(p[1])]
     cut = lambda v: v if not isinstance(v, (str, list)) or len(str(v)) <= 400 else str(v)[:399] + '…'

@@ -213,7 +213,7 @@ class TrackioTracker(Tracker):
         "Close the run"
         self.trackio.finish()
 
-# %% ../../nbs/run/03c_trackers.ipynb #167766e3
+# %% ../../nbs/run/03c_trackers.ipynb #0383876f
 class CometTracker(Tracker):
     "Comet"
     def begin(self, known: str | None, step: int) -> str:
@@ -225,7 +225,8 @@ class CometTracker(Tracker):
         nothing = ('log_code', 'log_git_metadata', 'log_git_patch', 'parse_args', 'log_env_details', 'log_env_gpu',
                    'log_env_cpu', 'log_env_host', 'log_env_network', 'log_env_disk', 'auto_output_logging', 'log_graph',
                    'display_summary_level', 'auto_metric_logging', 'auto_param_logging', 'auto_log_co2')
-        config = comet_ml.ExperimentConfig(name=self.name, offline_directory=str(where), **dict.fromkeys(nothing, False))
+        off = dict.fromkeys(nothing, False)
+        config = comet_ml.ExperimentConfig(name=self.name, offline_directory=str(where), **off)
         self.experiment = comet_ml.start(project_name=os.environ.get('COMET_PROJECT_NAME', 'aligntune'),
                                          experiment_key=known or uuid.uuid4().hex, experiment_config=config)
         return self.experiment.get_key()

@@ -14,7 +14,7 @@ from ..core.facts import facts_of
 from ..core.spec import TrainSpec
 
 # %% auto #0
-__all__ = ['LOGGED', 'EVALUATED', 'SMALLER', 'GREATER', 'kind_of', 'is_evaluated', 'measured_names', 'check_measured',
+__all__ = ['LOGGED', 'EVALUATED', 'SMALLER', 'GREATER', 'measured_kind', 'is_evaluated', 'measured_names', 'check_measured',
            'greater_is_better', 'usual_measure', 'measures', 'Gate', 'read_gates']
 
 # %% ../../nbs/series/01_measures.ipynb #bc7f2efa
@@ -32,7 +32,7 @@ EVALUATED: dict[str, tuple[str, ...]] = dict(   # what an evaluation measures
     groups=('loss', *LOGGED['groups']), values=('reward', 'rewards/*/mean', 'truncated'))
 
 # %% ../../nbs/series/01_measures.ipynb #18dc6b82
-def kind_of(
+def measured_kind(
     spec: TrainSpec  # the request
 ) -> str:
     "Which of these a training is"
@@ -53,7 +53,7 @@ def measured_names(
     spec: TrainSpec  # the request
 ) -> list[str]:
     "The metrics that a training measures"
-    kind = kind_of(spec)
+    kind = measured_kind(spec)
     logged = ['loss', 'grad_norm', *LOGGED[kind]]
     return logged + [f'eval_{n}' for n in EVALUATED[kind]]*is_evaluated(spec)
 

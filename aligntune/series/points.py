@@ -12,7 +12,7 @@ from ..core.errors import SpecError, quoted
 from ..core.spec import ALIASES, FIELDS, Entries, check, read_value
 
 # %% auto #0
-__all__ = ['split_values', 'Range', 'Axis', 'value_text', 'read_axis', 'Point', 'grid_points', 'random_points']
+__all__ = ['split_values', 'Range', 'SweepAxis', 'value_text', 'read_axis', 'Point', 'grid_points', 'random_points']
 
 # %% ../../nbs/series/00_points.ipynb #6c6923a3
 _PAIRS = {'[': ']', '{': '}', '(': ')'}
@@ -56,7 +56,7 @@ class Range:
 
 # %% ../../nbs/series/00_points.ipynb #f1099b6f
 @dataclass(frozen=True)
-class Axis:
+class SweepAxis:
     "One setting that is varied"
     name: str  # of the setting
     values: tuple[Any, ...] = ()
@@ -91,7 +91,7 @@ def read_axis(
     name: str,  # as given, perhaps an alias
     given: Any,  # a text, a list of values, or a Range
     where: str  # where it stands
-) -> Axis | None:
+) -> SweepAxis | None:
     "What is varied; None where a single value is given"
     name = ALIASES.get(name, name)
     if isinstance(given, str):
@@ -102,12 +102,12 @@ def read_axis(
             raise SpecError(f'{name}: a value is missing between two commas', where=where,
                             fix='a text with a comma stands in double quotes; an empty one is ""')
         given = [read_value(p, name) for p in parts]
-    if isinstance(given, Range): return _checked(Axis(name, range=given, where=where))
+    if isinstance(given, Range): return _checked(SweepAxis(name, range=given, where=where))
     if not isinstance(given, (list, tuple)): return None
-    return _checked(Axis(name, tuple(given), where=where))
+    return _checked(SweepAxis(name, tuple(given), where=where))
 
 # %% ../../nbs/series/00_points.ipynb #a4fd1391
-def _range_axis(name: str, found: re.Match, where: str) -> Axis:
+def _range_axis(name: str, found: re.Match, where: str) -> SweepAxis:
     "The axis of a text such as log:1e-6..1e-4"
     log, *ends = found.groups()
     if not ends[0]: raise SpecError(f'{name}: a range begins with a number', where=where, fix='low..high')
@@ -122,9 +122,9 @@ def _range_axis(name: str, found: re.Match, where: str) -> Axis:
     whole = int in kinds if kinds else all(re.fullmatch(r'[-+]?\d+', e) for e in ends)
     if kinds and not {int, float} & set(kinds):
         raise SpecError(f'{name} is no number, so it has no range', where=where, fix=f'{name}=VALUE,VALUE')
-    return _checked(Axis(name, range=Range(low, high, bool(log), whole and float not in kinds), where=where))
+    return _checked(SweepAxis(name, range=Range(low, high, bool(log), whole and float not in kinds), where=where))
 
-def _checked(axis: Axis) -> Axis:
+def _checked(axis: SweepAxis) -> SweepAxis:
     "The axis, its values in the type of the setting; what is no value of it or stands twice is refused"
     ends = (axis.range.low, axis.range.high) if axis.range else axis.values
     if not ends: raise SpecError(f'{axis.name} has no values', where=axis.where, fix=f'{axis.name}=VALUE,VALUE')
@@ -134,7 +134,7 @@ def _checked(axis: Axis) -> Axis:
         if v in values[:i]:
             raise SpecError(f'{axis.name} has the value {value_text(v)} twice', where=axis.where,
                             fix='name each value once')
-    return Axis(axis.name, values, where=axis.where)
+    return SweepAxis(axis.name, values, where=axis.where)
 
 # %% ../../nbs/series/00_points.ipynb #4404e65b
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ class Point:
         text = '-'.join(f'{k}={value_text(v)}' for k, v in self.values.items())
         return f"{self.number:03d}-{re.sub(r'[^0-9A-Za-z_.=+-]+', '_', text)[:80].rstrip('.-')}"
 
-    def entries(self, axes: Sequence[Axis]) -> Entries:
+    def entries(self, axes: Sequence[SweepAxis]) -> Entries:
         "Its settings, each with its origin"
         of = {a.name: a for a in axes}
         return [(n, v, f'point {self.number} ({self.how} over {of[n]}, {of[n].where})') for n, v in self.values.items()]
 
 # %% ../../nbs/series/00_points.ipynb #e84236b5
 def grid_points(
-    axes: Sequence[Axis]  # what is varied
+    axes: Sequence[SweepAxis]  # what is varied
 ) -> list[Point]:
     "A point for every combination of values"
     for a in axes:
@@ -173,7 +173,7 @@ def grid_points(
 
 # %% ../../nbs/series/00_points.ipynb #bfa1238e
 def random_points(
-    axes: Sequence[Axis],  # what is varied
+    axes: Sequence[SweepAxis],  # what is varied
     n: int,  # how many points
     seed: int = 0  # the same seed draws the same points
 ) -> list[Point]:

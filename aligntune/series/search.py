@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from ..core.errors import MissingPackageError
-from .points import Axis, Point, value_text
+from .points import SweepAxis, Point, value_text
 
 # %% auto #0
 __all__ = ['SETTLED', 'STUDY', 'JOURNAL', 'PRUNED_AT', 'Task', 'new_record', 'Search', 'halving_shares', 'better_first',
@@ -99,7 +99,7 @@ def check_optuna() -> None:
                                   fix="pip install 'aligntune[optuna]', or engine=own search=random")
 
 # %% ../../nbs/series/04_search.ipynb #2a3d1868
-def _distribution(a: Axis) -> Any:
+def _distribution(a: SweepAxis) -> Any:
     "An axis as Optuna has it; values by their text"
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
     if a.range is None: return CategoricalDistribution([value_text(v) for v in a.values])
@@ -107,7 +107,7 @@ def _distribution(a: Axis) -> Any:
     return kind(*(map(int, (a.range.low, a.range.high)) if a.range.whole else (a.range.low, a.range.high)),
                 log=a.range.log)
 
-def _value(a: Axis, proposed: Any) -> Any:
+def _value(a: SweepAxis, proposed: Any) -> Any:
     "What Optuna proposed, as the setting takes it"
     if a.range is None: return next(v for v in a.values if value_text(v) == proposed)
     return int(proposed) if a.range.whole else float(f'{proposed:.6g}')
@@ -154,7 +154,7 @@ def _end_trial(study: Any, record: Mapping[str, Any]) -> None:
 class OptunaSearch(Search):
     "Points that Optuna proposes, pruned by their evaluations"
     def __init__(self,
-        axes: Sequence[Axis],  # what is varied
+        axes: Sequence[SweepAxis],  # what is varied
         n: int,  # points
         greater: bool,  # is better
         folder: Path,  # of the sweep: the storage is in it

@@ -22,7 +22,7 @@ from ..engine.memory import release
 from ..run.manifest import differences, json_safe, only_writer, write_atomic
 from ..run.run import holds_model
 from ..run.signals import Interrupted
-from .measures import Gate, check_measured, kind_of, read_gates
+from .measures import Gate, check_measured, measured_kind, read_gates
 from .points import value_text
 from .sweep import overridden, setting_of, text_table
 from .training import how_to_begin, is_done, train_part
@@ -30,7 +30,7 @@ from ..show.curves import read_run
 from ..show.report import html_page, html_table, parts_of
 
 # %% auto #0
-__all__ = ['log', 'STAGE_OPTIONS', 'SHAPE', 'STATE', 'TrainingStage', 'read_stages', 'Start', 'start_of', 'Planned',
+__all__ = ['log', 'STAGE_OPTIONS', 'SHAPE', 'STATE', 'TrainingStage', 'read_stages', 'Start', 'start_from', 'PlannedStage',
            'plan_stages', 'named', 'spec_now', 'merged_copy', 'stage_records', 'run_stage', 'failed_gates',
            'gate_error', 'StagesResult', 'write_stages_report', 'train_stages']
 
@@ -131,7 +131,7 @@ class Start:
     way: str = 'model'  # model, continue or merge
     why: str = ''
 
-def start_of(
+def start_from(
     stage: TrainingStage,
     spec: TrainSpec,  # its request
     before: TrainingStage | None,  # the newest stage that trains a model which answers
@@ -156,7 +156,7 @@ def start_of(
 
 # %% ../../nbs/series/06_stages.ipynb #1ebf3f59
 @dataclass(frozen=True)
-class Planned:
+class PlannedStage:
     "A stage that was checked"
     stage: TrainingStage
     spec: TrainSpec  # with the model of the request in place of what the stage before gives
@@ -173,7 +173,7 @@ class Planned:
         return '\n'.join(lines) + f'\n{self.trainer.plan.explain()}'
 
 # %% ../../nbs/series/06_stages.ipynb #08e6122f
-def _carried(stage: TrainingStage, done: Sequence[Planned]) -> Entries:
+def _carried(stage: TrainingStage, done: Sequence[PlannedStage]) -> Entries:
     "What a stage inherits, as long as the stages before have not run"
     if not done: return []
     out = list[tuple[str, Any, str]]()
@@ -192,24 +192,24 @@ def _with_reward(entries: Entries, scorer: TrainingStage | None, path: str) -> E
     if scorer is None or named or not judged: return entries
     return [*entries, ('reward_model_name', path, f'stage {scorer.name}')]
 
-# %% ../../nbs/series/06_stages.ipynb #943738ff
+# %% ../../nbs/series/06_stages.ipynb #ab9a3d05
 def plan_stages(
     stages: Sequence[TrainingStage],
     folder: Path  # of them all
-) -> list[Planned]:
+) -> list[PlannedStage]:
     "Check every stage, and plan it"
-    out = list[Planned]()
+    out = list[PlannedStage]()
     for s in stages:
-        answering = [d for d in out if kind_of(d.spec) not in ('scores', 'classes')]
-        scorer = next((d.stage for d in reversed(out) if kind_of(d.spec) == 'scores'), None)
+        answering = [d for d in out if measured_kind(d.spec) not in ('scores', 'classes')]
+        scorer = next((d.stage for d in reversed(out) if measured_kind(d.spec) == 'scores'), None)
         entries = overridden(s.entries, [*_carried(s, answering), ('output_dir', str(folder/s.folder), 'stages')])
         model = next((v for n, v, _ in entries if setting_of(n) == 'model_name'), '')
         try:
             spec = TrainSpec.parse(config=_with_reward(entries, scorer, str(model)))
             for g in s.gates: check_measured(g.name, spec, g.where)
             before = answering[-1] if answering else None
-            start = start_of(s, spec, before.stage if before else None, before.spec if before else None)
-            out.append(Planned(s, spec, start, _opened(spec, s)))
+            start = start_from(s, spec, before.stage if before else None, before.spec if before else None)
+            out.append(PlannedStage(s, spec, start, _opened(spec, s)))
         except AligntuneError as e: raise named(e, s, len(stages)) from None
     return out
 
@@ -222,7 +222,8 @@ def _opened(spec: TrainSpec, s: TrainingStage) -> Trainer:
     need, room = getattr(trainer.plan.estimate, 'total', None), trainer.plan.memory
     short = bool(need and room and need > room)
     if short and not spec['auto_batch']:
-        raise DataError('it does not fit in memory', where=s.where, why=f'it needs {human(need or 0)} of {human(room or 0)}',
+        raise DataError('it does not fit in memory', where=s.where,
+                        why=f'it needs {human(need or 0)} of {human(room or 0)}',
                         fix='a smaller batch_size, load_in_4bit, gradient_checkpointing; or auto_batch: true')
     return trainer
 
@@ -233,13 +234,13 @@ def named(e: AligntuneError, s: TrainingStage, n: int) -> AligntuneError:
 
 # %% ../../nbs/series/06_stages.ipynb #c185f064
 def spec_now(
-    p: Planned,
-    planned: Sequence[Planned],  # all stages
+    p: PlannedStage,
+    planned: Sequence[PlannedStage],  # all stages
     folder: Path  # of them all
 ) -> TrainSpec:
     "The request of a stage whose predecessors have run"
     s, found = p.stage, list[tuple[str, Any, str]]()
-    scorer = next((d.stage for d in reversed(planned[:s.number - 1]) if kind_of(d.spec) == 'scores'), None)
+    scorer = next((d.stage for d in reversed(planned[:s.number - 1]) if measured_kind(d.spec) == 'scores'), None)
     entries = _with_reward(s.entries, scorer, str(folder/scorer.folder) if scorer else '')
     if p.start.before is not None:
         before = planned[p.start.before - 1]
@@ -253,7 +254,7 @@ def spec_now(
         if 'tokenizer_name' not in s.own: found.append(('tokenizer_name', str(at), origin))
     return TrainSpec.parse(config=overridden(entries, [*found, ('output_dir', str(folder/s.folder), 'stages')]))
 
-def merged_copy(before: Planned, planned: Sequence[Planned], folder: Path) -> Path:
+def merged_copy(before: PlannedStage, planned: Sequence[PlannedStage], folder: Path) -> Path:
     "The folder of a stage's model with its adapter in the weights, written where it is missing"
     to = folder/f'{before.stage.folder}-merged'
     if not holds_model(to):
@@ -296,8 +297,8 @@ def stage_records(
 
 # %% ../../nbs/series/06_stages.ipynb #9a59b835
 def run_stage(
-    p: Planned,
-    planned: Sequence[Planned],  # all stages
+    p: PlannedStage,
+    planned: Sequence[PlannedStage],  # all stages
     folder: Path,  # of them all
     place: Mapping[str, Any] | None = None  # processes of each training
 ) -> dict[str, Any]:
@@ -400,8 +401,8 @@ def train_stages(
         out.report()
         return out
 
-# %% ../../nbs/series/06_stages.ipynb #129d151e
-def _do(p: Planned, planned: Sequence[Planned], folder: Path, records: dict[str, Any],
+# %% ../../nbs/series/06_stages.ipynb #0552042a
+def _do(p: PlannedStage, planned: Sequence[PlannedStage], folder: Path, records: dict[str, Any],
         place: Mapping[str, Any] | None) -> None:
     "Run a stage, keep its record, and look at its gates"
     s, n, stages = p.stage, len(planned), tuple(x.stage for x in planned)
@@ -416,7 +417,7 @@ def _do(p: Planned, planned: Sequence[Planned], folder: Path, records: dict[str,
             keep(dict(state='begun'))
             keep(run_stage(p, planned, folder, place))
     except Interrupted as e:
-        raise Interrupted(e.code, f'stage {s.name} ({s.number} of {n}) was stopped and saved; '
+        raise Interrupted(int(e.code or 1), f'stage {s.name} ({s.number} of {n}) was stopped and saved; '
                                   'the same command goes on') from None
     except AligntuneError as e: raise named(e, s, n) from None
     failed = failed_gates(s, records[s.folder])

@@ -25,7 +25,7 @@ from ..run.manifest import (Manifest, data_fingerprint, differences, json_safe, 
                                     write_atomic)
 from ..run.signals import Interrupted
 from .measures import check_measured, greater_is_better, usual_measure
-from .points import Axis, Point, grid_points, random_points, read_axis, value_text
+from .points import SweepAxis, Point, grid_points, random_points, read_axis, value_text
 from .search import SETTLED, Halving, OptunaSearch, Search, Task, better_first, check_optuna, new_record
 from .training import as_request
 from .workers import Worker, gpu_names, places, run_tasks
@@ -37,7 +37,7 @@ from ..show.report import html_page, html_table
 __all__ = ['log', 'OPTIONS', 'STATE', 'SweepOptions', 'read_options', 'setting_of', 'overridden', 'SweepRequest', 'sweep_request',
            'points_of', 'specs_of', 'plans_of', 'unfit_points', 'refuse_unfit', 'read_records', 'SweepState', 'enter',
            'text_table', 'SweepResult', 'latest', 'how_it_is', 'ordered', 'outcome_line', 'figure_of', 'search_for',
-           'InThisProcess', 'memory_objects', 'run_sweep', 'prepared', 'sweep', 'concluded', 'report_of']
+           'InThisProcess', 'memory_objects', 'run_sweep', 'checked_sweep', 'sweep', 'concluded', 'report_of']
 
 # %% ../../nbs/series/05_sweep.ipynb #8fba2764
 log = logging.getLogger('aligntune')
@@ -107,7 +107,7 @@ def overridden(
 class SweepRequest:
     "What a sweep was asked to do"
     common: Entries  # settings of all points
-    axes: tuple[Axis, ...]  # what is varied
+    axes: tuple[SweepAxis, ...]  # what is varied
     options: SweepOptions
     folder: Path
 
@@ -159,7 +159,7 @@ def sweep_request(
 
 _FORM = 'sweep: {learning_rate: [1e-5, 3e-5]}'
 
-def _axis(name: str, given: Any, where: str) -> Axis:
+def _axis(name: str, given: Any, where: str) -> SweepAxis:
     "An axis, or the reason why a value makes none"
     if setting_of(name) == 'output_dir':
         raise SpecError('output_dir cannot be varied', where=where, why='each point has a folder of its own there')
@@ -353,7 +353,7 @@ class SweepResult:
     folder: str
     by: str  # the metric that decided
     greater: bool  # is better
-    axes: tuple[Axis, ...] = field(repr=False)
+    axes: tuple[SweepAxis, ...] = field(repr=False)
     records: list[dict[str, Any]] = field(repr=False)  # of the points, best first
     origins: dict[str, str] = field(repr=False, default_factory=dict)  # of the settings of the best point
 
@@ -442,7 +442,7 @@ def figure_of(s: SweepResult) -> Picture:
     draw(axes[len(s.axes)], runs, Chart(f'{s.by} of all runs', s.by, smooth=False))
     return fig
 
-def _scatter(ax: Any, a: Axis, records: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> None:
+def _scatter(ax: Any, a: SweepAxis, records: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> None:
     "The metric of each point over one setting"
     values = [r['values'][a.name] for r in records]
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
@@ -511,7 +511,7 @@ def run_sweep(
         for w in workers: w.close()
 
 # %% ../../nbs/series/05_sweep.ipynb #d0f2586e
-def prepared(
+def checked_sweep(
     r: SweepRequest
 ) -> tuple[list[Point], Plan, dict[int, str], str, bool]:
     "Check a sweep as a whole: its points, a plan, points that do not fit, the metric, whether greater is better"
@@ -539,7 +539,7 @@ def prepared(
                     'compare them on other rows', by)
     return points, plans[0], unfit, by, greater
 
-# %% ../../nbs/series/05_sweep.ipynb #52c7bbfa
+# %% ../../nbs/series/05_sweep.ipynb #ff64f270
 def sweep(
     config: Any = None,  # YAML or JSON file, or a mapping, perhaps with a part `sweep`
     over: Mapping[str, Any] = {},  # what is varied: lists of values, or texts such as 'log:1e-6..1e-4'
@@ -552,7 +552,7 @@ def sweep(
     show_log()
     identity = r.identity()
     read_records(r.folder, identity)   # other settings are refused before rows are read
-    points, plan, unfit, by, greater = prepared(r)
+    points, plan, unfit, by, greater = checked_sweep(r)
     if dry_run: return SweepResult(str(r.folder), by, greater, r.axes, [_record(p, unfit) for p in points])
     r.folder.mkdir(parents=True, exist_ok=True)
     with only_writer(r.folder):
@@ -564,7 +564,7 @@ def sweep(
         try: run_sweep(state, plan, lambda x: log.info('%s', _line(x, state)))
         except Interrupted as e:
             left = f'{_left(state)} of {len(state.records)} points are left'
-            raise Interrupted(e.code, f'the sweep was stopped: {left}, and the same command goes on') from None
+            raise Interrupted(int(e.code or 1), f'the sweep was stopped: {left}, and the same command goes on') from None
         return concluded(state, greater)
 
 def _record(p: Point, unfit: Mapping[int, str]) -> dict[str, Any]:
@@ -590,7 +590,7 @@ def _line(x: Mapping[str, Any], state: SweepState) -> str:
     how = f"paused at step {x.get('step')}" if x['state'] == 'paused' else how_it_is(x)
     return f"point {x['number']} ({state.point(x['number']).title}): {', '.join(filter(None, (how, found)))}"
 
-# %% ../../nbs/series/05_sweep.ipynb #fc126ad6
+# %% ../../nbs/series/05_sweep.ipynb #cec51263
 def concluded(
     state: SweepState,
     greater: bool  # is better
@@ -611,8 +611,8 @@ def concluded(
 def _warn_of_other_data(s: SweepResult) -> None:
     "Say where the rows have changed between two points"
     if any(_decides_rows(a.name) for a in s.axes): return
-    found = {((Manifest.read(Path(s.folder)/r['folder']) or {}).get('facts') or {}).get('data') for r in s.records
-             if r['state'] == 'finished'}
+    read = [Manifest.read(Path(s.folder)/r['folder']) for r in s.records if r['state'] == 'finished']
+    found = {(m.get('facts') or {}).get('data') for m in read if m}
     if len(found - {None, 'streamed'}) > 1:
         log.warning('the rows have changed while the sweep ran: its points are not comparable')
 

@@ -20,8 +20,8 @@ from ..run.signals import Interrupted, ask_to_stop
 from .measures import is_evaluated, measures
 
 # %% auto #0
-__all__ = ['log', 'MEASURES', 'as_request', 'entries_of', 'PauseAt', 'is_done', 'how_to_begin', 'paused_at', 'final_measures',
-           'train_part', 'error_record']
+__all__ = ['log', 'MEASURES', 'as_request', 'request_entries', 'PauseAt', 'is_done', 'how_to_begin', 'paused_at',
+           'final_measures', 'train_part', 'error_record']
 
 # %% ../../nbs/series/02_training.ipynb #59bd0a7c
 log = logging.getLogger('aligntune')
@@ -37,7 +37,7 @@ def as_request(
     return dict(entries=[[n, as_stored(v), w] for n, v, w in entries],
                 variables=list(variables({n: v for n, v, _ in entries})))
 
-def entries_of(
+def request_entries(
     request: Mapping[str, Any]  # from as_request
 ) -> Entries:
     "The entries again, their variables put in"

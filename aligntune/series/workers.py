@@ -17,7 +17,7 @@ from ..process.connection import ANSWER, CLOSED, QUESTION, Connection
 from ..process.family import end_descendants
 from ..run.manifest import only_writer
 from ..run.signals import Interrupted, stop_code
-from .training import as_request, entries_of, error_record, train_part
+from .training import as_request, request_entries, error_record, train_part
 
 # %% auto #0
 __all__ = ['log', 'gpu_names', 'places', 'wait_for_writer', 'train_asked', 'serve_trainings', 'Worker', 'run_tasks']
@@ -69,7 +69,7 @@ def train_asked(
 ) -> dict[str, Any]:
     "Train what a request says; an error is the answer too"
     try:
-        spec = TrainSpec.parse(config=entries_of(request))
+        spec = TrainSpec.parse(config=request_entries(request))
         wait_for_writer(Path(spec.run.output_dir))
         return train_part(spec, request.get('share', 1.))
     except Interrupted: return dict(state='stopped')

@@ -18,8 +18,8 @@ from .vocabulary import Vocabulary, vocabulary
 
 # %% auto #0
 __all__ = ['FAMILIES', 'FORMATS', 'GgufFamily', 'family_of', 'gguf_facts', 'extra_tensors', 'Weights', 'empty_model',
-           'GgufTensor', 'forward', 'backward', 'the_package', 'entries_of', 'GgufFormat', 'check_format', 'format_of',
-           'allowed_error', 'Planned', 'plan_gguf', 'write_gguf']
+           'GgufTensor', 'forward', 'backward', 'the_package', 'tensor_entries', 'GgufFormat', 'check_format',
+           'format_of', 'allowed_error', 'Planned', 'plan_gguf', 'write_gguf']
 
 # %% ../../nbs/share/02_gguf.ipynb #cd0c12f5
 class GgufFamily(NamedTuple):
@@ -263,7 +263,7 @@ def the_package() -> Any:
                                   fix="pip install 'aligntune[gguf]'") from e
     return gguf
 
-def entries_of(
+def tensor_entries(
     config: Any,  # of a model
     names: Sequence[str]  # of its weights
 ) -> list[GgufTensor]:
@@ -365,7 +365,7 @@ def plan_gguf(
     notes, window = list(words.notes), getattr(config, 'sliding_window', None)
     if config.model_type == 'mistral' and window and window < config.max_position_embeddings:
         notes.append(f'contexts up to {window} tokens: llama.cpp has no window for this family')
-    return Planned(config, words, entries_of(config, names), quant, notes)
+    return Planned(config, words, tensor_entries(config, names), quant, notes)
 
 # %% ../../nbs/share/02_gguf.ipynb #b36c2839
 def _name(name: str, strips: bool) -> str:
