@@ -517,7 +517,7 @@ def runs(call: Call) -> Answer:
                number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))
 
-# %% ../nbs/commands.ipynb #53555c25
+# %% ../nbs/commands.ipynb #9613aa30
 def sparkline(
     values: Sequence[float],  # a curve
     width: int = 24  # most characters
@@ -530,7 +530,7 @@ def sparkline(
     low, high = min(means, default=0), max(means, default=0)
     return ''.join('▁▂▃▄▅▆▇█'[round(7*(m - low)/(high - low)) if high > low else 0] for m in means)
 
-@command('compare-runs RUN RUN', 'runs side by side: settings that differ, results, curves', 'train', places=50,
+@command('compare-runs RUN RUN', 'runs side by side: settings, results, curves', 'train', places=50,
          options=dict(out='file for the curves: .png, .svg, or .html with the table'),
          examples=('compare-runs ./a ./b', 'compare-runs ./sweep out=sweep.html'))
 def compare_runs(call: Call) -> Answer:

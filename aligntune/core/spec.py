@@ -679,7 +679,7 @@ def names_for(algorithm: str = DEFAULT_ALGORITHM) -> list[str]:
     return sorted({*FIELDS, *ALIASES, *SWITCHES, 'quantization', 'bnb_4bit_compute_dtype', 'peft_config',
                    *(config_fields(algorithm) - INSTEAD.keys())})
 
-# %% ../../nbs/core/06_spec.ipynb #8dab479b
+# %% ../../nbs/core/06_spec.ipynb #2bb3a45b
 LORA_FIELDS = dict(r='lora_r', use_dora='method') | {n: n for n in (
     'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'init_lora_weights', 'layers_to_transform',
     'layers_pattern', 'rank_pattern', 'alpha_pattern', 'modules_to_save', 'use_rslora', 'target_parameters')}
@@ -696,7 +696,7 @@ def adapter_settings(
     if name != 'LORA' or not isinstance(config, Mapping) and not dataclasses.is_dataclass(config):
         raise SpecError(f'an adapter of the type {name} is not offered', where='argument peft_config',
                         why='LoRA, QLoRA and DoRA are', fix='peft_config=LoraConfig(...)')
-    fields = dict(config) if isinstance(config, Mapping) else {
+    fields = dict(use_dora=False) | dict(config) if isinstance(config, Mapping) else {
         f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     for field, value in fields.items(): yield field, value, *_adapter_field(field, value, fields)
 

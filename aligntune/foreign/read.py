@@ -152,12 +152,12 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     for part in above: values = values.setdefault(part, {})
     values[last] = value
 
-# %% ../../nbs/foreign/09_read.ipynb #61e930d2
+# %% ../../nbs/foreign/09_read.ipynb #e05857b6
 def read_file(
     path: Path,  # of a config, a script or a shell script
     kind: str | None = None,  # a name of KINDS
     number: int = 1  # which command, where there are several
-) -> Conversion | tuple[Project, Foreign]:
+) -> tuple[Project, Foreign]:
     "The project of a file, and its config"
     text = text_of_config(path)
     if path.suffix == '.py': return _from_script(text, path, number)

@@ -539,7 +539,7 @@ def checked_sweep(
                     'compare them on other rows', by)
     return points, plans[0], unfit, by, greater
 
-# %% ../../nbs/series/05_sweep.ipynb #ff64f270
+# %% ../../nbs/series/05_sweep.ipynb #70c2903f
 def sweep(
     config: Any = None,  # YAML or JSON file, or a mapping, perhaps with a part `sweep`
     over: Mapping[str, Any] = {},  # what is varied: lists of values, or texts such as 'log:1e-6..1e-4'
@@ -563,8 +563,8 @@ def sweep(
         _announce(state, plan)
         try: run_sweep(state, plan, lambda x: log.info('%s', _line(x, state)))
         except Interrupted as e:
-            left = f'{_left(state)} of {len(state.records)} points are left'
-            raise Interrupted(int(e.code or 1), f'the sweep was stopped: {left}, and the same command goes on') from None
+            left = f'{_left(state)} of {len(state.records)} points are left, and the same command goes on'
+            raise Interrupted(int(e.code or 1), f'the sweep was stopped: {left}') from None
         return concluded(state, greater)
 
 def _record(p: Point, unfit: Mapping[int, str]) -> dict[str, Any]:
