@@ -361,7 +361,7 @@ def train(call: Call) -> Answer:
     return trained(_in_processes(trainer.spec, trainer.plan, place, go_on) if place
                    else trainer.train(resume_from_checkpoint=go_on))
 
-# %% ../nbs/commands.ipynb #2492459c
+# %% ../nbs/commands.ipynb #a9c68cd2
 @command('sweep CONFIG|RECIPE key=value,value [key=value ...]', 'train with several values, and compare', 'train',
          options=dict(search='grid, random or halving', engine='own or optuna',
                       points='how many points (of a grid: all combinations)',
@@ -373,10 +373,10 @@ def train(call: Call) -> Answer:
                       retry='true: train failed points again'),
          settings='spec', places=1, flags=('dry_run',), raw=True,
          examples=('sweep config.yaml learning_rate=1e-5,3e-5 lora_r=8,16',
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=random points=20',
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 search=halving points=16',
-                   "sweep config.yaml 'target_modules=[q_proj,v_proj],all-linear' --dry-run",
-                   'sweep config.yaml learning_rate=log:1e-6..1e-4 --engine optuna points=30'))
+                   'sweep a.yaml learning_rate=log:1e-6..1e-4 search=random points=20',
+                   'sweep a.yaml learning_rate=log:1e-6..1e-4 search=halving points=16',
+                   "sweep a.yaml 'target_modules=[q_proj,v_proj],all-linear' --dry-run",
+                   'sweep a.yaml learning_rate=log:1e-6..1e-4 --engine optuna points=30'))
 def sweep(call: Call) -> Answer:
     "Train with several values, and compare"
     from aligntune.core.spec import read_value
@@ -1021,7 +1021,7 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
 
-# %% ../nbs/commands.ipynb #c9b2fd10
+# %% ../nbs/commands.ipynb #6a99b522
 OF_MERGE = dict(to='folder of the merged model: merges all models, or all adapters, that are named',
                 merge_method='linear, slerp, ties, dare or dare_ties (linear)', weights='one a model, such as 0.3,0.7',
                 density='share of the changes that ties and dare keep (0.2, 0.5)',
@@ -1030,7 +1030,7 @@ OF_MERGE = dict(to='folder of the merged model: merges all models, or all adapte
 @command('merge RUN|ADAPTER [FOLDER], or merge A B ... to=FOLDER', 'merge an adapter, or several models, checked',
          'ship', settings='model', places=99, options=OF_MERGE,
          examples=('merge ./output ./merged', 'merge ./a ./b to=./soup weights=0.3,0.7',
-                   'merge ./a ./b ./c to=./ties merge_method=ties density=0.2 base=./base'))
+                   'merge a b c to=ties merge_method=ties density=0.2 base=./base'))
 def merge(call: Call) -> Answer:
     "Merge an adapter into the weights, or several models, and check the result before it is saved"
     if not call.places: raise SpecError('which adapter?', where='command line', fix='aligntune merge ./output ./merged')
