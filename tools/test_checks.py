@@ -185,8 +185,7 @@ def readme(t):
     return ['Python block 2: .*\n*(?s:.*)SpecErrror', 'the support matrix lacks .*GSPO']
 
 def snippets(t):
-    edit(t, 'aligntune/core/trainer.py',
-         'self.result = self.session.train(resume_from_checkpoint, as_names(allow_changes))', 'pass')
+    edit(t, 'aligntune/core/trainer.py', 'measured else go()', 'measured else None')
     edit(t, 'aligntune/core/capability.py', "(cell.on_request == 'refuse' or not f.allow_fallback): raise",
          'False: raise')
     return ['selection: BackendType: it left no run in output',

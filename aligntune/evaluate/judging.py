@@ -125,8 +125,8 @@ class Judgement:
         return score_record(self.kind, self.rows, model, label, settings=self.settings,
                             usage=[vars(u) for u in self.usage], cost=None if None in cost else sum(cost))
 
-# %% ../../nbs/evaluate/05_judging.ipynb #7daa486d
-def _row(kind: str) -> Callable[..., dict[str, Any]]:
+# %% ../../nbs/evaluate/05_judging.ipynb #3f6b54b0
+def _row_of(kind: str) -> Callable[..., dict[str, Any]]:
     "Makes the rows of one kind of judgement"
     def row(metric: str, value: Any, interval: Any = None, n: int | None = None) -> dict[str, Any]:
         return score_row(f'judge {kind}', metric, value, interval=interval, n=n)
@@ -138,7 +138,7 @@ def pair_rows(
 ) -> list[dict[str, Any]]:
     "The numbers of compared pairs"
     outcomes = [d['outcome'] for d in details if d['outcome']]
-    n, c, row = len(outcomes), Counter(outcomes), _row(kind)
+    n, c, row = len(outcomes), Counter(outcomes), _row_of(kind)
     rate = (c['win'] + c['tie']/2)/n if n else None
     places = [v for d in details for v in (d['given'], d['swapped']) if v in ('A', 'B')]
     same = sum(d['given'] == d['swapped'] != 'tie' for d in details if d['outcome'])
@@ -148,17 +148,17 @@ def pair_rows(
             row('first_place_rate', first, None if first is None else wilson(first, len(places)), len(places)),
             row('inconsistent_pairs', same)]
 
-# %% ../../nbs/evaluate/05_judging.ipynb #7122dde6
+# %% ../../nbs/evaluate/05_judging.ipynb #71ae8780
 def score_rows(
     scores: Sequence[float | None],  # None where a reply could not be read
     kind: str = 'scores'
 ) -> list[dict[str, Any]]:
     "The numbers of scored answers"
-    known, row = [s for s in scores if s is not None], _row(kind)
+    known, row = [s for s in scores if s is not None], _row_of(kind)
     mean = float(np.mean(known)) if known else None
     return [row('mean_score', mean, bootstrap(known), len(known)), row('without_verdict', len(scores) - len(known))]
 
-# %% ../../nbs/evaluate/05_judging.ipynb #b23a111a
+# %% ../../nbs/evaluate/05_judging.ipynb #8c1505b2
 LABELS = dict(win='win', loss='loss', tie='tie', a='win', b='loss', c='tie')
 
 def agreement_rows(
@@ -170,7 +170,7 @@ def agreement_rows(
 ) -> list[dict[str, Any]]:
     "Agreement and kappa"
     both = [(a, b) for a, b in zip(verdicts, others, strict=True) if a is not None and b is not None]
-    a, b, row, n = [x for x, _ in both], [y for _, y in both], _row(kind), len(both)
+    a, b, row, n = [x for x, _ in both], [y for _, y in both], _row_of(kind), len(both)
     share = sum(x == y for x, y in both)/n if n else None
     return [row(f'agreement_{who}', share, None if share is None else wilson(share, n), n),
             row(f'kappa_{who}', kappa(a, b, quadratic), n=n)]
