@@ -64,13 +64,13 @@ class RowRecord(NamedTuple):
     total: int | None = None  # tokens that are kept, of a pair those of both sides
     values: tuple = ()  # of the columns for the trainer; empty where the row cannot be used
 
-# %% ../../nbs/data/10_report.ipynb #5def5ed5
+# %% ../../nbs/data/10_report.ipynb #823f5443
 REPEAT = 'left out: the same as an earlier row'
 _NOTES = 'cut', 'repeated', 'special', 'thoughts_missing', 'tools_missing', 'overlap'  # rows that a tally notes
 
 class RowMemory:
     "What was seen of the rows of one data set, or of several"
-    def __init__(self, remember: int, others: Sequence[Tally], dedup: bool) -> None:
+    def __init__(self, remember: int, others: Sequence['Tally'], dedup: bool) -> None:
         self.remember, self.number, self.dedup = remember, len(others), dedup
         self.seen: set[int] = others[0].seen if others else set()
         self.owners: dict[int, tuple[int, int]] = others[0].owners if others else {}   # key: data set and row

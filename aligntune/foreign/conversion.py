@@ -224,13 +224,13 @@ def their_defaults(project: Project, config: Foreign, settings: Mapping[str, Any
         why = f'{source}; ours: {one_line(usual(name, settings))}'
         yield KeyRow(name, value, f'default of {project.title}', Became('default', {name: value}, why))
 
-# %% ../../nbs/foreign/00_conversion.ipynb #777dc5d3
+# %% ../../nbs/foreign/00_conversion.ipynb #71361623
 def convert(
     project: Project,  # whose config it is
     config: Foreign,  # the config
     answers: Mapping[str, Any] | None = None,  # settings of ours that decide what is asked, and win
     without: Iterable[str] = ()  # keys whose loss is accepted; * stands for any letters
-) -> Conversion:
+) -> 'Conversion':
     "Account for every key of a config"
     answers = {ALIASES.get(n, n): v for n, v in (answers or {}).items()}
     rows = [_settled(row, answers, set(without)) for row in _rows(project, config)]

@@ -43,12 +43,12 @@ def open_below(
     os.close(fd)
     raise OSError('no regular file')
 
-# %% ../../nbs/monitor/00_folder.ipynb #f9f70082
+# %% ../../nbs/monitor/00_folder.ipynb #ef184638
 CHUNK = 2**23   # bytes that are read in one call
 
 class Lines:
     "The complete lines of a growing file, each once"
-    def __init__(self, run: RunFiles, name: str):
+    def __init__(self, run: 'RunFiles', name: str):
         self.run, self.name, self.at, self.size, self.inode, self.damaged = run, name, 0, 0, 0, 0
 
     def read(self, most: int = CHUNK) -> tuple[bool, list[tuple[int, dict[str, Any]]]]:
