@@ -103,10 +103,10 @@ class ColumnLog(RunLog):
         "The last step that was logged"
         return int(max((xs[-1] for xs, _ in self.columns.values() if xs), default=0))
 
-# %% ../../nbs/monitor/00_folder.ipynb #3d88546b
+# %% ../../nbs/monitor/00_folder.ipynb #bb91a51e
 class MetricsFile:
     "The numbers in `metrics.jsonl`, up to date"
-    def __init__(self, run: RunFiles):
+    def __init__(self, run: 'RunFiles'):
         self.lines, self.start = Lines(run, 'metrics.jsonl'), -1
         self.columns: dict[str, tuple[array, array]] = {}
 
@@ -142,10 +142,10 @@ def to_float(v: Any) -> float | None:
     try: return float(v) if isinstance(v, (int, float)) else None
     except OverflowError: return None
 
-# %% ../../nbs/monitor/00_folder.ipynb #b8e83945
+# %% ../../nbs/monitor/00_folder.ipynb #89e842cb
 class AnswersFile:
     "Where the answers of each step are in `samples.jsonl`"
-    def __init__(self, run: RunFiles):
+    def __init__(self, run: 'RunFiles'):
         self.run, self.lines, self.last = run, Lines(run, 'samples.jsonl'), -1
         self.places: dict[int, list[int]] = {}
 
