@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 from .conversion import (
-    Became, Foreign, Inside, Project, Rule, question, dropped, into, lost, unset, not_offered)
+    Became, Foreign, Inside, Project, Rule, ask_for, dropped, into, lost, unset, not_offered)
 from .shared import (
     GENERATING, HUB, LOADING, LOGGING, PLANNED, PROCESSES, SAVING, algorithm, as_number, attention_kernel, bf16,
     data_settings, deepspeed, every, fsdp, if_there, images, is_on, layers, max_steps, not_here, optimizer,
@@ -53,9 +53,9 @@ def _type(value: Any, entry: Mapping[str, Any], rl: str) -> Became:
     name, _, rest = str(value).partition(':')
     base = name.split('.')[0]
     if rl not in ('', 'grpo'): return dropped('the columns of a preference are recognised')
-    if rl == 'grpo': return question('processing_fn', f'{value} is a function of theirs that makes the prompts',
+    if rl == 'grpo': return ask_for('processing_fn', f'{value} is a function of theirs that makes the prompts',
                                 'column_mapping={their_column: prompt}, or processing_fn= in Python')
-    if base not in _FORMATS: return question('data_format', f'no format {value!r} here', 'data_format=messages')
+    if base not in _FORMATS: return ask_for('data_format', f'no format {value!r} here', 'data_format=messages')
     if not _FORMATS[base]: return dropped('the turns are recognised')
     return into(f'without its prompt of {rest}' if rest else '', data_format=_FORMATS[base],
                 **(dict(train_on='all') if base == 'completion' else {}))
@@ -79,7 +79,7 @@ def _turn_keys(value: Any, entry: Mapping[str, Any], rl: str) -> Became:
     "The keys of a turn, as they are usual"
     given = {value} if isinstance(value, str) else {v for k, v in value.items() if k in ('role', 'content')}
     if given <= set.union(*_KEYS): return dropped('recognised')
-    return question('processing_fn', f'turns with the keys {sorted(given)}', 'processing_fn= in Python renames them')
+    return ask_for('processing_fn', f'turns with the keys {sorted(given)}', 'processing_fn= in Python renames them')
 
 def _drop(why: str) -> Any: return lambda value, entry, rl: dropped(why)
 
@@ -106,7 +106,7 @@ _ENTRY: dict[str, Any] = dict(
     chat_template=lambda value, entry, rl: template(value, Foreign({})),
     chat_template_jinja=lambda value, entry, rl: template(value, Foreign({})),
     trust_remote_code=_drop('no code of a data set is run'), preprocess_shards=_drop(LOADING),
-    shards=lambda value, entry, rl: question('percent', f'one of {value} shards', f'percent={100/float(value):g}'),
+    shards=lambda value, entry, rl: ask_for('percent', f'one of {value} shards', f'percent={100/float(value):g}'),
     shards_idx=_unless(0), revision=lambda value, entry, rl: lost('a revision of a data set'),
     skip=_unless(0), step_separator=_unless(), max_completion_length=_unless(None),
     train_on_last_step_only=_unless(False), input_format=_drop('recognised'), system_prompt=_unless())
@@ -162,7 +162,7 @@ def _val_set(value: Any, config: Foreign) -> Became:
     number = as_number(value) or 0
     if not number: return unset('0')
     if number < 1: return into(val_split_ratio=number)
-    return question('val_split_ratio', f'{number:g} rows are set aside; here it is a share', 'val_split_ratio=0.05')
+    return ask_for('val_split_ratio', f'{number:g} rows are set aside; here it is a share', 'val_split_ratio=0.05')
 
 # rows that are too long
 _long = to('on_long', drop='drop', truncate='cut_end', **{'raise': 'error'})

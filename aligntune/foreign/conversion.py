@@ -14,7 +14,7 @@ from ..core.secrets import as_stored, hide
 from ..core.spec import ALIASES, FIELDS, INSTEAD, SWITCHES, TrainSpec, check, config_fields, defaults_for
 
 # %% auto #0
-__all__ = ['FATES', 'STOPS', 'Inside', 'Rule', 'Default', 'OFF', 'Became', 'into', 'unset', 'dropped', 'lost', 'question',
+__all__ = ['FATES', 'STOPS', 'Inside', 'Rule', 'Default', 'OFF', 'Became', 'into', 'unset', 'dropped', 'lost', 'ask_for',
            'not_offered', 'Foreign', 'rules', 'Project', 'fate_of', 'nested_keys', 'KeyRow', 'one_line', 'merged',
            'usual', 'their_defaults', 'convert', 'Conversion']
 
@@ -48,7 +48,7 @@ def lost(why: str, fix: str = '') -> Became:
     "It would change the training, and is not offered"
     return Became('lost', why=why, fix=fix)
 
-def question(setting: str, why: str, fix: str = '') -> Became:
+def ask_for(setting: str, why: str, fix: str = '') -> Became:
     "The user has to say what this setting of ours is to be"
     return Became('asked', why=why, fix=fix or f'{setting}=...', asks=(setting,))
 
@@ -204,7 +204,7 @@ def merged(
             first.setdefault(name, row)
         if clash:
             why = f'{first[clash].key} asks for {clash}={one_line(out[clash])}, this key for '
-            row = replace(row, became=question(clash, why + one_line(row.became.settings[clash])))
+            row = replace(row, became=ask_for(clash, why + one_line(row.became.settings[clash])))
         judged.append(row)
     return {**out, **answers}, judged
 

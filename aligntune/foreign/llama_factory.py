@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.spec import text_of_config, read_nested
 from .conversion import (
-    Became, Foreign, Inside, Project, Rule, question, dropped, into, lost, unset, not_offered)
+    Became, Foreign, Inside, Project, Rule, ask_for, dropped, into, lost, unset, not_offered)
 from .shared import (
     GENERATING, HUB, LOADING, LOGGING, PLANNED, PROCESSES, SAVING, algorithm, as_number, attention_kernel, bf16,
     data_settings, deepspeed, epochs, every, fsdp, if_there, images, is_on, layers, max_steps, not_here, optimizer,
@@ -90,7 +90,7 @@ def _dataset(value: Any, config: Foreign) -> Became:
             limits = dict(max_samples=config.get('max_samples')) if config.get('max_samples') else {}
             if i < len(shares) and as_number(shares[i]): limits['weight'] = as_number(shares[i])
             entries.append({**found, **limits})
-    if unknown: return question('dataset_name', '; '.join(dict.fromkeys(unknown)),
+    if unknown: return ask_for('dataset_name', '; '.join(dict.fromkeys(unknown)),
                                 'dataset_name=FILE, or a list of entries')
     return into(**data_settings(entries))
 
@@ -105,7 +105,7 @@ def _train_dataset(value: Any, config: Foreign) -> Inside | Became:
     path = next((p for p in (Path(value), config.folder/value, *(q/value for q in config.folder.resolve().parents))
                  if p.is_file()), None)
     if not str(value).endswith(('.yaml', '.yml')): return into(dataset_name=value)
-    if path is None: return question('dataset_name', f'{value}, the list of data sets, is not here')
+    if path is None: return ask_for('dataset_name', f'{value}, the list of data sets, is not here')
     listed, _ = read_nested(text_of_config(path), path.name)
     ours = [dict(name=e.get('path'), split=named_split(e.get('split')), subset=e.get('name'), max_samples=e.get('size'),
                  weight=e.get('weight')) for e in listed.values()]
@@ -166,7 +166,7 @@ def _held_out(value: Any, config: Foreign) -> Became:
     "A share of the rows, or a number of them"
     number = as_number(value) or 0
     if not number: return unset('0')
-    return into(val_split_ratio=number) if number < 1 else question('val_split_ratio', f'{number:g} rows are set aside')
+    return into(val_split_ratio=number) if number < 1 else ask_for('val_split_ratio', f'{number:g} rows are set aside')
 
 def _group(wanted: str, ours: Mapping[str, Any], others: Became | None = None) -> Rule:
     "A rule for a group of version 1, such as peft_config with its name"
@@ -207,7 +207,7 @@ _MODEL: dict[str, Rule] = dict(
 def _evaluation(value: Any, config: Foreign) -> Became:
     "The data to evaluate on, looked up like the data to train on"
     found = _dataset(value, config).settings
-    if 'dataset_name' not in found: return question('eval_dataset', f'{value} is looked up in dataset_info.json')
+    if 'dataset_name' not in found: return ask_for('eval_dataset', f'{value} is looked up in dataset_info.json')
     return into(eval_dataset=found['dataset_name'])
 
 # %% ../../nbs/foreign/03_llama_factory.ipynb #6fbf0129

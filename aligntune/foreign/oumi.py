@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 from .conversion import (
-    Became, Foreign, Inside, Project, Rule, dropped, into, lost, question, rules, unset)
+    Became, Foreign, Inside, Project, Rule, dropped, into, lost, ask_for, rules, unset)
 from .shared import (
     LOADING, LOGGING, PLANNED, PROCESSES, SAVING, as_number, attention_kernel, data_settings, every, fsdp, images,
     is_on, layers, max_steps, not_here, optimizer, reward_code, schedule, named_split, strategy, template,
@@ -37,7 +37,7 @@ def _key(key: str, value: Any, entry: Mapping[str, Any]) -> Became:
     if key == 'dataset_name' and 'vl' in str(value) and str(value) in _FILES: return images(value, Foreign({}))
     placed = entry.get('dataset_path') or (entry.get('dataset_kwargs') or {}).get('hf_dataset_path')
     if key == 'dataset_name' and not _is_place(str(value)) and not placed:
-        return question('dataset_name', f'{value} is a name that Oumi has registered', 'dataset_name=FILE or org/name')
+        return ask_for('dataset_name', f'{value} is a name that Oumi has registered', 'dataset_name=FILE or org/name')
     if key in ('dataset_name', 'dataset_path', 'subset', 'split', 'sample_count', 'mixture_proportion'): return into()
     if key in ('shuffle', 'shuffle_buffer_size', 'transform_num_workers'): return dropped(LOADING)
     if key == 'seed': return dropped('one seed for all rows: data_seed')

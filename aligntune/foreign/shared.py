@@ -11,7 +11,7 @@ from typing import Any
 from ..core.capability import resolve_algorithm
 from ..core.errors import SpecError
 from ..core.spec import FIELDS, known_words
-from .conversion import Became, Foreign, Rule, question, dropped, into, lost, unset, not_offered
+from .conversion import Became, Foreign, Rule, ask_for, dropped, into, lost, unset, not_offered
 
 # %% auto #0
 __all__ = ['PLANNED', 'LOGGING', 'LOADING', 'SAVING', 'HUB', 'PROCESSES', 'GENERATING', 'REMAINS', 'TRL_GRPO', 'TRACKER_SIGNS',
@@ -70,7 +70,7 @@ def optimizer(value: Any, config: Foreign) -> Became:
     name = str(value).lower()
     if name in _SAME: return into(optimizer=_SAME[name])
     if name in known_words('optimizer', 'sft'): return into(optimizer=name)
-    return question('optimizer', f'no optimizer {value!r} here', 'optimizer=adamw')
+    return ask_for('optimizer', f'no optimizer {value!r} here', 'optimizer=adamw')
 
 _ATTENTION = dict(flash_attention_2='flash_attention_2', flash_attn='flash_attention_2', fa2='flash_attention_2',
                   flash_attention_3='flash_attention_3', flash_attention='flash_attention_2')
@@ -83,13 +83,13 @@ def attention_kernel(value: Any, config: Foreign) -> Became:
 def schedule(value: Any, config: Foreign) -> Became:
     "The course of the step size"
     if str(value) in known_words('lr_scheduler', 'sft'): return into(lr_scheduler=str(value))
-    return question('lr_scheduler', f'no schedule {value!r} here', 'lr_scheduler=cosine')
+    return ask_for('lr_scheduler', f'no schedule {value!r} here', 'lr_scheduler=cosine')
 
 # %% ../../nbs/foreign/01_shared.ipynb #e367b15c
 def warmup(value: Any, config: Foreign) -> Became:
     "Steps until the peak; below one it is a share of all steps, as transformers 5 reads it"
     number = as_number(value)
-    if number is None: return question('warmup_steps', f'{value!r} is no number')
+    if number is None: return ask_for('warmup_steps', f'{value!r} is no number')
     if number == 0: return unset('0')
     return into(warmup_ratio=number) if number < 1 else into(warmup_steps=int(number))
 
@@ -148,7 +148,7 @@ def zero_stage(value: Any, folder: Path = Path('.')) -> int | None:
 def deepspeed(value: Any, config: Foreign) -> Became:
     "ZeRO of this stage, where several processes train"
     stage = zero_stage(value, config.folder)
-    if stage is None: return question('sharding', f'{value} is not here, and its name tells no stage', 'sharding=zero2')
+    if stage is None: return ask_for('sharding', f'{value} is not here, and its name tells no stage', 'sharding=zero2')
     why = 'ZeRO-Offload is not set: the plan knows what fits' if 'offload' in str(value).lower() else ''
     return into(why or 'from its stage', sharding=f'zero{stage}' if stage else 'none')
 
@@ -262,7 +262,7 @@ def if_there(name: str) -> Rule:
 def reward_code(value: Any, config: Foreign) -> Became:
     "Reward functions; code of another project is not run"
     names = [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
-    return question('reward_functions', f"functions in the code of the other project ({', '.join(names)})",
+    return ask_for('reward_functions', f"functions in the code of the other project ({', '.join(names)})",
                'reward_functions=[...], from guides/reward_functions; code of your own is passed in Python')
 
 # %% ../../nbs/foreign/01_shared.ipynb #6529fbc6

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 from .conversion import (
-    Became, Foreign, Project, Rule, question, dropped, into, lost, unset, not_offered)
+    Became, Foreign, Project, Rule, ask_for, dropped, into, lost, unset, not_offered)
 from .shared import (
     GENERATING, HUB, LOADING, LOGGING, PLANNED, PROCESSES, SAVING, algorithm, as_number, attention_kernel, bf16,
     data_settings, deepspeed, epochs, every, fsdp, images, is_on, layers, max_steps, not_here, optimizer,
@@ -28,7 +28,7 @@ def _dataset(value: Any, config: Foreign) -> Became:
     "The data sets"
     names = [str(v) for v in (value if isinstance(value, list) else [value])]
     if any('self-cognition' in n for n in names):
-        return question('dataset_name', 'swift/self-cognition is filled in by --model_name and --model_author',
+        return ask_for('dataset_name', 'swift/self-cognition is filled in by --model_name and --model_author',
                    f"dataset_name={[n for n in names if 'self-cognition' not in n]}")
     return into('names of ModelScope are often those of the Hugging Face Hub', **data_settings(map(_entry, names)))
 
@@ -96,7 +96,7 @@ def _adapters(value: Any, config: Foreign) -> Became:
     return into(adapter=value[0] if isinstance(value, list) else value)
 
 def _batch(value: Any, config: Foreign) -> Became:
-    return question('effective_batch_size', f'{value} answers a generation', f'effective_batch_size={value}')
+    return ask_for('effective_batch_size', f'{value} answers a generation', f'effective_batch_size={value}')
 
 # %% ../../nbs/foreign/08_swift.ipynb #43b94286
 _KEYS: dict[str, Rule] = dict(

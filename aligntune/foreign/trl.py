@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import SpecError
 from ..core.spec import LORA_FIELDS, adapter_settings
 from .conversion import (
-    Became, Foreign, Inside, Project, Rule, dropped, into, lost, question, rules, unset)
+    Became, Foreign, Inside, Project, Rule, dropped, into, lost, ask_for, rules, unset)
 from .shared import (
     GENERATING, HUB, LOADING, LOGGING, PLANNED, PROCESSES, SAVING, algorithm, as_number, attention_kernel, bf16,
     data_settings, deepspeed, epochs, every, fsdp, is_on, layers, max_steps, optimizer, precision, reward_code,
@@ -65,7 +65,7 @@ def _test_size(value: Any, config: Foreign) -> Became:
     number = as_number(value) or 0
     listed = config.get('dataset_mixture.datasets') or []
     if any(str(e.get('split', '')).startswith('test') for e in listed): return dropped('there is a test split')
-    if number >= 1: return question('val_split_ratio', f'{number:g} rows are set aside; here it is a share')
+    if number >= 1: return ask_for('val_split_ratio', f'{number:g} rows are set aside; here it is a share')
     return into(val_split_ratio=number) if number else unset('0')
 
 # %% ../../nbs/foreign/04_trl.ipynb #c2e0fc60
@@ -124,7 +124,7 @@ def _generation_batch(value: Any, config: Foreign) -> Became:
     "Answers of one generation, as micro-steps"
     rows = int(config.get('per_device_train_batch_size', 8))
     return (into(steps_per_generation=int(value)//rows) if int(value) % rows == 0
-            else question('steps_per_generation', f'{value} answers in micro-steps of {rows}'))
+            else ask_for('steps_per_generation', f'{value} answers in micro-steps of {rows}'))
 
 # %% ../../nbs/foreign/04_trl.ipynb #2665286c
 def _init_kwargs(value: Any, config: Foreign) -> Inside:

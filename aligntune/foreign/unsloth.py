@@ -6,7 +6,7 @@
 from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
-from .conversion import Became, Foreign, Project, Rule, dropped, into, lost, question, rules, unset
+from .conversion import Became, Foreign, Project, Rule, dropped, into, lost, ask_for, rules, unset
 from .shared import (
     GENERATING, LOGGING, PLANNED, SAVING, as_number, epochs, images, is_on, layers, max_steps, not_here, optimizer,
     schedule, tracker, warmup, when)
@@ -36,7 +36,7 @@ def _format(value: Any, config: Foreign) -> Became:
     "The format of the rows"
     ours = dict(alpaca='alpaca', chatml='messages', sharegpt='sharegpt', raw_text='text', text='text')
     if value in ('auto', None): return unset('the format is recognised')
-    return into(data_format=ours[value]) if value in ours else question('data_format', f'no format {value!r} here')
+    return into(data_format=ours[value]) if value in ours else ask_for('data_format', f'no format {value!r} here')
 
 def _packing(value: Any, config: Foreign) -> Became:
     "Packed rows: batches of full sequences"

@@ -22,7 +22,7 @@ from ..show.plan_card import at_peak
 # %% auto #0
 __all__ = ['CHUNK', 'MOST_METRICS', 'SHAPES', 'LARGEST', 'LOOKS', 'WHOLE', 'OWN', 'OF_MODEL', 'MOST_FILES', 'NOT_RUNS',
            'CHECKPOINT', 'MOST_FOLDERS', 'open_below', 'Lines', 'ColumnLog', 'MetricsFile', 'to_float', 'AnswersFile',
-           'masked', 'without_secrets', 'know_environment', 'RunFiles', 'RunFolder', 'manifest_of', 'state_of',
+           'hide_secrets', 'without_secrets', 'know_environment', 'RunFiles', 'RunFolder', 'manifest_of', 'state_of',
            'looked_at', 'Glance', 'glance', 'begun_at', 'planned_steps', 'progress_of', 'results_in', 'Folder']
 
 # %% ../../nbs/monitor/00_folder.ipynb #fcaef041
@@ -174,18 +174,18 @@ class AnswersFile:
 SHAPES = re.compile(r'\b(hf_[A-Za-z0-9]{20,}|sk-[\w-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}'
                     r'|AKIA[A-Z0-9]{16}|xox[abpr]-[\w-]{10,}|glpat-[\w-]{16,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)')
 
-def masked(text: str) -> str:
+def hide_secrets(text: str) -> str:
     "A text without what looks like a secret"
     return SHAPES.sub('***', mask(text))
 
 def without_secrets(value: Any, depth: int = 0) -> Any:
     "JSON without what is or looks like a secret"
     if depth > DEEPEST: return '…'
-    if isinstance(value, str): return masked(value)
+    if isinstance(value, str): return hide_secrets(value)
     if isinstance(value, list): return [without_secrets(v, depth + 1) for v in value]
     if not isinstance(value, dict): return value
     named = lambda k, v: isinstance(v, str) and names_secret(k) and v[:2] not in ('', '${')
-    return {masked(k): '***' if named(k, v) else without_secrets(v, depth + 1) for k, v in value.items()}
+    return {hide_secrets(k): '***' if named(k, v) else without_secrets(v, depth + 1) for k, v in value.items()}
 
 def know_environment() -> None:
     "Mask the secrets that the environment of this process holds"

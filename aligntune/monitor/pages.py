@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 from ..data.report import DataReport, Preview
-from .folder import (Folder, Lines, RunFolder, glance, masked, progress_of, results_in, begun_at,
+from .folder import (Folder, Lines, RunFolder, glance, hide_secrets, progress_of, results_in, begun_at,
                                       planned_steps, without_secrets)
 from ..run.line import clock
 from ..run.manifest import Manifest
@@ -176,7 +176,7 @@ def guarded(make: Callable[[], str]) -> str:
     "The HTML of a part, or why it cannot be shown"
     try: return make()
     except Exception as e:   # noqa: BLE001   whatever a stranger's file holds, the other parts are shown
-        return f'<p class="note">This cannot be shown: {escape(masked(f"{type(e).__name__}: {e}"[:300]))}</p>'
+        return f'<p class="note">This cannot be shown: {escape(hide_secrets(f"{type(e).__name__}: {e}"[:300]))}</p>'
 
 def _stop_form(run: RunFolder, view: View) -> str:
     "The button that stops a run"
@@ -239,7 +239,7 @@ def answers_part_html(run: RunFolder, view: View) -> str:
                       for s in reversed(offered))
     rows = run.answers.rows(step)
     names = list(dict.fromkeys(k for r in rows for k in r))
-    table = html_table([[masked(v) if isinstance(v := r.get(n, ''), str) else v for n in names] for r in rows],
+    table = html_table([[hide_secrets(v) if isinstance(v := r.get(n, ''), str) else v for n in names] for r in rows],
                        ['answer' if n == 'completion' else n for n in names], 'samples')
     newest = '' if step == steps[-1] else ' <button type="button" data-newest>newest</button>'
     return (f'<p><label>Answers of <select data-query="step" aria-label="step">{options}</select></label>{newest} '
@@ -309,7 +309,7 @@ def log_html(run: RunFolder) -> str:
         f.seek(max(size - TAIL, 0))
         text = f.read(TAIL).decode(errors='replace')
     if size > TAIL: text = '…' + text.partition('\n')[2]
-    return f'<pre class="log" tabindex="0">{escape(masked(text))}</pre>'
+    return f'<pre class="log" tabindex="0">{escape(hide_secrets(text))}</pre>'
 
 # %% ../../nbs/monitor/01_pages.ipynb #9bbf849c
 SECTIONS = dict(curves=('Curves', ('curves', 'more')), answers=('Answers', ('answers',)), tokens=('Tokens',
