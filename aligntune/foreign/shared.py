@@ -39,13 +39,13 @@ def only(value: Any, why: str, other: Became) -> Rule:
     "A rule: nothing where it has this value, which is what happens here"
     return lambda given, config: dropped(why) if given == value else other
 
-# %% ../../nbs/foreign/01_shared.ipynb #cfec4773
+# %% ../../nbs/foreign/01_shared.ipynb #1f49c582
 PLANNED = 'the plan decides this, with its reason: aligntune plan'
 LOGGING = 'what is printed, logged or profiled'
 LOADING = 'how rows are loaded and cached'
 SAVING = 'the trained model is always saved, whole, with its tokenizer'
 HUB = 'a training uploads nothing: aligntune push'
-PROCESSES = 'how many processes train is said where it is started: --nproc, --nnodes'
+PROCESSES = 'how many processes train is said where it starts: --nproc, --nnodes; how long they wait: silence_limit'
 GENERATING = 'a matter of talking to the model: aligntune chat'
 
 def precision(name: str) -> Rule:
