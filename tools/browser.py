@@ -384,7 +384,7 @@ def lab_and_page(folder):
     with lab(folder) as (url, token), sync_playwright() as pw:
         browser = pw.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport=dict(width=1280, height=1000))
-        page.set_default_timeout(10000)
+        page.set_default_timeout(30000); expect.set_options(timeout=30000)   # other work may keep the machine busy
         page.goto(f'{url}/doc/tree/widgets.ipynb?token={token}&reset')
         page.locator('.jp-Notebook .jp-Cell').nth(len(NAMES) - 1).wait_for(timeout=60000)
         page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').first.wait_for(timeout=60000)

@@ -311,7 +311,7 @@ def glance(run: RunFolder) -> Glance:
 
 # %% ../../nbs/monitor/00_folder.ipynb #ebb10dca
 def begun_at(m: Manifest) -> tuple[float, int]:
-    "When a run was begun_at or resumed, and at which step; 0 where nothing tells"
+    "When a run was begun or resumed, and at which step; 0 where nothing tells"
     events = [e for e in m.get('history') or [] if isinstance(e, dict) and e.get('event') in ('start', 'resume')]
     if not events: return 0., 0
     try: return datetime.fromisoformat(str(events[-1].get('time'))).timestamp(), int(events[-1].get('step') or 0)
