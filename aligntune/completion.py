@@ -162,8 +162,8 @@ complete -c aligntune -f -a '(__aligntune_words)'
 ''')
 
 # %% ../nbs/completion.ipynb #813f792a
-@command('completion bash|zsh|fish', 'Tab in your shell: eval "$(aligntune completion bash)"', 'begin', places=99,
-         examples=('completion bash >> ~/.bashrc', 'completion fish | source'))
+@command('completion bash|zsh|fish', 'completion by Tab for your shell', 'begin', places=99,
+         examples=('completion bash >> ~/.bashrc', 'aligntune completion fish | source'))
 def completion(call: Call) -> Answer:
     "The script of a shell"
     name = call.places[0] if call.places else Path(os.environ.get('SHELL', 'bash')).name
