@@ -289,9 +289,9 @@ function filter() {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #d2bc7c64
+# %% ../../nbs/monitor/01b_look.ipynb #d056b537
 _POINTER = r"""
-const LEFT = 50, RIGHT = 388, NS = 'http://www.w3.org/2000/svg';
+const LEFT = 56, RIGHT = 388, NS = 'http://www.w3.org/2000/svg';
 let here = null, from = null;
 function short(v) {
   if (v === null) return 'not finite';
@@ -308,7 +308,7 @@ function nearest(xs, step) {
 }
 """.strip()
 
-# %% ../../nbs/monitor/01b_look.ipynb #c7d854c8
+# %% ../../nbs/monitor/01b_look.ipynb #f130f1ed
 _TIP = r"""
 function cross(step) {
   for (const svg of $$('svg[data-lines]')) {
@@ -319,7 +319,7 @@ function cross(step) {
       line = document.createElementNS(NS, 'path'); line.setAttribute('class', 'cross');
       line.setAttribute('stroke', 'currentColor'); line.setAttribute('stroke-opacity', '.45'); svg.append(line);
     }
-    line.setAttribute('d', `M${x} 30V180`);
+    line.setAttribute('d', `M${x} 32V186`);
   }
 }
 function tell() {

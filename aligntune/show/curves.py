@@ -16,9 +16,9 @@ from ..core.trainer import Result
 from ..run.manifest import Manifest, read_metrics
 
 # %% auto #0
-__all__ = ['CHARTS', 'COLORS', 'INK', 'MAX_POINTS', 'Points', 'LONG', 'STYLES', 'FLAT', 'WIDTH', 'HEIGHT', 'LEFT', 'RIGHT', 'TOP',
-           'BOTTOM', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'entry_charts', 'thin', 'extremes', 'finite',
-           'averaged', 'Line', 'lines_of', 'ticks', 'number', 'Axis', 'axis_of', 'chart_svg', 'chart_img',
+__all__ = ['CHARTS', 'COLORS', 'INK', 'BAD', 'MAX_POINTS', 'Points', 'LONG', 'STYLES', 'FLAT', 'WIDTH', 'HEIGHT', 'LEFT', 'RIGHT',
+           'TOP', 'BOTTOM', 'RunLog', 'read_run', 'smooth', 'Chart', 'charts_of', 'entry_charts', 'thin', 'extremes',
+           'finite', 'averaged', 'Line', 'lines_of', 'ticks', 'number', 'Axis', 'axis_of', 'chart_svg', 'chart_img',
            'compared_settings', 'differing', 'outcome', 'unique_labels', 'Differences']
 
 # %% ../../nbs/show/00_curves.ipynb #34de9e07
@@ -98,7 +98,7 @@ def smooth(
         out.append(total/weight if weight else v)
     return out
 
-# %% ../../nbs/show/00_curves.ipynb #f66dc6de
+# %% ../../nbs/show/00_curves.ipynb #81684b44
 @dataclass(frozen=True)
 class Chart:
     "A chart: its title, and the metric it shows"
@@ -107,11 +107,50 @@ class Chart:
     evaluation: str = ''  # the same, as logged by evaluations
     smooth: bool = True  # with a running mean
     parts: tuple[str, ...] = ()  # metrics that are drawn side by side in place of the one
+    unit: str = ''  # of the values that are drawn
+    scale: float = 1.  # logged values are divided by it
+    technical: bool = False  # how the run went, in place of what it learned
+    zero: bool = False  # the axis begins at zero
+    about: str = ''  # what it says, in one sentence
 
-# %% ../../nbs/show/00_curves.ipynb #b640c2eb
-CHARTS = (Chart('reward', 'reward', 'eval_reward'), Chart('loss', 'loss', 'eval_loss'),
-          Chart('reward accuracy', 'rewards/accuracies', 'eval_rewards/accuracies'), Chart('KL to reference', 'kl'),
-          Chart('learning rate', 'learning_rate', smooth=False), Chart('gradient norm', 'grad_norm'))
+    @property
+    def heading(self) -> str:
+        "The title with the unit"
+        return self.title + (f', {self.unit}' if self.unit else '')
+
+# %% ../../nbs/show/00_curves.ipynb #6c633a7e
+def _chart(title: str, name: str, about: str, **more: Any) -> Chart:
+    "A chart of a metric that evaluations log too"
+    return Chart(title, name, f'eval_{name}', about=about, **more)
+
+CHARTS = (
+    _chart('reward', 'reward', 'The mean reward of the answers of a step: it rises while the model improves at what '
+           'the reward measures.'),
+    _chart('loss', 'loss', 'What training makes smaller; evaluations compute it on rows that were not trained.'),
+    _chart('accuracy', 'accuracy', 'The share of rows that the model judges right.'),
+    _chart('accuracy on pairs', 'rewards/accuracies', 'The share of pairs in which the better answer gained more '
+           'probability than the other; 0.5 is chance.'),
+    _chart('margin of pairs', 'rewards/margins', 'By how much the better answer of a pair gained on the other one, '
+           'against the reference model.'),
+    _chart('margin of scores', 'margin', 'By how much the better answer of a pair scores higher than the other one.'),
+    _chart('rewards of pairs', 'rewards', 'How much more probable each answer of a pair became than under the '
+           'reference model; both may fall while their distance grows.', parts=('rewards/chosen', 'rewards/rejected')),
+    _chart('KL to reference', 'kl', 'How far the model has moved from the reference model; a steep rise means that '
+           'it leaves what it could do before.', unit='nats'),
+    _chart('entropy', 'entropy', 'How varied the answers are: near 0 the model gives the same answer each time.',
+           unit='nats a token'),
+    _chart('answer length', 'completions/mean_length', 'The mean length of the answers; a jump often means that the '
+           'reward is being gamed.', unit='tokens'),
+    _chart('cut answers', 'completions/clipped_ratio', 'The share of answers that reached the longest length and '
+           'were cut.', zero=True),
+    _chart('cut answers', 'truncated', 'The share of answers that reached the longest length and were cut.', zero=True),
+    Chart('learning rate', 'learning_rate', smooth=False, technical=True, about='The size of the steps.'),
+    Chart('gradient norm', 'grad_norm', technical=True, about='How strongly a step pulls at the weights, before '
+          'clipping; spikes are rows that surprise the model.'),
+    Chart('speed', 'tokens_per_second', unit='tokens/s', smooth=False, technical=True, zero=True,
+          about='The tokens that are processed in a second.'),
+    Chart('peak memory', 'memory_peak', smooth=False, unit='GB', scale=1e9, technical=True, zero=True,
+          about='The most memory that was needed so far.'))
 
 def charts_of(
     runs: Sequence[RunLog],  # what is to be drawn
@@ -121,9 +160,12 @@ def charts_of(
     logged = list(dict.fromkeys(n for r in runs for n in r.names))
     known = {c.name: c for c in CHARTS}
     for n in names or ():
-        if n not in logged: raise RunError(f'no run has logged {n!r}', where='names', fix=did_you_mean(n, logged))
-    return ([known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names] if names
-            else [c for c in CHARTS if c.name in logged] + (entry_charts(runs[0]) if len(runs) == 1 else []))
+        if not {n, f'eval_{n}', *(known[n].parts if n in known else ())} & {*logged}:
+            raise RunError(f'no run has logged {n!r}', where='names', fix=did_you_mean(n, logged))
+    if names: return [known.get(n, Chart(n.replace('_', ' '), n, f'eval_{n}')) for n in names]
+    found = [c for c in CHARTS if {c.name, c.evaluation} & {*logged} or len(runs) == 1 and {*c.parts} & {*logged}]
+    own = entry_charts(runs[0]) if len(runs) == 1 else []
+    return [*(c for c in found if not c.technical), *own, *(c for c in found if c.technical)]
 
 def entry_charts(
     run: RunLog  # of a mixture of data sets
@@ -132,9 +174,12 @@ def entry_charts(
     found = {n: tuple(m for m in run.names if m.startswith(f'{n}/')) for n in ('loss', 'reward')}
     return [Chart(f'{n} by data set', n, f'eval_{n}', parts=parts) for n, parts in found.items() if parts]
 
-# %% ../../nbs/show/00_curves.ipynb #c378f356
-COLORS = ('#3d85c6', '#e0793b', '#3a9d5d', '#9467bd', '#d1495b', '#17a2a2', '#b58900', '#7f7f7f')
-INK, MAX_POINTS = '#818181', 400
+# %% ../../nbs/show/00_curves.ipynb #6486c649
+COLORS = ('#186ccc', '#d87824', '#489cc0', '#cc2400', '#007854', '#b4189c', '#8484fc', '#fc3090')
+INK, BAD = '#7b7b7b', '#cc2400'   # text and grids, readable on light and dark pages; what went wrong
+
+# %% ../../nbs/show/00_curves.ipynb #09656e73
+MAX_POINTS = 400
 Points = tuple[Sequence[float], Sequence[float]]
 
 def thin(xs: Sequence[float], ys: Sequence[float], most: int = MAX_POINTS) -> tuple[list[float], list[float]]:
@@ -174,7 +219,7 @@ def averaged(
     starts = range(0, len(xs), size)
     return [xs[min(a + size, len(xs)) - 1] for a in starts], [mean(ys[a:a + size]) for a in starts]
 
-# %% ../../nbs/show/00_curves.ipynb #410d08b4
+# %% ../../nbs/show/00_curves.ipynb #baa5e015
 @dataclass(frozen=True)
 class Line:
     "A line of a chart"
@@ -196,7 +241,11 @@ def _within(points: Points, within: tuple[float, float] | None) -> Points:
     a, b = bisect_left(xs, within[0]), bisect_right(xs, within[1])
     return xs[a:b], ys[a:b]
 
-# %% ../../nbs/show/00_curves.ipynb #fb36d695
+def _scaled(points: Points, scale: float) -> Points:
+    "A curve in the unit of its chart"
+    return points if scale == 1 else (points[0], [y/scale for y in points[1]])
+
+# %% ../../nbs/show/00_curves.ipynb #e486667d
 def _curves_of(runs: Sequence[RunLog], chart: Chart) -> list[tuple[RunLog, str, str, str]]:
     "(run, metric, the same as logged by evaluations, label) of each colour of a chart"
     if not chart.parts: return [(r, chart.name, chart.evaluation, r.label) for r in runs]
@@ -215,7 +264,7 @@ def lines_of(
     curves = _curves_of(runs, chart)
     for i, (r, name, evaluation, label) in enumerate(curves):
         color, alone = colors[i % len(colors)], len(curves) == 1
-        xs, ys = _within(r.curve(name), within)
+        xs, ys = _scaled(_within(r.curve(name), within), chart.scale)
         strong = chart.smooth and smoothing > 0 and len(xs) > 15
         if len(xs):
             kind = 'raw' if strong else 'values'
@@ -224,7 +273,8 @@ def lines_of(
             few = averaged(xs, ys)
             mean = smooth(few[1], smoothing*len(few[0])/18)
             out.append(Line(*thin(few[0], mean), color, 'mean', label, name))
-        if evaluation and len((found := _within(r.curve(evaluation), within))[0]):
+        found = _scaled(_within(r.curve(evaluation), within), chart.scale) if evaluation else ((), ())
+        if len(found[0]):
             out.append(Line(*thin(*found), COLORS[1] if alone else color, 'evaluation',
                             'evaluation' if alone else '', evaluation))
     return out
@@ -292,9 +342,9 @@ def axis_of(
     if margin and high - low <= FLAT*largest: room = .1*largest or 1.
     return Axis(low - room, high + room, start, end)
 
-# %% ../../nbs/show/00_curves.ipynb #527b7afe
-WIDTH, HEIGHT = 400, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 30, 20   # margins
+# %% ../../nbs/show/00_curves.ipynb #0d1a1646
+WIDTH, HEIGHT = 400, 210
+LEFT, RIGHT, TOP, BOTTOM = 52, 8, 32, 24   # margins
 
 def _path(line: Line, x: Axis, y: Axis) -> str:
     "A line, with gaps where a value cannot be drawn"
@@ -318,16 +368,17 @@ def _drawn(line: Line, x: Axis, y: Axis) -> str:
                      for a, b in zip(line.xs, line.ys) if y.shows(b)) if dotted else ''
     return own + (f'<g fill="{line.color}">{points}</g>' if points else '')
 
-# %% ../../nbs/show/00_curves.ipynb #7676d848
+# %% ../../nbs/show/00_curves.ipynb #34225925
 def _grid(x: Axis, y: Axis, ink: str) -> str:
     "The grid, and the numbers at its sides"
     xs, ys = [t for t in x.ticks(whole=True) if x.low <= t <= x.high], y.ticks()
     rules = ''.join(f'M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}' for t in ys)
     text = lambda a, b, anchor, t: f'<text x="{a:.1f}" y="{b:.1f}" text-anchor="{anchor}">{number(t)}</text>'
-    left = ''.join(text(LEFT - 6, y(t) + 3.5, 'end', t) for t in ys)
-    below = ''.join(text(x(t), HEIGHT - 5, 'end' if x(t) > WIDTH - 30 else 'middle', t) for t in xs)
+    left = ''.join(text(LEFT - 6, y(t) + 4, 'end', t) for t in ys)
+    below = ''.join(text(x(t), HEIGHT - 6, 'end' if x(t) > WIDTH - 30 else 'middle', t) for t in xs)
+    step = f'<text x="{LEFT - 14}" y="{HEIGHT - 6}" text-anchor="end">step</text>'
     return (f'<path d="{rules}" stroke="{ink}" stroke-opacity=".18" stroke-width="1"/>'
-            f'<g fill="{ink}" fill-opacity=".75" font-size="10.5">{left}{below}</g>')
+            f'<g fill="{ink}" fill-opacity=".8" font-size="12">{left}{step}{below}</g>')
 
 def _legend(lines: Sequence[Line], ink: str) -> str:
     "What the lines are, at the right of the title"
@@ -336,10 +387,10 @@ def _legend(lines: Sequence[Line], ink: str) -> str:
     for l in reversed(named[:4]):
         label = 'training' if l.kind != 'evaluation' and len(named) == 2 and named[1].kind == 'evaluation' else l.label
         shown = label if len(label) <= 14 else label[:13] + '…'
-        out.append(f'<text x="{right}" y="15" text-anchor="end">{escape(shown)}</text>'
-                   f'<circle cx="{right - 6*len(shown) - 6:.0f}" cy="11.5" r="3.5" fill="{l.color}"/>')
-        right -= 6*len(shown) + 22
-    return f'<g fill="{ink}" fill-opacity=".8" font-size="10.5">{"".join(out)}</g>'
+        out.append(f'<text x="{right}" y="16" text-anchor="end">{escape(shown)}</text>'
+                   f'<circle cx="{right - 6.4*len(shown) - 7:.0f}" cy="12" r="4" fill="{l.color}"/>')
+        right -= round(6.4*len(shown)) + 22
+    return f'<g fill="{ink}" fill-opacity=".85" font-size="12">{"".join(out)}</g>'
 
 # %% ../../nbs/show/00_curves.ipynb #19b81dd2
 def _spoken(title: str, lines: Sequence[Line]) -> str:
@@ -355,7 +406,7 @@ def _carried(lines: Sequence[Line], x: Axis) -> str:
     data = [dict(l=l.label or l.names, c=l.color, x=list(l.xs), y=rounded(l.ys)) for l in lines if l.kind != 'raw']
     return f" data-x='[{x.low},{x.high}]' data-lines='{escape(json.dumps(data, separators=(',', ':')))}'"
 
-# %% ../../nbs/show/00_curves.ipynb #9c37a4d9
+# %% ../../nbs/show/00_curves.ipynb #39116f26
 def chart_svg(
     runs: Sequence[RunLog],  # one colour each
     chart: Chart,  # what is shown
@@ -369,27 +420,28 @@ def chart_svg(
     "One metric of one or several runs as SVG"
     lines = lines_of(runs, chart, smoothing, within)
     x = axis_of([v for l in lines for v in (l.xs[0], l.xs[-1])], LEFT + 4, WIDTH - RIGHT - 4)
-    y = axis_of([v for l in lines for v in l.ys], HEIGHT - BOTTOM, TOP, 0 if log else .05, log)
+    seen = [v for l in lines for v in l.ys] + [0.]*(chart.zero and not log)
+    y = axis_of(seen, HEIGHT - BOTTOM, TOP, 0 if log else .05, log)
     lost = sum(not y.shows(v) for l in lines for v in l.ys if l.kind != 'mean')
     why = 'cannot be drawn' if log else 'not finite'
-    note = f'<tspan fill="#d1495b" font-weight="400"> · {lost:,} {why}</tspan>' if lost else ''
+    note = f'<tspan fill="{BAD}" font-weight="400"> · {lost:,} {why}</tspan>' if lost else ''
     marks = ''.join(f'M{x(s):.1f} {TOP}V{HEIGHT - BOTTOM}' for r in runs for s in r.resumed if x.low <= s <= x.high)
     resumed = f'<path d="{marks}" stroke="{ink}" stroke-dasharray="1 3" stroke-width="1.2"/>' if marks else ''
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(_spoken(chart.title, lines))}" font-family="system-ui,sans-serif"'
+            f'aria-label="{escape(_spoken(chart.heading, lines))}" font-family="system-ui,sans-serif"'
             f'{_carried(lines, x) if carry else ""}>'
-            f'<text x="4" y="15" font-size="12" font-weight="600" fill="{ink}">{escape(chart.title)}{note}</text>'
+            f'<text x="4" y="16" font-size="14" font-weight="600" fill="{ink}">{escape(chart.heading)}{note}</text>'
             f'{_legend(lines, ink) if legend else ""}{_grid(x, y, ink)}{resumed}'
             f'{"".join(_drawn(l, x, y) for l in lines)}</svg>')
 
-# %% ../../nbs/show/00_curves.ipynb #c0eebb7a
+# %% ../../nbs/show/00_curves.ipynb #1e535bf8
 def chart_img(
     runs: Sequence[RunLog],  # one colour each
     chart: Chart  # what is shown
 ) -> str:
     "A chart as an image that carries its data"
     data = base64.b64encode(chart_svg(runs, chart, ink=INK).encode()).decode()
-    return (f'<img alt="curves of this training: {escape(chart.title)}" '
+    return (f'<img alt="curves of this training: {escape(chart.heading)}" '
             f'style="width:24em;max-width:100%;aspect-ratio:{WIDTH}/{HEIGHT}" src="data:image/svg+xml;base64,{data}">')
 
 # %% ../../nbs/show/00_curves.ipynb #5eed45ce
@@ -465,8 +517,7 @@ class Differences:
     def table(self) -> str:
         "The table as HTML"
         head, *body = self.rows()
-        square = 'display:inline-block;width:.7em;height:.7em;margin-right:.4em'
-        marks = [f'<i style="{square};background:{COLORS[i % len(COLORS)]}"></i>' for i in range(len(self.labels))]
+        marks = [f'<span style="color:{COLORS[i % len(COLORS)]}">&#9632;</span> ' for i in range(len(self.labels))]
         line = lambda cells, tag, before: '<tr>' + ''.join(
             f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>'
             for c, b in zip(cells, before)) + '</tr>'

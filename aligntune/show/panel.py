@@ -70,7 +70,7 @@ def handles_clicks_while_busy() -> bool:
     kernel = getattr(getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)(), 'kernel', None)
     return bool(getattr(kernel, '_supports_kernel_subshells', False))
 
-# %% ../../nbs/show/04_panel.ipynb #38fc021c
+# %% ../../nbs/show/04_panel.ipynb #99a50dbf
 class Frame(LiveView):
     "The state of a training as HTML"
     log: RunLog   # of the entries so far
@@ -96,7 +96,7 @@ class Frame(LiveView):
     def picture(self) -> str:
         "The curves so far as images"
         if not self.entries: return ''
-        charts = [c for c in charts_of([self.log]) if c.name not in ('learning_rate', 'grad_norm')]
+        charts = [c for c in charts_of([self.log]) if not c.technical]
         return ''.join(chart_img([self.log], c) for c in charts[:3])
 
     def _repr_html_(self) -> str: return head(self.where, self.state) + self.picture() + answers_html(self.rows)
