@@ -28,7 +28,7 @@ setup(
     long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
     long_description_content_type='text/markdown', cmdclass={'build_py': Wheel},
     packages=find_packages(include=['aligntune', 'aligntune.*'], exclude=['aligntune.emulation']),
-    include_package_data=True, package_data={'aligntune': ['py.typed', 'recipes/*.yaml']},
+    include_package_data=True, package_data={'aligntune': ['py.typed', 'recipes/*.yaml', 'core/error_codes.json']},
     python_requires='>=' + cfg['min_python'], install_requires=cfg['requirements'].split(), extras_require=extras,
     entry_points={'console_scripts': cfg['console_scripts'].split('\n'),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},

@@ -41,11 +41,11 @@ def usage() -> str:
     "The help text"
     lines = [f'aligntune {__version__}: fine-tune and align language models', '',
              'usage: aligntune COMMAND ... (aligntune COMMAND --help shows more)', '']
-    wide, names = max(map(len, GROUPS)) + 2, max(map(len, COMMANDS)) + 2
+    wide = max(map(len, GROUPS)) + 2
     for title in GROUPS:
         of_group = {n: c.about for n, c in COMMANDS.items() if c.group == title}
         heads = [title, *['']*(len(of_group) - 1)]
-        lines += [f'{head:{wide}}{n:{names}}{about}' for head, (n, about) in zip(heads, of_group.items())]
+        lines += [f'{head:{wide}}{n:10}{about}' for head, (n, about) in zip(heads, of_group.items())]
     return '\n'.join([*lines, '', 'flags    --help --version --json --quiet --verbose',
                       'exit     0 done, 1 the run failed, 2 a wrong argument or setting,',
                       '         3 refused before training, 4 stopped by a guard, 130 or 143 interrupted'])
@@ -175,11 +175,11 @@ def _near_flag(command: str, key: str, otherwise: str) -> str:
     near = get_close_matches(key.replace('_', '-'), known, n=1, cutoff=.7)
     return f'did you mean --{near[0]}?' if near else otherwise
 
-# %% ../nbs/cli.ipynb #4d009d89
+# %% ../nbs/cli.ipynb #fc07c16e
 def check_names(call: Call) -> None:
     "Refuse options that the command does not have"
     c = COMMANDS[call.command]
-    if c.settings in ('spec', 'hub'): return
+    if c.settings in ('spec', 'hub', 'text'): return
     known = {**c.options, **(MODEL if c.settings == 'model' else {}),
              **(dict.fromkeys(accepted_settings(call.command)) if c.settings == 'rows' else {})}
     if c.settings == 'rows':
@@ -194,7 +194,7 @@ def check_names(call: Call) -> None:
             raise SpecError(f'{call.command} has no option {n!r}', where='command line',
                             fix=did_you_mean(n, known) if known else f'aligntune {c.form}')
 
-# %% ../nbs/cli.ipynb #c9c927b0
+# %% ../nbs/cli.ipynb #14891b10
 def main(
     args: Sequence[str] | None = None  # the arguments after the program's name; by default those of the process
 ) -> int:
@@ -217,8 +217,9 @@ def main(
         return answer.code
     except AligntuneError as e:
         if verbose: sys.stderr.write(mask(traceback.format_exc()))
-        return _failed(dict(type=type(e).__name__, what=e.what, where=e.where, why=e.why, fix=e.fix), str(e),
-                       e.exit_code, as_json)
+        error = dict(type=type(e).__name__, what=e.what, where=e.where, why=e.why, fix=e.fix)
+        if e.code: error |= dict(code=e.code, page=e.page)
+        return _failed(error, f'{e}\n  more: {e.code}, {e.page}' if e.code else str(e), e.exit_code, as_json)
     except KeyboardInterrupt as e:   # 143 where a signal ended the run
         code = getattr(e, 'code', 130)
         return _failed(dict(type='Interrupted', what=str(e) or 'interrupted'), '', code, as_json)

@@ -26,7 +26,7 @@ __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CON
            'make_trainer', 'preview', 'convert', 'shown_value', 'next_commands', 'trained', 'train', 'sweep', 'launch',
            'resume', 'replay', 'found_runs', 'runs', 'sparkline', 'compare_runs', 'ui', 'opened', 'questions',
            'predict', 'chat', 'evaluate', 'scores', 'judge', 'question_of', 'compare', 'side_by_side', 'merge',
-           'export', 'push', 'hub', 'demo', 'doctor', 'recipes', 'bench']
+           'export', 'push', 'hub', 'demo', 'doctor', 'explain', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f3c3c395
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def preview(call: Call) -> Answer:
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
 
 # %% ../nbs/commands.ipynb #340f0d2b
-@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config as one of ours", 'begin',
+@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
          options=dict(output='file to write; else it is printed',
                       kind='whose config it is, where that is not recognised',
                       without='keys whose loss is accepted, with commas between them; * for all',
@@ -394,7 +394,7 @@ def sweep(call: Call) -> Answer:
                 points=plain(found.records), exit_code=code)
     return Answer(checked if call.dry_run else str(found), data, code)
 
-# %% ../nbs/commands.ipynb #8ed006ab
+# %% ../nbs/commands.ipynb #f954989a
 @command('launch CONFIG|RECIPE --on SCHEDULER [key=value ...]', 'files for Slurm, Kubernetes, SkyPilot, Ray', 'train',
          options=dict(on='local, slurm, kubernetes, skypilot or ray') | option_docs(),
          flags=('dry_run', 'submit', 'force', 'nproc', 'nnodes'), settings='spec', places=1,
@@ -407,7 +407,9 @@ def launch(call: Call) -> Answer:
     "Write the files of a job, and submit it on request"
     typed = dict(call.settings)
     on = typed.pop('on', None)
-    if on is None: raise SpecError('where?', where='command line', fix=f"--on {', '.join(LAUNCHERS)}")
+    if on is None:
+        raise SpecError('no scheduler is named', where='command line', why='each has files of its own',
+                        fix=f"--on NAME: {', '.join(LAUNCHERS)}")
     if call.dry_run and call.submit: raise SpecError('--dry-run submits nothing', where='--submit', fix='one of both')
     config, typed = request(Call('launch', call.places, typed))
     job = make_job(str(on), config, typed, call.nproc, call.nnodes)
@@ -1180,6 +1182,25 @@ def doctor(call: Call) -> Answer:
     settings: dict[str, Any] = {k: str(v) if k == 'folder' else v for k, v in call.settings.items()}
     report = check_machine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
+
+# %% ../nbs/commands.ipynb #911fb9a4
+@command('explain CODE|MESSAGE', 'what an error means, and what helps', 'begin', settings='text', places=99, raw=True,
+         examples=('explain AT-S001', 'explain "there is no run in ./output"',
+                   'aligntune train config.yaml 2>&1 | aligntune explain'))
+def explain(call: Call) -> Answer:
+    "What an error means, from its code or its message"
+    from aligntune.core.error_codes import codes_in, error_codes, explained
+    text = ' '.join([*call.places, *(f'{k}={v}' for k, v in call.settings.items())])
+    if not text:
+        if sys.stdin.isatty():
+            raise SpecError('which error?', where='command line', fix='aligntune explain AT-S001, or the first line of it')
+        text = sys.stdin.read()
+    found = codes_in(text)
+    if not found:
+        raise SpecError('this is no error of aligntune', where='command line', why=f'{text.strip()[:60]!r} fits none',
+                        fix='the whole first line of the message, in quotes')
+    data = [dict(code=n, page=error_codes()[n].page, kind=error_codes()[n].kind, text=explained(n)) for n in found]
+    return Answer('\n\n\n'.join(d['text'] for d in data), dict(errors=data))
 
 # %% ../nbs/commands.ipynb #a1259528
 @command('recipes [ls|show|cp|tiny] [NAME]', 'configs to start from', 'begin', places=3,

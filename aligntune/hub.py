@@ -363,15 +363,15 @@ def _trained(trainer: Trainer, place: dict[str, Any], resume: Any, final: bool) 
     if not final or trainer.eval_dataset is None: return result
     return dataclasses.replace(result, metrics={**result.metrics, **trainer.evaluate()})
 
-# %% ../nbs/hub.ipynb #32e3d86c
+# %% ../nbs/hub.ipynb #f323b673
 def _check_required(algorithm: str, given: Mapping[str, Any]) -> None:
     "Refuse a call without model, data or output folder, or with a path that does not exist"
     same = dict(model_path=('model_name', 'model'), data_path=('dataset_name', 'dataset'),
                 ckpt_output_dir=('output_dir',))
     missing = [n for n, others in same.items() if not {n, *others} & given.keys()]
     if missing:
-        raise SpecError(f"{algorithm} needs {' and '.join(missing)}", where=f'{algorithm}(...)',
-                        fix=', '.join(f'{n}=...' for n in missing))
+        raise SpecError(f"{algorithm} is missing {' and '.join(missing)}", where=f'{algorithm}(...)',
+                        why='it has no default', fix=', '.join(f'{n}=...' for n in missing))
     ratio = given.get('unfreeze_rank_ratio')
     if facts_of(algorithm).subspace and ratio is None and given.get('osft', True):
         raise SpecError('osft needs unfreeze_rank_ratio', where='osft(...)',

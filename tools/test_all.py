@@ -4,6 +4,7 @@ import os, re, subprocess, sys, time
 py = sys.executable
 CHECKS = {   # name: (what it proves, command); quick ones first
     'export': ('the package is what the notebooks export', [py, 'tools/check_export.py']),
+    'errors': ('every error has a code and a section on its page', [py, 'tools/error_codes.py']),
     'notebooks': ('notebook rules', [py, 'tools/check_notebooks.py']),
     'ruff': ('ruff on notebooks and tools', [py, '-m', 'ruff', 'check', '-q', '--output-format', 'concise', '--config',
                                              'tools/ruff.toml', 'nbs', 'tools', 'setup.py']),

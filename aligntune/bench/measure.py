@@ -118,7 +118,7 @@ class Entry:
     python: str = sys.executable  # another interpreter runs another set of packages
     env: Mapping[str, str] = field(default_factory=dict)
 
-# %% ../../nbs/bench/00_measure.ipynb #43248370
+# %% ../../nbs/bench/00_measure.ipynb #36f0beef
 class Contestant:
     "A contestant's process, seen from the parent"
     def __init__(self, entry: Entry):
@@ -142,7 +142,7 @@ class Contestant:
         try: message = receive()
         except EOFError:
             self.child.ending()
-            raise RunError(f'{self.entry.name} stopped', where=self.entry.call,
+            raise RunError(f'{self.entry.name} has ended without a result', where=self.entry.call,
                            why=' | '.join(self.child.last_lines(3))[-600:]) from None
         if 'result' in message:
             self.end = message

@@ -35,7 +35,7 @@ def too_long_a_name(
     "Whether no file can have this name"
     return len(path) > 4000 or any(len(part.encode(errors='replace')) > 255 for part in path.split('/'))
 
-# %% ../../nbs/core/01_errors.ipynb #ae41ea16
+# %% ../../nbs/core/01_errors.ipynb #675dda3c
 class AligntuneError(Exception):
     "What is wrong, where, why, and the fix: the base of every error that aligntune raises"
     exit_code = 1
@@ -51,6 +51,26 @@ class AligntuneError(Exception):
     def __str__(self):
         parts = [(k, getattr(self, k)) for k in ('where', 'why', 'fix')]
         return '\n'.join([self.what] + [f'  {k}: {v}' for k, v in parts if v])
+
+    @property
+    def code(self) -> str:
+        "Its code, which never changes, such as AT-S012; empty for an error that aligntune does not make itself"
+        from aligntune.core.error_codes import code_of
+        return code_of(self)
+
+    @property
+    def page(self) -> str:
+        "The address of its explanation"
+        from aligntune.core.error_codes import error_page
+        return error_page(code) if (code := self.code) else ''
+
+    @property
+    def __notes__(self) -> list[str]:   # what Python and Jupyter print below an error
+        if '_notes' not in self.__dict__: self._notes = [f'  more: {self.code}, {self.page}'] if self.code else []
+        return self._notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None: self._notes = notes
 
 # %% ../../nbs/core/01_errors.ipynb #c9ebb01a
 class SpecError(AligntuneError, ValueError):

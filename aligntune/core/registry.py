@@ -48,7 +48,7 @@ class Algorithm(ABC):
     def get_optional_params(self) -> dict[str, type]:
         "Settings that may be given, with their types"
 
-# %% ../../nbs/core/08_registry.ipynb #4a4322c4
+# %% ../../nbs/core/08_registry.ipynb #973518e0
 HUB_NAMES = dict(model_name='model_path', dataset_name='data_path', output_dir='ckpt_output_dir',
                  max_seq_length='max_seq_len', adam_epsilon='eps')   # our name: Training Hub's
 
@@ -62,8 +62,8 @@ class BuiltinAlgorithm(Algorithm):
         given = {HUB_NAMES.get(n, n) for n in params}
         missing = [n for n in self.get_required_params() if n not in given]
         if missing:
-            raise SpecError(f"{self.name} needs {' and '.join(missing)}",
-                            where=f'create_algorithm({self.name!r}).train(...)',
+            raise SpecError(f"{self.name} is missing {' and '.join(missing)}",
+                            where=f'create_algorithm({self.name!r}).train(...)', why='it has no default',
                             fix=', '.join(f'{n}=...' for n in missing))
         return self.backend.execute_training({'algorithm': self.name, **params})
 

@@ -200,14 +200,14 @@ def _judge_one(test: str, setup: dict, given: set[str], entry: set[str], ask: Pr
     except BaseException as e: return False, f'{type(e).__name__}: {e}'[:300].rstrip(': ')
     return True, ''
 
-# %% ../../nbs/sandbox/00_jail.ipynb #c64db245
+# %% ../../nbs/sandbox/00_jail.ipynb #a022dd89
 def judge(job: dict, line: JSONLines, report: Callable[[dict], Any]) -> None:
     "The main function of the judge's process: run the tests and report each"
     setup: dict[str, Any] = {'__name__': 'tests', '__builtins__': builtins}
     try:
         setup['__code__'] = compile(job['setup'], 'setup', 'exec')
         exec(setup['__code__'], setup)
-    except Exception as e: return report({'broken': f'the setup of the tests raised {type(e).__name__}: {e}'[:300]})
+    except Exception as e: return report({'broken': f'it raised {type(e).__name__}: {e}'[:300]})
     try: hello = line.receive()
     except (EOFError, ValueError): return report({'all': 'the program ended while it was loaded'})
     if 'names' not in hello: return report({'all': 'loading it raised ' + ': '.join(map(str, hello.get('error', [])))})

@@ -154,14 +154,14 @@ def _run_program(e: Examination, jail: Jail, test: dict, spent: float) -> tuple[
     why = 'it ended with an error' if failed else f'wrote {got["text"][:60]!r}'
     return [Verdict(False, f'took longer than {e.timeout:g} s' if late else why, late)], got['spent']
 
-# %% ../../nbs/sandbox/01_sandbox.ipynb #b1e63cca
+# %% ../../nbs/sandbox/01_sandbox.ipynb #079bfd5a
 def _call_program(e: Examination, jail: Jail, tests: list, spent: float) -> tuple[list[Verdict], float]:
     "Verdicts on the first of `tests`, at least one"
     got = jail.ask(e.total, e.job(spent), dict(tests=tests, setup=e.setup, entry=list(e.entry)))
     if got is None: return LOST
     reports = {k: v for r in got['verdicts'] for k, v in r.items() if k in ('broken', 'all', 'loaded')}
     if 'broken' in reports:
-        raise RewardError(reports['broken'], where='reward code_tests',
+        raise RewardError('the setup of the tests cannot run', where='reward code_tests', why=reports['broken'],
                           fix='mend the setup of the tests, or import what they need there')
     if 'all' in reports: return [Verdict(False, reports['all'], got['late'])]*len(tests), got['spent']
     if 'loaded' not in reports:

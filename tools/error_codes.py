@@ -1,0 +1,282 @@
+"""Codes of all errors: find every place of the package that makes one, and keep `aligntune/core/error_codes.json` true.
+
+    python tools/error_codes.py                  check that no error lacks its code
+    python tools/error_codes.py --write          give codes to new errors; codes of removed ones stay reserved
+    python tools/error_codes.py --examples LOG   take real examples from a log of errors that were raised"""
+import ast, itertools, json, re, sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from common import modules, report, root
+
+FILE = root/'aligntune/core/error_codes.json'
+GAP = '…'   # a name or a number that is not known before
+KINDS = dict(SpecError='S', DataError='D', UnsupportedError='U', MissingPackageError='P', ModelError='M',
+             RewardError='W', RunError='R', GuardError='G', EngineError='E')
+PARTS = ('what', 'why', 'fix')
+USUAL = dict(what=0, why=2, fix=3)   # positions in the call of an error class
+# what makes an error from its arguments, and is no function that can be read: kind, positions of what, why, fix
+MAKERS = dict(Fault=('DataError', 1, None, None), LeftOut=('DataError', 0, None, None),
+              MissingFile=('SpecError', 0, 2, 3))
+# texts of errors in a table of their module
+TABLES = {'core.hub_client': dict(MESSAGES=['ModelError', 'DataError'])}
+# errors of Python whose text becomes that of one of ours
+PASSED_ON = {'data.sources': dict(ValueError='DataError')}
+# texts that are more than one pattern, and one error: they share its code
+SAME = {'… must be …, not …': r'[….]+ must be (….*|one of …|a (whole )?number of at least …|true or false|a name), not …', '… has no rows…': '… has no rows',
+        'unknown … …': 'unknown algorithm …'}
+MOST = 12   # alternatives of one text
+
+
+@dataclass
+class Site:
+    "A place that makes an error"
+    module: str
+    line: int
+    kind: str
+    what: tuple
+    why: tuple
+    fix: tuple
+
+@dataclass
+class Maker:
+    "A function or a class whose call makes an error"
+    kind: str
+    args: dict   # part: (position, name) of an argument, or its texts
+    module: str = ''
+
+
+class Source:
+    "One module: its tree, and which function holds which node"
+    def __init__(self, name, tree):
+        self.name, self.tree, self.holder, self.calls = name, tree, {}, []
+        self.top = {t.id: o.value for o in tree.body if isinstance(o, ast.Assign) for t in o.targets
+                    if isinstance(t, ast.Name)}
+        self.top |= {o.target.id: o.value for o in tree.body if isinstance(o, ast.AnnAssign) and o.value
+                     and isinstance(o.target, ast.Name)}
+        self.functions = {}
+        self._walk(tree, None)
+
+    def _walk(self, node, function):
+        for o in ast.iter_child_nodes(node):
+            inside = function
+            if isinstance(o, ast.FunctionDef | ast.AsyncFunctionDef): inside = self.functions[o.name] = o
+            if isinstance(o, ast.Call): self.calls.append(o)
+            self.holder[o] = inside
+            self._walk(o, inside)
+
+    def sees(self, name, module):
+        "Whether a function of another module, or of this one, is called by its name here"
+        return module == self.name or any(
+            isinstance(o, ast.ImportFrom) and (o.module or '').split('.')[-1] == module.split('.')[-1]
+            and name in [a.name for a in o.names] for o in ast.walk(self.tree))
+
+    def assigned(self, name, function):
+        "The values that a function gives to a name; texts of a loop over a table of them too"
+        for o in ast.walk(function or self.tree):
+            if isinstance(o, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in o.targets):
+                yield o.value
+            elif isinstance(o, ast.AnnAssign | ast.NamedExpr) and isinstance(o.target, ast.Name):
+                if o.target.id == name and o.value is not None: yield o.value
+            elif isinstance(o, ast.Assign) and isinstance(o.targets[0], ast.Tuple): yield from _unpacked(o, name)
+
+
+def _unpacked(o, name):
+    "The value of a name in `a, b = x, y`, or `a, b = (x, y) if ... else (z, w)`"
+    names = [getattr(t, 'id', None) for t in o.targets[0].elts]
+    if name not in names: return
+    values = [o.value.body, o.value.orelse] if isinstance(o.value, ast.IfExp) else [o.value]
+    for v in values:
+        if isinstance(v, ast.Tuple) and len(v.elts) == len(names): yield v.elts[names.index(name)]
+
+
+def _join(*parts):
+    "All combinations of texts, one of each part"
+    found = itertools.islice(itertools.product(*parts), MOST + 1)
+    found = [re.sub('…+', GAP, ''.join(p)) for p in found]
+    return list(dict.fromkeys(found)) if len(found) <= MOST else [re.sub('…+', GAP, ''.join(
+        p[0] if len(p) == 1 else GAP for p in parts))]
+
+def texts(node, source, depth=0):
+    "The texts that an expression may have, … for what is not known"
+    again = lambda n: texts(n, source, depth)
+    match node:
+        case ast.Constant(value=str(s)): return [s]
+        case ast.Constant(value=None): return ['']
+        case ast.JoinedStr(values=vs): return _join(*map(again, vs))
+        case ast.FormattedValue(value=v):
+            return again(v) if isinstance(v, ast.IfExp) else [GAP]
+        case ast.IfExp(body=a, orelse=b): return list(dict.fromkeys(again(a) + again(b)))
+        case ast.BoolOp(values=vs): return list(dict.fromkeys(t for v in vs for t in again(v)))
+        case ast.BinOp(left=a, op=ast.Add(), right=b): return _join(again(a), again(b))
+        case ast.Call(func=ast.Name(id='did_you_mean')): return ['did you mean …?']
+        case _ if depth > 3: return [GAP]
+        case ast.Name(id=name): return _of_name(name, node, source, depth)
+        case ast.Subscript(value=ast.Name(id=name)): return _of_table(name, source, depth)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr='get')):
+            return list(dict.fromkeys(_of_table(name, source, depth) + [t for a in node.args[1:] for t in again(a)]))
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in source.functions:
+            values = [o.value for o in ast.walk(source.functions[name]) if isinstance(o, ast.Return) and o.value]
+            return list(dict.fromkeys(t for v in values for t in texts(v, source, depth + 1)))[:MOST] or [GAP]
+    return [GAP]
+
+def _of_name(name, node, source, depth):
+    "The texts of a variable"
+    found = [t for v in source.assigned(name, source.holder.get(node)) for t in texts(v, source, depth + 1)]
+    if not found and name in source.top: found = texts(source.top[name], source, depth + 1)
+    return list(dict.fromkeys(found))[:MOST] or [GAP]
+
+def _of_table(name, source, depth):
+    "The texts among the values of a dictionary of the module"
+    table = source.top.get(name)
+    if isinstance(table, ast.Dict): values = table.values
+    elif isinstance(table, ast.Call) and _called(table) == 'dict': values = [k.value for k in table.keywords]
+    else: return [GAP]
+    return list(dict.fromkeys(t for v in values for t in texts(v, source, depth + 1)))[:2*MOST]
+
+
+def kinds_of(call, source):
+    "The classes of `(A if x else B)(...)`, or of a variable that is one of them"
+    found = [call.func] if isinstance(call.func, ast.IfExp) else []
+    if isinstance(call.func, ast.Name): found = source.assigned(call.func.id, source.holder.get(call))
+    return list(dict.fromkeys(o.id for v in found if isinstance(v, ast.IfExp | ast.Name) for o in ast.walk(v)
+                              if isinstance(o, ast.Name) and o.id in KINDS))
+
+def of_tables(sources):
+    "Errors whose texts stand in a table: three texts a row, with names in braces"
+    for s in sources:
+        for name, kinds in TABLES.get(s.name, {}).items():
+            for row in s.top[name].values:
+                what, why, fix = (re.sub(r'\{[^{}]*\}', GAP, t.value) for t in row.elts)
+                yield from (Site(s.name, row.lineno, k, (what,), (why,), (fix,)) for k in kinds)
+
+def _called(call): return getattr(call.func, 'id', None) or getattr(call.func, 'attr', None)
+
+def _argument(call, at):
+    "The node of an argument, by position or name"
+    position, name = at
+    return next((k.value for k in call.keywords if k.arg == name),
+                call.args[position] if position is not None and position < len(call.args) else None)
+
+def _parameters(function):
+    "{name: position} of a function, `self` not counted"
+    names = [a.arg for a in function.args.posonlyargs + function.args.args]
+    names = names[1:] if names[:1] == ['self'] else names
+    return {n: i for i, n in enumerate(names)} | {a.arg: None for a in function.args.kwonlyargs}
+
+def _part(call, at, source):
+    "A part of an error as (argument of the function around it) or its texts"
+    if isinstance(at, list): return at
+    node, function = _argument(call, at), source.holder.get(call)
+    if node is None: return ['']
+    if isinstance(node, ast.Name) and function is not None and node.id in (p := _parameters(function)):
+        if not any(True for _ in source.assigned(node.id, function)): return (p[node.id], node.id)
+    return texts(node, source)
+
+def sites(sources):
+    "Every place that makes an error, helper functions followed to their callers"
+    first = {n: Maker(n, {p: (i, p) for p, i in USUAL.items()}) for n in KINDS}
+    first |= {n: Maker(k, {p: (i, p) for p, i in zip(PARTS, at)}) for n, (k, *at) in MAKERS.items()}
+    found, done, makers = list(of_tables(sources)), set(), first
+    while makers:
+        done |= makers.keys()
+        later = {}
+        for s in sources:
+            for c in s.calls:
+                m = makers.get(_called(c))
+                if m is None and makers is first and _called(c) in PASSED_ON.get(s.name, {}):
+                    found.append(Site(s.name, c.lineno, PASSED_ON[s.name][_called(c)], tuple(_part(c, (0, ''), s)),
+                                      ('',), (GAP,)))
+                if m is None and makers is first:
+                    found += [Site(s.name, c.lineno, k, *(tuple(_part(c, (i, p), s)) for p, i in USUAL.items()))
+                              for k in kinds_of(c, s)]
+                if m is None or (m.module and not s.sees(_called(c), m.module)): continue
+                made = {p: _part(c, at, s) for p, at in m.args.items()}
+                if isinstance(made['what'], tuple):   # a helper: its callers say what is wrong
+                    function = s.holder[c]
+                    if function.name not in done: later[function.name] = Maker(m.kind, made, s.name)
+                    continue
+                lists = [v if isinstance(v, list) else [GAP] for v in made.values()]
+                found.append(Site(s.name, c.lineno, m.kind, *(tuple(x.strip() for x in v) for v in lists)))
+        makers = later
+    return found
+
+
+def _shared(what):
+    "The texts by which an error is known"
+    return [next((same for same, others in SAME.items() if re.fullmatch(others, t)), t) for t in what]
+
+def said(texts): return [t for t in texts if re.search('[a-z]{2}', t)]
+
+def grouped(found):
+    "The entries; errors that say the same share a code, and those that only pass on another's have none"
+    entries = []
+    for o in found:
+        what, named = said(o.what), said(o.why + o.fix)
+        if not what and (GAP in o.what or not any(len(re.sub('[^a-z]', '', t)) > 12 for t in named)): continue
+        case = {'in': o.module.replace('.', '/'), 'why': list(o.why), 'fix': list(o.fix)}
+        e = dict(kind=o.kind, what=what or list(o.what), cases=[case])
+        key = _shared(what) or [f'{GAP} {t}' for t in named]   # a text without a word of its own: by its reason and its fix
+        for same in [f for f in entries if f['kind'] == o.kind and {*f['key']} & {*key}]:
+            entries.remove(same)
+            e = dict(kind=o.kind, what=list(dict.fromkeys(same['what'] + e['what'])),
+                     cases=same['cases'] + [c for c in e['cases'] if c not in same['cases']])
+            key = [*same['key'], *key]
+        entries.append(dict(e, key=list(dict.fromkeys(key))))
+    return [{k: v for k, v in e.items() if k != 'key'} for e in entries]
+
+def like(a, b):
+    "How alike two entries are: a text that was reworded keeps its code"
+    if a['kind'] != b['kind'] or not {c['in'] for c in a['cases']} & {c['in'] for c in b['cases']}: return 0
+    return SequenceMatcher(None, ' / '.join(a['what']), ' / '.join(b['what']), autojunk=False).ratio()
+
+def assigned(entries, old):
+    "{code: entry}: known ones keep their code, reworded ones too, new ones get the next number, the rest are retired"
+    key = lambda e: (e['kind'], *e['what'], *([] if said(e['what']) else said(
+        [t for c in e['cases'][:1] for t in c['why'] + c['fix']])))
+    of, table = {key(e): n for n, e in old.items()}, {}
+    fresh = []
+    for e in entries:
+        if key(e) in of: table[of[key(e)]] = e
+        else: fresh.append(e)
+    gone = {n: e for n, e in old.items() if n not in table and not e.get('retired')}
+    pairs = sorted(((like(e, g), i, n) for i, e in enumerate(fresh) for n, g in gone.items()), reverse=True)
+    for ratio, i, n in pairs:
+        if ratio > .6 and fresh[i] and n in gone: table[n], fresh[i] = fresh[i], None; del gone[n]
+    last = defaultdict(int)
+    for n in old: last[n[3]] = max(last[n[3]], int(n[4:]))
+    for e in filter(None, fresh):
+        letter = KINDS[e['kind']]
+        last[letter] += 1
+        table[f'AT-{letter}{last[letter]:03}'] = e
+    for n, e in old.items():
+        if n not in table: table[n] = {**e, 'retired': True}
+        elif 'example' in e and fits(table[n], e['example']): table[n]['example'] = e['example']
+    return dict(sorted(table.items()))
+
+def fits(entry, example):
+    "Whether an example is one of this text"
+    return any(re.fullmatch(pattern(t), example['what'], re.S) for t in entry['what'])
+
+def pattern(text): return '.*?'.join(map(re.escape, text.split(GAP)))
+
+def dumped(table):
+    "The file: one code a line"
+    lines = [f'{json.dumps(n)}: {json.dumps(e, ensure_ascii=False)}' for n, e in table.items()]
+    return '{\n' + ',\n'.join(lines) + '\n}\n'
+
+def now(old):
+    "The table as the package's source has it"
+    read = [Source(m.removeprefix('aligntune.'), ast.parse(p.read_text(encoding='utf-8')))
+            for m, p in modules().items()]
+    return assigned(grouped(sites(read)), old)
+
+if __name__ == '__main__':
+    old = json.loads(FILE.read_text(encoding='utf-8')) if FILE.exists() else {}
+    table = now(old)
+    if '--write' in sys.argv:
+        FILE.write_text(dumped(table), encoding='utf-8')
+        sys.exit()
+    changed = [n for n in table if table[n] != old.get(n)]
+    report({n: [f'{n}: {table[n]["what"][0]}: its line in {FILE.relative_to(root)} is not what the source says; '
+                'make export'] if n in changed else [] for n in table})
