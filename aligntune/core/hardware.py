@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'CARDS', 'Package', 'Installation', 'Probe', 'free_ram', 'Simulated', 'gib', 'Card',
-           'Cards', 'Hardware', 'torch_build', 'Toolkit', 'toolkit', 'torch_answer', 'print_answer', 'Seen', 'hardware',
-           'simulated', 'device']
+__all__ = ['MASKS', 'TOOLKITS', 'MACHINES', 'CARDS', 'Package', 'Installation', 'installations', 'Probe', 'free_ram', 'Simulated',
+           'gib', 'Card', 'Cards', 'Hardware', 'torch_build', 'Toolkit', 'toolkit', 'torch_answer', 'print_answer',
+           'Seen', 'hardware', 'simulated', 'device']
 
 # %% ../../nbs/core/04_hardware.ipynb #68b29fe6
 from .capability import DEVICES
@@ -74,7 +74,7 @@ class Package:
     version: str
     requires: tuple[str, ...] = ()
 
-# %% ../../nbs/core/04_hardware.ipynb #85d53b69
+# %% ../../nbs/core/04_hardware.ipynb #adcf1edd
 @dataclass(frozen=True)
 class Installation:
     "One installation of a distribution, by its metadata"
@@ -83,7 +83,21 @@ class Installation:
     urls: tuple[str, ...] = ()  # home page, repository and others
     modules: tuple[str, ...] = ()  # what can be imported from it
 
-# %% ../../nbs/core/04_hardware.ipynb #b2556057
+def installations(
+    name: str,  # as pip knows it
+    path: Sequence[str] | None = None  # where to look; none: sys.path
+) -> list[Installation]:
+    "Every installation of a distribution, the first of them in use"
+    found: dict[tuple[str, str], Installation] = {}
+    for d in importlib.metadata.distributions(name=name, path=sys.path if path is None else [*path]):
+        head = re.split(r'\r?\n\r?\n', d.read_text('METADATA') or d.read_text('PKG-INFO') or '', maxsplit=1)[0]
+        urls = re.findall(r'(?mi)^(?:Home-page|Project-URL):.*?(https?://\S+)', head)
+        where = str(Path(str(d.locate_file(''))).resolve())
+        modules = (d.read_text('top_level.txt') or '').split()
+        found.setdefault((where, d.version), Installation(d.version, where, tuple(urls), tuple(modules)))
+    return [*found.values()]
+
+# %% ../../nbs/core/04_hardware.ipynb #9c61347d
 class Probe(_Machine):
     "Reads facts from this machine and its Python packages, and changes nothing"
     def package(self, name: str) -> Package | None:
@@ -97,18 +111,6 @@ class Probe(_Machine):
         head = re.split(r'\r?\n\r?\n', text, maxsplit=1)[0]
         version, *_ = re.findall(r'(?mi)^Version:(.*)', head) or ['']
         return Package(name, version.strip(), tuple(r.strip() for r in re.findall(r'(?mi)^Requires-Dist:(.*)', head)))
-
-    def installations(self, name: str, path: Sequence[str] | None = None  # none: sys.path
-                     ) -> list[Installation]:
-        "Every installation of a distribution on a search path, the first of them in use"
-        found = {}
-        for d in importlib.metadata.distributions(name=name, path=sys.path if path is None else [*path]):
-            head = re.split(r'\r?\n\r?\n', d.read_text('METADATA') or d.read_text('PKG-INFO') or '', maxsplit=1)[0]
-            urls = re.findall(r'(?mi)^(?:Home-page|Project-URL):.*?(https?://\S+)', head)
-            where = str(Path(str(d.locate_file(''))).resolve())
-            modules = (d.read_text('top_level.txt') or '').split()
-            found.setdefault((where, d.version), Installation(d.version, where, tuple(urls), tuple(modules)))
-        return [*found.values()]
 
     def file_of(self, name: str, path: str) -> str:
         "The text of a file that a package installed, empty if there is none"
@@ -144,7 +146,7 @@ def free_ram(p: Probe) -> int | None:
     used = p.read('/sys/fs/cgroup/memory.current').strip()
     return min(free, max(int(limit) - int(used), 0)) if limit.isdigit() and used.isdigit() else free
 
-# %% ../../nbs/core/04_hardware.ipynb #18f713f6
+# %% ../../nbs/core/04_hardware.ipynb #af098f5e
 @dataclass(frozen=True)
 class Simulated(Probe):
     "A simulated machine, for lessons, tests and what-if questions"
@@ -152,7 +154,6 @@ class Simulated(Probe):
     files: Mapping[str, str] = field(default_factory=dict)  # path: text
     outputs: Mapping[str, str | None] = field(default_factory=dict)  # command: what it prints; none: too slow
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name: version, then requirements
-    twice: Mapping[str, tuple[Installation, ...]] = field(default_factory=dict)  # name: its installations
     memory: int | None = 32 * 2**30
     cores: int = 8
     torch: Mapping[str, Any] | None = field(default_factory=dict)  # its answer; none: too slow; empty: not asked
@@ -169,9 +170,6 @@ class Simulated(Probe):
         "A package"
         v = self.packages.get(name)
         return Package(name, v[0], tuple(v[1:])) if v else None
-    def installations(self, name: str, path: Sequence[str] | None = None) -> list[Installation]:
-        "What is installed under a name"
-        return [*self.twice.get(name, ())]
     def file_of(self, name: str, path: str) -> str:
         "A file of a package, under the key name:path"
         return self.files.get(f'{name}:{path}', '')
