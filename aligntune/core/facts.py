@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 # %% auto #0
-__all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'FALLBACK', 'BACKEND_FACTS', 'EVAL_OPTIONS', 'Setting',
+__all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'HOME_PAGE', 'FALLBACK', 'BACKEND_FACTS', 'EVAL_OPTIONS', 'Setting',
            'AlgorithmFacts', 'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules',
            'BackendFacts', 'BackendType', 'backend_facts']
 
@@ -260,7 +260,8 @@ class BackendFacts:
     limits: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)  # by group and row of the matrix
     device_rules: DeviceRules | None = None
 
-# %% ../../nbs/core/02_facts.ipynb #3ca6d566
+# %% ../../nbs/core/02_facts.ipynb #3184e880
+HOME_PAGE = 'https://github.com/aligntune/aligntune'   # of this project, also in its metadata
 FALLBACK = 'trl'
 BACKEND_FACTS: dict[str, BackendFacts] = {}
 BACKEND_FACTS['trl'] = BackendFacts(
