@@ -5,7 +5,7 @@ what the walkthroughs read, which is trained on a GPU only, is read from such da
 
 Each runs in a process of its own, in a fresh folder, forked from one that has imported the libraries. A training must
 end as a finished run with a finite loss and changed weights; a refusal must say why."""
-import argparse, ast, contextlib, json, math, os, re, shutil, signal, sys, tempfile, time, traceback
+import argparse, contextlib, json, math, os, re, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
 from common import cells, notebooks, report, root, warm
 
@@ -119,11 +119,11 @@ def for_real(path):
     "What a walkthrough sets where it is no test: its variables, and the tasks of its algorithms"
     from aligntune.data.formats import task_of
     code, space = [c['source'] for c in cells(path) if c['cell_type'] == 'code'], {}
-    for source in (c for c in code if 'if SMOKE:' in c):
-        branch = next(n for n in ast.parse(source).body if isinstance(n, ast.If) and ast.unparse(n.test) == 'SMOKE')
-        if branch.orelse: exec(compile(ast.Module(branch.orelse, []), str(path), 'exec'), space); break
+    swap = next((i for i, c in enumerate(code) if 'swap_in_test(' in c), None)
+    if swap is None: raise ValueError(f'{path}: it has no cell with swap_in_test')
+    exec(compile(code[swap - 1], str(path), 'exec'), space)   # the cell before it holds the settings
     text = '\n'.join(code)
-    named = [a or b for a, b in re.findall(r"algorithm='(\w+)'|ALGORITHMS = .*\['(\w+)'", text)]
+    named = [a or b for a, b in re.findall(r"algorithm='(\w+)'|algorithms = \['(\w+)'", text)]
     kind = 'text_classification' if "task_type='text_classification'" in text else None
     return space, {task_of(a, kind) for a in named or ['sft']}
 
@@ -137,12 +137,13 @@ def walkthroughs(folder):
     with contextlib.chdir(folder):
         for path in (p for p in notebooks() if p.parts[1] == 'walkthroughs'):
             space, tasks = for_real(path)
-            names = sorted({v for v in space.values() if isinstance(v, str) and '/' in v and v in ZOO})
-            unknown = [v for k, v in space.items()
-                       if k in ('DATA', 'NEW', 'OLD', 'PAIRS') and isinstance(v, str) and v not in ZOO]
+            values = [v for k, x in space.items() if k != '__builtins__'
+                      for v in ({k: x} if isinstance(x, str) else x if isinstance(x, dict) else {}).items()]
+            names = sorted({v for _, v in values if isinstance(v, str) and v in ZOO})
+            unknown = [v for k, v in values if k in ('dataset_name', 'path', 'dataset') and '/' in v and v not in ZOO]
             results[path.stem] = [f'{path}: the zoo has no {v}, so nobody knows what is read from it' for v in unknown]
             for name in [*save_zoo('.', *names)] if names else []:
-                subset = space.get('SETTINGS', {}).get('subset') if ZOO[name].config else None
+                subset = dict(values).get('subset') if ZOO[name].config else None
                 for task in tasks:
                     try: recognise(read(name, task=task, subset=subset), task)
                     except AligntuneError as e: results[path.stem].append(f'{path}: {name} for {task}: {e}')

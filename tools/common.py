@@ -25,6 +25,9 @@ def flags(cell):
 # what Colab reads of a notebook: a walkthrough opens on its free GPU
 WALKTHROUGH = dict(accelerator='GPU', colab=dict(gpuType='T4'))
 
+# a cell with a `#@title` shows the title only, on Colab and in JupyterLab
+FOLDED = dict(cellView='form', jupyter=dict(source_hidden=True))
+
 def exports(cell): return bool({'export', 'exports', 'exporti'} & flags(cell).keys())
 
 def modules():

@@ -2,7 +2,7 @@
  "keeping ids and outputs of unchanged cells.")
 import hashlib, json, re, sys
 from pathlib import Path
-from common import WALKTHROUGH
+from common import FOLDED, WALKTHROUGH
 
 def cells_of(text: str, path: str):
     "The notebook cells that `text` describes"
@@ -12,7 +12,9 @@ def cells_of(text: str, path: str):
         kind = next((k for k in ('markdown', 'raw') if f'[{k}]' in head), 'code')
         body = body.strip('\n')
         n = seen[body] = seen.get(body, 0) + 1
-        cell = dict(cell_type=kind, id=hashlib.sha1(f'{path}{n}{kind}{body}'.encode()).hexdigest()[:8], metadata={},
+        folded = kind == 'code' and re.search(r'(?m)^#@title ', body)
+        cell = dict(cell_type=kind, id=hashlib.sha1(f'{path}{n}{kind}{body}'.encode()).hexdigest()[:8],
+                    metadata=FOLDED if folded else {},
                     source=body.splitlines(True))
         yield cell | (dict(execution_count=None, outputs=[]) if kind == 'code' else {})
 

@@ -12,6 +12,7 @@ CHECKS = {   # name: (what it proves, command); quick ones first
     'house': ('cells, functions, classes, private names: the house rules', [py, 'tools/check_house.py']),
     'pickles': ('nothing is unpickled', [py, 'tools/check_pickles.py']),
     'documented': ('every public name is documented', [py, 'tools/check_documented.py']),
+    'colab': ('what the install cells say that pip replaces on Colab', [py, 'tools/check_colab.py']),
     'types': ('mypy on the exported package',
               [py, '-m', 'mypy', '--no-error-summary', '--config-file', 'tools/mypy.ini', 'aligntune']),
     'site': ('pages, links, anchors, README', [py, 'tools/check_site.py']),

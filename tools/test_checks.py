@@ -191,6 +191,12 @@ def snippets(t):
     return ['selection: BackendType: it left no run in output',
             'matrix: GSPO with Unsloth: it is refused without the word GSPO: model_name is missing']
 
+def colab(t):
+    make(t/'nbs/walkthroughs/01_walk.ipynb', '# %% [markdown]\n# Walk\n\n> Says too little\n\n# %%\n# It replaces '
+         'datasets.\n!pip install -q "aligntune @ git+https://github.com/aligntune/aligntune"\n')
+    edit(t, 'settings.ini', 'ipywidgets>=7.7', 'ipywidgets>=8.1')
+    return ['ipywidgets 7.7.1 of Colab would be replaced', 'says that it replaces datasets; it replaces datasets, ipyw']
+
 def lessons(t):
     own = '\n# %%\n#| export\nONE = 1\n'   # as a page that defines something
     make(t/'nbs/core/09_hang.ipynb',
@@ -213,8 +219,8 @@ def processors(t):
     add(t, ERRORS, code('import os'), code("assert os.getenv('ATEN_CPU_CAPABILITY') != 'avx2'"))
     return [r'core/01_errors.ipynb cell \d+:', 'with avx2 and 2 threads: 1 passed, 1 failed', '1 passed, 1 failed']
 
-PLANTS = dict(processors=processors, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff, layers=layers,
-              house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme,
+PLANTS = dict(processors=processors, colab=colab, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff,
+              layers=layers, house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme,
               snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 
