@@ -41,11 +41,11 @@ def usage() -> str:
     "The help text"
     lines = [f'aligntune {__version__}: fine-tune and align language models', '',
              'usage: aligntune COMMAND ... (aligntune COMMAND --help shows more)', '']
-    wide = max(map(len, GROUPS)) + 2
+    wide, names = max(map(len, GROUPS)) + 2, max(map(len, COMMANDS)) + 2
     for title in GROUPS:
         of_group = {n: c.about for n, c in COMMANDS.items() if c.group == title}
         heads = [title, *['']*(len(of_group) - 1)]
-        lines += [f'{head:{wide}}{n:10}{about}' for head, (n, about) in zip(heads, of_group.items())]
+        lines += [f'{head:{wide}}{n:{names}}{about}' for head, (n, about) in zip(heads, of_group.items())]
     return '\n'.join([*lines, '', 'flags    --help --version --json --quiet --verbose',
                       'exit     0 done, 1 the run failed, 2 a wrong argument or setting,',
                       '         3 refused before training, 4 stopped by a guard, 130 or 143 interrupted'])

@@ -252,7 +252,7 @@ def preview(call: Call) -> Answer:
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
 
 # %% ../nbs/commands.ipynb #340f0d2b
-@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
+@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config as one of ours", 'begin',
          options=dict(output='file to write; else it is printed',
                       kind='whose config it is, where that is not recognised',
                       without='keys whose loss is accepted, with commas between them; * for all',

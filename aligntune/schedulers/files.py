@@ -371,7 +371,7 @@ def option_docs() -> dict[str, str]:
 def _doc(o: Option) -> str:
     return o.doc + (f' [{str(o.default).lower() if o.kind is bool else o.default}]' if o.default is not None else '')
 
-# %% ../../nbs/schedulers/01_files.ipynb #19feb16f
+# %% ../../nbs/schedulers/01_files.ipynb #58b741ce
 def split_options(
     on: str,  # the scheduler
     typed: Mapping[str, Any]  # settings and options, as they were typed
@@ -390,7 +390,7 @@ def split_options(
     options |= {n: read_option(n, v, own[n]) for n, v in typed.items() if n in own}
     for n in LAUNCHERS[on].needs:
         if options[n] is None:
-            raise SpecError(f'{on} needs {n}', where=f'option {n}', why=own[n].doc, fix=f'{n}=...')
+            raise SpecError(f'{on} is missing the option {n}', where=f'option {n}', why=own[n].doc, fix=f'{n}=...')
     return options, {n: v for n, v in typed.items() if n not in own}
 
 def _of_another(name: str, on: str, own: Mapping[str, Option]) -> SpecError:
