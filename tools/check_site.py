@@ -34,11 +34,15 @@ def index_problems(site):
             elif not short.startswith('_') and '.' not in short and fragment not in site[page].ids:
                 yield f'_modidx.py: {name} has no anchor on {link}'
 
+def beside(text):
+    "The README with the pictures of nbs, which is a folder beside it"
+    return re.sub(r'((?:src|srcset)="|\]\()(?=styles/)', r'\1nbs/', text)
+
 def readme_problems(site):
     "README.md against index.ipynb"
     if 'index.html' not in site: return ['nbs/index.ipynb is missing']
     f = root/'README.md'
-    want, got = web.readme(site['index.html']), f.read_text() if f.exists() else ''
+    want, got = beside(web.readme(site['index.html'])), f.read_text() if f.exists() else ''
     if '--readme' in sys.argv: f.write_text(want); got = want
     if want == got: return []
     n = next((i for i, (a, b) in enumerate(zip(want.splitlines(), got.splitlines()), 1) if a != b),

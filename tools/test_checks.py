@@ -182,7 +182,7 @@ def site(t):
 def readme(t):
     edit(t, 'README.md', "print('two')", "from aligntune.core.errors import SpecErrror")
     edit(t, 'README.md', 'GSPO', 'GSP0')
-    return ['Python block 2: .*\n*(?s:.*)SpecErrror', 'the support matrix lacks .*GSPO']
+    return ['Python block 2: .*\n*(?s:.*)SpecErrror', 'nbs/index.ipynb computes is not in it: .*GSPO']
 
 def snippets(t):
     edit(t, 'aligntune/core/trainer.py', 'measured else go()', 'measured else None')

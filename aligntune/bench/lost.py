@@ -76,7 +76,7 @@ class RankFault:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the training
     pause: float = 0.  # seconds that each step takes longer
     harmless: bool = False  # the training must end well
-    orphans: tuple[str, ...] = ()  # doors at which what the rank had started lives on, and nobody can know it
+    orphans: tuple[str, ...] = ()  # launchers that leave running what the rank had started
 
 def launcher_of(pid: int) -> int:
     "The parent of a process"
@@ -261,7 +261,7 @@ def fault_table(
     names: Sequence[str] = tuple(FAULTS),
     doors: Sequence[str] = ('launch', 'torchrun')
 ) -> Iterator[LostRow]:
-    "Every fault at every door"
+    "Every fault under every launcher"
     with tempfile.TemporaryDirectory(prefix='lost-') as folder:
         for name in names:
             for door in doors:

@@ -35,11 +35,11 @@ GROUPS = ANSWERS | dict(num_generations=2)
 _FOLDERS = ('model_name', 'tokenizer_name', 'ref_model_name', 'reward_model_name', 'reward_value_model')
 
 def make_handle(
-    request: dict[str, Any],  # what our doors take
+    request: dict[str, Any],  # arguments of create_sft_trainer or create_rl_trainer
     machine: str,  # a simulated one: cpu, h100 or t4
     folder: str  # of the models
 ) -> Any:
-    "The trainer that our doors give"
+    "The trainer that the public function makes"
     from aligntune.core import backend_factory as doors
     from aligntune.core.facts import facts_of
     from aligntune.core.hardware import simulated

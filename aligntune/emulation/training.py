@@ -88,7 +88,7 @@ class DeviceCase:
         return f'{self.folder}/{self.machine} {self.name} {ending}'
 
     def handle(self, **more: Any) -> Any:
-        "The trainer that our doors give for it, with further settings"
+        "The trainer that create_sft_trainer or create_rl_trainer makes for it, with more settings"
         own = dict(model_name='qwen3', algorithm='sft', backend='trl', gradient_accumulation_steps=2,
                    learning_rate=1e-3, max_seq_length=64, output_dir=self.path('run'))
         return make_handle(own | self.request | more, self.machine, self.folder)

@@ -81,7 +81,7 @@ def greater_is_better(
     name: str,  # of a metric
     said: str | None = None  # greater or smaller, where the user says it
 ) -> bool:
-    "Whether a greater value of a metric is the better one; refused where nobody knows"
+    "Whether a greater value of a metric is the better one; refused where that is unknown"
     if said not in (None, 'greater', 'smaller'):
         raise SpecError(f'better must be greater or smaller, not {said!r}', where='better')
     if said: return said == 'greater'
