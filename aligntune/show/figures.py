@@ -177,7 +177,7 @@ def compare_runs(
     _legend(axes[0])
     return RunComparison(**vars(Differences.of(found)), figure=fig)
 
-# %% ../../nbs/show/00_figures.ipynb #cea39887
+# %% ../../nbs/show/00_figures.ipynb #46804aab
 def pairs_of(
     found: Any  # what compare found, a run with evaluations, or names and pairs of numbers
 ) -> dict[str, tuple[float, float]]:
@@ -191,7 +191,11 @@ def pairs_of(
     return {k: (float(a), float(b)) for k, (a, b) in both.items()
             if isinstance(a, (int, float)) and isinstance(b, (int, float))}
 
-# %% ../../nbs/show/00_figures.ipynb #1afd1c2e
+def _headed(fig: Picture, title: str) -> None:
+    "A title at the left end of the picture"
+    fig.suptitle(title, x=.01, ha='left', fontsize=12, color=INK, fontweight='bold')
+
+# %% ../../nbs/show/00_figures.ipynb #9062ca0e
 def plot_change(
     found: Any,  # what compare found, a run with evaluations, or names and pairs of numbers
     title: str = 'before and after'  # with the unit
@@ -212,12 +216,13 @@ def plot_change(
     ax.set_yticks(range(len(pairs)), list(pairs)[::-1])
     room = .06*(high - low or 1.)
     ax.set(ylim=(-.6, len(pairs) - .4), xlim=(low - room, high + room))
-    dress(ax, title, steps=False)
+    dress(ax, '', steps=False)
+    _headed(fig, title)
     fig.legend(*ax.get_legend_handles_labels(), frameon=False, fontsize=10, labelcolor=INK, ncols=2,
-               loc='outside upper right')
+               loc='outside lower right')
     return fig
 
-# %% ../../nbs/show/00_figures.ipynb #a279dac8
+# %% ../../nbs/show/00_figures.ipynb #f8dc4af3
 def plot_bars(
     values: Mapping[str, float | None],  # names and numbers; None where there is none
     claim: str = '',  # the title: what the picture says
@@ -228,7 +233,8 @@ def plot_bars(
 ) -> Picture:
     "Numbers as bars, the first on top"
     fig = Picture(7.2, .75 + .34*len(values))
-    bars_on(fig.subplots(), values, claim + (f', {unit}' if claim and unit else unit), ours or list(values)[-1:], form,
+    _headed(fig, claim + (f', {unit}' if claim and unit else unit))
+    bars_on(fig.subplots(), values, '', ours or list(values)[-1:], form,
             {n: missing for n, v in values.items() if v is None})
     return fig
 
