@@ -222,7 +222,7 @@ def plot_change(
                loc='outside lower right')
     return fig
 
-# %% ../../nbs/show/00_figures.ipynb #f8dc4af3
+# %% ../../nbs/show/00_figures.ipynb #a9b31783
 def plot_bars(
     values: Mapping[str, float | None],  # names and numbers; None where there is none
     claim: str = '',  # the title: what the picture says
@@ -251,7 +251,8 @@ def bars_on(
     ax.barh(names, numbers, .68, color=[COLORS[0] if n in ours else GREY for n in names])
     for y, n in enumerate(names):
         v = values[n]
-        ax.text(v or 0, y, ' ' + (why.get(n, '') if v is None else form.format(v) if form else number(v)), va='center', fontsize=10, color=INK)
+        text = why.get(n, '') if v is None else form.format(v) if form else number(v)
+        ax.text(v or 0, y, f' {text}', va='center', fontsize=10, color=INK)
     dress(ax, title, steps=False)
     ax.grid(False)
     ax.set_xlim(0, max(numbers, default=0)*1.2 or 1)

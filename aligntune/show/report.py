@@ -19,7 +19,7 @@ from ..run.manifest import write_atomic
 from ..run.scores import last_scores, scores_table
 from .curves import Chart, RunLog, chart_svg, charts_of, read_run
 from .plan_card import memory_bar, plan_rows
-from .story import Finding, ending, findings, model_of, what_was_done
+from .story import Finding, ending, findings, short_model_name, what_was_done
 
 # %% auto #0
 __all__ = ['STYLE', 'TITLES', 'LOSSES', 'html_table', 'headline', 'story_html', 'samples_part', 'answers_part', 'plan_part',
@@ -66,14 +66,14 @@ def headline(
     if peak: out['peak memory'] = human(int(max(peak)))
     return out
 
-# %% ../../nbs/show/06_report.ipynb #16bcedfd
+# %% ../../nbs/show/06_report.ipynb #b82264be
 _MARKS = dict(good='✓', bad='✗', busy='!', calm='·')
 _TONES = dict(good='good', bad='bad', busy='worth a look', calm='to know')
 
 def _found(f: Finding) -> str:
     "A finding as a line of a list"
-    return (f'<li class="{f.tone}"><i role="img" aria-label="{_TONES[f.tone]}">{_MARKS[f.tone]}</i><span>{escape(f.text)}'
-            '</span></li>')
+    mark = f'<i role="img" aria-label="{_TONES[f.tone]}">{_MARKS[f.tone]}</i>'
+    return f'<li class="{f.tone}">{mark}<span>{escape(f.text)}</span></li>'
 
 def story_html(
     r: RunLog  # of the run
@@ -180,8 +180,21 @@ def again_part(
             f'step:</p>{code(f"aligntune replay {m.folder}")}') if m.resumable else ''
     return f'<p>On another machine:</p>{code(reproduction(m.data))}{same}' if m.get('algorithm') else ''
 
-# %% ../../nbs/show/06_report.ipynb #a78a5088
-STYLE = """
+# %% ../../nbs/show/06_report.ipynb #583d67c6
+_WORDS = """
+.found{list-style:none;padding:0;margin:.8rem 0;max-width:46rem}
+.found li{display:flex;gap:.6rem;margin:.3rem 0}
+.found i{font-style:normal;font-weight:700;width:1rem;flex:none;text-align:center}
+.found span{color:var(--text);overflow-wrap:anywhere}
+.calm{color:var(--pale)}
+figure{margin:0}
+figcaption{color:var(--pale);font-size:.85rem;line-height:1.4;margin:.2rem 0 0 .2rem}
+.change svg{max-width:34rem}
+.code{background:var(--card);border-radius:.5rem;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;margin:.4rem 0}
+"""
+
+# %% ../../nbs/show/06_report.ipynb #58576ff2
+STYLE = (_WORDS + """
 :root{color-scheme:light dark;--back:#fff;--text:#1d2229;--pale:#667085;--line:#e3e6ea;--card:#f6f7f9;--good:#1a7f37;
   --bad:#c0392b;--busy:#9a6700}
 @media(prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e6ea;--pale:#98a2b3;--line:#2c323a;--card:#1c2127;
@@ -201,17 +214,8 @@ p{margin:.5rem 0;max-width:46rem}
 .tiles div{background:var(--card);border-radius:.5rem;padding:.6rem .9rem}
 .tiles b{display:block;font-size:1.25rem}
 .tiles small,.tiles span{color:var(--pale);font-size:.85rem}
-.found{list-style:none;padding:0;margin:.8rem 0;max-width:46rem}
-.found li{display:flex;gap:.6rem;margin:.3rem 0}
-.found i{font-style:normal;font-weight:700;width:1rem;flex:none;text-align:center}
-.found span{color:var(--text);overflow-wrap:anywhere}
-.calm{color:var(--pale)}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1.4rem}
 .charts svg{width:100%}
-figure{margin:0}
-figcaption{color:var(--pale);font-size:.85rem;line-height:1.4;margin:.2rem 0 0 .2rem}
-.change svg{max-width:34rem}
-.code{background:var(--card);border-radius:.5rem;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;margin:.4rem 0}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}
 th,td{text-align:left;vertical-align:top;padding:.28rem 1.1rem .28rem 0;border-bottom:1px solid var(--line);
@@ -224,7 +228,7 @@ code{background:var(--card);border-radius:.25rem;padding:.05rem .35rem;font-size
 summary{cursor:pointer;color:var(--pale)}
 .error{white-space:pre-wrap;background:var(--card);border-left:3px solid var(--bad);padding:.6rem .9rem}
 svg{display:block}
-""".strip()
+""").strip()
 
 # %% ../../nbs/show/06_report.ipynb #0c1e1186
 def parts_of(
@@ -248,7 +252,7 @@ TITLES = dict(curves='Curves', answers='Answers before and after', evaluations='
               again='Train it again', settings='Settings', plan='Plan', results='Results', events='Events',
               machine='Machine and versions')
 
-# %% ../../nbs/show/06_report.ipynb #910d6cd1
+# %% ../../nbs/show/06_report.ipynb #f13bfdfb
 LOSSES = dict(
     text='How surprised the model is by the tokens that it should learn (cross-entropy, in nats). Lower is better.',
     pair='How far the model is from preferring the better answer of each pair. It begins near 0.69, which is chance.',
@@ -275,8 +279,8 @@ def curves_part(
     "The charts, one picture each"
     out = [f'<figure>{chart_svg([r], c)}<figcaption>{escape(caption(r, c))}</figcaption></figure>'
            for c in charts_of([r]) if c.technical == technical]
-    note = '' if technical else (f'<p class="pale">Resumed at step {", ".join(f"{s:,}" for s in r.resumed)} (dotted).</p>'
-            if r.resumed else '')
+    steps = ', '.join(f'{s:,}' for s in r.resumed)
+    note = f'<p class="pale">Resumed at step {steps} (dotted).</p>' if steps and not technical else ''
     return f'<div class="charts">{"".join(out)}</div>{note}' if out else ''
 
 # %% ../../nbs/show/06_report.ipynb #e605d2c8
@@ -339,7 +343,7 @@ def report(
     to = Path(path).expanduser() if path is not None else r.manifest.folder/'report.html'   # type: ignore[union-attr]
     m, (how, error) = r.manifest, ending(r)
     kind = 'good' if how in ('finished', 'result') else 'busy' if how in ('running', 'stopped') else 'bad'
-    what = (f"{m.get('algorithm')} on {(m.get('plan') or {}).get('backend', '?')} · {model_of(m)}") if m else ''
+    what = (f"{m.get('algorithm')} on {(m.get('plan') or {}).get('backend', '?')} · {short_model_name(m)}") if m else ''
     line = (f'<p><span class="badge {kind}">{escape(how)}</span> <span class="pale">{escape(what)} · written '
             f'{time.strftime("%Y-%m-%d %H:%M")}</span></p>{story_html(r)}') + (
                 f'<p class="error">{escape(error)}</p>' if error else '')
