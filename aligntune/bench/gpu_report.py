@@ -13,9 +13,9 @@ from .gpu_check import OURS, OPTIONAL, REQUIRED
 from ..run.manifest import write_atomic
 
 # %% auto #0
-__all__ = ['TRIAL', 'NOTE', 'BLUE', 'SKY', 'GREY', 'cell_text', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows',
-           'speed_rows', 'unsloth_rows', 'left_out_rows', 'about_machine', 'page_of', 'claim_of', 'pictures',
-           'write_report', 'read_gpu_checks']
+__all__ = ['TRIAL', 'NOTE', 'cell_text', 'in_gib', 'table', 'case_rows', 'parity_rows', 'training_rows', 'speed_rows',
+           'unsloth_rows', 'left_out_rows', 'about_machine', 'page_of', 'claim_of', 'pictures', 'write_report',
+           'read_gpu_checks']
 
 # %% ../../nbs/bench/11_gpu_report.ipynb #995f143a
 def cell_text(value: Any) -> str:
@@ -127,9 +127,7 @@ def page_of(
     parts += [f'{r.name}, {r.state}:\n\n```\n{r.why.strip()}\n```' for r in faults]
     return '\n\n'.join(p for p in parts if p) + '\n'
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #84f0325e
-BLUE, SKY, GREY = '#0072B2', '#56B4E9', '#999999'   # aligntune, aligntune on Unsloth and other ways, others
-
+# %% ../../nbs/bench/11_gpu_report.ipynb #670c1289
 def claim_of(
     rows: Sequence[Mapping[str, Any]]  # of one case, from speed_rows
 ) -> str:
@@ -146,40 +144,26 @@ def claim_of(
     memory = f", at {ours['peak GiB']/best['peak GiB']:.2f} x its memory" if both else ''
     return f"{ours['contestant']}: {many}{memory}"
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #e3018dbf
+# %% ../../nbs/bench/11_gpu_report.ipynb #7c7496c4
 def pictures(
     results: Sequence[CaseResult]  # of all cases
 ) -> dict[str, Any]:
     "Speed and memory as bars, by case; those in which no speed was measured have none"
-    from aligntune.show.figures import Picture
+    from aligntune.show.figures import Picture, bars_on
     found = {}
     for case in dict.fromkeys(r['case'] for r in speed_rows(results)):
         rows = [r for r in speed_rows(results) if r['case'] == case]
         if not any(r['tokens/s'] for r in rows): continue
-        found[case] = fig = Picture(9.6, .9 + .28*len(rows), 'constrained')
+        found[case] = fig = Picture(10.2, 1 + .34*len(rows))
         [[left, right]] = fig.subplots(1, 2, squeeze=False, sharey='row')
-        if claim := claim_of(rows): fig.suptitle(claim, x=.01, ha='left', fontsize=10)
-        _bars(left, rows, 'tokens/s', f'{case}: tokens/s')
-        _bars(right, rows, 'peak GiB', 'peak memory, GiB')
+        if claim := claim_of(rows): fig.suptitle(claim, x=.01, ha='left', fontsize=12)
+        ours = [r['contestant'] for r in rows if r['contestant'].startswith(OURS)]
+        why = {r['contestant']: (r['fault'] or 'not measured')[:34] for r in rows}
+        for ax, what, title in ((left, 'tokens/s', f'{case}: tokens/s'), (right, 'peak GiB', 'peak memory, GiB')):
+            bars_on(ax, {r['contestant']: r[what] or None for r in rows}, title, ours, why=why)
     return found
 
-# %% ../../nbs/bench/11_gpu_report.ipynb #6ca7033b
-def _bars(ax: Any, rows: Sequence[Mapping[str, Any]], what: str, title: str) -> None:
-    "One bar a contestant, the first on top"
-    names = [r['contestant'] for r in rows]
-    values = [r[what] or 0 for r in rows]
-    color = lambda n: BLUE if n == OURS else SKY if n.startswith(OURS) else GREY
-    ax.barh(names[::-1], values[::-1], color=[color(n) for n in names[::-1]])
-    for place, r in enumerate(list(rows)[::-1]):
-        text = cell_text(r[what]) if r[what] else (r['fault'] or 'not measured')[:34]
-        ax.text(r[what] or 0, place, f' {text}', va='center', fontsize=8)
-    ax.set_title(title, loc='left', fontsize=9, fontweight='bold')
-    ax.set_xlim(0, max(values)*1.22 or 1)
-    ax.tick_params(labelsize=8, length=0)
-    ax.xaxis.set_visible(False)
-    for s in ax.spines.values(): s.set_visible(False)
-
-# %% ../../nbs/bench/11_gpu_report.ipynb #f0dc0f3c
+# %% ../../nbs/bench/11_gpu_report.ipynb #d9320036
 def write_report(
     folder: str | Path,  # for the files
     results: Sequence[CaseResult],  # of all cases
@@ -193,7 +177,7 @@ def write_report(
     files, drawn = [home/f'{name}.json', home/f'{name}.md'], {}
     for case, fig in (pictures(results) if draw else {}).items():
         drawn[case] = f"{name}-{re.sub('[^a-z0-9]+', '-', case.lower()).strip('-')}.png"
-        fig.savefig(home/drawn[case], dpi=110, facecolor='white')
+        fig.save(home/drawn[case], page='white')
         files.append(home/drawn[case])
     write_results(files[0], results, **about)
     write_atomic(files[1], page_of(results, about.get('title', 'GPU check'), drawn))

@@ -118,12 +118,12 @@ class Chart:
         "The title with the unit"
         return self.title + (f', {self.unit}' if self.unit else '')
 
-# %% ../../nbs/show/00_curves.ipynb #6c633a7e
+# %% ../../nbs/show/00_curves.ipynb #6503f684
 def _chart(title: str, name: str, about: str, **more: Any) -> Chart:
     "A chart of a metric that evaluations log too"
     return Chart(title, name, f'eval_{name}', about=about, **more)
 
-CHARTS = (
+_JUDGED = (
     _chart('reward', 'reward', 'The mean reward of the answers of a step: it rises while the model improves at what '
            'the reward measures.'),
     _chart('loss', 'loss', 'What training makes smaller; evaluations compute it on rows that were not trained.'),
@@ -134,7 +134,11 @@ CHARTS = (
            'against the reference model.'),
     _chart('margin of scores', 'margin', 'By how much the better answer of a pair scores higher than the other one.'),
     _chart('rewards of pairs', 'rewards', 'How much more probable each answer of a pair became than under the '
-           'reference model; both may fall while their distance grows.', parts=('rewards/chosen', 'rewards/rejected')),
+           'reference model; both may fall while their distance grows.', parts=('rewards/chosen', 'rewards/rejected')))
+
+# %% ../../nbs/show/00_curves.ipynb #c74c325d
+CHARTS = (
+    *_JUDGED,
     _chart('KL to reference', 'kl', 'How far the model has moved from the reference model; a steep rise means that '
            'it leaves what it could do before.', unit='nats'),
     _chart('entropy', 'entropy', 'How varied the answers are: near 0 the model gives the same answer each time.',
@@ -517,8 +521,7 @@ class Differences:
     def table(self) -> str:
         "The table as HTML"
         head, *body = self.rows()
-        square = 'display:inline-block;width:.7em;height:.7em;margin-right:.4em'
-        marks = [f'<i style="{square};background:{COLORS[i % len(COLORS)]}"></i>' for i in range(len(self.labels))]
+        marks = [f'<span style="color:{COLORS[i % len(COLORS)]}">&#9632;</span> ' for i in range(len(self.labels))]
         line = lambda cells, tag, before: '<tr>' + ''.join(
             f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>'
             for c, b in zip(cells, before)) + '</tr>'
