@@ -65,7 +65,7 @@ docs: $(DEV)     ## the website in _docs
 	@if command -v quarto >/dev/null; then $(PY) tools/website.py --quarto; else echo 'no quarto here: rendering offline'; $(PY) tools/website.py; fi
 
 gallery: $(DEV)  ## screenshots of ten pages of _docs: three widths, light and dark, and what is cut or hard to read (needs Chromium)
-	@$(PY) tools/browser.py site
+	@$(PY) tools/gallery.py $(ARGS)
 
 lab: $(DEV)      ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab nbs/walkthroughs/01_quickstart.ipynb

@@ -5,6 +5,7 @@ from fastcore.docments import DocmentText
 from nbdev.showdoc import BasicMarkdownRenderer
 
 WIDTH = 100   # columns of code on a page; the source has 120
+DRAWN = 'Figure drawn by the code above it'   # for those who don't see it, where a cell gives no text of its own
 EMPTY = inspect.Parameter.empty
 
 def type_name(hint):
@@ -174,8 +175,6 @@ def narrow_shell(text):
 
 # --- proofs
 
-TESTS = re.compile(r'(test|all_equal)(_\w+)?|(test|assert)_\w+')
-
 def asserts(o):
     "Whether a statement only asserts"
     if isinstance(o, ast.Assert): return True
@@ -191,40 +190,49 @@ def names(tree, kind):
         found |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     return found
 
-def split_proof(code, read_later, shows):
-    "(use, proof) of a cell: its last statements that only assert, or all of it where it only prepares and asserts"
+def split_proof(code, read_later, shows, lesson):
+    """(use, proof) of a cell: its last statements that only assert; all of it where it only asserts, or, in a lesson of
+    the package, where nothing is shown and no name is made that a later cell reads; the first ones where one
+    expression follows"""
     tree = parsed(code)
-    if tree is None or not tree.body: return code, ''
-    body = tree.body
-    n = next((i for i, o in enumerate(reversed(body)) if not asserts(o)), len(body))
-    if n == len(body): return '', code
-    if not n: return code, ''
-    quiet = (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.Import, ast.ImportFrom)
-    before = ast.Module(body[:-n], [])
-    prepares = all(isinstance(o, quiet) or asserts(o) for o in before.body)
-    if prepares and not shows and not names(before, ast.Store) & read_later: return '', code
-    lines = code.split('\n')
-    at = body[-n].lineno - 1
+    if tree is None or not any(asserts(o) for o in ast.walk(tree) if isinstance(o, ast.stmt)): return code, ''
+    body, lines = tree.body, code.split('\n')
+    if all(map(asserts, body)): return '', code
+    if lesson and not shows and not names(tree, ast.Store) & read_later: return '', code
+    first = next(i for i, o in enumerate(body) if not asserts(o))
+    n = next(i for i, o in enumerate(reversed(body)) if not asserts(o))
+    last = len(body) - n
+    if first and last - first > 1: first = 0
+    if first and not isinstance(body[first], ast.Expr): first = 0
+    starts = lambda i: _above(lines, body[i].lineno - 1) if i < len(body) else len(lines)
+    cut = starts(first), starts(last)
+    if any(0 < i < len(body) and body[i-1].end_lineno >= body[i].lineno for i in (first, last)): return code, ''
+    join = lambda *parts: '\n'.join(l for p in parts for l in p).strip('\n')
+    return join(lines[cut[0]:cut[1]]), join(lines[:cut[0]], lines[cut[1]:])
+
+def _above(lines, at):
+    "The line at which the comments above a line begin"
     while at and re.match(r'\s*#', lines[at-1]): at -= 1
-    if body[-n-1].end_lineno > at: return code, ''   # on the same line
-    return '\n'.join(lines[:at]).rstrip(), '\n'.join(lines[at:])
+    return at
 
 def fenced(code, language='python'):
     fence = '`'*max(3, *(len(m) + 1 for m in re.findall(r'`{3,}', code)), 3)
     return f'{fence} {language}\n{code}\n{fence}'
 
-def proof(code):
-    "Assertions under a line that opens"
+def proof(code, is_open):
+    "Assertions under a line that opens; open where they are short and the only use that a section shows"
     tree = parsed(code)
     calls = [n for o in tree.body for n in ast.walk(o) if isinstance(n, (ast.Assert, ast.Expr)) and asserts(n)]
     n = len(calls)
-    return (f'<details class="proof"><summary>Proof: {n} assertion{"s" if n != 1 else ""}</summary>\n\n'
+    state = ' open' if is_open else ''
+    return (f'<details class="proof"{state}><summary>Proof: {n} assertion{"s" if n != 1 else ""}</summary>\n\n'
             f'{fenced(code)}\n\n</details>')
 
 def directives(source):
     "(the lines of directives, the code) of a cell"
     lines = source.splitlines()
-    return '\n'.join(l for l in lines if l.startswith('#|')), '\n'.join(l for l in lines if not l.startswith('#|')).strip()
+    told, code = [l for l in lines if l.startswith('#|')], [l for l in lines if not l.startswith('#|')]
+    return '\n'.join(told), '\n'.join(code).strip()
 
 def shown(cell):
     "Whether the code of a cell stands on the page"
@@ -232,28 +240,30 @@ def shown(cell):
     hidden = re.search(r'include:\s*false|echo:\s*false', told)
     return cell.cell_type == 'code' and bool(code) and not hidden
 
-def shape(nb, cell_of, proofs=True):
-    "Reshape a processed notebook in place; `cell_of(text)` makes a markdown cell"
-    visible = [c for c in nb.cells if c.get('source') and shown(c)]
-    reads, later = {}, set()
-    for c in reversed(visible):
-        reads[id(c)] = set(later)
+def shape(nb, cell_of, proofs=True, lesson=True):
+    "Reshape a processed notebook in place; `cell_of(text)` makes a markdown cell, `lesson`: of a module, not a guide"
+    read_later, later = {}, set()
+    for c in reversed([c for c in nb.cells if c.get('source') and shown(c)]):
+        read_later[id(c)] = set(later)
         tree = parsed(directives(c.source)[1])
         later |= names(tree, ast.Load) if tree else set()
-    out = []
+    out, used = [], True   # used: the section of a symbol has shown its use
     for c in nb.cells:
-        if id(c) not in reads:
+        if id(c) not in read_later:
+            if 'show_doc(' in (c.get('source') or ''): used = False
             if c.cell_type == 'markdown' and c.get('source'): c.source = narrow_fences(c.source)
             out.append(c); continue
         told, code = directives(c.source)
-        language = (c.get('metadata') or {}).get('language', 'python')
-        if language != 'python': out.append(c); continue
-        use, tail = split_proof(code, reads[id(c)], bool(c.get('outputs'))) if proofs else (code, '')
-        if use or c.get('outputs'):
-            if not use: told = f'{told}\n#| echo: false'.strip()
-            c.source = f'{told}\n{narrow(use or code)}'.strip()
+        if (c.get('metadata') or {}).get('language', 'python') != 'python': out.append(c); continue
+        outputs = bool(c.get('outputs'))
+        use, tail = split_proof(code, read_later[id(c)], outputs, lesson) if proofs else (code, '')
+        if use or outputs:
+            drawn = 'fig-alt' not in told and any('image/png' in o.get('data', {}) for o in c.get('outputs', []))
+            told = [told, '' if use else '#| echo: false', f'#| fig-alt: "{DRAWN}"' if drawn else '']
+            c.source = '\n'.join(filter(None, [*told, narrow(use or code)]))
             out.append(c)
-        if tail: out.append(cell_of(proof(narrow(tail))))
+        if tail: out.append(cell_of(proof(narrow(tail), not (used or use or outputs) and tail.count('\n') < 8)))
+        used = True
     nb.cells = out
 
 def narrow_fences(text):

@@ -22,9 +22,9 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
              schedulers='Schedulers', bench='Bench',
              experiments='Experiments', emulation='Emulation')
-FIRST = dict(guides='''decide backend_selection backend_comparison support_matrix sft_guide your_data settings rl_guide reward_functions
-    callbacks tracking monitor series evaluation exporting hub shell migration words trl_guide unsloth_guide
-    unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
+FIRST = dict(guides='''decide backend_selection backend_comparison support_matrix sft_guide your_data settings rl_guide
+    reward_functions callbacks tracking monitor series evaluation exporting hub shell migration words trl_guide
+    unsloth_guide unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
     troubleshooting error_messages'''.split())
 
 def reading_order():
@@ -60,7 +60,8 @@ def _process(job):
         nb = read_nb(source)
         FilterDefaults()(nb)
         # the front page is README.md too, which has no lines that open
-        shape(nb, lambda text: mk_cell(text, 'markdown'), proofs=source.stem != 'index')
+        guide = source.parent.name in ('walkthroughs', 'guides')
+        shape(nb, lambda text: mk_cell(text, 'markdown'), proofs=source.stem != 'index', lesson=not guide)
         write_nb(nb, target)
     except BaseException as e: return str(source), f'{type(e).__name__}: {e}'
     return str(source), ''
@@ -99,13 +100,15 @@ class Page:
 
 def _text(x): return ''.join(x) if isinstance(x, list) else (x or '')
 
-def _output(o):
+def _output(o, alt=''):
     "One saved output as markdown"
     data = o.get('data', {})
     if 'text/markdown' in data: return _text(data['text/markdown'])
     if 'text/html' in data: return '```{=html}\n' + _text(data['text/html']) + '\n```'
     if 'image/svg+xml' in data: return '```{=html}\n' + _text(data['image/svg+xml']) + '\n```'
-    if 'image/png' in data: return '![](data:image/png;base64,' + _text(data['image/png']).replace('\n', '') + ')'
+    if 'image/png' in data:   # not as markdown, which would show the text below the picture
+        drawn = _text(data['image/png']).replace('\n', '')
+        return f'```{{=html}}\n<img alt="{html.escape(alt)}" src="data:image/png;base64,{drawn}">\n```'
     text = re.sub(r'\x1b\[[0-9;]*m', '', _text(data.get('text/plain', o.get('text'))).rstrip())
     return f'``` {{.output}}\n{text}\n```' if text else ''
 
@@ -123,7 +126,7 @@ def to_markdown(nb):
             if told.get('include') == 'false': continue
             body = '\n'.join(l for l in source.splitlines() if not l.startswith('#|')).strip()
             if body and told.get('echo') != 'false': out.append(f'``` python\n{body}\n```')
-            if told.get('output') != 'false': out += [_output(o) for o in c.get('outputs', [])]
+            if told.get('output') != 'false': out += [_output(o, told.get('fig-alt', '').strip('"')) for o in c.get('outputs', [])]
     return meta, '\n\n'.join(o for o in out if o)
 
 def pandoc(text, to, *more):

@@ -179,7 +179,7 @@ def get_backend_status(p: Probe | None = None  # none: this machine
     flat = {f"{b.replace('-', '_')}_available": s['available'] for b, s in status.items()}
     return status | flat | dict(bitsandbytes_available=p.package('bitsandbytes') is not None)
 
-# %% ../../nbs/core/07_status.ipynb #ac02e910
+# %% ../../nbs/core/07_status.ipynb #82a429f5
 @dataclass(frozen=True)
 class Check:
     "One line of the doctor's report"
@@ -189,7 +189,8 @@ class Check:
     fix: str = ''
 
 _MARK = dict(ok='ok   ', note='note ', fault='FAULT')
-_COLOUR = dict(ok='#1a7f37', note='#9a6700', fault='#cf222e')
+_COLOUR = dict(ok='light-dark(#1a7f37, #4ac26b)', note='light-dark(#9a6700, #d4a72c)',
+               fault='light-dark(#cf222e, #ff8079)')
 
 # %% ../../nbs/core/07_status.ipynb #6953b4f7
 @dataclass(frozen=True)

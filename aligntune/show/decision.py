@@ -97,7 +97,7 @@ def decision_data() -> dict[str, Any]:
     said = dict(reasons=list(reasons), tree={name: q.text for name, q in TREE.items()})
     return chosen | said | dict(cells=grid.to_dict(), answers=answers.to_dict(), code=code.to_dict())
 
-# %% ../../nbs/show/08_decision.ipynb #cefbd314
+# %% ../../nbs/show/08_decision.ipynb #9a12c008
 _PAGE_STYLE = """<style>
 .at-decide {max-width: none; font-size: 14px}
 .at-decide fieldset {display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin: 0 0 .8rem; padding: 0; border: 0}
@@ -117,8 +117,9 @@ _PAGE_STYLE = """<style>
   border-radius: 6px}
 .at-decide [role=status] p {margin: .3rem 0}
 .at-decide pre {overflow-x: auto}
-@media (max-width: 760px) {.at-decide button.at-cell small {display: none}
-  .at-decide th, .at-decide button.at-cell {font-size: 12px; overflow-wrap: anywhere}}
+@media (max-width: 760px) {.at-decide table {table-layout: fixed}
+  .at-decide button.at-cell small {display: none} .at-decide button.at-cell {padding: .3rem .2rem}
+  .at-decide th, .at-decide button.at-cell {font-size: 11.5px; overflow-wrap: anywhere}}
 </style>"""
 
 # %% ../../nbs/show/08_decision.ipynb #0ead3bda
