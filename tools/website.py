@@ -126,7 +126,8 @@ def to_markdown(nb):
             if told.get('include') == 'false': continue
             body = '\n'.join(l for l in source.splitlines() if not l.startswith('#|')).strip()
             if body and told.get('echo') != 'false': out.append(f'``` python\n{body}\n```')
-            if told.get('output') != 'false': out += [_output(o, told.get('fig-alt', '').strip('"')) for o in c.get('outputs', [])]
+            alt = told.get('fig-alt', '').strip('"')
+            if told.get('output') != 'false': out += [_output(o, alt) for o in c.get('outputs', [])]
     return meta, '\n\n'.join(o for o in out if o)
 
 def pandoc(text, to, *more):
