@@ -40,7 +40,7 @@ TESTS   := test-long test-newest test-vllm test-lm-eval test-llama-cpp test-stor
 # of aligntune, in development
 EXTRAS  := dev,notebook,quant,eval,osft,instructlab,optuna,tensorboard,gguf
 
-.PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser export nb docs lab bench dist setup clean \
+.PHONY: help demo test check faults emulation sharding lm-eval gpu-check browser export nb docs gallery lab bench dist setup clean \
         $(TESTS)
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,7 +62,10 @@ nb: $(DEV)       ## export and run notebooks, saving their outputs: make nb NB=n
 	@$(PY) tools/nb.py $(NB)
 
 docs: $(DEV)     ## the website in _docs
-	@if command -v quarto >/dev/null; then $(BIN)/nbdev_docs; else echo 'no quarto here: rendering offline'; $(PY) tools/website.py; fi
+	@if command -v quarto >/dev/null; then $(PY) tools/website.py --quarto; else echo 'no quarto here: rendering offline'; $(PY) tools/website.py; fi
+
+gallery: $(DEV)  ## screenshots of ten pages of _docs: three widths, light and dark, and what is cut or hard to read (needs Chromium)
+	@$(PY) tools/gallery.py $(ARGS)
 
 lab: $(DEV)      ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab nbs/walkthroughs/01_quickstart.ipynb

@@ -1,7 +1,8 @@
-("The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, "
- "README.md is what index.ipynb says.")
-import importlib, re, sys
+("The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, code is "
+ "narrow, README.md is what index.ipynb says, each setting has its place, words of other projects lead somewhere.")
+import importlib, json, re, sys
 from common import report, root
+import shape
 import website as web
 
 def links(site, page):
@@ -22,6 +23,42 @@ def page_problems(site, page):
         elif web.local(page.url, url)[0] not in site and not (root/'_proc'/web.local(page.url, url)[0]).exists():
             yield f'no file {url}'
     yield from links(site, page)
+    for code in re.findall(r'(?ms)^``` python\n(.*?)\n```$', page.markdown):
+        if len(shape.narrow(code)) > len(code): yield f'code of more than {shape.WIDTH} columns: {code[:60]!r}'
+    if page.source.parent.name == 'walkthroughs' and f'/blob/main/nbs/{page.source}' not in page.body:
+        yield 'no link that opens it in Colab'
+
+OLD = '{0}: its saved output is not what the package says; run `make nb NB={0}`'
+
+def page_text(page):
+    "What the notebook of a page says, outputs too"
+    cells = json.loads((root/'nbs'/page.source).read_text())['cells']
+    return '\n'.join(''.join(text) for c in cells for o in c.get('outputs', []) for text in o.get('data', {}).values())
+
+def setting_problems(site):
+    "Settings that the page of settings lacks, or describes as they were"
+    from aligntune.core.spec import FIELDS
+    from aligntune.show.settings import settings_markdown
+    page = site['guides/settings.html']
+    yield from (f'nbs/{page.source}: no place for {n}' for n in FIELDS if n not in page.ids)
+    if settings_markdown() not in page_text(page): yield OLD.format(f'nbs/{page.source}')
+
+def decision_problems(site):
+    "Whether the decision page holds the answers of today"
+    from aligntune.show.decision import decision_page
+    page = site['guides/decide.html']
+    if decision_page() not in page_text(page): yield OLD.format(f'nbs/{page.source}')
+
+def word_problems(site):
+    "Words of other projects that stand twice, or lead nowhere"
+    seen = set()
+    for w in web.words():
+        page, _, anchor = w['at'].partition('#')
+        if page not in site or anchor and anchor not in site[page].ids:
+            yield f"words.json: no {w['at']} for {w['words'][0]}"
+        for name in map(str.lower, w['words']):
+            if name in seen: yield f'words.json: {name} stands twice'
+            seen.add(name)
 
 def index_problems(site):
     "Symbols of _modidx.py whose page or anchor is missing"
@@ -52,6 +89,8 @@ def readme_problems(site):
 built = web.process()
 site = web.pages()
 results = {f'page {u}': [f'nbs/{p.source}: {o}' for o in page_problems(site, p)] for u, p in site.items()}
+if (root/'nbs/show').exists():   # the whole project, not a piece of it
+    for check in (setting_problems, decision_problems, word_problems): results[check.__name__] = list(check(site))
 results |= {'processors': built, 'index': list(index_problems(site)), 'README': readme_problems(site)}
 order = root/'nbs/sidebar.yml'
 results['sidebar'] = ([] if order.exists() and order.read_text() == web.sidebar()

@@ -1,13 +1,16 @@
-"""The website without Quarto: nbdev's own processors, then pandoc, into _docs; for `make docs` where Quarto is missing.
+"""The website: nbdev's own processors and tools/shape.py, then pandoc alone, or Quarto, into _docs.
 
-    python tools/website.py             render the site
-    python tools/website.py --sidebar   write nbs/sidebar.yml, the reading order (Quarto uses it too)"""
+    python tools/website.py               render the site without Quarto
+    python tools/website.py guides/ core/ only pages whose path holds one of these words; the others stay as they are
+    python tools/website.py --quarto      the same pages by Quarto
+    python tools/website.py --sidebar     write nbs/sidebar.yml, the reading order (Quarto uses it too)"""
 import html, json, os, re, shutil, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 from common import notebooks, root, warm
 
 # The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST
@@ -19,9 +22,9 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
              schedulers='Schedulers', bench='Bench',
              experiments='Experiments', emulation='Emulation')
-FIRST = dict(guides='''backend_selection backend_comparison support_matrix comparison sft_guide your_data rl_guide reward_functions
-    callbacks tracking monitor series evaluation exporting hub shell migration trl_guide unsloth_guide
-    unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
+FIRST = dict(guides='''decide backend_selection backend_comparison support_matrix comparison sft_guide your_data settings
+    rl_guide reward_functions callbacks tracking monitor series evaluation exporting hub shell migration words trl_guide
+    unsloth_guide unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
     troubleshooting error_messages'''.split())
 
 def reading_order():
@@ -45,23 +48,39 @@ def sidebar():
     return '\n'.join(lines) + '\n'
 
 def _process(job):
-    "nbdev's processors on one notebook: (source, error)"
-    from nbdev import serve_drv
-    try: serve_drv.main(job)
-    except BaseException as e: return str(job[0]), f'{type(e).__name__}: {e}'
-    return str(job[0]), ''
-
-def process():
-    "Run nbdev's processors into _proc, in forked workers that share one import of the heavy libraries; the problems"
+    "nbdev's processors and ours on one notebook: (source, error)"
+    from execnb.nbio import mk_cell, read_nb, write_nb
     from nbdev.config import get_config
-    from nbdev.serve import FilterDefaults, _proc_file
+    from nbdev.serve import FilterDefaults
+    from shape import shape
+    source, target = job
+    os.environ['IN_TEST'] = '1'
+    get_config().d['renderer'] = 'shape.Rendered'
+    try:
+        nb = read_nb(source)
+        FilterDefaults()(nb)
+        # the front page is README.md too, which has no lines that open
+        guide = source.parent.name in ('walkthroughs', 'guides')
+        shape(nb, lambda text: mk_cell(text, 'markdown'), proofs=source.stem != 'index', lesson=not guide)
+        write_nb(nb, target)
+    except BaseException as e: return str(source), f'{type(e).__name__}: {e}'
+    return str(source), ''
+
+def process(only=()):
+    """Run the processors into _proc, in forked workers that share one import of the heavy libraries; the problems.
+    With words in `only`, only notebooks whose path holds one of them"""
+    from nbdev.config import get_config
+    from nbdev.serve import _proc_file
     warnings.simplefilter('ignore')   # the notebook check speaks of the notebooks
     warm()
     cfg = get_config(); cache = cfg.config_path/'_proc'
-    shutil.rmtree(cache, ignore_errors=True)
+    if not only: shutil.rmtree(cache, ignore_errors=True)
     files = [p for p in cfg.nbs_path.rglob('*')
              if p.is_file() and not any(o.startswith(('.', '_')) for o in p.relative_to(cfg.nbs_path).parts)]
-    jobs = [j for f in files if (j := _proc_file(f, cache, cfg.nbs_path)) and j[2] is FilterDefaults]
+    for f in files:
+        if any(o in f.as_posix() for o in only): (cache/f.relative_to(cfg.nbs_path)).unlink(missing_ok=True)
+    jobs = [j[:2] for f in files if (j := _proc_file(f, cache, cfg.nbs_path)) and f.suffix == '.ipynb']
+    if only: jobs = [j for j in jobs if any(o in j[0].as_posix() for o in only)]
     with get_context('fork').Pool(min(os.cpu_count() or 1, 4), maxtasksperchild=1) as pool:
         done = pool.map(_process, jobs, chunksize=1)
     return [f'{Path(f).relative_to(root)}: the docs build fails: {e}' for f, e in done if e]
@@ -81,13 +100,15 @@ class Page:
 
 def _text(x): return ''.join(x) if isinstance(x, list) else (x or '')
 
-def _output(o):
+def _output(o, alt=''):
     "One saved output as markdown"
     data = o.get('data', {})
     if 'text/markdown' in data: return _text(data['text/markdown'])
     if 'text/html' in data: return '```{=html}\n' + _text(data['text/html']) + '\n```'
     if 'image/svg+xml' in data: return '```{=html}\n' + _text(data['image/svg+xml']) + '\n```'
-    if 'image/png' in data: return '![](data:image/png;base64,' + _text(data['image/png']).replace('\n', '') + ')'
+    if 'image/png' in data:   # not as markdown, which would show the text below the picture
+        drawn = _text(data['image/png']).replace('\n', '')
+        return f'```{{=html}}\n<img alt="{html.escape(alt)}" src="data:image/png;base64,{drawn}">\n```'
     text = re.sub(r'\x1b\[[0-9;]*m', '', _text(data.get('text/plain', o.get('text'))).rstrip())
     return f'``` {{.output}}\n{text}\n```' if text else ''
 
@@ -105,7 +126,8 @@ def to_markdown(nb):
             if told.get('include') == 'false': continue
             body = '\n'.join(l for l in source.splitlines() if not l.startswith('#|')).strip()
             if body and told.get('echo') != 'false': out.append(f'``` python\n{body}\n```')
-            if told.get('output') != 'false': out += [_output(o) for o in c.get('outputs', [])]
+            alt = told.get('fig-alt', '').strip('"')
+            if told.get('output') != 'false': out += [_output(o, alt) for o in c.get('outputs', [])]
     return meta, '\n\n'.join(o for o in out if o)
 
 def pandoc(text, to, *more):
@@ -191,33 +213,94 @@ def _links(page):
     return re.sub(r'href="([^"]*)"', mend, page.body)
 
 def _plain(body):
-    "The words of a page, for the search; tags inside words, as in coloured code, leave no gap"
+    "The words of a piece of a page, for the search; tags inside words, as in coloured code, leave no gap"
     text = re.sub(r'(?s)<(style|script|annotation).*?</\1>', '', body)
     return re.sub(r'\s+', ' ', html.unescape(re.sub(r'<[^>]+>', ' ',
                                                     re.sub(r'</?(span|a|code|strong|em)\b[^>]*>', '', text)))).strip()
 
+def _sections(page):
+    "[(anchor, heading, words)] of a page; what stands above the first heading has neither"
+    parts = re.split(r'<h[23]\b[^>]*?\bid="([^"]+)"[^>]*>(.*?)</h[23]>', page.body, flags=re.S)
+    found = [('', '', parts[0]), *zip(parts[1::3], parts[2::3], parts[3::3])]
+    return [(i, _plain(h), _plain(text)[:20000]) for i, h, text in found]
+
+def words():
+    "What other projects call it: [{words, here, at}], from the table in nbs/guides/words.json"
+    rows = json.loads((root/'nbs/guides/words.json').read_text())
+    return [dict(words=names.split(', '), here=here, at=at) for names, here, at in rows]
+
+def search_index(site):
+    "The search index as a script: pages, sections, words of other projects"
+    order = {u: i for i, u in enumerate(site)}
+    sections = [(order[p.url], *s) for p in site.values() for s in _sections(p) if s[1] or s[2]]
+    index = dict(PAGES=[dict(u=p.url, t=p.meta.get('title', '')) for p in site.values()], SECTIONS=sections,
+                 WORDS=words())
+    return ''.join(f'window.{k} = {json.dumps(v, ensure_ascii=False)};\n' for k, v in index.items())
+
+def _turn(site, url):
+    "Links to the page before and the page after, in the reading order"
+    at = {p.source.as_posix(): p for p in site.values()}
+    order = [at[m.as_posix()] for _, members in reading_order() for m in members if m.as_posix() in at]
+    i = [p.url for p in order].index(url)
+    near = [('previous', order[i-1] if i else None), ('next', order[i+1] if i + 1 < len(order) else None)]
+    return ''.join(f'<a class="{word}" rel="{word[:4]}" href="{_relative(url, p.url)}"><small>{word.title()}</small>'
+                   f'{html.escape(p.meta.get("title", p.url))}</a>' for word, p in near if p)
+
+def _repository():
+    from nbdev.config import get_config
+    return get_config().git_url, get_config().branch
+
+def _toc(page):
+    "The headings of a page, as deep as its front matter says"
+    deep = int(page.meta.get('toc-depth', 3))
+    return ''.join(f'<li class={t}><a href="#{i}">{html.escape(h)}</a></li>'
+                   for t, i, h in page.headings if int(t[1]) <= deep)
+
 def write(out):
     "Render all pages, the search index and the styles into `out`"
     site, template = pages(), (root/'tools/website.html').read_text()
+    (git, branch), script = _repository(), (root/'nbs/styles/site.html').read_text()
     shutil.rmtree(out, ignore_errors=True)
     for page in site.values():
-        title = page.meta.get('title', 'aligntune')
-        toc = ''.join(f'<li class={t}><a href="#{i}">{html.escape(h)}</a></li>' for t, i, h in page.headings)
+        source, title = f'nbs/{page.source.as_posix()}', page.meta.get('title', 'aligntune')
         parts = dict(title=html.escape(title), description=html.escape(page.meta.get('description', '')),
-                     nav=_nav(site, page.url), toc=toc, body=_links(page), top=_relative(page.url, '.'))
+                     nav=_nav(site, page.url), toc=_toc(page), body=_links(page), top=_relative(page.url, '.'),
+                     turn=_turn(site, page.url), edit=f'{git}/edit/{branch}/{source}', script=script,
+                     issue=f'{git}/issues/new?title={quote(title)}')
         f = out/page.url; f.parent.mkdir(parents=True, exist_ok=True)
         f.write_text(re.sub(r'\{\{(\w+)\}\}', lambda m: parts[m[1]], template))
-    index = [dict(u=p.url, t=p.meta.get('title', ''), x=_plain(p.body)[:100000]) for p in site.values()]
-    (out/'search.js').write_text('window.PAGES = ' + json.dumps(index, ensure_ascii=False) + ';\n')
+    (out/'search.js').write_text(search_index(site))
     for f in (root/'_proc').rglob('*'):
         if f.is_file() and f.suffix not in ('.ipynb', '.yml', '.scss'):
             (out/f.relative_to(root/'_proc')).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(f, out/f.relative_to(root/'_proc'))
     return site
 
-if __name__ == '__main__':
-    if '--sidebar' in sys.argv: (root/'nbs/sidebar.yml').write_text(sidebar()); sys.exit()
-    problems = process()
-    site = write(root/'_docs')
-    print('\n'.join(problems) or f'{len(site)} pages in _docs, start with _docs/index.html')
-    sys.exit(bool(problems))
+def by_quarto(out):
+    "Quarto on the same processed notebooks; its search gets the words of other projects too"
+    from nbdev.quarto import refresh_quarto_yml
+    refresh_quarto_yml()   # nbs/nbdev.yml, from settings.ini
+    for name in ('_quarto.yml', 'nbdev.yml'): shutil.copy(root/'nbs'/name, root/'_proc'/name)
+    subprocess.run(['quarto', 'render', '--no-cache'], cwd=root/'_proc', check=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(root/'_proc'/out.name, out)
+    add_words(out/'search.json')
+
+def add_words(file):
+    "Words of other projects as entries of Quarto's search index"
+    found = json.loads(file.read_text())
+    found += [dict(objectID=f"{w['at']}~{w['words'][0]}", href=w['at'], title=', '.join(w['words']), section='',
+                   text=w['here']) for w in words()]
+    file.write_text(json.dumps(found, ensure_ascii=False))
+
+def main(args):
+    "Process, render, say what failed; the exit code"
+    if '--sidebar' in args: (root/'nbs/sidebar.yml').write_text(sidebar()); return 0
+    problems = process([a for a in args if not a.startswith('-')])
+    if '--quarto' in args: by_quarto(root/'_docs'); print('\n'.join(problems) or 'the site is in _docs')
+    else:
+        site = write(root/'_docs')
+        print('\n'.join(problems) or f'{len(site)} pages in _docs, start with _docs/index.html')
+    return int(bool(problems))
+
+if __name__ == '__main__': sys.exit(main(sys.argv[1:]))

@@ -221,8 +221,10 @@ def matrix_markdown(backends: Iterable[str] = tuple(BACKENDS)  # the columns
         last = group
     return '\n'.join('| ' + ' | '.join(l) + ' |' for l in lines)
 
-# %% ../../nbs/core/03_capability.ipynb #f03cceff
-_COLOURS = dict(yes='#1a7f37', limited='#9a6700', no='#cf222e')
+# %% ../../nbs/core/03_capability.ipynb #29fb2c6a
+# on a light page and on a dark one
+_COLOURS = dict(yes='light-dark(#1a7f37, #4ac26b)', limited='light-dark(#9a6700, #d4a72c)',
+                no='light-dark(#cf222e, #ff8079)')
 
 def matrix_html(backends: Iterable[str] = tuple(BACKENDS)  # the columns
                ) -> str:
