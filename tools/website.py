@@ -13,7 +13,7 @@ from common import notebooks, root, warm
 # The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST
 # does not name, in the order of their files.
 ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes',
-             core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
+             errors='Errors by code', core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
              rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
              backends='Backends', series='Sweeps and stages', share='Models for elsewhere', evaluate='Evaluate',
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
@@ -207,7 +207,7 @@ def write(out):
                      nav=_nav(site, page.url), toc=toc, body=_links(page), top=_relative(page.url, '.'))
         f = out/page.url; f.parent.mkdir(parents=True, exist_ok=True)
         f.write_text(re.sub(r'\{\{(\w+)\}\}', lambda m: parts[m[1]], template))
-    index = [dict(u=p.url, t=p.meta.get('title', ''), x=_plain(p.body)[:100000]) for p in site.values()]
+    index = [dict(u=p.url, t=p.meta.get('title', ''), x=_plain(p.body)[:200000]) for p in site.values()]
     (out/'search.js').write_text('window.PAGES = ' + json.dumps(index, ensure_ascii=False) + ';\n')
     for f in (root/'_proc').rglob('*'):
         if f.is_file() and f.suffix not in ('.ipynb', '.yml', '.scss'):
