@@ -1183,7 +1183,7 @@ def doctor(call: Call) -> Answer:
     report = check_machine(**settings)
     return Answer(str(report), {**report.to_dict(), 'exit_code': int(not report.ok)}, int(not report.ok))
 
-# %% ../nbs/commands.ipynb #911fb9a4
+# %% ../nbs/commands.ipynb #f7203ae0
 @command('explain CODE|MESSAGE', 'what an error means, and what helps', 'begin', settings='text', places=99, raw=True,
          examples=('explain AT-S001', 'explain "there is no run in ./output"',
                    'aligntune train config.yaml 2>&1 | aligntune explain'))
@@ -1193,7 +1193,8 @@ def explain(call: Call) -> Answer:
     text = ' '.join([*call.places, *(f'{k}={v}' for k, v in call.settings.items())])
     if not text:
         if sys.stdin.isatty():
-            raise SpecError('which error?', where='command line', fix='aligntune explain AT-S001, or the first line of it')
+            raise SpecError('which error?', where='command line',
+                            fix='aligntune explain AT-S001, or the first line of it')
         text = sys.stdin.read()
     found = codes_in(text)
     if not found:

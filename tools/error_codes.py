@@ -314,7 +314,8 @@ def stale():
     for letter, kind in ERROR_KINDS.items():
         page = next((root/'nbs/errors').glob(f'*_{kind.page}.ipynb'), None)
         cells = json.loads(page.read_text(encoding='utf-8'))['cells'] if page else []
-        shown = [''.join(o['data'].get('text/markdown', '')) for c in cells for o in c.get('outputs', []) if 'data' in o]
+        shown = [''.join(o['data'].get('text/markdown', '')) for c in cells for o in c.get('outputs', [])
+                 if 'data' in o]
         results[kind.page] = [] if errors_page(letter) in shown else [
             f'nbs/errors: the page of {kind.name} is stale; python tools/nb.py {page and page.relative_to(root)}']
     return results

@@ -166,7 +166,7 @@ def note_of(code: str) -> str:
     from aligntune.core.error_notes import ERROR_NOTES
     return ERROR_NOTES.get(code, '')
 
-# %% ../../nbs/core/01b_error_codes.ipynb #02ad4458
+# %% ../../nbs/core/01b_error_codes.ipynb #7b8a5c4c
 def _known(texts: Iterable[str]) -> list[str]:
     "Texts that say something, each once"
     return [t for t in dict.fromkeys(texts) if _letters(t) > 2]
@@ -176,7 +176,7 @@ def reasons(e: ErrorCode) -> list[str]:
     return _known(t for c in e.cases for t in c.why)
 
 def remedies_of(e: ErrorCode) -> list[str]:
-    "What helps, of each place that makes it; else what helps with errors of its kind, unless its note or example says it"
+    "What helps, of each place that makes it; else of its kind, unless its note or its example says it"
     known = _known(t for c in e.cases for t in c.fix)
     said = note_of(e.code) or (e.example or {}).get('fix')
     return known or ([] if said else [ERROR_KINDS[e.code[3]].fix])
@@ -243,9 +243,10 @@ def as_markdown(
     lines += ['Example:' if e.example else 'Example, made up:', '', '```', example_of(e), '```', '']
     return '\n'.join([*lines, 'Source: ' + ', '.join(f'[{p}](../{p}.html)' for p in places), ''])
 
-# %% ../../nbs/core/01b_error_codes.ipynb #ebf42666
+# %% ../../nbs/core/01b_error_codes.ipynb #4f2704bd
 _ROOMS = dict(core='Settings and plan', data='Data', foreign='Configs of other projects', process='Processes',
-              sandbox='Sandbox', rewards='Rewards', engine='Engine', algorithms='Algorithms', run='Runs and checkpoints',
+              sandbox='Sandbox', rewards='Rewards', engine='Engine', algorithms='Algorithms',
+              run='Runs and checkpoints',
               backends='Backends', share='Models for elsewhere', evaluate='Evaluation', show='Display',
               series='Sweeps and stages', monitor='Monitor', schedulers='Schedulers', bench='Bench',
               emulation='Emulation')
