@@ -5,8 +5,9 @@
     python tools/error_codes.py --examples LOG   take real examples from a log of errors that were raised"""
 import ast, itertools, json, re, sys
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 from common import modules, report, root
 
 FILE = root/'aligntune/core/error_codes.json'
@@ -23,8 +24,11 @@ TABLES = {'core.hub_client': dict(MESSAGES=['ModelError', 'DataError'])}
 # errors of Python whose text becomes that of one of ours
 PASSED_ON = {'data.sources': dict(ValueError='DataError')}
 # texts that are more than one pattern, and one error: they share its code
-SAME = {'… must be …, not …': r'[….]+ must be (….*|one of …|a (whole )?number of at least …|true or false|a name), not …', '… has no rows…': '… has no rows',
+SAME = {'… must be …, not …':
+        r'[….]+ must be (….*|one of …|a (whole )?number of at least …|true or false|a name), not …',
+        '… has no rows…': '… has no rows',
         'unknown … …': 'unknown algorithm …'}
+CONSTANTS: dict = {}   # texts that modules import from each other
 MOST = 12   # alternatives of one text
 
 
@@ -49,11 +53,15 @@ class Maker:
 class Source:
     "One module: its tree, and which function holds which node"
     def __init__(self, name, tree):
-        self.name, self.tree, self.holder, self.calls = name, tree, {}, []
+        self.name, self.tree, self.holder, self.calls, self.values = name, tree, {}, [], {}
         self.top = {t.id: o.value for o in tree.body if isinstance(o, ast.Assign) for t in o.targets
                     if isinstance(t, ast.Name)}
         self.top |= {o.target.id: o.value for o in tree.body if isinstance(o, ast.AnnAssign) and o.value
                      and isinstance(o.target, ast.Name)}
+        self.imports = {(a.name, (o.module or '').split('.')[-1]) for o in ast.walk(tree)
+                        if isinstance(o, ast.ImportFrom) for a in o.names}
+        self.ends = {getattr(o, 'exc', None) or getattr(o, 'value', None) for o in ast.walk(tree)
+                     if isinstance(o, ast.Raise | ast.Return)}
         self.functions = {}
         self._walk(tree, None)
 
@@ -67,27 +75,32 @@ class Source:
 
     def sees(self, name, module):
         "Whether a function of another module, or of this one, is called by its name here"
-        return module == self.name or any(
-            isinstance(o, ast.ImportFrom) and (o.module or '').split('.')[-1] == module.split('.')[-1]
-            and name in [a.name for a in o.names] for o in ast.walk(self.tree))
+        return module == self.name or (name, module.split('.')[-1]) in self.imports
 
     def assigned(self, name, function):
-        "The values that a function gives to a name; texts of a loop over a table of them too"
-        for o in ast.walk(function or self.tree):
-            if isinstance(o, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in o.targets):
-                yield o.value
-            elif isinstance(o, ast.AnnAssign | ast.NamedExpr) and isinstance(o.target, ast.Name):
-                if o.target.id == name and o.value is not None: yield o.value
-            elif isinstance(o, ast.Assign) and isinstance(o.targets[0], ast.Tuple): yield from _unpacked(o, name)
+        "The values that a function gives to a name"
+        scope = function or self.tree
+        if scope not in self.values:
+            self.values[scope] = found = defaultdict(list)
+            for o in ast.walk(scope):
+                for n, v in _values(o): found[n].append(v)
+        return self.values[scope][name]
 
 
-def _unpacked(o, name):
-    "The value of a name in `a, b = x, y`, or `a, b = (x, y) if ... else (z, w)`"
-    names = [getattr(t, 'id', None) for t in o.targets[0].elts]
-    if name not in names: return
-    values = [o.value.body, o.value.orelse] if isinstance(o.value, ast.IfExp) else [o.value]
-    for v in values:
-        if isinstance(v, ast.Tuple) and len(v.elts) == len(names): yield v.elts[names.index(name)]
+def _values(o):
+    "(name, value) of an assignment"
+    if isinstance(o, ast.Assign):
+        for t in o.targets:
+            if isinstance(t, ast.Name): yield t.id, o.value
+            elif isinstance(t, ast.Tuple): yield from _unpacked(t, o.value)
+    elif isinstance(o, ast.AnnAssign | ast.NamedExpr) and isinstance(o.target, ast.Name) and o.value is not None:
+        yield o.target.id, o.value
+
+def _unpacked(target, value):
+    "(name, value) in `a, b = x, y`, or `a, b = (x, y) if ... else (z, w)`"
+    for v in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
+        if isinstance(v, ast.Tuple) and len(v.elts) == len(target.elts):
+            yield from ((t.id, x) for t, x in zip(target.elts, v.elts) if isinstance(t, ast.Name))
 
 
 def _join(*parts):
@@ -123,7 +136,8 @@ def texts(node, source, depth=0):
 def _of_name(name, node, source, depth):
     "The texts of a variable"
     found = [t for v in source.assigned(name, source.holder.get(node)) for t in texts(v, source, depth + 1)]
-    if not found and name in source.top: found = texts(source.top[name], source, depth + 1)
+    constant = source.top.get(name, CONSTANTS.get(name) if name.isupper() else None)
+    if not found and constant is not None: found = texts(constant, source, depth + 1)
     return list(dict.fromkeys(found))[:MOST] or [GAP]
 
 def _of_table(name, source, depth):
@@ -150,12 +164,18 @@ def of_tables(sources):
                 what, why, fix = (re.sub(r'\{[^{}]*\}', GAP, t.value) for t in row.elts)
                 yield from (Site(s.name, row.lineno, k, (what,), (why,), (fix,)) for k in kinds)
 
+def _raised(call, source):
+    "Whether a call may make an error: it is raised or returned, or has a part of one"
+    return call in source.ends or any(k.arg in PARTS for k in call.keywords)
+
 def _called(call): return getattr(call.func, 'id', None) or getattr(call.func, 'attr', None)
 
-def _argument(call, at):
-    "The node of an argument, by position or name"
+def _argument(call, at, source):
+    "The node of an argument, by position or name, or of a table of the module that `**` unpacks"
     position, name = at
-    return next((k.value for k in call.keywords if k.arg == name),
+    tables = [source.top.get(getattr(k.value, 'id', '')) for k in call.keywords if k.arg is None]
+    unpacked = [k for t in tables if isinstance(t, ast.Call) for k in t.keywords]
+    return next((k.value for k in [*call.keywords, *unpacked] if k.arg == name),
                 call.args[position] if position is not None and position < len(call.args) else None)
 
 def _parameters(function):
@@ -167,10 +187,10 @@ def _parameters(function):
 def _part(call, at, source):
     "A part of an error as (argument of the function around it) or its texts"
     if isinstance(at, list): return at
-    node, function = _argument(call, at), source.holder.get(call)
+    node, function = _argument(call, at, source), source.holder.get(call)
     if node is None: return ['']
     if isinstance(node, ast.Name) and function is not None and node.id in (p := _parameters(function)):
-        if not any(True for _ in source.assigned(node.id, function)): return (p[node.id], node.id)
+        if not source.assigned(node.id, function): return (p[node.id], node.id)
     return texts(node, source)
 
 def sites(sources):
@@ -187,7 +207,7 @@ def sites(sources):
                 if m is None and makers is first and _called(c) in PASSED_ON.get(s.name, {}):
                     found.append(Site(s.name, c.lineno, PASSED_ON[s.name][_called(c)], tuple(_part(c, (0, ''), s)),
                                       ('',), (GAP,)))
-                if m is None and makers is first:
+                if m is None and makers is first and _raised(c, s):
                     found += [Site(s.name, c.lineno, k, *(tuple(_part(c, (i, p), s)) for p, i in USUAL.items()))
                               for k in kinds_of(c, s)]
                 if m is None or (m.module and not s.sees(_called(c), m.module)): continue
@@ -209,20 +229,21 @@ def _shared(what):
 def said(texts): return [t for t in texts if re.search('[a-z]{2}', t)]
 
 def grouped(found):
-    "The entries; errors that say the same share a code, and those that only pass on another's have none"
+    "The entries: errors that say the same share a code, and those that only pass on another's have none"
     entries = []
     for o in found:
         what, named = said(o.what), said(o.why + o.fix)
         if not what and (GAP in o.what or not any(len(re.sub('[^a-z]', '', t)) > 12 for t in named)): continue
         case = {'in': o.module.replace('.', '/'), 'why': list(o.why), 'fix': list(o.fix)}
         e = dict(kind=o.kind, what=what or list(o.what), cases=[case])
-        key = _shared(what) or [f'{GAP} {t}' for t in named]   # a text without a word of its own: by its reason and its fix
-        for same in [f for f in entries if f['kind'] == o.kind and {*f['key']} & {*key}]:
+        # a text without a word of its own is known by its reason and its fix
+        key = _shared(what) or [f'{GAP} {t}' for t in named]
+        for same in [f for f in entries if f['kind'] == o.kind and not f['key'].isdisjoint(key)]:
             entries.remove(same)
             e = dict(kind=o.kind, what=list(dict.fromkeys(same['what'] + e['what'])),
                      cases=same['cases'] + [c for c in e['cases'] if c not in same['cases']])
-            key = [*same['key'], *key]
-        entries.append(dict(e, key=list(dict.fromkeys(key))))
+            key = {*same['key'], *key}
+        entries.append(dict(e, key={*key}))
     return [{k: v for k, v in e.items() if k != 'key'} for e in entries]
 
 def like(a, b):
@@ -256,7 +277,7 @@ def assigned(entries, old):
 
 def fits(entry, example):
     "Whether an example is one of this text"
-    return any(re.fullmatch(pattern(t), example['what'], re.S) for t in entry['what'])
+    return any(re.fullmatch('(.*: )?' + pattern(t), example['what'], re.S) for t in entry['what'])
 
 def pattern(text): return '.*?'.join(map(re.escape, text.split(GAP)))
 
@@ -269,14 +290,44 @@ def now(old):
     "The table as the package's source has it"
     read = [Source(m.removeprefix('aligntune.'), ast.parse(p.read_text(encoding='utf-8')))
             for m, p in modules().items()]
+    CONSTANTS.update((n, v) for s in read for n, v in s.top.items() if isinstance(v, ast.Constant | ast.JoinedStr))
     return assigned(grouped(sites(read)), old)
+
+def examples(table, log):
+    "The first short message of each code in a log of raised errors, one JSON list a line: class, what, where, why, fix"
+    from aligntune.core import errors
+    here = lambda text: re.sub(r'(/[\w.+-]+){2,}/(?=[\w.])', './', text)   # a folder of a lesson
+    odd = re.compile(r'/tmp|/work|/root|0x[0-9a-f]{6}|[^\x20-\x7e\n…]|me:|ZeroDiv|ipynb')
+    for line in log.read_text(encoding='utf-8').splitlines():
+        kind, *said_ = json.loads(line)[:5]
+        kind = getattr(errors, dict(LeftOut='DataError', MissingFile='SpecError').get(kind, kind), None)
+        code = kind(*said_).code if kind else ''
+        parts = {k: here(v) for k, v in zip(('what', 'where', 'why', 'fix'), said_) if v}
+        text = '\n'.join(parts.values())
+        if code and 'example' not in table[code] and len(text) < 420 and not odd.search(text):
+            if fits(table[code], parts): table[code]['example'] = parts
+
+def stale():
+    "Pages whose saved output is not what the table says"
+    from aligntune.core.error_codes import ERROR_KINDS, errors_page
+    results = {}
+    for letter, kind in ERROR_KINDS.items():
+        page = next((root/'nbs/errors').glob(f'*_{kind.page}.ipynb'), None)
+        cells = json.loads(page.read_text(encoding='utf-8'))['cells'] if page else []
+        shown = [''.join(o['data'].get('text/markdown', '')) for c in cells for o in c.get('outputs', [])
+                 if 'data' in o]
+        results[kind.page] = [] if errors_page(letter) in shown else [
+            f'nbs/errors: the page of {kind.name} is stale; python tools/nb.py {page and page.relative_to(root)}']
+    return results
 
 if __name__ == '__main__':
     old = json.loads(FILE.read_text(encoding='utf-8')) if FILE.exists() else {}
     table = now(old)
-    if '--write' in sys.argv:
+    if '--examples' in sys.argv: examples(table, Path(sys.argv[sys.argv.index('--examples') + 1]))
+    if {'--write', '--examples'} & {*sys.argv}:
         FILE.write_text(dumped(table), encoding='utf-8')
         sys.exit()
     changed = [n for n in table if table[n] != old.get(n)]
-    report({n: [f'{n}: {table[n]["what"][0]}: its line in {FILE.relative_to(root)} is not what the source says; '
-                'make export'] if n in changed else [] for n in table})
+    results = {n: [f'{n}: {table[n]["what"][0]}: its line in {FILE.relative_to(root)} is not what the source says; '
+                   'make export'] if n in changed else [] for n in table}
+    report(results | ({} if changed else stale()))

@@ -16,7 +16,8 @@ from common import notebooks, root, warm
 # The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST
 # does not name, in the order of their files.
 ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command line', recipes='Recipes',
-             core='Core: what is asked, who does it', data='Data', process='Processes', sandbox='Sandbox',
+             errors='Errors by code', core='Core: what is asked, who does it', data='Data',
+             process='Processes', sandbox='Sandbox',
              rewards='Rewards', engine='Engine: what makes training fast', algorithms='Algorithms', run='Runs on disk',
              backends='Backends', series='Sweeps and stages', share='Models for elsewhere', evaluate='Evaluate',
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',

@@ -8,5 +8,330 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['ERROR_NOTES']
 
-# %% ../../nbs/core/01c_error_notes.ipynb #41d8bf2d
-ERROR_NOTES: dict[str, str] = {}
+# %% ../../nbs/core/01c_error_notes.ipynb #6dffbaaa
+ERROR_NOTES: dict[str, str] = {}   # code: paragraphs
+
+# %% ../../nbs/core/01c_error_notes.ipynb #9443bdf0
+ERROR_NOTES |= {
+    'AT-S130':
+        'A keyword, an option or a key of the config is not the name of a setting. Most often it is misspelt, and '
+        'the fix line names the nearest ones. It may also be a setting of another library that is called '
+        'otherwise here: `aligntune train --help all` lists every setting, and `aligntune convert FILE` '
+        'translates whole configs of other projects.\n\n'
+        "Any field of the algorithm's TRL config is accepted too, so a name that TRL knows for DPO is still "
+        'refused for SFT.',
+    'AT-S335':
+        'The setting exists, but its value has the wrong type or lies outside its range. In YAML, `1e-5` without '
+        'a dot is read as a number here, `yes` is a text, and a value in quotes stays a text. On the command line '
+        'values are read as in YAML.\n\n'
+        '`aligntune train --help all` shows type, choices and default of each setting.',
+    'AT-S099':
+        'The name of an algorithm, a backend, a task or a model type is not known. Usual spellings are understood '
+        '(`dr-grpo`, `DrGRPO`); anything else is refused with the nearest names.',
+    'AT-S315':
+        'A training needs at least a model and data, and some algorithms one setting more. The message names what '
+        'is missing. It may stand in the call, on the command line as `name=value`, or in the config.',
+    'AT-S128':
+        'The config is not valid YAML, and the message names the line. Usual causes: a tab for indentation, a '
+        'missing space after a colon, a text with a colon or a `#` that needs quotes.',
+    'AT-S126':
+        'The path of the config is looked up from the current folder, not from the folder of a script. `aligntune '
+        'recipes` lists the configs that come with aligntune; their names are accepted too.',
+    'AT-S138':
+        'The setting describes an adapter, and this training changes all weights, so it would have no effect. '
+        "Either an adapter was meant (`use_peft=True`, or `method='lora'`), or the setting is left over from "
+        'another config.',
+    'AT-S135':
+        'Weights that are stored in 4 or 8 bits are constants: they cannot move. What can be trained on top of '
+        'them is an adapter, which is QLoRA. For a full fine-tuning load the weights as they are.',
+    'AT-S155':
+        'The effective batch is `batch_size` times `gradient_accumulation_steps` times the number of processes. '
+        'If all of them are given they must agree. Give `effective_batch_size` and `batch_size`, and the rest is '
+        'computed.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #688c9adb
+ERROR_NOTES |= {
+    'AT-S157':
+        'GRPO and its relatives compare several answers to one prompt, so the answers of one generation must be '
+        'whole groups of `num_generations`. Choose a batch size that is a multiple of `num_generations`, or the '
+        'other way round.',
+    'AT-S158':
+        'Reinforcement learning needs something that judges answers: functions '
+        "(`reward_functions=['exact_match']`, or functions of your own) or a model (`reward_model_name`). Which "
+        'column of the data a reward reads is shown by `aligntune preview`.',
+    'AT-S254':
+        'No built-in or registered reward has this name. Pass a function of your own directly, or register it; a '
+        'function in a file is named `module:function`, with its folder on PYTHONPATH.',
+    'AT-S247':
+        'A reward compares answers with a column of the data, and the data have no column of that name. Name the '
+        "one that is meant (`columns={'answer': 'solution'}` in the description of the reward), or rename it with "
+        '`column_mapping`. The check runs before any weights load.',
+    'AT-S163':
+        'Prompt and answer share the context of the model. A longer `max_completion_length` leaves less for the '
+        'prompt; here nothing is left. Lower it, or raise `max_seq_length` up to the context of the model.',
+    'AT-S164':
+        'The model has no positions for rows of this length. Lower `max_seq_length` to the context of the model; '
+        'longer rows are then cut or dropped, and counted. A model with a longer context is the alternative.',
+    'AT-S021':
+        'A name in `target_modules` fits no layer of this model; families call their layers differently '
+        '(`q_proj`, `query_key_value`, `c_attn`). Leave `target_modules` out: then the layers of this family are '
+        'chosen, and `plan` shows which.',
+    'AT-S084':
+        'The call itself is wrong: too many positional arguments, or one that the function does not have. All '
+        'arguments but the first two are best given by name.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #c98348d9
+ERROR_NOTES |= {
+    'AT-D002':
+        'The name is neither a path on this machine nor a data set on the Hub that you may see. A private data '
+        'set looks exactly like one that does not exist, unless a token of an account that may read it is sent: '
+        '`hf auth login`, or the variable HF_TOKEN. A path is looked up from the current folder.',
+    'AT-D109':
+        'A name that begins with `./`, `/` or ends like a file is a path, and is looked up from the current '
+        'folder. In a job of a cluster, that is the folder in which the job starts.',
+    'AT-D036':
+        'The columns have none of the names that are recognised for this algorithm. Say what they are: '
+        "`column_mapping={'prompt': 'question', 'completion': 'answer'}`, or write a `processing_fn` that makes a "
+        'row in a known format. The guide on your data set lists every format, and `aligntune preview` shows the '
+        'result without training.',
+    'AT-D038':
+        'More than one format fits the columns, for example texts and conversations side by side. A guess could '
+        "train on the wrong text, so you choose: `data_format='...'` with one of the formats that the message "
+        'names, or `column_mapping`.',
+    'AT-D037':
+        'The rows of one file are written in different formats, for example some with `messages` and some with '
+        '`instruction`. Write them in one way, or split the file and give both parts as a mixture, each entry '
+        'with its own `data_format`.',
+    'AT-D033':
+        'Every row was read, and so many of them hold nothing that can be trained on: the lines below the message '
+        "name the first ones with the reason. `on_bad='drop'` leaves them out and counts them in the report. If "
+        'nearly all rows are named, the format was probably recognised wrongly; `aligntune preview` shows how the '
+        'first rows are read.',
+    'AT-D034':
+        'All rows were left out: longer than `max_seq_length`, without a trained token, or refused. The report in '
+        'the message counts each reason. Rows that are too long need a larger `max_seq_length`; rows without an '
+        "answer need `train_on='all'`, or an answer.",
+    'AT-D053':
+        'These rows cannot be read or used; the message names the first ones with their line. Mend them, or leave '
+        "them out with `on_bad='drop'`: they are counted in the report, so that nothing disappears silently.",
+    'AT-D063':
+        'A line of a jsonl file is no JSON: each line must be one whole object. Usual causes: a file of one large '
+        'JSON list (save it as `.json`), single quotes, a trailing comma, or a file that was cut while it was '
+        'copied.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #7986de35
+ERROR_NOTES |= {
+    'AT-D055':
+        'The file is not UTF-8 text, usually because it was saved by an older program in Latin-1. Convert it: '
+        '`iconv -f latin-1 -t utf-8 OLD > NEW`.',
+    'AT-D083':
+        'A table has one type for each column, and this row has another one: a number among texts, a text among '
+        'lists. Write all values of the column in the same way. A column that is not needed can be removed with '
+        '`processing_fn`.',
+    'AT-D087':
+        'The data set has several splits, and none of them is called `train`. Name the one to train on: '
+        "`split='train_sft'`. A second one for evaluation is `eval_split`, or `val_split_ratio=0.1` sets rows "
+        'aside.',
+    'AT-D088':
+        'The message lists the splits that the data set has. Slices are written `train[:1000]` or '
+        '`train[10%:20%]`.',
+    'AT-D103':
+        'A name in `column_mapping`, or the column of a setting, is not a column of the data. The message lists '
+        'those that there are; capitals count.',
+    'AT-D105':
+        'Your own `processing_fn` raised an error for one row. It gets one row as a dict and returns a dict; the '
+        'message shows the columns of this row. Return None never: raise, or leave the row out with '
+        "`on_bad='drop'`.",
+    'AT-D028':
+        'Only answers are trained, so it must be known which tokens they are. Most chat templates show it by '
+        'themselves; this one changes earlier text when a turn is added. Either mark the answer in the template '
+        "with `{% generation %}`, or train on everything with `train_on='all'`.",
+    'AT-D142':
+        'DPO and reward models compare two answers to the same prompt. Where the texts hold the prompt and the '
+        'answer together, both must begin with the same prompt. If the prompt has a column of its own, name it '
+        'with `column_mapping`.',
+    'AT-D157':
+        'A turn is by `user`, `assistant`, `system` or `tool`. Usual words of other formats (`human`, `gpt`) are '
+        'understood; anything else is refused, since a misread role would train on the wrong text.',
+    'AT-D177':
+        'The conversation ends without an answer of the assistant, so nothing in it can be learned. Add the '
+        "answer, or leave such rows out with `on_bad='drop'`.",
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #d9885137
+ERROR_NOTES |= {
+    'AT-D020':
+        'An evaluation needs rows that are not trained: `val_split_ratio=0.1` sets a tenth aside, `eval_dataset` '
+        'names others.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #770a66d7
+ERROR_NOTES |= {
+    'AT-M001':
+        'The owner of this model asks everybody to accept conditions first. Open the page in the message, log in, '
+        'accept, then let this machine know who you are: `hf auth login`, or HF_TOKEN with a token of the same '
+        'account. In Colab, add HF_TOKEN to the secrets. Access may take some time where the owner answers by '
+        'hand.',
+    'AT-M002':
+        'The name is neither a folder on this machine nor a model on the Hub that you may see. A private model '
+        'looks exactly like one that does not exist, unless a token of an account that may read it is sent (`hf '
+        'auth login`, or HF_TOKEN).',
+    'AT-M008':
+        'HF_HUB_OFFLINE is set, so nothing is fetched, and the cache has no copy. Fetch it once with the variable '
+        'unset (`hf download NAME`), or give the path of a folder.',
+    'AT-M012':
+        'The name is no folder here, and the Hub does not answer: there is no network, a proxy is missing, or '
+        'HF_ENDPOINT names another server. A model that is in the cache is used without network when '
+        'HF_HUB_OFFLINE=1 is set.',
+    'AT-M025':
+        'The repository holds Python files that would run on your machine with your rights. That is never done '
+        'unasked. Read them, pin the version with `revision=`, and then set `trust_remote_code=True`. Newer '
+        'versions of transformers often know the model without its own code.',
+    'AT-M028':
+        'The checkpoint lacks weights that this task needs, so they would start as random numbers. The usual case '
+        'is a classifier or a reward model that is loaded from a plain language model. For a new head that is to '
+        'be trained, name the base model and train it; to use a trained one, name the folder that the training '
+        'saved.',
+    'AT-M037':
+        'The path is looked up from the current folder; the message shows what is there. After a training the '
+        'model is in its `output_dir`; `aligntune runs .` lists them.',
+    'AT-M058':
+        'Files such as `pytorch_model.bin` are pickles: reading one can run any code. Only safetensors are read. '
+        'Many models have a copy in safetensors (another revision, or another repository); your own can be saved '
+        'again with `save_pretrained`.',
+    'AT-M076':
+        'Conversations become tokens by a chat template, and a base model has none. Take the instruction-tuned '
+        "model of the family, or pass `chat_template='chatml'`, a file, or a Jinja text; it is saved with the "
+        'model.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #02efa8f7
+ERROR_NOTES |= {
+    'AT-P003':
+        'The backend that was asked for needs a package that is not installed, or in another version. The reason '
+        "and the command are in the message. With `backend='auto'` another backend that is there trains it.",
+    'AT-P004':
+        "Loading in 4 or 8 bits is done by bitsandbytes, which is an extra: `pip install 'aligntune[quant]'`. "
+        'Without it, LoRA on 16-bit weights needs more memory and no further package.',
+    'AT-P014':
+        'An optional part needs a package of its own, and the message names the command. It is refused before the '
+        'training starts, so nothing is lost.',
+    'AT-P007':
+        'Answers of a reinforcement learning training can be written by vLLM, which is an extra of several GB: '
+        "`pip install 'aligntune[vllm]'`. `rollout='auto'` uses the decoder of aligntune, which needs nothing "
+        'more.',
+    'AT-U036':
+        "The backend cannot train this algorithm. `backend='auto'` chooses one that can, and `aligntune plan` "
+        'says why.',
+    'AT-U038':
+        'The backend is installed but cannot be used on this machine, most often because it needs a GPU that '
+        'PyTorch does not see. `aligntune doctor` shows hardware, versions and the command that helps. With '
+        "`backend='auto'` the training runs on another backend.",
+    'AT-U043':
+        "`device='cuda'` was asked for, and PyTorch sees no GPU. Either there is none, or PyTorch was installed "
+        'without CUDA, its version does not go with the driver, or CUDA_VISIBLE_DEVICES hides the cards. '
+        "`aligntune doctor` says which of these it is. `device='auto'` trains on what is there.",
+    'AT-U045':
+        "Training in float16 needs loss scaling, which exists for GPUs only. On a CPU use `precision='fp32'` or "
+        "`'bf16'`, or leave it out: it is chosen from the device.",
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #a7d2a6aa
+ERROR_NOTES |= {
+    'AT-G007':
+        'A step did not fit in memory. With `auto_batch=True` a batch that does not fit is computed in pieces, '
+        'with the same rows a step and the same loss. Otherwise: half of `batch_size` and twice '
+        '`gradient_accumulation_steps`; `gradient_checkpointing=True`; a smaller `max_seq_length`; an adapter in '
+        'place of all weights; `load_in_4bit=True`.\n\n'
+        'The fix lines of the message are those that apply to your request, the cheapest first. `aligntune plan '
+        'config.yaml batch_size=2` shows the estimate without training. The run is kept: with a checkpoint it '
+        'goes on by `resume_from_checkpoint=True`.',
+    'AT-G009':
+        'The numbers left the range of the number format. The usual reason is a learning rate that is too high, '
+        "then float16 (use bf16 or fp32), then single rows that are broken. The curve in the run's folder shows "
+        'whether the loss rose before. No checkpoint is written from a state with NaN, so the last one is sound.',
+    'AT-G012':
+        'Ten steps ran and no token had a label: the rows are read, but everything in them counts as prompt. '
+        '`aligntune preview` colours the tokens that are trained. Usually `train_on`, the chat template, or a '
+        '`max_seq_length` that cuts the answers off is the reason.',
+    'AT-G014':
+        'Steps were made and no weight has changed. The learning rate may be zero or so small that bf16 rounds '
+        'every update away, all parameters may be frozen, or each step was skipped.',
+    'AT-G016':
+        'A reward function gave NaN or infinity, which would make every weight NaN. Mostly a division by zero, or '
+        'the logarithm of zero, for an empty answer. Return a plain number for every answer.',
+    'AT-G018':
+        'No answer reaches its end, so rewards judge fragments and the model never learns to stop. Raise '
+        '`max_completion_length`, or take a model that ends its answers (an instruction-tuned one, with its chat '
+        'template).',
+    'AT-G019':
+        'The policy has moved so far from the reference that the reward no longer says anything true: it is being '
+        'exploited, or the training diverges. Raise `beta`, lower `learning_rate`, and read the samples in the '
+        "run's folder.",
+    'AT-G020':
+        'All answers to a prompt got the same reward, again and again, so there is no advantage to learn from. '
+        'Either the task is too hard (always 0), too easy (always 1), or the reward reads the wrong column. Look '
+        'at the samples and their rewards first.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #6640e3d7
+ERROR_NOTES |= {
+    'AT-W009':
+        'A reward has a time limit, so that a hanging function or server does not hold the training for ever. If '
+        'it is only slow, raise `reward_timeout`.',
+    'AT-W012':
+        'A reward gets a list of completions and returns one number for each, in the same order. This one '
+        'returned fewer or more. A common mistake is to return one number for the whole batch, or to skip answers '
+        'that it cannot read.',
+    'AT-W013':
+        'A reward returned something that is not a finite number: None, a text, NaN. Decide what such an answer '
+        'is worth, for example 0.',
+    'AT-W015':
+        'The function raised for some completion; the cause is in the message and, with `--verbose`, in the '
+        'traceback. Rewards meet answers that are empty, cut or in no format at all, so they must not assume one. '
+        'Chat data reach a reward as texts, unless it was registered with `messages=True`.',
+    'AT-E009':
+        'The server that writes the answers does not answer. Its own log says why; often it ran out of memory. '
+        'The run is kept, so start the server again and resume.',
+}
+
+# %% ../../nbs/core/01c_error_notes.ipynb #58fad7ab
+ERROR_NOTES |= {
+    'AT-R047':
+        'The folder holds a finished run, and a second one would mix with it. Choose another `output_dir`, or '
+        'delete the folder. `aligntune runs .` lists what is there; `aligntune replay` runs the same training '
+        'again in a folder of its own.',
+    'AT-R048':
+        'The folder holds a run that was stopped. `resume_from_checkpoint=True`, or `aligntune resume FOLDER`, '
+        'goes on from its newest whole checkpoint, and ends with the same weights as if it had never stopped. To '
+        'begin again choose another folder.',
+    'AT-R050':
+        'The checkpoint that was named cannot be used; the fix lists the whole ones beside it. A save that was '
+        'interrupted is never taken for a checkpoint. `resume_from_checkpoint=True` takes the newest whole one.',
+    'AT-R051':
+        'No checkpoint in the folder is whole, so there is nothing to go on from. It happens when a run is killed '
+        'before its first save; a smaller `save_steps` makes that shorter.',
+    'AT-R067':
+        'There is no run.json in this folder, so it is not the output of a training. Perhaps the path is relative '
+        'to another folder. `aligntune runs .` lists the runs below the current one.',
+    'AT-R043':
+        'Another process is training in this folder. If it was killed on another machine, wait a moment: its lock '
+        'ends with it.',
+    'AT-R018':
+        'The folder, or the one above it, cannot be written: the rights, a read-only file system, or a full disk. '
+        'It is tried before weights load.',
+    'AT-R003':
+        'A worker process was ended from outside, without a word, mostly by the system because the memory of the '
+        'machine (not of the GPU) was full. `dmesg` or the log of the job shows it. Fewer data workers, a smaller '
+        'model or more memory help.',
+    'AT-R001':
+        'The backend runs in a process of its own, which was ended from outside, mostly by the system because '
+        'memory ran out, or it crashed in a library. The last lines that it printed are in the message.',
+    'AT-R028':
+        'In a training of several processes one has ended, so the others stop as well, rather than wait for ever. '
+        'The process that failed says why in its own log. Start all of them again; the run goes on from its '
+        'newest checkpoint.',
+}

@@ -35,7 +35,7 @@ def too_long_a_name(
     "Whether no file can have this name"
     return len(path) > 4000 or any(len(part.encode(errors='replace')) > 255 for part in path.split('/'))
 
-# %% ../../nbs/core/01_errors.ipynb #675dda3c
+# %% ../../nbs/core/01_errors.ipynb #f086c986
 class AligntuneError(Exception):
     "What is wrong, where, why, and the fix: the base of every error that aligntune raises"
     exit_code = 1
@@ -55,8 +55,8 @@ class AligntuneError(Exception):
     @property
     def code(self) -> str:
         "Its code, which never changes, such as AT-S012; empty for an error that aligntune does not make itself"
-        from aligntune.core.error_codes import code_of
-        return code_of(self)
+        from aligntune.core.error_codes import code_of_error
+        return code_of_error(self)
 
     @property
     def page(self) -> str:

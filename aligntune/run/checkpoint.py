@@ -25,8 +25,8 @@ from .manifest import delete_path, json_safe, package_versions, sync_folder, wri
 from .shards import WEIGHTS, is_sharded_checkpoint, has_sharded_weights, optimizer_parts, read_whole
 
 # %% auto #0
-__all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'Pool', 'PHASES', 'SHARDED_PHASES', 'file_hash', 'flushed', 'seal',
-           'read_seal', 'fault', 'publish', 'remove_checkpoint', 'clean_up', 'step_of', 'checkpoint_folders',
+__all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'WHOLE_ONE', 'Pool', 'PHASES', 'SHARDED_PHASES', 'file_hash', 'flushed',
+           'seal', 'read_seal', 'fault', 'publish', 'remove_checkpoint', 'clean_up', 'step_of', 'checkpoint_folders',
            'whole_checkpoints', 'checkpoint_id', 'newest_checkpoint', 'rotate', 'read_state', 'read_weights',
            'cpu_copy', 'holds_tensors', 'copies_done', 'pool_of', 'nested_tensors', 'size_of', 'random_state',
            'set_random_state', 'extra_names', 'extra_state', 'load_extra_state', 'free_memory', 'Snapshot',
@@ -68,7 +68,9 @@ def seal(
     for d in {p.parent for p in _files(folder)}: sync_folder(d)
     write_atomic(folder/SEAL, json.dumps(dict(seal=hashlib.sha256(body.encode()).hexdigest(), body=body)))
 
-# %% ../../nbs/run/01_checkpoint.ipynb #93f8adee
+# %% ../../nbs/run/01_checkpoint.ipynb #6e5d7752
+WHOLE_ONE = 'resume_from_checkpoint=True takes the newest whole one, or name another'
+
 def read_seal(folder: str | Path) -> dict[str, Any]:
     "The content of a checkpoint's seal; a RunError if it is missing or damaged"
     path = Path(folder)/SEAL
@@ -79,12 +81,13 @@ def read_seal(folder: str | Path) -> dict[str, Any]:
         return _well_formed(json.loads(body))
     except FileNotFoundError:
         why = 'its seal is missing: the save was interrupted, or another program wrote it'
-        raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why=why) from None
+        raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why=why, fix=WHOLE_ONE) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged') from None
+        raise RunError(f'{folder} is not a whole checkpoint', where=str(path), why='its seal is damaged',
+                       fix=WHOLE_ONE) from None
     except OSError as e:
         raise RunError(f'{folder} is not a whole checkpoint', where=str(path),
-                       why=f'its seal cannot be read: {e.strerror}') from None
+                       why=f'its seal cannot be read: {e.strerror}', fix=WHOLE_ONE) from None
 
 # %% ../../nbs/run/01_checkpoint.ipynb #213af483
 def _well_formed(content: Any) -> dict[str, Any]:
