@@ -27,7 +27,7 @@ def make(path, text):
     cells = []
     for c in cells_of(text, p.name):
         same = kept.get((c['cell_type'], ''.join(c['source'])))
-        cells.append(same.pop(0) if same else c)
+        cells.append(same.pop(0) | dict(metadata=c['metadata']) if same else c)
     metadata = dict(kernelspec=dict(display_name='python3', language='python', name='python3'))
     if p.parent.name == 'walkthroughs': metadata = WALKTHROUGH | metadata
     p.parent.mkdir(parents=True, exist_ok=True)

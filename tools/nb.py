@@ -10,7 +10,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 from execnb.nbio import read_nb, write_nb
 from execnb.shell import CaptureShell
 from fastcore.all import working_directory
-from nbdev.clean import process_write, clean_nb
+from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
 from nbdev.export import nb_export
 from nbdev.process import extract_directives
@@ -50,7 +50,7 @@ if __name__ == '__main__':
             nb_export(f)
         good = run(f, save='--dry' not in sys.argv, slow='--slow' in sys.argv, show='--show' in sys.argv)
         ok &= good
-        process_write(warn_msg='clean failed', proc_nb=clean_nb, f_in=f)
+        nbdev_clean(fname=f)
         print(f"{'ok' if good else 'FAILED'} {f.relative_to(Path.cwd()) if f.is_relative_to(Path.cwd()) else f} "
               f"{time.time()-t:.1f}s")
     sys.exit(not ok)
