@@ -97,7 +97,7 @@ class ModelSpec:
     chat_template_kwargs: dict | None = opt(None, 'settings that the chat template reads, such as enable_thinking',
                                             aliases='template_kwargs')
 
-# %% ../../nbs/core/06_spec.ipynb #fc853b15
+# %% ../../nbs/core/06_spec.ipynb #076138ba
 @dataclass(frozen=True)
 class SourceSettings:
     "Which rows are read"
@@ -115,7 +115,7 @@ class SourceSettings:
     eval_split: str | None = opt(None, 'split to evaluate on', aliases='validation_split test_split')
     val_split_ratio: float | None = opt(None, 'share of the rows set aside for evaluation', above=0, hi=0.99,
                                         aliases='eval_split_ratio validation_split_ratio test_size val_ratio')
-    max_samples: int | None = opt(None, 'at most this many rows', lo=1, hi=1e12,
+    max_samples: int | None = opt(None, 'at most this many rows, of a mixture in its proportions', lo=1, hi=1e12,
                                   aliases='max_train_samples num_samples limit')
     percent: float | None = opt(None, 'at most this percentage of the rows', above=0, hi=100)
     shuffle: bool = opt(True, 'visit the rows in random order', aliases='shuffle_dataset')
@@ -1524,13 +1524,24 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #3f8ff601
+# %% ../../nbs/core/06_spec.ipynb #8379133c
+def _judge_splits(s: TrainSpec, name: str, entries: Sequence[DatasetEntry]) -> None:
+    "Refuse a split to evaluate on that nothing reads"
+    trains = name == 'dataset_name'
+    if trains and s['eval_dataset'] is None: return
+    unread = next((e for e in entries if e.eval_split and (trains or e.split)), None)
+    if unread is None: return
+    why = 'eval_dataset says what is evaluated on' if trains else 'the data to evaluate on have one split, split'
+    raise SpecError(f'eval_split of {unread.title} has no effect', where=s.origins[name], why=why,
+                    fix='leave it out, or name that split in eval_dataset: name, split' if trains else 'keep one of them')
+
 def _judge_mixture(s: TrainSpec) -> None:
     "Refuse weights and numbers of rows that contradict how a mixture is made"
     d = s.data
     for name in MIXED:
         entries = entries_of(s[name])
         by_weight, by_rows = (next((e for e in entries if getattr(e, k) is not None), None) for k in ('weight', 'rows'))
+        _judge_splits(s, name, entries)
         if name == 'eval_dataset' and (odd := by_weight or by_rows):
             raise SpecError(f'{odd.title} has a {"weight" if by_weight else "number of rows"}', where=s.origins[name],
                             why='an evaluation reads each row once', fix='leave it out, or max_samples')

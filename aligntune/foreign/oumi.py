@@ -239,7 +239,7 @@ _TRAINING |= {f'training.grpo.{n}': n for n in 'max_completion_length max_prompt
 _TRAINING |= {'training.grpo.use_vllm': when(into(rollout='vllm'))}
 _SHARDING: dict[str, Rule] = {'fsdp.enable_fsdp': _enabled, 'deepspeed.enable_deepspeed': _zero}
 
-# %% ../../nbs/foreign/05_oumi.ipynb #0e358882
+# %% ../../nbs/foreign/05_oumi.ipynb #1b4db436
 _DROPPED = {
     PLANNED: '''
         training.gradient_checkpointing_kwargs* training.compile model.compile model.enable_liger_kernel
@@ -264,7 +264,9 @@ _DROPPED = {
 }
 _LOST = {
     'another model': 'model.model_kwargs* model.processor_kwargs*',
-    'biases that are trained': 'peft.lora_bias peft.llm_int8_skip_modules',
+    'biases that are trained': 'peft.lora_bias',
+    'layers that stay unquantised': 'peft.llm_int8_skip_modules',
+    'a search over settings: aligntune sweep config.yaml learning_rate=1e-5,1e-4': 'tuning',
 }
 
 # %% ../../nbs/foreign/05_oumi.ipynb #85de68ff

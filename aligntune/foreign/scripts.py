@@ -19,11 +19,12 @@ from ..hub import DEFAULTS, PRETRAINING, RULES, TORCHRUN, translate
 __all__ = ['HUB_CALLS', 'Unknown', 'Expressions', 'Nested', 'Reader', 'Found', 'script_values', 'with_questions', 'lora_mapping',
            'hub_project']
 
-# %% ../../nbs/foreign/07_scripts.ipynb #5bde3e18
+# %% ../../nbs/foreign/07_scripts.ipynb #31e4bd4e
 @dataclass(frozen=True)
 class Unknown:
     "A value that only a run of the script would know"
     text: str  # its expression
+    def __repr__(self) -> str: return self.text
 
 class Expressions:
     "How single kinds of expressions become values"
@@ -36,6 +37,11 @@ class Expressions:
         except (ValueError, TypeError, SyntaxError): pass
         kind = type(node).__name__
         return getattr(self, f'_of_{kind}', lambda n: Unknown(ast.unparse(n)))(node)
+
+    def _of_Subscript(self, node: ast.Subscript) -> Any:
+        holder, key = self.value(node.value), self.value(node.slice)
+        known = isinstance(holder, dict) and isinstance(key, (str, int)) and key in holder
+        return holder[key] if known else Unknown(ast.unparse(node))
 
     def _of_Name(self, node: ast.Name) -> Any: return self.names.get(node.id, Unknown(node.id))
 
@@ -52,8 +58,10 @@ class Expressions:
     def _of_BinOp(self, node: ast.BinOp) -> Any:
         a, b = self.value(node.left), self.value(node.right)
         op = _OPERATIONS.get(type(node.op))
-        plain = all(isinstance(x, (int, float)) for x in (a, b)) or isinstance(a, str) and isinstance(b, str)
-        return op(a, b) if op and plain else Unknown(ast.unparse(node))
+        numbers = all(isinstance(x, (int, float)) for x in (a, b))
+        words = isinstance(a, str) and isinstance(b, str) and isinstance(node.op, ast.Add)
+        zero = isinstance(node.op, (ast.Div, ast.FloorDiv)) and b == 0
+        return op(a, b) if op and (numbers or words) and not zero else Unknown(ast.unparse(node))
 
 # %% ../../nbs/foreign/07_scripts.ipynb #8620b422
 class Nested(Expressions):
@@ -87,13 +95,18 @@ class Nested(Expressions):
         if name in ('str', 'Path', 'int', 'float') and len(args) == 1: return args[0]
         return Unknown(ast.unparse(node))
 
-# %% ../../nbs/foreign/07_scripts.ipynb #51ec1652
+# %% ../../nbs/foreign/07_scripts.ipynb #0224f3af
 class Reader(Nested):
     "The values of a script's names, as far as they can be known without running it"
     def __init__(self, tree: ast.Module):
         self.names, self.options = {}, {}   # of assignments, and of its command line
+        self._assignments(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _called(node) == 'add_argument': self._option(node)
+        self._assignments(tree)
+
+    def _assignments(self, tree: ast.Module) -> None:
+        "The values of names; the last assignment of several says it"
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name):
                 self.names[target.id] = self.value(node.value)
@@ -118,7 +131,7 @@ def _called(node: ast.Call) -> str:
     "The name of what a call calls, without what it belongs to"
     return getattr(node.func, 'attr', getattr(node.func, 'id', ''))
 
-# %% ../../nbs/foreign/07_scripts.ipynb #3ccb0b6f
+# %% ../../nbs/foreign/07_scripts.ipynb #a5dfd0d3
 _CONFIGS = dict(SFTConfig='sft', DPOConfig='dpo', GRPOConfig='grpo', RewardConfig='reward_model', PPOConfig='ppo',
                 KTOConfig='kto', ORPOConfig='orpo', CPOConfig='cpo', RLOOConfig='rloo', GKDConfig='gkd',
                 OnlineDPOConfig='online_dpo', BCOConfig='bco', XPOConfig='xpo', NashMDConfig='nash_md', PRMConfig='prm',
@@ -140,7 +153,7 @@ def script_values(
     "The config that the calls of a script come to"
     tree = ast.parse(text)
     reader, out = Reader(tree), Found()
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    calls = [n for n in _run_nodes(tree) if isinstance(n, ast.Call)]
     hub = {a.asname or a.name: a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
            and (n.module or '').startswith('training_hub') for a in n.names}
     for node in calls:
@@ -151,7 +164,15 @@ def script_values(
         elif not hub: _enter_call(out, reader, node, name)
     return out
 
-# %% ../../nbs/foreign/07_scripts.ipynb #9ecdf1ce
+def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    "The nodes of a script, level by level, without what stands below `if False:`"
+    level: list[ast.AST] = [tree]
+    while level:
+        yield from level
+        off = lambda n: isinstance(n, ast.If) and isinstance(n.test, ast.Constant) and not n.test.value
+        level = [c for n in level for c in (n.orelse if off(n) else ast.iter_child_nodes(n))]   # type: ignore[attr-defined]
+
+# %% ../../nbs/foreign/07_scripts.ipynb #a4179ed2
 def _enter_call(out: Found, reader: Reader, node: ast.Call, name: str) -> None:
     "Enter the keywords of one call of TRL, PEFT, Unsloth or datasets"
     if name in _CONFIGS:
@@ -175,9 +196,11 @@ def _enter(out: Found, reader: Reader, node: ast.Call, name: str, key_of: Callab
         key, known = key_of(word), reader.value(value)
         computed = isinstance(known, Unknown) and word in ('model', 'args', 'ref_model')   # an object of the script
         if key is None or computed or key in out.values: continue
+        if isinstance(known, Unknown) and 'bf' in known.text and known.text.endswith('supported()'):
+            known = 'auto' if key == 'bf16' else None   # fp16 where there is no bf16
         out.values[key], out.lines[key] = known, value.lineno
 
-# %% ../../nbs/foreign/07_scripts.ipynb #5416f6b4
+# %% ../../nbs/foreign/07_scripts.ipynb #2b805b8f
 def with_questions(
     values: Mapping[str, Any]  # of a script
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -198,7 +221,20 @@ def lora_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     if not lora: return rest
     extra = {n: lora.pop(n) for n in ('random_state', 'use_gradient_checkpointing', 'max_seq_length') if n in lora}
     if 'random_state' in extra: rest.setdefault('seed', extra['random_state'])
+    lora = _without_parts(lora)
     return rest | dict(peft_config=dict(peft_type='LORA', r=8, lora_alpha=8, target_modules=None) | lora)
+
+_PARTS = {f'finetune_{part}': part for part in ('language_layers', 'attention_modules', 'mlp_modules')}
+_KINDS = dict(attention_modules=['q_proj', 'k_proj', 'v_proj', 'o_proj'],
+              mlp_modules=['gate_proj', 'up_proj', 'down_proj'])
+
+def _without_parts(lora: dict[str, Any]) -> dict[str, Any]:
+    "Unsloth's switches for the parts of a model, as layers"
+    given = {part: lora.get(name, True) for name, part in _PARTS.items()}
+    rest = {n: v for n, v in lora.items() if n not in _PARTS}
+    if len(rest) == len(lora) or lora.get('target_modules') is not None or not given['language_layers']: return rest
+    parts = [n for part, layers in _KINDS.items() if given[part] for n in layers]
+    return rest | dict(target_modules=parts if len(parts) < 7 else 'all-linear')
 
 # %% ../../nbs/foreign/07_scripts.ipynb #661dfdab
 def _parameter(name: str, algorithm: str) -> Rule:

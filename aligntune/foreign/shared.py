@@ -130,7 +130,7 @@ def epochs(value: Any, config: Foreign) -> Became:
     "Passes over the data; 0 means that steps count"
     return unset('steps count') if (as_number(value) or 0) <= 0 else into(num_epochs=value)
 
-# %% ../../nbs/foreign/01_shared.ipynb #0e2500e3
+# %% ../../nbs/foreign/01_shared.ipynb #e95ec198
 def zero_stage(value: Any, folder: Path = Path('.')) -> int | None:
     "The ZeRO stage of a DeepSpeed config; None where nothing says it"
     if isinstance(value, str):
@@ -152,10 +152,16 @@ def deepspeed(value: Any, config: Foreign) -> Became:
     why = 'ZeRO-Offload is not set: the plan knows what fits' if 'offload' in str(value).lower() else ''
     return into(why or 'from its stage', sharding=f'zero{stage}' if stage else 'none')
 
+def _in_4_bits(config: Foreign) -> bool:
+    "Whether the frozen weights are packed"
+    return (is_on(config.get('load_in_4bit')) or is_on(config.get('peft.q_lora')) or config.get('adapter') == 'qlora'
+            or str(config.get('quantization_bit')) == '4')
+
 def fsdp(value: Any, config: Foreign) -> Became:
     "FSDP2, where several processes train"
     words = ' '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if not is_on(value) or 'no_shard' in words.lower(): return unset('switched off')
+    if _in_4_bits(config): return dropped('4-bit weights are not divided: each device holds all of them')
     hybrid = 'hybrid' in words.lower()
     return into('FSDP1 and FSDP2 share out the same', sharding='hsdp' if hybrid else 'fsdp2')
 
