@@ -25,8 +25,8 @@ __all__ = ['log', 'COMMANDS', 'GROUPS', 'MODEL', 'GENERATION', 'PROCESSES', 'CON
            'plain', 'request', 'has_stages', 'plan_of_stages', 'preview_of_stages', 'stages_trained', 'plan',
            'make_trainer', 'preview', 'convert', 'shown_value', 'next_commands', 'trained', 'train', 'sweep', 'launch',
            'resume', 'replay', 'found_runs', 'runs', 'sparkline', 'compare_runs', 'ui', 'opened', 'questions',
-           'predict', 'chat', 'evaluate', 'scores', 'judge', 'question_of', 'compare', 'side_by_side', 'merge',
-           'export', 'push', 'hub', 'demo', 'doctor', 'explain', 'recipes', 'bench']
+           'predict', 'chat', 'evaluate', 'scores', 'judge', 'question_of', 'compare', 'side_by_side', 'report',
+           'merge', 'export', 'push', 'hub', 'demo', 'doctor', 'explain', 'recipes', 'bench']
 
 # %% ../nbs/commands.ipynb #f3c3c395
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def preview(call: Call) -> Answer:
                   dict(rows=plain(getattr(shown, 'rows', str(shown))), report=plain(trainer.report.to_dict())))
 
 # %% ../nbs/commands.ipynb #340f0d2b
-@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config in our words", 'begin',
+@command('convert FILE [output=OURS.yaml] [key=value ...]', "another project's config as one of ours", 'begin',
          options=dict(output='file to write; else it is printed',
                       kind='whose config it is, where that is not recognised',
                       without='keys whose loss is accepted, with commas between them; * for all',
@@ -519,7 +519,7 @@ def runs(call: Call) -> Answer:
                number(r['loss']), number(r['reward']), r['algorithm'] or '?', str(r['model'] or '?')) for r in rows]
     return Answer(columns(cells) if rows else f'no runs in {root}', dict(runs=rows))
 
-# %% ../nbs/commands.ipynb #9613aa30
+# %% ../nbs/commands.ipynb #39c20f94
 def sparkline(
     values: Sequence[float],  # a curve
     width: int = 24  # most characters
@@ -533,7 +533,7 @@ def sparkline(
     return ''.join('▁▂▃▄▅▆▇█'[round(7*(m - low)/(high - low)) if high > low else 0] for m in means)
 
 @command('compare-runs RUN RUN', 'runs side by side: settings, results, curves', 'train', places=50,
-         options=dict(out='file for the curves: .png, .svg, or .html with the table'),
+         options=dict(out='file for the curves: .svg, .pdf, .png, or .html with the table'),
          examples=('compare-runs ./a ./b', 'compare-runs ./sweep out=sweep.html'))
 def compare_runs(call: Call) -> Answer:
     "Runs side by side; a folder that holds runs stands for all of them"
@@ -551,11 +551,8 @@ def compare_runs(call: Call) -> Answer:
 
 def _drawn(found: Any, path: Path) -> Path:
     "The curves of runs in a file"
-    ways = {'.png': found.figure.png, '.svg': found.figure.svg, '.html': found._repr_html_}
-    if path.suffix not in ways:
-        raise SpecError(f'{path} is no picture', where='argument out', fix=f"a name that ends in {', '.join(ways)}")
-    content = ways[path.suffix]()
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if path.suffix != '.html': return found.figure.save(path)
+    path.write_text(found._repr_html_(), encoding='utf-8')
     return path
 
 # %% ../nbs/commands.ipynb #9017cdbc
@@ -1022,6 +1019,27 @@ def side_by_side(found: Any, before: str, after: str, source: str = '') -> str:
                                      r['after'])) for r in found.rows()]
     lines = [f'{k}: {a:.3f} -> {b:.3f}' for k, (a, b) in found.metrics.items()]
     return '\n'.join(([f'asked: {len(rows)} {source}'] if source else []) + [columns([head, *rows]), *lines])
+
+# %% ../nbs/commands.ipynb #71a0bcbf
+@command('report RUN [out=FILE] [n=5]', 'one HTML page about a run, for sharing', 'use', places=1,
+         options=dict(out='the file (report.html in the folder)',
+                      n='questions to ask before and after (none)', **GENERATION),
+         examples=('report ./output', 'report ./output n=5 out=report.html'))
+def report(call: Call) -> Answer:
+    "One HTML page about a run, a sweep or stages"
+    if not call.places: raise SpecError('which run?', where='command line', fix='aligntune report ./output')
+    folder, out = Path(call.places[0]), call.settings.get('out')
+    page = next((p for p in (folder/'sweep.html', folder/'stages.html') if p.is_file()), None)
+    if page and not (folder/'run.json').exists():
+        to = Path(str(out)) if out else page
+        if out: to.write_text(page.read_text(encoding='utf-8'), encoding='utf-8')
+        return Answer(f'report: {to}', dict(run=str(folder), out=str(to)))
+    samples = None
+    if call.settings.get('n'):
+        asked = {k: v for k, v in call.settings.items() if k != 'out'}
+        samples = compare(Call('compare', (str(folder),), asked)).data['rows']
+    to = load('aligntune.show.report:report')(folder, out, samples)
+    return Answer(f'report: {to}', dict(run=str(folder), out=str(to)))
 
 # %% ../nbs/commands.ipynb #6a99b522
 OF_MERGE = dict(to='folder of the merged model: merges all models, or all adapters, that are named',

@@ -195,7 +195,7 @@ def title_html(run: RunFolder, view: View) -> str:
             plan.get('device'), plan.get('precision')]
     what = ' · '.join(escape(str(s)) for s in said if s)
     since = begun_at(m)[0]
-    when = f' · begun_at <time data-at="{since:.0f}"></time>' if since else ''
+    when = f' · begun <time data-at="{since:.0f}"></time>' if since else ''
     return (f'<div class="title"><div><h1>{escape(run.label)} {badge(run.state)}</h1><p '
             f'class="pale">{what}{when}</p></div>'
             f'{_stop_form(run, view)}</div>')
