@@ -166,6 +166,8 @@ def narrow_shell(text):
     "The same for a command of the shell: it goes on in the next line"
     out = []
     for line in text.split('\n'):
+        if len(line) > WIDTH and (m := re.fullmatch(r'([^#\'"]*\S)\s+(#.*)', line)):   # its comment stands above it
+            out.append(m[2]); line = m[1]
         while len(line) > WIDTH and not line.lstrip().startswith('#') and "'" not in line and '"' not in line:
             at = line.rfind(' ', 20, WIDTH - 1)
             if at < 0: break
