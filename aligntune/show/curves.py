@@ -372,7 +372,7 @@ def _drawn(line: Line, x: Axis, y: Axis) -> str:
                      for a, b in zip(line.xs, line.ys) if y.shows(b)) if dotted else ''
     return own + (f'<g fill="{line.color}">{points}</g>' if points else '')
 
-# %% ../../nbs/show/00_curves.ipynb #34225925
+# %% ../../nbs/show/00_curves.ipynb #18f74b8b
 def _grid(x: Axis, y: Axis, ink: str) -> str:
     "The grid, and the numbers at its sides"
     xs, ys = [t for t in x.ticks(whole=True) if x.low <= t <= x.high], y.ticks()
@@ -392,8 +392,8 @@ def _legend(lines: Sequence[Line], ink: str) -> str:
         label = 'training' if l.kind != 'evaluation' and len(named) == 2 and named[1].kind == 'evaluation' else l.label
         shown = label if len(label) <= 14 else label[:13] + '…'
         out.append(f'<text x="{right}" y="16" text-anchor="end">{escape(shown)}</text>'
-                   f'<circle cx="{right - 6.4*len(shown) - 7:.0f}" cy="12" r="4" fill="{l.color}"/>')
-        right -= round(6.4*len(shown)) + 22
+                   f'<circle cx="{right - 6.9*len(shown) - 9:.0f}" cy="12" r="4" fill="{l.color}"/>')
+        right -= round(6.9*len(shown)) + 25
     return f'<g fill="{ink}" fill-opacity=".85" font-size="12">{"".join(out)}</g>'
 
 # %% ../../nbs/show/00_curves.ipynb #19b81dd2
