@@ -372,7 +372,7 @@ def _drawn(line: Line, x: Axis, y: Axis) -> str:
                      for a, b in zip(line.xs, line.ys) if y.shows(b)) if dotted else ''
     return own + (f'<g fill="{line.color}">{points}</g>' if points else '')
 
-# %% ../../nbs/show/00_curves.ipynb #34225925
+# %% ../../nbs/show/00_curves.ipynb #18f74b8b
 def _grid(x: Axis, y: Axis, ink: str) -> str:
     "The grid, and the numbers at its sides"
     xs, ys = [t for t in x.ticks(whole=True) if x.low <= t <= x.high], y.ticks()
@@ -392,8 +392,8 @@ def _legend(lines: Sequence[Line], ink: str) -> str:
         label = 'training' if l.kind != 'evaluation' and len(named) == 2 and named[1].kind == 'evaluation' else l.label
         shown = label if len(label) <= 14 else label[:13] + '…'
         out.append(f'<text x="{right}" y="16" text-anchor="end">{escape(shown)}</text>'
-                   f'<circle cx="{right - 6.4*len(shown) - 7:.0f}" cy="12" r="4" fill="{l.color}"/>')
-        right -= round(6.4*len(shown)) + 22
+                   f'<circle cx="{right - 6.9*len(shown) - 9:.0f}" cy="12" r="4" fill="{l.color}"/>')
+        right -= round(6.9*len(shown)) + 25
     return f'<g fill="{ink}" fill-opacity=".85" font-size="12">{"".join(out)}</g>'
 
 # %% ../../nbs/show/00_curves.ipynb #19b81dd2
@@ -521,8 +521,7 @@ class Differences:
     def table(self) -> str:
         "The table as HTML"
         head, *body = self.rows()
-        square = 'display:inline-block;width:.7em;height:.7em;margin-right:.4em'
-        marks = [f'<i style="{square};background:{COLORS[i % len(COLORS)]}"></i>' for i in range(len(self.labels))]
+        marks = [f'<span style="color:{COLORS[i % len(COLORS)]}">&#9632;</span> ' for i in range(len(self.labels))]
         line = lambda cells, tag, before: '<tr>' + ''.join(
             f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>'
             for c, b in zip(cells, before)) + '</tr>'
