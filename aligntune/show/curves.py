@@ -521,7 +521,8 @@ class Differences:
     def table(self) -> str:
         "The table as HTML"
         head, *body = self.rows()
-        marks = [f'<span style="color:{COLORS[i % len(COLORS)]}">&#9632;</span> ' for i in range(len(self.labels))]
+        square = 'display:inline-block;width:.7em;height:.7em;margin-right:.4em'
+        marks = [f'<i style="{square};background:{COLORS[i % len(COLORS)]}"></i>' for i in range(len(self.labels))]
         line = lambda cells, tag, before: '<tr>' + ''.join(
             f'<{tag} style="text-align:left;padding:2px 14px 2px 0">{b}{escape(c)}</{tag}>'
             for c, b in zip(cells, before)) + '</tr>'
