@@ -1097,14 +1097,16 @@ def export(call: Call) -> Answer:
     return Answer('\n'.join([f'{to}: {done.path}', *done.notes, *(f'  {c}' for c in done.commands)]),
                   dict(to=to, path=done.path, commands=done.commands, notes=done.notes))
 
-# %% ../nbs/commands.ipynb #36b2eb56
+# %% ../nbs/commands.ipynb #5ee6dbdf
 def _add_commands(folder: Path, commands: Sequence[str]) -> None:
     "Add the commands that serve a model to its card"
     card = folder/'README.md'
     if not commands or not card.is_file(): return
     lines = [c.replace(str(folder), f'./{folder.name}', 1) for c in commands]   # the next one may be its name
-    text = card.read_text(encoding='utf-8').rstrip() + '\n\n## Serve\n\n```bash\n' + '\n'.join(lines) + '\n```\n'
-    load('aligntune.run.manifest:write_atomic')(card, text)
+    section = 'To serve it:\n\n```sh\n' + '\n'.join(lines) + '\n```\n'
+    text, there = re.subn(r'To serve it:\n\n```sh\n.*?```\n', lambda found: section, card.read_text(encoding='utf-8'),
+                          flags=re.S)
+    load('aligntune.run.manifest:write_atomic')(card, text if there else f'{text.rstrip()}\n\n{section}')
 
 # %% ../nbs/commands.ipynb #89a9382e
 @command('push RUN|MODEL OWNER/NAME [key=value ...]', 'upload to the Hub, with a model card', 'ship', places=2,

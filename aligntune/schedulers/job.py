@@ -15,7 +15,7 @@ from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['COMMON', 'USUAL', 'REQUEUED', 'WAIT', 'TRAPS', 'Option', 'a_path', 'a_number', 'read_option', 'slug', 'read_place',
-           'ClusterJob', 'needed_variables', 'usual_variables', 'values_of', 'shell_text', 'start_words',
+           'ClusterJob', 'needed_variables', 'usual_variables', 'values_of', 'shell_text', 'start_words', 'in_store',
            'start_script']
 
 # %% ../../nbs/schedulers/00_job.ipynb #80a29731
@@ -170,7 +170,14 @@ def start_words(job: ClusterJob) -> str:
     if several: place += ['--nnodes', str(job.nnodes), '--node-rank', '"$NODE_RANK"']
     return ' '.join([python, '-m aligntune.cli "$@"', *place])
 
-# %% ../../nbs/schedulers/00_job.ipynb #37a72c29
+# %% ../../nbs/schedulers/00_job.ipynb #eaf476b5
+def in_store(job: ClusterJob) -> str:
+    "The second condition to resume, in words of a shell: a new disk, and a run in the store"
+    store = job.spec.run.checkpoint_store
+    if not store: return ''
+    asks = 'import sys; from aligntune.run.store import Store, holds_run; sys.exit(not holds_run(Store(sys.argv[1])))'
+    return f" || {shlex.quote(job['python'] or 'python')} -c '{asks}' {shlex.quote(store)}"
+
 TRAPS = "trap 'stop 143' TERM USR1\ntrap 'stop 130' INT"
 
 def start_script(job: ClusterJob) -> str:
@@ -187,7 +194,7 @@ output={shell_text(job.spec.run.output_dir)}
 {cache}export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={job['lead']}   # seconds in which the processes may save
 unset RANK LOCAL_RANK WORLD_SIZE   # some schedulers set them, for processes that they start themselves
 set -- train "$here/train.yaml"
-if [ -e "$output/run.json" ]; then set -- "$@" --resume; fi   # an error where its settings are others
+if [ -e "$output/run.json" ]{in_store(job)}; then set -- "$@" --resume; fi   # an error where its settings are others
 
 # the first signal asks the run to save, once; then its end is awaited
 set -m
