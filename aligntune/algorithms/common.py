@@ -118,7 +118,7 @@ def sharding_fields(
                                                       dp_shard_size=plan.local)
     return out
 
-# %% ../../nbs/algorithms/01_common.ipynb #9b469f09
+# %% ../../nbs/algorithms/01_common.ipynb #e0375fcb
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -130,7 +130,8 @@ def training_args(
     kw: dict[str, Any] = _ALWAYS | named_fields(spec) | precision_flags(plan.precision, plan.device)
     kw |= dict(dataloader_pin_memory=plan.device == 'cuda', gradient_checkpointing=bool(plan.gradient_checkpointing))
     if plan.device == 'cuda': kw['accelerator_config'] = dict(non_blocking=True)   # batches, from pinned memory
-    if spec['streaming'] and getattr(plan, 'processes', 1) == 1:   # else accelerate cuts all tensors to the rows of the first
+    # on several processes accelerate cuts all tensors of a batch to the rows of the first
+    if spec['streaming'] and getattr(plan, 'processes', 1) == 1:
         kw['accelerator_config'] = kw.get('accelerator_config', {}) | dict(dispatch_batches=False)
     kw |= _schedule(spec, has_eval)
     known = {f.name for f in dataclasses.fields(cls)}   # PPO reads the settings of vLLM itself

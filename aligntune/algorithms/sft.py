@@ -307,13 +307,16 @@ class TokenBudget(HFTrainer):
                 total += super().training_step(model, part, num_items_in_batch)
         return total
 
-# %% ../../nbs/algorithms/04_sft.ipynb #147ebb8e
+# %% ../../nbs/algorithms/04_sft.ipynb #bf159fee
 class BudgetedStream(TorchIterableDataset):
     "A stream of rows as a stream of batches"
     def __init__(self, rows: Any, budget: int, padded: bool):
         self.rows, self.budget, self.padded = rows, budget, padded
 
-    def set_epoch(self, epoch: int) -> None: self.rows.set_epoch(epoch)
+    def set_epoch(self, epoch: int) -> None:
+        "Another order of the rows in each pass"
+        self.rows.set_epoch(epoch)
+
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         return stream_batches(self.rows, self.budget, self.padded)
 
@@ -452,7 +455,7 @@ def backend_loss(
     trainer.count(float(found[0] if return_outputs else found)*size, accuracy*size, size)
     return found
 
-# %% ../../nbs/algorithms/04_sft.ipynb #b04b8781
+# %% ../../nbs/algorithms/04_sft.ipynb #8205ce76
 def check_budget(trainer: CausalTrainer) -> None:
     "Refuse a budget of tokens that a row exceeds, or that processes would spend differently"
     stream = isinstance(trainer.train_dataset, IterableDataset)   # whose rows are judged as they come
@@ -461,7 +464,8 @@ def check_budget(trainer: CausalTrainer) -> None:
         raise UnsupportedError(f'a row has {longest:,} tokens, more than a batch may have',
                                where='argument max_tokens_per_gpu',
                                fix=f'max_tokens_per_gpu={longest}, or on_long with a smaller max_seq_length')
-    if trainer.budget and (stream or not trainer.whole_steps) and trainer.accelerator.num_processes > 1:
+    shared = trainer.whole_steps and not stream   # by all processes
+    if trainer.budget and not shared and trainer.accelerator.num_processes > 1:
         raise UnsupportedError('max_tokens_per_gpu works with one process', where='argument max_tokens_per_gpu',
                                why='processes would get different numbers of batches',
                                fix='streaming=False' if stream and trainer.whole_steps else 'effective_batch_size=...')

@@ -1524,16 +1524,16 @@ def _judge_words(s: TrainSpec) -> None:
                 raise SpecError(f'{n} has no {word!r}', where=s.origins[n], why=FIELDS[n].doc,
                                 fix=did_you_mean(word, known))
 
-# %% ../../nbs/core/06_spec.ipynb #8379133c
-def _judge_splits(s: TrainSpec, name: str, entries: Sequence[DatasetEntry]) -> None:
+# %% ../../nbs/core/06_spec.ipynb #0a981001
+def _judge_splits(s: TrainSpec, name: str, entries: list[Any]) -> None:
     "Refuse a split to evaluate on that nothing reads"
     trains = name == 'dataset_name'
     if trains and s['eval_dataset'] is None: return
     unread = next((e for e in entries if e.eval_split and (trains or e.split)), None)
     if unread is None: return
     why = 'eval_dataset says what is evaluated on' if trains else 'the data to evaluate on have one split, split'
-    raise SpecError(f'eval_split of {unread.title} has no effect', where=s.origins[name], why=why,
-                    fix='leave it out, or name that split in eval_dataset: name, split' if trains else 'keep one of them')
+    fix = 'leave it out, or name that split in eval_dataset: name, split' if trains else 'keep one of them'
+    raise SpecError(f'eval_split of {unread.title} has no effect', where=s.origins[name], why=why, fix=fix)
 
 def _judge_mixture(s: TrainSpec) -> None:
     "Refuse weights and numbers of rows that contradict how a mixture is made"

@@ -99,7 +99,7 @@ def _file(name: str) -> dict[str, Any] | str:
     if '/' in name or Path(name).exists(): return dict(name=name)
     return 'not in dataset_info.json (looked for in dataset_dir, from here and beside the config)'
 
-# %% ../../nbs/foreign/03_llama_factory.ipynb #e056abd0
+# %% ../../nbs/foreign/03_llama_factory.ipynb #390a8a66
 def _train_dataset(value: Any, config: Foreign) -> Inside | Became:
     "The data sets of version 1: a file of entries, or a repository"
     path = next((p for p in (Path(value), config.folder/value, *(q/value for q in config.folder.resolve().parents))
@@ -108,8 +108,8 @@ def _train_dataset(value: Any, config: Foreign) -> Inside | Became:
     if path is None: return ask_for('dataset_name', f'{value}, the list of data sets, is not here')
     listed, _ = read_nested(text_of_config(path), path.name)
     root = Path(str(path.resolve())[:-len(str(Path(value)))])   # theirs are named from where they start
-    ours = [dict(name=_placed(e.get('path'), root), split=named_split(e.get('split')), subset=e.get('name'), max_samples=e.get('size'),
-                 weight=e.get('weight')) for e in listed.values()]
+    ours = [dict(name=_placed(e.get('path'), root), split=named_split(e.get('split')), subset=e.get('name'),
+                 max_samples=e.get('size'), weight=e.get('weight')) for e in listed.values()]
     return into(f'from {value}', **data_settings(ours))
 
 def _placed(name: Any, root: Path) -> Any:

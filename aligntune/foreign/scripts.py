@@ -19,7 +19,7 @@ from ..hub import DEFAULTS, PRETRAINING, RULES, TORCHRUN, translate
 __all__ = ['HUB_CALLS', 'Unknown', 'Expressions', 'Nested', 'Reader', 'Found', 'script_values', 'with_questions', 'lora_mapping',
            'hub_project']
 
-# %% ../../nbs/foreign/07_scripts.ipynb #31e4bd4e
+# %% ../../nbs/foreign/07_scripts.ipynb #ef5606cf
 @dataclass(frozen=True)
 class Unknown:
     "A value that only a run of the script would know"
@@ -30,7 +30,6 @@ class Expressions:
     "How single kinds of expressions become values"
     names: dict[str, Any]
     options: dict[str, Any]
-
     def value(self, node: ast.AST) -> Any:
         "The value of an expression, or Unknown"
         try: return ast.literal_eval(node)   # type: ignore[arg-type]
@@ -44,7 +43,6 @@ class Expressions:
         return holder[key] if known else Unknown(ast.unparse(node))
 
     def _of_Name(self, node: ast.Name) -> Any: return self.names.get(node.id, Unknown(node.id))
-
     def _of_Attribute(self, node: ast.Attribute) -> Any:
         if isinstance(node.value, ast.Name) and node.attr in self.options: return self.options[node.attr]
         if ast.unparse(node) in _DTYPES: return node.attr
@@ -59,9 +57,9 @@ class Expressions:
         a, b = self.value(node.left), self.value(node.right)
         op = _OPERATIONS.get(type(node.op))
         numbers = all(isinstance(x, (int, float)) for x in (a, b))
-        words = isinstance(a, str) and isinstance(b, str) and isinstance(node.op, ast.Add)
-        zero = isinstance(node.op, (ast.Div, ast.FloorDiv)) and b == 0
-        return op(a, b) if op and (numbers or words) and not zero else Unknown(ast.unparse(node))
+        words = all(isinstance(x, str) for x in (a, b)) and op is _OPERATIONS[ast.Add]
+        try: return op(a, b) if op and (numbers or words) else Unknown(ast.unparse(node))
+        except ZeroDivisionError: return Unknown(ast.unparse(node))
 
 # %% ../../nbs/foreign/07_scripts.ipynb #8620b422
 class Nested(Expressions):

@@ -130,7 +130,7 @@ def epochs(value: Any, config: Foreign) -> Became:
     "Passes over the data; 0 means that steps count"
     return unset('steps count') if (as_number(value) or 0) <= 0 else into(num_epochs=value)
 
-# %% ../../nbs/foreign/01_shared.ipynb #e95ec198
+# %% ../../nbs/foreign/01_shared.ipynb #dd650c16
 def zero_stage(value: Any, folder: Path = Path('.')) -> int | None:
     "The ZeRO stage of a DeepSpeed config; None where nothing says it"
     if isinstance(value, str):
@@ -154,8 +154,8 @@ def deepspeed(value: Any, config: Foreign) -> Became:
 
 def _in_4_bits(config: Foreign) -> bool:
     "Whether the frozen weights are packed"
-    return (is_on(config.get('load_in_4bit')) or is_on(config.get('peft.q_lora')) or config.get('adapter') == 'qlora'
-            or str(config.get('quantization_bit')) == '4')
+    switched = any(is_on(config.get(n)) for n in ('load_in_4bit', 'peft.q_lora'))
+    return switched or config.get('adapter') == 'qlora' or str(config.get('quantization_bit')) == '4'
 
 def fsdp(value: Any, config: Foreign) -> Became:
     "FSDP2, where several processes train"

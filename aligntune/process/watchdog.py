@@ -20,11 +20,11 @@ from torch.distributed import distributed_c10d as c10d
 
 # %% auto #0
 __all__ = ['logger', 'LOST_HOST', 'STOPPED', 'DEAF', 'GRACE', 'LEAVING', 'BUSY', 'UNCHOSEN', 'LIFTED', 'LOST', 'frames_of',
-           'place_of', 'is_waiting', 'Evidence', 'read_evidence', 'Stillness', 'News', 'lost_process', 'in_short',
-           'guard_connection', 'Peer', 'home_of', 'listener', 'dial', 'Links', 'Watchdog', 'leave', 'watch_ranks',
-           'hear', 'look_around', 'blocked', 'wake_stopped', 'judge_silence', 'say', 'end_now', 'addresses',
-           'said_rank', 'accept_ranks', 'reached_ranks', 'lifted_timeouts', 'start_watchdog', 'is_lost_process',
-           'step_done', 'resume_with', 'error_of_lost', 'watched']
+           'place_of', 'is_waiting', 'Evidence', 'read_evidence', 'Stillness', 'waiting_outside', 'News',
+           'lost_process', 'in_short', 'guard_connection', 'Peer', 'home_of', 'listener', 'dial', 'Links', 'Watchdog',
+           'leave', 'watch_ranks', 'hear', 'look_around', 'blocked', 'wake_stopped', 'judge_silence', 'say', 'end_now',
+           'addresses', 'said_rank', 'accept_ranks', 'reached_ranks', 'lifted_timeouts', 'start_watchdog',
+           'is_lost_process', 'step_done', 'resume_with', 'error_of_lost', 'watched']
 
 # %% ../../nbs/process/06_watchdog.ipynb #5db69c9a
 logger = logging.getLogger('aligntune')
@@ -81,7 +81,7 @@ def read_evidence(main: int, family: bool = True) -> Evidence:
     out.seconds = time.process_time() - time.thread_time()
     return out
 
-# %% ../../nbs/process/06_watchdog.ipynb #bf889639
+# %% ../../nbs/process/06_watchdog.ipynb #68660a46
 class Stillness:
     "For how long a process has shown no sign of progress"
     def __init__(self, main: int, clock: Callable[[], float] = time.monotonic):
@@ -91,6 +91,7 @@ class Stillness:
     def look(self) -> float:
         "Read the evidence; the seconds without progress"
         now, new, old = self.clock(), read_evidence(self.main, family=self.quiet > 5), self.last
+        if _elsewhere: new.frames = old.frames + 1   # what it waits for has limits of its own
         passed = now - self.at
         moved = (new.frames, new.written) != (old.frames, old.written) or new.children > old.children + .02
         busy = new.seconds - old.seconds > BUSY*passed
@@ -98,6 +99,17 @@ class Stillness:
         self.quiet = 0. if moved else self.quiet + passed*(.25 if busy else 1)
         self.at, self.last = now, new
         return self.quiet
+
+_elsewhere: list[str] = []   # what this process waits for outside of the training
+
+@contextmanager
+def waiting_outside(
+    what: str  # an upload, for example
+) -> Iterator[None]:
+    "While the block runs, this process counts as moving: bytes that a socket sends cannot be seen"
+    _elsewhere.append(what)
+    try: yield
+    finally: _elsewhere.remove(what)
 
 # %% ../../nbs/process/06_watchdog.ipynb #93d7280f
 @dataclass(frozen=True)

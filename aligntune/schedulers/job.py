@@ -15,7 +15,7 @@ from ..core.spec import TrainSpec
 
 # %% auto #0
 __all__ = ['COMMON', 'USUAL', 'REQUEUED', 'WAIT', 'TRAPS', 'Option', 'a_path', 'a_number', 'read_option', 'slug', 'read_place',
-           'ClusterJob', 'needed_variables', 'usual_variables', 'values_of', 'shell_text', 'start_words',
+           'ClusterJob', 'needed_variables', 'usual_variables', 'values_of', 'shell_text', 'start_words', 'in_store',
            'start_script']
 
 # %% ../../nbs/schedulers/00_job.ipynb #80a29731
@@ -49,7 +49,7 @@ COMMON = dict(
     accelerate_config=a_path('an accelerate config: accelerate launch starts the processes, sharded as it says'),
     python=a_path('the Python that has aligntune there'))
 
-# %% ../../nbs/schedulers/00_job.ipynb #ead97d4f
+# %% ../../nbs/schedulers/00_job.ipynb #84128134
 def read_option(
     name: str,  # of the option
     value: Any,  # as it was typed
@@ -62,7 +62,7 @@ def read_option(
         raise SpecError(f'{name} is true or false, not {value!r}', where=f'option {name}')
     text = '' if value is None or isinstance(value, bool) else str(value)
     if re.fullmatch(option.pattern, text) and not _NO_TEXT.search(text): return option.kind(text)
-    raise SpecError(f'{name} must be {option.like}, not {value!r}', where=f'option {name}',
+    raise SpecError(f'{name}={value!r} is not {option.like}', where=f'option {name}',
                     fix=f'{name}={slug(text)}' if name == 'job_name' else option.doc)
 
 _NO_TEXT = re.compile('[\ud800-\udfff]')   # bytes that are no UTF-8
@@ -170,7 +170,14 @@ def start_words(job: ClusterJob) -> str:
     if several: place += ['--nnodes', str(job.nnodes), '--node-rank', '"$NODE_RANK"']
     return ' '.join([python, '-m aligntune.cli "$@"', *place])
 
-# %% ../../nbs/schedulers/00_job.ipynb #37a72c29
+# %% ../../nbs/schedulers/00_job.ipynb #eaf476b5
+def in_store(job: ClusterJob) -> str:
+    "The second condition to resume, in words of a shell: a new disk, and a run in the store"
+    store = job.spec.run.checkpoint_store
+    if not store: return ''
+    asks = 'import sys; from aligntune.run.store import Store, holds_run; sys.exit(not holds_run(Store(sys.argv[1])))'
+    return f" || {shlex.quote(job['python'] or 'python')} -c '{asks}' {shlex.quote(store)}"
+
 TRAPS = "trap 'stop 143' TERM USR1\ntrap 'stop 130' INT"
 
 def start_script(job: ClusterJob) -> str:
@@ -187,7 +194,7 @@ output={shell_text(job.spec.run.output_dir)}
 {cache}export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={job['lead']}   # seconds in which the processes may save
 unset RANK LOCAL_RANK WORLD_SIZE   # some schedulers set them, for processes that they start themselves
 set -- train "$here/train.yaml"
-if [ -e "$output/run.json" ]; then set -- "$@" --resume; fi   # an error where its settings are others
+if [ -e "$output/run.json" ]{in_store(job)}; then set -- "$@" --resume; fi   # an error where its settings are others
 
 # the first signal asks the run to save, once; then its end is awaited
 set -m
