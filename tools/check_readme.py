@@ -45,7 +45,7 @@ def shown():
             if hasattr(value, 'data'): yield value.data
 
 # links are made relative and text is wrapped anew, so words and numbers are compared
-squeeze = lambda s: re.sub(r'[\s|:*\-\\]+', ' ', re.sub(r'\]\([^)]*\)', ']', s))
+squeeze = lambda s: re.sub(r'[\s|:*\-\\]+', ' ', re.sub(r'\]\([^)]*\)|\[', '', s))
 lost = [line for part in shown() for line in re.split(r'\n(?=\||- )', part.strip()) if squeeze(line) not in squeeze(text)]
 results['computed'] = [f'README.md: what nbs/index.ipynb computes is not in it: {lost[0][:300]}; run `make export`'] if lost else []
 results['pictures'] = [f'README.md: there is no picture {p}' for p in re.findall(r'(nbs/styles/[\w.]+)', text)
