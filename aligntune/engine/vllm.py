@@ -111,11 +111,10 @@ def checkpoint_weights(
     "The weights as its checkpoint names them, without those of an adapter"
     inner = inner_model(model)
     plain = {k.replace('.base_layer.', '.'): v for k, v in inner.state_dict().items() if '.lora_' not in k}
-    seen: set[tuple] = set()
-    for name, weight in revert_weight_conversion(inner, plain).items():
-        place = (weight.data_ptr(), weight.shape) if weight.numel() else (name,)
-        if place not in seen: yield name, weight.detach()
-        seen.add(place)
+    # a tied weight goes under its first name: that of the input embedding, the only one that vLLM reads
+    places = {(v.data_ptr(), v.shape) if v.numel() else (k,): k for k, v in reversed(plain.items())}
+    kept = {k: plain[k] for k in reversed(places.values())}
+    yield from ((name, w.detach()) for name, w in revert_weight_conversion(inner, kept).items())
 
 def save_weights(
     model: Any,
