@@ -143,8 +143,7 @@ ERROR_NOTES |= {
         'those that there are; capitals count.',
     'AT-D105':
         'Your own `processing_fn` raised an error for one row. It gets one row as a dict and returns a dict; the '
-        'message shows the columns of this row. Return None never: raise, or leave the row out with '
-        "`on_bad='drop'`.",
+        'message shows the columns of this row. To leave a row out return None: it is counted in the report.',
     'AT-D028':
         'Only answers are trained, so it must be known which tokens they are. Most chat templates show it by '
         'themselves; this one changes earlier text when a turn is added. Either mark the answer in the template '
@@ -204,8 +203,7 @@ ERROR_NOTES |= {
         'again with `save_pretrained`.',
     'AT-M076':
         'Conversations become tokens by a chat template, and a base model has none. Take the instruction-tuned '
-        "model of the family, or pass `chat_template='chatml'`, a file, or a Jinja text; it is saved with the "
-        'model.',
+        'model of the family, or pass `chat_template=`, a Jinja text or a file; it is saved with the model.',
 }
 
 # %% ../../nbs/core/01c_error_notes.ipynb #02efa8f7

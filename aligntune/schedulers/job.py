@@ -49,7 +49,7 @@ COMMON = dict(
     accelerate_config=a_path('an accelerate config: accelerate launch starts the processes, sharded as it says'),
     python=a_path('the Python that has aligntune there'))
 
-# %% ../../nbs/schedulers/00_job.ipynb #84128134
+# %% ../../nbs/schedulers/00_job.ipynb #ead97d4f
 def read_option(
     name: str,  # of the option
     value: Any,  # as it was typed
@@ -62,7 +62,7 @@ def read_option(
         raise SpecError(f'{name} is true or false, not {value!r}', where=f'option {name}')
     text = '' if value is None or isinstance(value, bool) else str(value)
     if re.fullmatch(option.pattern, text) and not _NO_TEXT.search(text): return option.kind(text)
-    raise SpecError(f'{name}={value!r} is not {option.like}', where=f'option {name}',
+    raise SpecError(f'{name} must be {option.like}, not {value!r}', where=f'option {name}',
                     fix=f'{name}={slug(text)}' if name == 'job_name' else option.doc)
 
 _NO_TEXT = re.compile('[\ud800-\udfff]')   # bytes that are no UTF-8
