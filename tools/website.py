@@ -19,8 +19,8 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
              schedulers='Schedulers', bench='Bench',
              experiments='Experiments', emulation='Emulation')
-FIRST = dict(guides='''backend_selection backend_comparison support_matrix comparison sft_guide your_data rl_guide reward_functions
-    callbacks tracking monitor series evaluation exporting hub shell migration trl_guide unsloth_guide
+FIRST = dict(guides='''backend_selection backend_comparison support_matrix comparison sft_guide your_data rl_guide
+    reward_functions callbacks tracking monitor series evaluation exporting hub shell migration trl_guide unsloth_guide
     unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
     troubleshooting error_messages'''.split())
 
