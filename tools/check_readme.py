@@ -46,8 +46,10 @@ def shown():
 
 # links are made relative and text is wrapped anew, so words and numbers are compared
 squeeze = lambda s: re.sub(r'[\s|:*\-\\]+', ' ', re.sub(r'\]\([^)]*\)|\[', '', s))
-lost = [line for part in shown() for line in re.split(r'\n(?=\||- )', part.strip()) if squeeze(line) not in squeeze(text)]
-results['computed'] = [f'README.md: what nbs/index.ipynb computes is not in it: {lost[0][:300]}; run `make export`'] if lost else []
+lost = [line for part in shown() for line in re.split(r'\n(?=\||- )', part.strip())
+        if squeeze(line) not in squeeze(text)]
+results['computed'] = [f'README.md: what nbs/index.ipynb computes is not in it: {line[:300]}; run `make export`'
+                       for line in lost[:1]]
 results['pictures'] = [f'README.md: there is no picture {p}' for p in re.findall(r'(nbs/styles/[\w.]+)', text)
                        if not (root/p).exists()]
 targets = set(re.findall(r'(?m)^([a-z-]+):', (root/'Makefile').read_text()))

@@ -1,10 +1,9 @@
-"""The README's picture: the tokens of a real tiny run, its plan and its curves, as one SVG for light pages and one for dark.
+"""The README's picture: tokens, plan and curves of a real tiny run, as one SVG for light pages and one for dark.
 
-    python tools/picture.py            trains offline on a CPU (a minute) and writes nbs/styles/run_light.svg and run_dark.svg
+    python tools/picture.py            trains offline on a CPU (a minute), writes nbs/styles/run_*.svg
     python tools/picture.py --badges   writes the badges, from settings.ini and setup.py"""
 import configparser, re, sys, tempfile
 from html import escape
-from pathlib import Path
 from common import root
 
 WIDTH, HEIGHT, GAP = 960, 302, 12
@@ -40,7 +39,8 @@ def text(x, y, words, fill, size=12, mono=False, weight=400, width=None):
 
 def card(x, width, title, about, c):
     "The frame of a column and its heading"
-    return (f'<rect x="{x}" y="1" width="{width}" height="{HEIGHT - 2}" rx="8" fill="{c["card"]}" stroke="{c["line"]}"/>'
+    return (f'<rect x="{x}" y="1" width="{width}" height="{HEIGHT - 2}" rx="8" '
+            f'fill="{c["card"]}" stroke="{c["line"]}"/>'
             + text(x + 14, 25, title, c['ink'], 13, True, 600) + text(x + 14, 43, about, c['pale'], 12))
 
 def lines_of(row):
@@ -99,8 +99,8 @@ def picture(trainer, result, preview, c):
     body = (tokens(at[0], COLUMNS[0], preview, c) + plan(at[1], COLUMNS[1], trainer.plan.explain(), c)
             + curves(at[2], COLUMNS[2], trainer, result, c))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            f'role="img" aria-label="Three panels: tokens of two rows, trained ones on green; the plan with its reasons; '
-            f'the falling loss of the run">{body}</svg>\n')
+            f'role="img" aria-label="Three panels: tokens of two rows, trained ones on green; the plan with its '
+            f'reasons; the falling loss of the run">{body}</svg>\n')
 
 def badges():
     "{file: SVG} of the badges: licence, versions of Python and documentation, as the packaging files have them"
@@ -110,13 +110,16 @@ def badges():
     licence = re.search(r"license='([^']+)'", (root/'setup.py').read_text())[1]
     host = read['DEFAULT']['doc_host'].removeprefix('https://')
     made = {}
-    for name, left, right in (('license', 'license', licence), ('python', 'python', ' | '.join(pythons)), ('docs', 'docs', host)):
+    for left, right in dict(license=licence, python=' | '.join(pythons), docs=host).items():
         a, b = (round(len(t)*6.6) + 14 for t in (left, right))
-        made[f'badge_{name}.svg'] = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img" aria-label="{left}: {right}">'
-            f'<rect width="{a}" height="20" rx="3" fill="#555d66"/><rect x="{a - 3}" width="{b + 3}" height="20" rx="3" '
-            f'fill="#1f5f8b"/><rect x="{a - 3}" width="6" height="20" fill="#1f5f8b"/>'
-            + text(7, 14, left, '#ffffff', 11, width=a - 14) + text(a + 7, 14, right, '#ffffff', 11, width=b - 14) + '</svg>\n')
+        made[f'badge_{left}.svg'] = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img" '
+            f'aria-label="{left}: {right}">'
+            f'<rect width="{a}" height="20" rx="3" fill="#555d66"/>'
+            f'<rect x="{a - 3}" width="{b + 3}" height="20" rx="3" fill="#1f5f8b"/>'
+            f'<rect x="{a - 3}" width="6" height="20" fill="#1f5f8b"/>'
+            + text(7, 14, left, '#ffffff', 11, width=a - 14)
+            + text(a + 7, 14, right, '#ffffff', 11, width=b - 14) + '</svg>\n')
     return made
 
 if __name__ == '__main__':

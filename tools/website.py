@@ -23,9 +23,10 @@ ROOMS = dict(walkthroughs='Walkthroughs', guides='Guides', commands='Command lin
              show='Show', monitor='Monitor in the browser', foreign='Configs of other projects',
              schedulers='Schedulers', bench='Bench',
              experiments='Experiments', emulation='Emulation')
-FIRST = dict(guides='''decide backend_selection backend_comparison support_matrix comparison sft_guide your_data settings
-    rl_guide reward_functions callbacks tracking monitor series evaluation exporting hub shell migration words trl_guide
-    unsloth_guide unsloth_compatibility training_hub performance numerics distributed clusters scaling object_stores
+FIRST = dict(guides='''decide backend_selection backend_comparison support_matrix comparison sft_guide your_data
+    settings rl_guide reward_functions callbacks tracking monitor series evaluation exporting hub shell migration words
+    trl_guide unsloth_guide unsloth_compatibility training_hub performance numerics distributed clusters scaling
+    object_stores
     troubleshooting error_messages'''.split())
 
 def reading_order():
