@@ -56,7 +56,7 @@ check: $(DEV)    ## one check: make check CHECK=layers
 	@$(PY) tools/test_all.py $(CHECK)
 
 export: $(DEV)   ## write the package from the notebooks, clean the notebooks, write README.md
-	@env -u IN_TEST $(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(PY) tools/error_codes.py --write && $(PY) tools/nb.py nbs/index.ipynb && $(PY) tools/website.py --sidebar && $(PY) tools/check_site.py --readme
+	@env -u IN_TEST $(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(PY) tools/error_codes.py --write && $(PY) tools/nb.py nbs/index.ipynb nbs/errors/*.ipynb && $(PY) tools/website.py --sidebar && $(PY) tools/check_site.py --readme
 
 nb: $(DEV)       ## export and run notebooks, saving their outputs: make nb NB=nbs/core/01_errors.ipynb
 	@$(PY) tools/nb.py $(NB)

@@ -8,6 +8,7 @@ import atexit, contextlib, itertools, json, logging, os, random, re, shutil, sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -155,12 +156,6 @@ def _variants() -> dict[str, Any]:
 @_test_run
 def _vllm() -> dict[str, Any]:
     "a tiny model that sorts digits now and then, and in place of vLLM its stand-in, which runs on a CPU"
-    import aligntune.algorithms.grpo   # TRL is imported before it could see the stand-in  # noqa: F401
-    from aligntune.emulation.vllm import installed
-    kept = contextlib.ExitStack()
-    kept.enter_context(installed())
-    sys.modules['vllm'].__spec__ = ModuleSpec('vllm', None)   # it counts as installed
-    atexit.register(kept.close)
     return _rewarded(algorithm='grpo', max_steps=30, batch_size=128, logging_steps=2, rollout='vllm')
 
 # %% ../../nbs/show/07_walkthrough.ipynb #16c2a8b2
@@ -236,6 +231,7 @@ def _migrating() -> dict[str, Any]:
                               lr_scheduler_type='linear', max_steps=60, logging_steps=2, seed=42, max_length=64,
                               bf16=False, use_cpu=True))
 
+# %% ../../nbs/show/07_walkthrough.ipynb #3dbe4583
 @_test_run
 def _own_data() -> dict[str, Any]:
     "a tiny model; the file is the one that you see"
@@ -270,10 +266,19 @@ def _hub_names(value: Any) -> Iterator[str]:
         for v in value: yield from _hub_names(v)
     elif isinstance(value, str) and re.fullmatch(r'[\w.-]+/[\w.-]+', value): yield value
 
+def _vllm_from(module: str) -> None:
+    "Let a stand-in answer in place of vLLM until Python ends"
+    import aligntune.algorithms.grpo   # TRL is imported before it could see the stand-in  # noqa: F401
+    kept = contextlib.ExitStack()
+    kept.enter_context(import_module(module).installed())
+    sys.modules['vllm'].__spec__ = ModuleSpec('vllm', None)   # it counts as installed
+    atexit.register(kept.close)
+
 def swap_in_test(
     name: str,  # of the walkthrough
     names: dict[str, Any],  # globals() of the notebook
-    gpu: bool = True  # whether the real training needs one
+    gpu: bool = True,  # whether the real training needs one
+    vllm: str = ''  # a module of the tests: its installed() stands in for vLLM
 ) -> None:
     "Nothing, unless IN_TEST is set: then a tiny model and made-up rows take the place of the real ones"
     if not os.getenv('IN_TEST'):
@@ -288,6 +293,7 @@ def swap_in_test(
     os.chdir(folder)
     # the command aligntune of this environment
     os.environ['PATH'] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if vllm: _vllm_from(vllm)
     make = TEST_RUNS[name]
     with log_only(logging.ERROR): values = make()
     assert values.keys() <= names.keys(), f'{name}: the notebook has no {values.keys() - names.keys()}'
