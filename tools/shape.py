@@ -210,7 +210,9 @@ def split_proof(code, read_later, shows, lesson):
     cut = starts(first), starts(last)
     if any(0 < i < len(body) and body[i-1].end_lineno >= body[i].lineno for i in (first, last)): return code, ''
     join = lambda *parts: '\n'.join(l for p in parts for l in p).strip('\n')
-    return join(lines[cut[0]:cut[1]]), join(lines[:cut[0]], lines[cut[1]:])
+    use, proof = join(lines[cut[0]:cut[1]]), join(lines[:cut[0]], lines[cut[1]:])
+    # a line of a text may look like a comment above the next statement
+    return (use, proof) if parsed(use) and parsed(proof) else (code, '')
 
 def _above(lines, at):
     "The line at which the comments above a line begin"

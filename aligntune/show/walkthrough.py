@@ -274,6 +274,7 @@ def _vllm_from(module: str) -> None:
     sys.modules['vllm'].__spec__ = ModuleSpec('vllm', None)   # it counts as installed
     atexit.register(kept.close)
 
+# %% ../../nbs/show/07_walkthrough.ipynb #51bd8448
 def swap_in_test(
     name: str,  # of the walkthrough
     names: dict[str, Any],  # globals() of the notebook
