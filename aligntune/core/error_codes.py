@@ -228,6 +228,11 @@ def _inline(text: str) -> str:
     "A text in Markdown that shows its characters as they are"
     return re.sub(r'([\\`*_$<>\[\]#|~@])', r'\\\1', text).replace('\n', ' ')
 
+def _sentence(texts: Iterable[str]) -> str:
+    "Texts as one sentence in Markdown"
+    text = '; '.join(map(_inline, texts))
+    return text if text.endswith(('?', '.', '…', '!')) else f'{text}.'
+
 def as_markdown(
     code: str  # such as AT-S012
 ) -> str:
@@ -238,8 +243,8 @@ def as_markdown(
     if len(e.what) > 1 and not e.retired: lines += ['Also: ' + '; '.join(f'*{_inline(w)}*' for w in e.what[1:6]), '']
     if e.retired: return '\n'.join([*lines, 'No longer made; the code stays reserved.', ''])
     if note := note_of(code): lines += [note, '']
-    if why := reasons(e): lines += ['**Why:** ' + '; '.join(map(_inline, why)) + '.', '']
-    if helps := remedies_of(e): lines += ['**What helps:** ' + '; '.join(map(_inline, helps)) + '.', '']
+    if why := reasons(e): lines += ['**Why:** ' + _sentence(why), '']
+    if helps := remedies_of(e): lines += ['**What helps:** ' + _sentence(helps), '']
     lines += ['Example:' if e.example else 'Example, made up:', '', '```', example_of(e), '```', '']
     return '\n'.join([*lines, 'Source: ' + ', '.join(f'[{p}](../{p}.html)' for p in places), ''])
 
