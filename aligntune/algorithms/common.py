@@ -333,6 +333,12 @@ class TrainedTokens:
     @trained_tokens.setter
     def trained_tokens(self, n: int) -> None: self._trained = n
 
+    def trained_by_all(self) -> int:
+        "Tokens that all processes have trained; all of them ask"
+        accelerator = self.accelerator   # type: ignore[attr-defined]
+        if accelerator.num_processes == 1: return self.trained_tokens
+        return int(accelerator.reduce(torch.tensor(self.trained_tokens, device=accelerator.device), 'sum'))
+
     def count_trained(self, masks: Iterable[Any]) -> None:
         "Count the tokens that masks mark, on their device"
         self._trained = sum((m.sum() for m in masks), self._trained)

@@ -435,7 +435,7 @@ class CausalTrainer(KeptPredictions, TokenBudget, TokenMean, SFTTrainer):
         "The logs, with trained tokens, and means over labels"
         metrics = batch_metrics(self)
         for name in ('num_tokens', *(() if self.model.training else ('mean_token_accuracy',))): metrics.pop(name, None)
-        if self.model.training: logs['trained_tokens'] = self.trained_tokens
+        if self.model.training: logs['trained_tokens'] = self.trained_by_all()
         super().log(logs, start_time)
 
 # %% ../../nbs/algorithms/04_sft.ipynb #6f66e0a0
