@@ -5,17 +5,19 @@
 # %% ../../nbs/series/01_measures.ipynb #3fc85b65
 from __future__ import annotations
 import math, re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from ..core.errors import SpecError, did_you_mean
 from ..core.facts import facts_of
+from ..core.mixture import entries_of
 from ..core.spec import TrainSpec
+from ..rewards.combine import Rewards
 
 # %% auto #0
-__all__ = ['LOGGED', 'EVALUATED', 'SMALLER', 'GREATER', 'measured_kind', 'is_evaluated', 'measured_names', 'check_measured',
-           'greater_is_better', 'usual_measure', 'measures', 'Gate', 'read_gates']
+__all__ = ['LOGGED', 'EVALUATED', 'BY_ENTRY', 'SMALLER', 'GREATER', 'measured_kind', 'is_evaluated', 'measured_names',
+           'check_measured', 'greater_is_better', 'usual_measure', 'measures', 'Gate', 'read_gates']
 
 # %% ../../nbs/series/01_measures.ipynb #bc7f2efa
 _ANSWERED = ('reward', 'reward_std', 'rewards/*/mean', 'entropy', 'kl', 'completions/max_length',
@@ -49,13 +51,32 @@ def is_evaluated(
     return any(spec[n] is not None for n in ('eval_dataset', 'eval_split', 'val_split_ratio'))
 
 # %% ../../nbs/series/01_measures.ipynb #96d8e457
+def _of_rewards(names: Sequence[str], spec: TrainSpec) -> Iterator[str]:
+    "Names of metrics, those of rewards for each reward; a model that judges has a name of its own"
+    functions = None if spec['reward_model_name'] else spec['reward_functions']
+    rewards = ['*'] if functions is None else Rewards(functions).names
+    for n in names:
+        if n.startswith('rewards/*/'): yield from (n.replace('*', r) for r in rewards)
+        else: yield n
+
+BY_ENTRY: dict[str, tuple[str, ...]] = dict(   # what is measured for each entry of a mixture
+    text=('loss',), classes=('loss',), pairs=('loss', 'rewards/margins', 'rewards/accuracies'),
+    scores=('loss', 'accuracy'), groups=('reward',), values=('reward',))
+
+def _of_entries(spec: TrainSpec, name: str) -> list[str]:
+    "The metrics of each entry of a mixture"
+    entries = entries_of(spec[name])
+    return [f'{m}/{e.title}' for m in BY_ENTRY[measured_kind(spec)] for e in entries]*(len(entries) > 1)
+
 def measured_names(
     spec: TrainSpec  # the request
 ) -> list[str]:
     "The metrics that a training measures"
     kind = measured_kind(spec)
-    logged = ['loss', 'grad_norm', *LOGGED[kind]]
-    return logged + [f'eval_{n}' for n in EVALUATED[kind]]*is_evaluated(spec)
+    logged = ['loss', 'grad_norm', *_of_rewards(LOGGED[kind], spec), *_of_entries(spec, 'dataset_name')]
+    rows = 'dataset_name' if spec['eval_dataset'] is None else 'eval_dataset'
+    evaluated = [*_of_rewards(EVALUATED[kind], spec), *_of_entries(spec, rows)]
+    return logged + [f'eval_{n}' for n in evaluated]*is_evaluated(spec)
 
 # %% ../../nbs/series/01_measures.ipynb #654ba8aa
 def check_measured(
