@@ -8,7 +8,7 @@ import contextlib, json, logging, os, sys, traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from . import __version__
-from .commands import COMMANDS, GROUPS, MODEL, Answer, Call
+from .commands import COMMANDS, GROUPS, MODEL, Answer, Call, Command
 from .completion import Known, words_command
 from .core.errors import AligntuneError, SpecError, did_you_mean, quoted, too_long_a_name
 from .core.secrets import Masking, mask
@@ -176,9 +176,18 @@ def _near_flag(command: str, key: str, otherwise: str) -> str:
     return f'did you mean --{near[0]}?' if near else otherwise
 
 # %% ../nbs/cli.ipynb #fc07c16e
+def _refuse_flags(c: Command, settings: Mapping[str, Any]) -> None:
+    "Refuse a flag that is written like a setting"
+    from aligntune.core.spec import ALIASES, FIELDS
+    flag = next((n for n in settings if n in c.flags and n not in c.options and ALIASES.get(n, n) not in FIELDS), None)
+    if flag is None: return
+    value = f' {settings[flag]}' if flag in VALUED else ''
+    raise SpecError(f'{flag} is a flag, and no setting', where='command line', fix=f'--{flag.replace("_", "-")}{value}')
+
 def check_names(call: Call) -> None:
     "Refuse options that the command does not have"
     c = COMMANDS[call.command]
+    if c.settings == 'spec': _refuse_flags(c, call.settings)
     if c.settings in ('spec', 'hub', 'text'): return
     known = {**c.options, **(MODEL if c.settings == 'model' else {}),
              **(dict.fromkeys(accepted_settings(call.command)) if c.settings == 'rows' else {})}
