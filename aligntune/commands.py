@@ -1029,15 +1029,18 @@ def report(call: Call) -> Answer:
     "One HTML page about a run, a sweep or stages"
     if not call.places: raise SpecError('which run?', where='command line', fix='aligntune report ./output')
     folder, out = Path(call.places[0]), call.settings.get('out')
+    asked = {k: v for k, v in call.settings.items() if k != 'out'}
     page = next((p for p in (folder/'sweep.html', folder/'stages.html') if p.is_file()), None)
-    if page and not (folder/'run.json').exists():
+    series = page and not (folder/'run.json').exists()
+    if asked and (series or not asked.get('n')):
+        raise SpecError(f'{next(iter(asked))} has no effect on this report', where='command line',
+                        why='it shows several runs' if series else 'no question is asked',
+                        fix='leave it out' if series else 'n=5')
+    if page and series:
         to = Path(str(out)) if out else page
         if out: to.write_text(page.read_text(encoding='utf-8'), encoding='utf-8')
         return Answer(f'report: {to}', dict(run=str(folder), out=str(to)))
-    samples = None
-    if call.settings.get('n'):
-        asked = {k: v for k, v in call.settings.items() if k != 'out'}
-        samples = compare(Call('compare', (str(folder),), asked)).data['rows']
+    samples = compare(Call('compare', (str(folder),), asked)).data['rows'] if asked else None
     to = load('aligntune.show.report:report')(folder, out, samples)
     return Answer(f'report: {to}', dict(run=str(folder), out=str(to)))
 

@@ -377,8 +377,10 @@ def write_stages_report(r: StagesResult) -> Path:
             folded = f'<details><summary>{escape(title)}</summary>{html}</details>' if fold else html
             parts[f'{s.number}. {s.name}: {title}'] = folded
     done = [s for s in r.stages if (r.records.get(s.folder) or {}).get('state') == 'finished']
-    loss = {s.name: value_text(r.records[s.folder]['measures'].get('loss')) for s in done}
-    tiles = {'stages': f'{len(done)} of {len(r.stages)}'} | {n: f'{v} (loss)' for n, v in loss.items()}
+    found = {s.name: r.records[s.folder]['measures'] for s in done}
+    by = {n: 'reward' if 'reward' in m else 'loss' for n, m in found.items()}
+    tiles = {'stages': f'{len(done)} of {len(r.stages)}'}
+    tiles |= {n: f'{value_text(m.get(by[n]))} ({by[n]})' for n, m in found.items()}
     write_atomic(root/'stages.html',
                  html_page(f'aligntune: {root.resolve().name}', '<p>Trainings that follow each other: each '
                            'begins with the model of the one before.</p>',

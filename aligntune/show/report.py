@@ -220,7 +220,7 @@ p{margin:.5rem 0;max-width:46rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}
 th,td{text-align:left;vertical-align:top;padding:.28rem 1.1rem .28rem 0;border-bottom:1px solid var(--line);
   overflow-wrap:anywhere}
-th{font-weight:600}
+th{font-weight:600;overflow-wrap:normal}
 .facts td:first-child{width:12rem}
 .facts td:first-child,thead th{color:var(--pale)}
 .samples td{font-family:ui-monospace,monospace;font-size:.85rem;white-space:pre-wrap}
