@@ -345,6 +345,10 @@ def pointer(page):
     page.get_by_label('log scale').uncheck(); page.mouse.move(5, 5)
     if page.locator('#tip:visible').count(): yield 'the values under the pointer stay when it has gone'
 
+# the elements that stick out on the right
+WIDEST = '''[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 4).map(e => `${e.tagName} ${e.id} ${e.className} ${e.textContent.trim().slice(0, 40)}`)'''
+
 def looks(page, name):
     "Screenshots in both themes and three widths; what is hard to read or cut"
     for theme in THEMES:
@@ -353,8 +357,12 @@ def looks(page, name):
         for width in (*WIDTHS, 390):
             page.set_viewport_size(dict(width=width, height=900)); page.wait_for_timeout(100)
             page.screenshot(path=SHOTS/f'monitor-{name}-{width}-{theme}.png')
-            if (over := page.evaluate('document.documentElement.scrollWidth - innerWidth')) > 0:
-                yield f'{name} is {over} pixels wider than {width} ({theme})'
+            for text in (100, 130):   # per cent: fonts of other machines are wider
+                page.evaluate(f'document.documentElement.style.fontSize = "{text}%"')
+                if (over := page.evaluate('document.documentElement.scrollWidth - innerWidth')) > 0:
+                    yield (f'{name} is {over} pixels wider than {width} ({theme}, text {text} %): '
+                           f'{page.evaluate(WIDEST)}')
+            page.evaluate('document.documentElement.style.fontSize = ""')
     page.emulate_media(color_scheme='light'); page.set_viewport_size(dict(width=1280, height=900))
 
 def main(only):

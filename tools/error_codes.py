@@ -297,7 +297,7 @@ def examples(table, log):
     "The first short message of each code in a log of raised errors, one JSON list a line: class, what, where, why, fix"
     from aligntune.core import errors
     here = lambda text: re.sub(r'(/[\w.+-]+){2,}/(?=[\w.])', './', text)   # a folder of a lesson
-    odd = re.compile(r'/tmp|/work|/root|0x[0-9a-f]{6}|[^\x20-\x7e\n…]|me:|ZeroDiv|ipynb')
+    odd = re.compile(r'(?<!\w)/\w+/|0x[0-9a-f]{6}|[^\x20-\x7e\n…]|me:|ZeroDiv|ipynb')
     for line in log.read_text(encoding='utf-8').splitlines():
         kind, *said_ = json.loads(line)[:5]
         kind = getattr(errors, dict(LeftOut='DataError', MissingFile='SpecError').get(kind, kind), None)

@@ -39,6 +39,10 @@ TINY = ("# %% [markdown]\n# Tiny\n\n> Stands in for the maker of tiny models\n\n
         "#| default_exp data.tiny\n\n# %%\n#| export\ndef save_tiny(path: str, *args: str, **kwargs: "
         "int) -> str:\n    \"Nothing\"\n    return path\n\n# %%\nassert save_tiny('x') == 'x'\n")
 ZOO = TINY.replace('Tiny', 'Zoo').replace('tiny models', 'data sets').replace('tiny', 'zoo')
+CODES = ("# %% [markdown]\n# Codes\n\n> No error has one\n\n# %%\n"
+         "#| default_exp core.error_codes\n\n# %%\n#| export\ndef code_of_error(e: BaseException) -> str:\n    \"No code\"\n    return ''\n\n"
+         "def error_page(code: str) -> str:\n    \"No page\"\n    return code\n\n"
+         "# %%\nassert not code_of_error(ValueError()) and error_page('x') == 'x'\n")
 INIT = ("# %% [markdown]\n# Package\n\n> Small\n\n# %%\n#| default_exp __init__\n\n# %%\n#| export\n"
         "__version__ = '0'\n\n# %%\nassert __version__\n")
 
@@ -60,6 +64,7 @@ def small(tree):
         (shutil.copytree if (root/'nbs'/part).is_dir() else shutil.copy)(root/'nbs'/part, tree/'nbs'/part)
     make(tree/INDEX, FRONT)
     make(tree/'nbs/00_package.ipynb', INIT)
+    make(tree/'nbs/core/01b_error_codes.ipynb', CODES)
     make(tree/'nbs/data/12_tiny.ipynb', TINY)
     make(tree/'nbs/data/05_zoo.ipynb', ZOO)
     ok = [python(tree, '-c', 'from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; '
@@ -184,6 +189,11 @@ def readme(t):
     edit(t, 'README.md', 'GSPO', 'GSP0')
     return ['Python block 2: .*\n*(?s:.*)SpecErrror', 'nbs/index.ipynb computes is not in it: .*GSPO']
 
+def errors(t):
+    with (t/PY).open('a') as f: f.write("\ndef cheese(): raise SpecError('the moon is no cheese', fix='look up')\n")
+    edit(t, 'aligntune/core/error_codes.json', '… is gated', '… is grated')
+    return ['AT-S\\d+: the moon is no cheese: its line in .* is not', 'AT-D001: … is gated: its line in .* is not']
+
 def snippets(t):
     edit(t, 'aligntune/core/trainer.py', 'measured else go()', 'measured else None')
     edit(t, 'aligntune/core/capability.py', "(cell.on_request == 'refuse' or not f.allow_fallback): raise",
@@ -221,10 +231,10 @@ def processors(t):
 
 PLANTS = dict(processors=processors, colab=colab, export=export, renamed=renamed, notebooks=notebooks, ruff=ruff,
               layers=layers, house=house, pickles=pickles, documented=documented, types=types, site=site, readme=readme,
-              snippets=snippets, lessons=lessons, package=package)
+              errors=errors, snippets=snippets, lessons=lessons, package=package)
 CHECK_OF = dict(renamed='notebooks')
 
-WHOLE = ('snippets',)   # checks that need the whole package
+WHOLE = ('errors', 'snippets')   # checks that need the whole package
 
 def command(name, planted):
     "The command line of a check, without the interpreter"
@@ -236,8 +246,8 @@ def attempt(name, scratch, base):
     "Problems of one check: it must pass on the small project and name each planted fault"
     if name in WHOLE:
         base = shutil.copytree(base, scratch/f'{name}-base')
-        shutil.copytree(root/'aligntune', base/'aligntune', dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns('__pycache__'))
+        for part in ('aligntune', 'nbs/errors'):
+            shutil.copytree(root/part, base/part, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
     rc, out = python(base, *command(name, False)) if name not in CHECK_OF else (0, '')
     if rc: return [f'tools/test_checks.py: {name} fails without a fault:\n{out[-1500:]}']
     tree = scratch/name

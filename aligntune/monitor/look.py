@@ -19,7 +19,7 @@ _BASE = """
 :root[data-theme=light]{color-scheme:light}
 :root[data-theme=dark]{color-scheme:dark}
 body{max-width:none;padding:0;font-size:15px}
-main{overflow-x:clip;max-width:88rem;margin:0 auto;padding:1.5rem clamp(1rem,3vw,2.5rem) 4rem}
+main{max-width:88rem;margin:0 auto;padding:1.5rem clamp(1rem,3vw,2.5rem) 4rem}
 h1{font-size:1.5rem;font-weight:650;letter-spacing:-.01em}
 h2{font-size:1.05rem;border:0;margin:0 0 .8rem;padding:0;scroll-margin-top:4rem}
 h3{font-size:.9rem;margin:1.2rem 0 .3rem;color:var(--pale);font-weight:600;overflow-wrap:anywhere}

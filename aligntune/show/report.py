@@ -216,7 +216,7 @@ p{margin:.5rem 0;max-width:46rem}
 .tiles small,.tiles span{color:var(--pale);font-size:.85rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1.4rem}
 .charts svg{width:100%}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;position:relative}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.4rem 0}
 th,td{text-align:left;vertical-align:top;padding:.28rem 1.1rem .28rem 0;border-bottom:1px solid var(--line);
   overflow-wrap:anywhere}
@@ -226,6 +226,7 @@ th{font-weight:600;overflow-wrap:normal}
 .samples td{font-family:ui-monospace,monospace;font-size:.85rem;white-space:pre-wrap}
 code{background:var(--card);border-radius:.25rem;padding:.05rem .35rem;font-size:.85rem;white-space:nowrap}
 summary{cursor:pointer;color:var(--pale)}
+@media(max-width:46rem){code{white-space:normal;overflow-wrap:anywhere}}
 .error{white-space:pre-wrap;background:var(--card);border-left:3px solid var(--bad);padding:.6rem .9rem}
 svg{display:block}
 """).strip()
