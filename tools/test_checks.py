@@ -39,10 +39,27 @@ TINY = ("# %% [markdown]\n# Tiny\n\n> Stands in for the maker of tiny models\n\n
         "#| default_exp data.tiny\n\n# %%\n#| export\ndef save_tiny(path: str, *args: str, **kwargs: "
         "int) -> str:\n    \"Nothing\"\n    return path\n\n# %%\nassert save_tiny('x') == 'x'\n")
 ZOO = TINY.replace('Tiny', 'Zoo').replace('tiny models', 'data sets').replace('tiny', 'zoo')
-CODES = ("# %% [markdown]\n# Codes\n\n> No error has one\n\n# %%\n"
-         "#| default_exp core.error_codes\n\n# %%\n#| export\ndef code_of_error(e: BaseException) -> str:\n    \"No code\"\n    return ''\n\n"
-         "def error_page(code: str) -> str:\n    \"No page\"\n    return code\n\n"
-         "# %%\nassert not code_of_error(ValueError()) and error_page('x') == 'x'\n")
+CODES = """# %% [markdown]
+# Codes
+
+> No error has one
+
+# %%
+#| default_exp core.error_codes
+
+# %%
+#| export
+def code_of_error(e: BaseException) -> str:
+    "No code"
+    return ''
+
+def error_page(code: str) -> str:
+    "No page"
+    return code
+
+# %%
+assert not code_of_error(ValueError()) and error_page('x') == 'x'
+"""
 INIT = ("# %% [markdown]\n# Package\n\n> Small\n\n# %%\n#| default_exp __init__\n\n# %%\n#| export\n"
         "__version__ = '0'\n\n# %%\nassert __version__\n")
 
