@@ -42,6 +42,7 @@ class AlgorithmFacts:
     further: str = ''  # settings that it has and that keep their plain default
     adapter: Mapping[str, Setting] = field(default_factory=dict)  # defaults that change for LoRA, QLoRA and DoRA
     fixed: Mapping[str, Setting] = field(default_factory=dict)  # further fields of TRL's config
+    in_words: str = ''  # what it does, for readers who do not know it
 
     @property
     def classifies(self) -> bool:
@@ -51,13 +52,14 @@ class AlgorithmFacts:
 # %% ../../nbs/core/02_facts.ipynb #a2108e10
 _LORA = 'ten times the full rate: LoRA Without Regret (Thinking Machines, 2025)'
 _EVERY_MODEL = ('causal', 'seq2seq', 'encoder-decoder', 'classification')
+_CONTINUE = 'the model learns to continue texts as the examples do'
 
 # %% ../../nbs/core/02_facts.ipynb #d9319829
 DEFAULT_ALGORITHM = 'sft'   # where a request names none
 ALGORITHM_FACTS: dict[str, AlgorithmFacts] = {}
 ALGORITHM_FACTS['sft'] = AlgorithmFacts(
     'SFT', aliases='supervised finetuning supervisedfinetuning', models=_EVERY_MODEL, doors=('sft',), config='sft',
-    backends=('instructlab-training', 'unsloth', 'trl'),
+    backends=('instructlab-training', 'unsloth', 'trl'), in_words=_CONTINUE,
     further='loss_type num_labels label_smoothing', settings=dict(learning_rate=Setting(2e-5, 'TRL SFTConfig')),
     adapter=dict(learning_rate=Setting(2e-4, 'QLoRA (arXiv 2305.14314), table 9')))
 
@@ -66,6 +68,7 @@ _DPO = 'DPO (arXiv 2305.18290)'
 
 ALGORITHM_FACTS['dpo'] = AlgorithmFacts(
     'DPO', 'pair', 'directpreferenceoptimization', config='dpo', reference='always',
+    in_words='from pairs of answers the model learns to prefer the better one',
     further='precompute_ref_log_probs',
     settings=dict(
         loss_type=Setting('sigmoid', f'{_DPO}, eq. 7'), beta=Setting(0.1, f'{_DPO}, appendix B'),
@@ -85,6 +88,7 @@ _PPO, _OPENAI = 'PPO (arXiv 1707.06347)', 'arXiv 1909.08593'
 
 ALGORITHM_FACTS['ppo'] = AlgorithmFacts(
     'PPO', 'prompt', 'proximalpolicyoptimization', writes_answers=True, reference='beta', value_model=True,
+    in_words='it writes answers, rewards judge them, and those that do better than expected become more probable',
     further='adaptive_kl target_kl num_mini_batches missing_eos_penalty reward_value_model',
     settings=dict(
         epsilon=Setting(0.2, f'{_PPO}, section 6.1'), beta=Setting(0.05, 'TRL 1.12 PPOConfig'),
@@ -111,6 +115,7 @@ def _grouped(
     backends: tuple[str, ...] = ('unsloth', 'trl'),  # that serve it
     further: str = '',  # settings that only this one has
     fixed: Mapping[str, Setting] | None = None,  # fields of TRL's config that differ from GRPO's
+    in_words: str = '',  # what it does otherwise than GRPO
     **settings: Setting  # settings that differ from GRPO's
 ) -> AlgorithmFacts:
     "An algorithm that compares groups of answers: GRPO's settings, and what its paper changes"
@@ -133,12 +138,15 @@ def _grouped(
     return AlgorithmFacts(
         title, 'prompt', aliases, backends=backends, config='grpo', writes_answers=True, compares_groups=True,
         reference='beta', settings=common | settings, further=further, fixed=always | dict(fixed or {}),
-        adapter=dict(learning_rate=Setting(1e-5, _LORA)))
+        adapter=dict(learning_rate=Setting(1e-5, _LORA)),
+        in_words='it writes several answers to each prompt, rewards judge them, and those above their group become '
+                 f'more probable{in_words}')
 
 # %% ../../nbs/core/02_facts.ipynb #9dd31d27
 ALGORITHM_FACTS['grpo'] = _grouped('GRPO', 'grouprelativepolicyoptimization', f'{_GRPO}, section 4.2')
 ALGORITHM_FACTS['gspo'] = _grouped(
     'GSPO', 'groupsequencepolicyoptimization', f'{_GSPO}, section 5.1', backends=('trl',),
+    in_words=', with whole answers weighed',
     loss_type=Setting('grpo', f'{_GSPO}, eq. 5: the mean over answers; all tokens of one share its ratio'),
     importance_sampling_level=Setting('sequence', f'{_GSPO}, eq. 7: one ratio per answer'),
     scale_rewards=Setting('group', f'{_GSPO}, eq. 6: divided by the standard deviation of the group'),
@@ -151,6 +159,7 @@ ALGORITHM_FACTS['gspo'] = _grouped(
 # %% ../../nbs/core/02_facts.ipynb #0394187e
 ALGORITHM_FACTS['dapo'] = _grouped(
     'DAPO', '', f'{_DAPO}, section 4.1: constant, 1e-6', further='max_resample',
+    in_words=', without groups that tell nothing apart',
     loss_type=Setting('dapo', f'{_DAPO}, eq. 8 and section 3.3: the mean over all tokens of the batch'),
     epsilon=Setting(0.2, f'{_DAPO}, section 4.1: the lower clip'),
     epsilon_high=Setting(0.28, f'{_DAPO}, sections 3.1 and 4.1: the higher one'),
@@ -162,7 +171,7 @@ ALGORITHM_FACTS['dapo'] = _grouped(
 
 # %% ../../nbs/core/02_facts.ipynb #81e5151a
 ALGORITHM_FACTS['dr_grpo'] = _grouped(
-    'Dr. GRPO', 'grpodoneright doctorgrpo', f'{_DR}, section 3.2',
+    'Dr. GRPO', 'grpodoneright doctorgrpo', f'{_DR}, section 3.2', in_words=', without the bias to longer answers',
     loss_type=Setting('dr_grpo', f'{_DR}, section 3.2 and Listing 1: a constant divisor, max_completion_length'),
     scale_rewards=Setting('none', f'{_DR}, section 3.2: no division by the standard deviation'),
     beta=Setting(0.0, f'{_DR}, section 3: no KL term, and no reference'),
@@ -173,6 +182,7 @@ _INSTRUCT = 'InstructGPT (arXiv 2203.02155), appendix C'
 ALGORITHM_FACTS['reward_model'] = AlgorithmFacts(
     'Reward model', 'pair', 'reward rm rewardmodeling rewardtraining rewardmodeltraining', doors=('sft', 'rl'),
     models=('causal', 'classification'), backends=('trl',), config='reward', scores=True,
+    in_words='from pairs of answers it learns to give the better one the higher score',
     settings=dict(learning_rate=Setting(1e-5, _INSTRUCT), num_epochs=Setting(1, _INSTRUCT)),
     adapter=dict(learning_rate=Setting(1e-4, _LORA)))
 
@@ -180,12 +190,14 @@ ALGORITHM_FACTS['reward_model'] = AlgorithmFacts(
 _GUIDE = 'Training Hub OSFT guide'
 ALGORITHM_FACTS['osft'] = AlgorithmFacts(
     'OSFT', aliases='orthogonalsubspacefinetuning', doors=('sft',), config='sft', backends=('mini-trainer', 'trl'),
+    in_words='it learns new texts in those directions of the weights that earlier knowledge uses least',
     subspace=True, further='target_patterns train_rest', settings=dict(
         learning_rate=Setting(5e-6, _GUIDE), unfreeze_rank_ratio=Setting(0.25, _GUIDE),
         method=Setting('osft', 'the algorithm itself')))
 
 ALGORITHM_FACTS['lora_sft'] = AlgorithmFacts(
-    'LoRA SFT', aliases='lora sftlora', models=_EVERY_MODEL, doors=('sft',), config='sft', stands_for=('sft', 'lora'))
+    'LoRA SFT', aliases='lora sftlora', models=_EVERY_MODEL, doors=('sft',), config='sft', stands_for=('sft', 'lora'),
+    in_words=_CONTINUE)
 
 # %% ../../nbs/core/02_facts.ipynb #37a7b26e
 class TrainingType(StrEnum):

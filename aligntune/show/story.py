@@ -18,27 +18,15 @@ from .curves import RunLog, finite, number
 from .plan_card import at_peak
 
 # %% auto #0
-__all__ = ['IN_WORDS', 'HELD_OUT', 'SAID', 'WARNED', 'algorithm_in_words', 'short_model_name', 'amount', 'what_was_done',
-           'Finding', 'first_and_last', 'learning', 'held_out_rows', 'measured', 'ending', 'how_it_ended',
-           'warnings_of', 'guards_said', 'data_said', 'what_it_took', 'findings']
+__all__ = ['HELD_OUT', 'SAID', 'WARNED', 'algorithm_in_words', 'short_model_name', 'amount', 'what_was_done', 'Finding',
+           'first_and_last', 'learning', 'held_out_rows', 'measured', 'ending', 'how_it_ended', 'warnings_of',
+           'guards_said', 'data_said', 'what_it_took', 'findings']
 
 # %% ../../nbs/show/05b_story.ipynb #e019206f
-_GROUP = ('it writes several answers to each prompt, rewards judge them, and those above their group become more '
-          'probable')
-_TEXTS = 'the model learns to continue texts as the examples do'
-IN_WORDS = dict(
-    sft=_TEXTS, lora_sft=_TEXTS,
-    osft='it learns new texts in those directions of the weights that earlier knowledge uses least',
-    dpo='from pairs of answers the model learns to prefer the better one',
-    reward_model='from pairs of answers it learns to give the better one the higher score',
-    ppo='it writes answers, rewards judge them, and those that do better than expected become more probable',
-    grpo=_GROUP, gspo=f'{_GROUP}, with whole answers weighed', dapo=f'{_GROUP}, without groups that tell nothing apart',
-    dr_grpo=f'{_GROUP}, without the bias to longer answers')
-
 def algorithm_in_words(m: Manifest) -> str:
     "The algorithm of a run in one line"
     if (m.get('plan') or {}).get('task_type'): return 'the model learns to give each text its label'
-    return IN_WORDS.get(m.get('algorithm') or '', '')
+    return facts_of(m.get('algorithm')).in_words
 
 # %% ../../nbs/show/05b_story.ipynb #d40c2e75
 def short_model_name(m: Manifest) -> str:
