@@ -2,7 +2,11 @@
 
     python tools/error_codes.py                  check that no error lacks its code
     python tools/error_codes.py --write          give codes to new errors; codes of removed ones stay reserved
-    python tools/error_codes.py --examples LOG   take real examples from a log of errors that were raised"""
+                                                 (a text that is reworded wholly: write it into the table first)
+    python tools/error_codes.py --examples LOG   take real examples from a log of errors that were raised
+
+The log is written by `python tools/run_notebooks.py --errors LOG`, for any notebooks: one JSON list for each error that
+a lesson makes. A script of one's own calls `record(LOG)` before it raises."""
 import ast, itertools, json, re, sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -30,6 +34,7 @@ SAME = {'… must be …, not …':
         'unknown … …': 'unknown algorithm …'}
 CONSTANTS: dict = {}   # texts that modules import from each other
 MOST = 12   # alternatives of one text
+PASSED = {'data.sources': f'{GAP}: {GAP}'}   # texts that are those of another error behind a name: it has the code
 
 
 @dataclass
@@ -233,7 +238,8 @@ def grouped(found):
     entries = []
     for o in found:
         what, named = said(o.what), said(o.why + o.fix)
-        if not what and (GAP in o.what or not any(len(re.sub('[^a-z]', '', t)) > 12 for t in named)): continue
+        if not what and ({GAP, PASSED.get(o.module)} & {*o.what}
+                         or not any(len(re.sub('[^a-z]', '', t)) > 12 for t in named)): continue
         case = {'in': o.module.replace('.', '/'), 'why': list(o.why), 'fix': list(o.fix)}
         e = dict(kind=o.kind, what=what or list(o.what), cases=[case])
         # a text without a word of its own is known by its reason and its fix
@@ -293,11 +299,16 @@ def now(old):
     CONSTANTS.update((n, v) for s in read for n, v in s.top.items() if isinstance(v, ast.Constant | ast.JoinedStr))
     return assigned(grouped(sites(read)), old)
 
+def here(text):
+    "A message without the folders of a lesson"
+    last = lambda m: './output' if re.match('tmp|lessons', m[1]) else f'./{m[1]}'
+    text = re.sub(r'(?<![\w:/])/tmp(?:/[\w.+-]+)*/([\w.+-]+)', last, text)
+    return re.sub(r'(/[\w.+-]+){2,}/(?=[\w.])', './', text)
+
 def examples(table, log):
     "The first short message of each code in a log of raised errors, one JSON list a line: class, what, where, why, fix"
     from aligntune.core import errors
-    here = lambda text: re.sub(r'(/[\w.+-]+){2,}/(?=[\w.])', './', text)   # a folder of a lesson
-    odd = re.compile(r'(?<!\w)/\w+/|0x[0-9a-f]{6}|[^\x20-\x7e\n…]|me:|ZeroDiv|ipynb')
+    odd = re.compile(r'(?<![\w./])/\w+/|0x[0-9a-f]{6}|[^\x20-\x7e\n…]|\bme:|ZeroDiv|ipynb')
     for line in log.read_text(encoding='utf-8').splitlines():
         kind, *said_ = json.loads(line)[:5]
         kind = getattr(errors, dict(LeftOut='DataError', MissingFile='SpecError').get(kind, kind), None)
@@ -307,9 +318,20 @@ def examples(table, log):
         if code and 'example' not in table[code] and len(text) < 420 and not odd.search(text):
             if fits(table[code], parts): table[code]['example'] = parts
 
+def record(log):
+    "Append every error that this process makes to a log, as --examples reads it"
+    from aligntune.core.errors import AligntuneError
+    made = AligntuneError.__init__
+    def noted(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        line = [type(self).__name__, self.what, self.where, self.why, self.fix]
+        with open(log, 'a', encoding='utf-8') as f: f.write(json.dumps(line) + '\n')
+    AligntuneError.__init__ = noted
+
 def stale():
     "Pages whose saved output is not what the table says"
-    from aligntune.core.error_codes import ERROR_KINDS, errors_page
+    from aligntune.core.error_codes import ERROR_KINDS
+    from error_pages import errors_page
     results = {}
     for letter, kind in ERROR_KINDS.items():
         page = next((root/'nbs/errors').glob(f'*_{kind.page}.ipynb'), None)

@@ -1,15 +1,17 @@
 """Run the lessons of all notebooks, each in a process of its own with a time limit, two at a time.
 
     python tools/run_notebooks.py [--package] [--all] [--limit S] [--workers N] [--flags slow]
-                                  [--processor avx2] [--threads N] [NOTEBOOK ...]
+                                  [--processor avx2] [--threads N] [--errors LOG] [NOTEBOOK ...]
 
 With `--package` the exported cells are left out and their names come from the exported package instead, under line
 coverage: what is tested is what users install. Without it every cell runs as it stands, as in JupyterLab. That the
 package is what the notebooks export is a check of its own, and so is that no cell uses an unknown name: both ways
-prove the same but for rare cases, so only the rooms in BOTH run here, and all with `--all`."""
+prove the same but for rare cases, so only the rooms in BOTH run here, and all with `--all`. `--errors` notes every
+error of the library that a lesson makes, for `tools/error_codes.py --examples`."""
 import argparse, faulthandler, json, os, re, shutil, signal, sys, tempfile, time
 from importlib.util import find_spec
 from pathlib import Path
+from error_codes import record
 from common import exports, flags, notebooks, report, root, warm
 
 # removed at the end: a forked notebook cannot tidy up after itself
@@ -75,11 +77,12 @@ def lessons(path, package, run_flags, at):
         if shell.exc: return f'{path} cell {i}:\n{shell.prettytb(fname=path).split("=" * 20)[-1].strip("= ").strip()}'
     for why in said: print(skip_line(path, why))
 
-def child(path, package, run_flags, log):
+def child(path, package, run_flags, log, errors):
     "The forked process of one notebook: run it, save its coverage, leave"
     os.setpgid(0, 0)   # a group of its own, so that a hanging notebook ends with all its children
     faulthandler.register(signal.SIGUSR1)   # where it hangs
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC); os.dup2(out, 1); os.dup2(out, 2)
+    if errors: record(errors)
     cov = None
     if package:
         import coverage
@@ -92,7 +95,7 @@ def child(path, package, run_flags, log):
     if failed: print(failed)
     sys.stdout.flush(); os._exit(bool(failed))
 
-def run(paths, package, limit, workers, run_flags):
+def run(paths, package, limit, workers, run_flags, errors):
     "Run all; {notebook: problem}"
     logs = root/'.cache/logs'; logs.mkdir(parents=True, exist_ok=True)
     seconds = json.loads(TIMES.read_text()) if TIMES.exists() else {}
@@ -107,7 +110,7 @@ def run(paths, package, limit, workers, run_flags):
             path = todo.pop(0); log = logs/(re.sub(r'\W', '_', str(path)) + '.log')
             log.with_suffix('.cell').write_text('-')
             pid = os.fork()
-            if not pid: child(path, package, run_flags, log)
+            if not pid: child(path, package, run_flags, log, errors)
             running[pid] = path, time.time(), log
         time.sleep(.02)
         for pid, (path, start, log) in list(running.items()):
@@ -146,6 +149,7 @@ if __name__ == '__main__':
     ap.add_argument('--package', action='store_true')
     ap.add_argument('--all', action='store_true')
     ap.add_argument('--flags', default='')
+    ap.add_argument('--errors', type=Path)
     ap.add_argument('--limit', type=int, default=1800)
     ap.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 4))
     ap.add_argument('--processor', choices=PROCESSORS, default='native')
@@ -158,7 +162,7 @@ if __name__ == '__main__':
     paths, before = a.notebooks or [p for p in notebooks() if a.package or a.all or differs(p)], files()
     lacking = [p for p in paths if find_spec('unsloth') is None and name(p) in UNSLOTH]
     for p in lacking: paths.remove(p); print(skip_line(p, 'Unsloth is not installed'))
-    try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()))
+    try: problems = run(paths, a.package, a.limit, a.workers, set(a.flags.split()), a.errors and a.errors.resolve())
     finally: shutil.rmtree(tempfile.tempdir, ignore_errors=True)
     results = {p: [problems[p]] if p in problems else [] for p in paths}
     results['files'] = [f'{f}: left behind by a lesson; write to a temporary folder'

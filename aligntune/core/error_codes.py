@@ -15,7 +15,7 @@ from . import errors
 # %% auto #0
 __all__ = ['ERROR_KINDS', 'SITE', 'GAP', 'CLEAR', 'ErrorKind', 'error_page', 'ErrorCase', 'ErrorCode', 'error_codes',
            'matches_template', 'code_of_error', 'messages_in', 'codes_in', 'note_of', 'reasons', 'remedies_of',
-           'made_up', 'example_of', 'explained', 'as_markdown', 'errors_page']
+           'made_up', 'example_of', 'explained']
 
 # %% ../../nbs/core/01b_error_codes.ipynb #db548533
 class ErrorKind(NamedTuple):
@@ -222,49 +222,3 @@ def explained(
     if helps := remedies_of(e): lines += ['what helps', *map(wrap, helps), '']
     lines += ['example' if e.example else 'example (made up)', *(f'  {l}' for l in example_of(e).splitlines()), '']
     return '\n'.join([*lines, f'page    {e.page}', f'source  {", ".join(dict.fromkeys(c.module for c in e.cases))}'])
-
-# %% ../../nbs/core/01b_error_codes.ipynb #d70fd6bc
-def _inline(text: str) -> str:
-    "A text in Markdown that shows its characters as they are"
-    return re.sub(r'([\\`*_$<>\[\]#|~@])', r'\\\1', text).replace('\n', ' ')
-
-def _sentence(texts: Iterable[str]) -> str:
-    "Texts as one sentence in Markdown"
-    text = '; '.join(map(_inline, texts))
-    return text if text.endswith(('?', '.', '…', '!')) else f'{text}.'
-
-def as_markdown(
-    code: str  # such as AT-S012
-) -> str:
-    "The section of a code on its page"
-    e = error_codes()[code]
-    places = dict.fromkeys(c.module for c in e.cases)
-    lines = [f'#### {code}: {_inline(e.what[0])} {{#{code.lower()}}}', '']
-    if len(e.what) > 1 and not e.retired: lines += ['Also: ' + '; '.join(f'*{_inline(w)}*' for w in e.what[1:6]), '']
-    if e.retired: return '\n'.join([*lines, 'No longer made; the code stays reserved.', ''])
-    if note := note_of(code): lines += [note, '']
-    if why := reasons(e): lines += ['**Why:** ' + _sentence(why), '']
-    if helps := remedies_of(e): lines += ['**What helps:** ' + _sentence(helps), '']
-    lines += ['Example:' if e.example else 'Example, made up:', '', '```', example_of(e), '```', '']
-    return '\n'.join([*lines, 'Source: ' + ', '.join(f'[{p}](../{p}.html)' for p in places), ''])
-
-# %% ../../nbs/core/01b_error_codes.ipynb #4f2704bd
-_ROOMS = dict(core='Settings and plan', data='Data', foreign='Configs of other projects', process='Processes',
-              sandbox='Sandbox', rewards='Rewards', engine='Engine', algorithms='Algorithms',
-              run='Runs and checkpoints',
-              backends='Backends', share='Models for elsewhere', evaluate='Evaluation', show='Display',
-              series='Sweeps and stages', monitor='Monitor', schedulers='Schedulers', bench='Bench',
-              emulation='Emulation')
-
-def errors_page(
-    letter: str  # of the kind
-) -> str:
-    "Every code of a kind in Markdown"
-    groups = dict[str, list[str]]()
-    for n, e in error_codes().items():
-        if n[3] != letter: continue
-        room, in_room, _ = e.cases[0].module.partition('/')
-        title = _ROOMS.get(room if in_room else '', 'Public functions and command line')
-        groups.setdefault('Common' if note_of(n) else 'Retired' if e.retired else title, []).append(n)
-    order = ['Common', *_ROOMS.values(), 'Public functions and command line', 'Retired']
-    return '\n'.join(f'## {t}\n\n' + '\n'.join(map(as_markdown, groups[t])) for t in order if t in groups)

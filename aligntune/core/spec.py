@@ -1023,7 +1023,7 @@ def filled(
                                 fix=f'{n}=... once more, or export the variable') from None
     return out
 
-# %% ../../nbs/core/06_spec.ipynb #8324fb86
+# %% ../../nbs/core/06_spec.ipynb #16e40710
 def config_entries(
     config: str | os.PathLike | Mapping | list  # path of a YAML or JSON file, a mapping, or entries read before
 ) -> list[tuple[str, Any, str]]:
@@ -1032,7 +1032,8 @@ def config_entries(
     if isinstance(config, Mapping): return list(_from_mapping(config))
     if hasattr(config, 'entries'): return list(config.entries())   # a converted config of another project
     if isinstance(config, (str, os.PathLike)): return _from_file(Path(config))
-    raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config')
+    raise SpecError(f'config must be a path or a mapping, not a {type(config).__name__}', where='argument config',
+                    fix="config='train.yaml'")
 
 def _from_mapping(config: Mapping, at: str = 'config') -> Iterator[tuple[str, Any, str]]:
     "(name, value, where) for each setting in a mapping, its groups opened"
@@ -1048,7 +1049,7 @@ def _part_of_mapping(value: Any, at: str) -> Any:
     if isinstance(value, (list, tuple)): return [_part_of_mapping(v, f'{at}[{i}]') for i, v in enumerate(value)]
     return value
 
-# %% ../../nbs/core/06_spec.ipynb #dab6e162
+# %% ../../nbs/core/06_spec.ipynb #be41ee62
 _CONFIG_FILES = ('.yaml', '.yml', '.json')
 
 def _from_file(path: Path) -> list[tuple[str, Any, str]]:
@@ -1066,9 +1067,11 @@ def text_of_config(
                             fix='name files in it: data, a chat template')
         return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e:
-        raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}') from None
+        raise SpecError('the config is not UTF-8 text', where=f'{path}, byte {e.start}',
+                        fix=f'iconv -f latin-1 -t utf-8 {path} > NEW.yaml') from None
     except OSError as e:
-        raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e)) from None
+        raise SpecError('the config cannot be read', where=str(path), why=e.strerror or str(e),
+                        fix='give the right to read it, or name another file') from None
 
 def _no_config(path: Path) -> SpecError:
     "The error for a path at which there is no config: the name of a model, or a misspelt file"

@@ -399,7 +399,23 @@ def _which_texts(source: Source, task: str) -> str | None:
     some = ', '.join(texts[:8])
     return f'which column asks, and which answers? {_mapping_fix(texts, "prompt", "completion")}, of {some}'
 
-# %% ../../nbs/data/04_recognise.ipynb #5417f62a
+# %% ../../nbs/data/04_recognise.ipynb #e7de7453
+def _wrong_values(source: Source, wanted: Sequence[RowShape]) -> tuple[str, str] | None:
+    "What a column of the right name holds, and the fix, where its values are why it does not suit"
+    known, head = known_columns(source.columns, source.head), source.head
+    found = (Candidate(s, slots) for s in wanted if not s.last_resort for slots in _filled(s, known, head))
+    for candidate in (c for c in found if c.shape.reader in ('pair', 'prompt') and not _values_fit(c, head)):
+        for c in (candidate.slots[slot] for slot in candidate.shape.required):
+            odd = next((v for v in _values(head, c) if not isinstance(v, str)), None)
+            if odd is not None and _is_answered_chat(odd):
+                return (f'{c} holds conversations with their answers; ',
+                        'end each prompt with the question; or the whole conversation in a column messages')
+            if isinstance(odd, (int, float)):
+                return (f'{c} holds {type(odd).__name__}, not text; ',
+                        f'processing_fn=lambda row: {{**row, {c!r}: str(row[{c!r}])}}')
+    return None
+
+# %% ../../nbs/data/04_recognise.ipynb #0dee8ba8
 def _columns_fix(source: Source, task: str, name: str | None, wanted: Sequence[RowShape]) -> str:
     "What to type so that the columns suit"
     if near := _misspelt(source, wanted): return f'column_mapping={dict([next(iter(near.items()))])}'
@@ -413,10 +429,10 @@ def _refuse_none(source: Source, task: str, name: str | None) -> NoReturn:
     "Say that the columns don't suit, what would, and what they look like instead"
     wanted = [s for s in SHAPES if task in s.tasks and name in (None, s.name)]
     needs = dict.fromkeys(s.columns.split(', [')[0] for s in wanted if not s.last_resort)
-    columns = ', '.join(source.columns)
+    columns, wrong = ', '.join(source.columns), _wrong_values(source, wanted)
+    why, fix = wrong or (_looks_like(source, task), _columns_fix(source, task, name, wanted))
     raise DataError(f'{source.name}: the columns {columns} are no {name or "format"} that {TASKS[task]} can use',
-                    where=source.name, why=f'{_looks_like(source, task)}wanted: {" | ".join(needs)}',
-                    fix=_columns_fix(source, task, name, wanted))
+                    where=source.name, why=f'{why}wanted: {" | ".join(needs)}', fix=fix)
 
 # %% ../../nbs/data/04_recognise.ipynb #89ec1511
 def _first_rows(source: Source, found: Sequence[Candidate]) -> list[int | None]:

@@ -440,7 +440,7 @@ def _checked(items: Items, kinds: _Kinds) -> Iterator[dict | Fault]:
             row = Fault(row['_row'], what, where, 'write every value of a column in the same way')
         yield row
 
-# %% ../../nbs/data/01_sources.ipynb #b416d111
+# %% ../../nbs/data/01_sources.ipynb #0f933890
 def _array(values: list, kind: str | None, type: pa.DataType | None = None) -> pa.Array:
     "One column of a batch of rows"
     if kind in _NESTED:
@@ -450,13 +450,15 @@ def _array(values: list, kind: str | None, type: pa.DataType | None = None) -> p
 
 def _batch(rows: list[dict], kinds: dict[str, str], name: str) -> dict[str, pa.Array]:
     "A batch of rows as columns; a key that a row lacks is a missing value"
-    columns = dict.fromkeys(c for r in rows for c in r)
-    try: return {c: _array([r.get(c) for r in rows], kinds.get(c)) for c in columns}
-    except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException) as e:
-        if len(rows) > 1:
-            for r in rows: _batch([r], kinds, name)
-        raise DataError(f'{name}: a value that no table can hold', where=f'{name} row {rows[0]["_row"]}', why=str(e),
-                        fix='use text, finite numbers, truth values, lists and objects of these') from e
+    out: dict[str, pa.Array] = {}
+    for c in dict.fromkeys(c for r in rows for c in r):
+        try: out[c] = _array([r.get(c) for r in rows], kinds.get(c))
+        except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException) as e:
+            if len(rows) > 1:
+                for r in rows: _batch([r], kinds, name)
+            raise DataError(f'{name}: a value in {c!r} that no table can hold', where=f'{name} row {rows[0]["_row"]}',
+                            why=str(e), fix='use text, finite numbers, truth values, lists and objects of these') from e
+    return out
 
 # %% ../../nbs/data/01_sources.ipynb #d4e75e9b
 def _column(parts: list[pa.Array | int], kind: str | None) -> pa.ChunkedArray:
@@ -715,7 +717,7 @@ def _which_subset(names: Sequence[str], subset: str | None, name: str) -> DataEr
     return DataError(what, where='argument subset', why=f'it has: {", ".join(names)}',
                      fix=f'subset={nearest(subset, names, 1)[0]!r}' if subset else f'name one: subset={names[0]!r}')
 
-# %% ../../nbs/data/01_sources.ipynb #988cf42b
+# %% ../../nbs/data/01_sources.ipynb #24975406
 def _file_items(files: Sequence[str], kind: str, by: str = 'line') -> Iterator[Item]:
     "The rows of text files of one kind, one after the other"
     readers: dict[str, Callable] = dict(jsonl=_read_jsonl, json=_read_json, txt=partial(_read_txt, by=by))
@@ -730,8 +732,9 @@ def _tables(files: Sequence[str], kind: str, streaming: bool) -> Dataset | Itera
         table = pa.concat_tables(tables, promote_options='permissive')
         rows = Dataset(table.drop_columns([c for c in table.column_names if c.startswith('__index_level_')]))
     except _BROKEN as e:
-        raise DataError('the columns are not what the files say of them', where=', '.join(files[:3]),
-                        why=_first_line(e), fix='write the files with the same columns, or again') from e
+        raise DataError('the columns of these files do not fit each other, or their own description',
+                        where=', '.join(files[:3]), why=_first_line(e),
+                        fix='write the files with the same columns, or again') from e
     return rows.to_iterable_dataset() if streaming else rows
 
 # %% ../../nbs/data/01_sources.ipynb #1c5d19a4

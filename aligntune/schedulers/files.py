@@ -371,7 +371,7 @@ def option_docs() -> dict[str, str]:
 def _doc(o: Option) -> str:
     return o.doc + (f' [{str(o.default).lower() if o.kind is bool else o.default}]' if o.default is not None else '')
 
-# %% ../../nbs/schedulers/01_files.ipynb #58b741ce
+# %% ../../nbs/schedulers/01_files.ipynb #eb0515cb
 def split_options(
     on: str,  # the scheduler
     typed: Mapping[str, Any]  # settings and options, as they were typed
@@ -383,7 +383,7 @@ def split_options(
     others = {n for s in LAUNCHERS.values() for n in s.options} - set(own)
     for n in typed:
         if n in ('node_rank', 'rdzv_endpoint'):
-            raise SpecError(f'{n} is for {on} to say', where=f'--{n.replace("_", "-")}',
+            raise SpecError(f'{n} is set by {on}', where=f'--{n.replace("_", "-")}',
                             fix='--nproc and --nnodes alone')
         if n in others: raise _of_another(n, on, own)
     options = {n: o.default for n, o in own.items()}

@@ -33,9 +33,9 @@ def split_values(
         out[-1] += c
     return [v.strip() for v in out]
 
-# %% ../../nbs/series/00_points.ipynb #0a9a1273
+# %% ../../nbs/series/00_points.ipynb #bad53332
 _NUMBER = r'[-+]?(?:\d{1,300}\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?'
-_RANGE = re.compile(rf'\s*(log:)?\s*({_NUMBER}?)\s*\.\.\s*({_NUMBER})\s*')
+_RANGE = re.compile(rf'\s*(log:)?\s*((?:{_NUMBER})?)\s*\.\.\s*({_NUMBER})\s*')
 
 @dataclass(frozen=True)
 class Range:

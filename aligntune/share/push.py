@@ -120,7 +120,7 @@ def written_card(
     log.warning('%s has no run.json and no README.md, so the card says little', source)
     return f"---\nlibrary_name: {'peft' if ADAPTER in names else 'transformers'}\n---\n\n# {repo.rpartition('/')[2]}\n"
 
-# %% ../../nbs/share/10_push.ipynb #72664b89
+# %% ../../nbs/share/10_push.ipynb #cd0da04d
 def stage(
     files_of: Path,  # the folder of the files that go: of the run, or one with a merged model
     source: Path,  # the run, or the model
@@ -147,9 +147,12 @@ def stage(
 
 def _read(path: Path) -> dict[str, Any]:
     "A config"
-    try: return dict(json.loads(path.read_text(encoding='utf-8')))
-    except (ValueError, TypeError) as e:
-        raise ModelError(f'{path.name} is no JSON mapping', where=str(path), why=str(e)) from None
+    def fault(why: str) -> ModelError:
+        return ModelError(f'{path.name} is no JSON mapping', where=str(path), why=why, fix='save the model again')
+    try: found = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as e: raise fault(str(e)) from None
+    if not isinstance(found, dict): raise fault(f'it holds a {type(found).__name__}')
+    return found
 
 # %% ../../nbs/share/10_push.ipynb #03d44fe2
 def fetch_base_card(source: str | Path) -> None:
