@@ -1,9 +1,14 @@
 ("The pages: nbdev's processors run, links and anchors lead somewhere, nothing is fetched from elsewhere, code is "
  "narrow, README.md is what index.ipynb says, each setting has its place, words of other projects lead somewhere.")
-import importlib, json, re, sys
+import functools, importlib, json, re, sys
 from common import report, root
 import shape
 import website as web
+
+@functools.cache
+def anchors(url):
+    "The anchors of a page, in lower case"
+    return {i.lower() for i in site[url].ids}
 
 def links(site, page):
     "Links of one page that lead nowhere"
@@ -11,7 +16,7 @@ def links(site, page):
         target, fragment = web.local(page.url, link)
         if target is None: continue
         if target not in site and not (root/'_proc'/target).exists(): yield f'dead link {link}'
-        elif fragment and target in site and fragment.lower() not in {i.lower() for i in site[target].ids}:
+        elif fragment and target in site and fragment.lower() not in anchors(target):
             yield f'no anchor {link}'
 
 def page_problems(site, page):
@@ -87,7 +92,7 @@ def readme_problems(site):
     return [f'README.md:{n}: not what nbs/index.ipynb says; run `make export`']
 
 built = web.process()
-site = web.pages()
+site = web.pages(coloured=False)
 results = {f'page {u}': [f'nbs/{p.source}: {o}' for o in page_problems(site, p)] for u, p in site.items()}
 if (root/'nbs/show').exists():   # the whole project, not a piece of it
     for check in (setting_problems, decision_problems, word_problems): results[check.__name__] = list(check(site))

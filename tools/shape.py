@@ -1,6 +1,6 @@
 """What a processed notebook goes through before it becomes a page, in the offline rendering and in Quarto's alike:
 signatures with one parameter a line, code of at most 100 columns, and assertions folded under "Proof"."""
-import ast, inspect, io, re, textwrap, tokenize
+import ast, functools, inspect, io, re, textwrap, tokenize
 from fastcore.docments import DocmentText
 from nbdev.showdoc import BasicMarkdownRenderer
 
@@ -62,7 +62,8 @@ class Rendered(BasicMarkdownRenderer):
     "nbdev's documentation of a symbol, with our signature"
     def __init__(self, sym, name=None, title_level=3):
         super().__init__(sym, name=name, title_level=title_level)
-        self.dm = Signature(sym, docstring=False)
+        if self.sym is sym: self.dm.__class__ = Signature   # the source is read already
+        else: self.dm = Signature(sym, docstring=False)
 
 # --- code of at most WIDTH columns
 
@@ -147,11 +148,24 @@ def ways(code, row):
     yield from text[:8]
     for _, _, column, indent in good: yield [line[:column].rstrip(), ' '*indent + line[column:]]
 
+def pieces(code, tree):
+    "The text of a program, statement by statement, with the comments above each"
+    lines, cuts = code.split('\n'), [0]
+    for a, b in zip(tree.body, tree.body[1:]):
+        first = min([b.lineno, *(d.lineno for d in getattr(b, 'decorator_list', []))])
+        if first > a.end_lineno: cuts.append(a.end_lineno)
+    return ['\n'.join(lines[i:j]) for i, j in zip(cuts, [*cuts[1:], len(lines)])]
+
 def narrow(code):
     "The same program in lines of at most WIDTH columns, as far as brackets allow"
-    tree = parsed(code)
-    if tree is None or max(map(len, code.split('\n'))) <= WIDTH: return code
-    same, given_up = ast.dump(tree), set()
+    if max(map(len, code.split('\n'))) <= WIDTH or (tree := parsed(code)) is None: return code
+    return '\n'.join(map(narrow_statement, pieces(code, tree)))
+
+@functools.cache
+def narrow_statement(code):
+    "The same for one statement, which is read anew for each way that is tried"
+    if max(map(len, code.split('\n'))) <= WIDTH: return code
+    same, given_up = ast.dump(parsed(code)), set()
     for _ in range(400):
         lines = code.split('\n')
         row = next((i for i, l in enumerate(lines, 1) if len(l) > WIDTH and l not in given_up), None)

@@ -4,14 +4,14 @@
     python tools/website.py guides/ core/ only pages whose path holds one of these words; the others stay as they are
     python tools/website.py --quarto      the same pages by Quarto
     python tools/website.py --sidebar     write nbs/sidebar.yml, the reading order (Quarto uses it too)"""
-import html, json, os, re, shutil, subprocess, sys, warnings
+import contextlib, html, importlib, json, os, re, shutil, subprocess, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
-from common import notebooks, root, warm
+from common import modules, notebooks, root, warm
 
 # The reading order: folder, heading. A folder that is not here comes last, under its own name; so do pages that FIRST
 # does not name, in the order of their files.
@@ -68,13 +68,18 @@ def _process(job):
     except BaseException as e: return str(source), f'{type(e).__name__}: {e}'
     return str(source), ''
 
+def warm_package():
+    "Import the package too: each notebook is processed in a fork, which would import its modules anew"
+    for name in modules():
+        with contextlib.suppress(Exception): importlib.import_module(name)   # a page that needs it says so
+
 def process(only=()):
     """Run the processors into _proc, in forked workers that share one import of the heavy libraries; the problems.
     With words in `only`, only notebooks whose path holds one of them"""
     from nbdev.config import get_config
     from nbdev.serve import _proc_file
     warnings.simplefilter('ignore')   # the notebook check speaks of the notebooks
-    warm()
+    warm_package(); warm()
     cfg = get_config(); cache = cfg.config_path/'_proc'
     if not only: shutil.rmtree(cache, ignore_errors=True)
     files = [p for p in cfg.nbs_path.rglob('*')
@@ -154,20 +159,22 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag):
         if self._h and tag == self._h[0]: self.headings.append((tag, self._h[1], ''.join(self._h[2]))); self._h = None
 
-def _page(path):
+def _page(path, coloured=True):
     "The page of one processed notebook"
     rel = PurePosixPath(path.relative_to(root/'_proc').as_posix())
     meta, md = to_markdown(json.loads(path.read_text()))
     url = (rel.parent/meta.get('output-file', rel.with_suffix('.html').name)).as_posix()
-    page, read = Page(rel, url, meta, md, pandoc(md, 'html', '--mathml')), _Reader()
+    plain = [] if coloured else ['--no-highlight']   # without an anchor and a link in each line of code
+    page, read = Page(rel, url, meta, md, pandoc(md, 'html', '--mathml', *plain)), _Reader()
     read.feed(page.body)
     page.ids, page.links, page.resources, page.headings = read.ids, read.links, read.resources, read.headings
     return page
 
-def pages():
-    "All pages, by address"
+def pages(coloured=True):
+    "All pages, by address; the checks need no colours"
+    files = sorted((root/'_proc').rglob('*.ipynb'))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return {p.url: p for p in pool.map(_page, sorted((root/'_proc').rglob('*.ipynb')))}
+        return {p.url: p for p in pool.map(lambda f: _page(f, coloured), files)}
 
 def base():
     from nbdev.config import get_config

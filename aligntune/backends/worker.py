@@ -147,11 +147,13 @@ def all_numbers(
                              where=file.name, why='the training has diverged',
                              fix='a lower learning_rate, or a longer warmup, in another output_dir')
 
-# %% ../../nbs/backends/06_worker.ipynb #b03e66ca
+# %% ../../nbs/backends/06_worker.ipynb #e12e929c
 #: settings that we apply before the library starts, or that have no meaning for it
 OURS = ({n for n, f in FIELDS.items() if f.group in ('model', 'data')}
         | {'algorithm', 'method', 'output_dir', 'run_name', 'backend', 'allow_fallback', 'logging_steps', 'progress',
-           'guards', 'precision', 'report_to', 'eval_tasks'} - {'load_in_4bit', 'load_in_8bit', 'device_map'})
+           'guards', 'precision', 'report_to', 'eval_tasks'})
+OURS -= {'load_in_4bit', 'load_in_8bit', 'quant_type', 'device_map', 'dtype', 'attn_implementation', 'num_labels',
+         'packing'}
 
 def refuse_ignored_settings(
     spec: TrainSpec,
