@@ -8,8 +8,7 @@
 
 Requirements are walked from ours downwards: by the metadata of the packages that pip takes on Colab, as noted in
 tools/colab.txt, and of the others as they are installed here. A version of Colab's that satisfies all of them stays.
-Fails where torch or ipywidgets would be replaced, or where an install cell of
-a walkthrough does not name what is."""
+Fails where torch or ipywidgets would be replaced, or where an install cell of a walkthrough does not name what is."""
 import json, re, sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
