@@ -78,8 +78,8 @@ setup: $(DEV)    ## the development environment, .venv
 bench: $(DEV)    ## speed and memory beside plain TRL, on this machine: make bench ARGS="work=sft rounds=3"
 	@$(PY) -m aligntune.cli bench out=nbs/bench/results $(ARGS)
 
-browser: $(DEV)  ## the widgets in a real browser (needs Chromium)
-	@$(PY) tools/browser.py
+browser: $(DEV)  ## the widgets in a real browser (needs Chromium); the walkthroughs in JupyterLab: make browser ARGS="walkthroughs 01"
+	@$(PY) tools/browser.py $(ARGS)
 
 test-long: $(DEV) emulation ## every notebook as it stands, the slow cells too, and every case on an emulated GPU
 	@$(PY) tools/run_notebooks.py --all --flags slow

@@ -3,6 +3,8 @@ training that it watches and stops, driven through headless Chromium.
 
 `python tools/browser.py` runs all; screenshots in both themes and two widths go to .cache/screens.
 `python tools/browser.py pictures` makes those of the guide anew, from a training.
+`python tools/browser.py walkthroughs [01 16 ...]` opens the walkthroughs in JupyterLab, runs all their cells in test
+mode, and reports what a reader would stumble over; screenshots go to .cache/screens/walkthroughs.
 """
 import contextlib, importlib.util, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 from pathlib import Path
@@ -75,8 +77,8 @@ def write_notebook(path):
         name='python3', display_name='Python 3 (ipykernel)', language='python')), nbformat=4, nbformat_minor=5)))
 
 @contextlib.contextmanager
-def lab(folder, token='t'):
-    "A JupyterLab of its own, with settings, data and kernels apart from the user's"
+def lab(folder, token='t', **more):
+    "A JupyterLab of its own, with settings, data and kernels apart from the user's; `more` goes into its environment"
     port, home = free_port(), Path(folder)/'.jupyter'
     for name, text in {'apputils-extension/notification': '{"fetchNews": "false", "checkForUpdates": false}',
                        'notebook-extension/tracker': '{"windowingMode": "none"}'}.items():
@@ -87,7 +89,7 @@ def lab(folder, token='t'):
               for k, v in dict(JUPYTER_CONFIG_DIR='c', JUPYTER_DATA_DIR='d', JUPYTER_RUNTIME_DIR='r', IPYTHONDIR='i',
                                JUPYTERLAB_SETTINGS_DIR='s', JUPYTERLAB_WORKSPACES_DIR='w').items()})
     env |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', ALIGNTUNE_CACHE=str(home/'cache'), PYTHONPATH=str(root),
-                PATH=f'{Path(sys.executable).parent}:{env["PATH"]}')
+                PATH=f'{Path(sys.executable).parent}:{env["PATH"]}') | more
     with open(home/'log', 'w') as log:
         p = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ip=127.0.0.1',
             f'--port={port}', '--ServerApp.port_retries=0', '--LabApp.expose_app_in_browser=True',
@@ -162,7 +164,7 @@ def contrast(where):
         for (const e of root.querySelectorAll('*')) {
             const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join('');
             const apart = e.closest('[disabled], style, option, .lm-TabBar, .jp-RenderedText');
-            if (!text || !e.offsetParent || apart) continue;
+            if (!/[^■●]/.test(text) || !e.offsetParent || apart) continue;
             const b = behind(e), c = over(rgba(getComputedStyle(e).color), b);
             const [x, y] = [lum(b), lum(c)].sort((p, q) => q - p);
             if ((x + .05)/(y + .05) < 4.5) bad.push(`${text.slice(0, 40)} ${((x + .05)/(y + .05)).toFixed(1)}`);
@@ -365,6 +367,119 @@ def looks(page, name):
             page.evaluate('document.documentElement.style.fontSize = ""')
     page.emulate_media(color_scheme='light'); page.set_viewport_size(dict(width=1280, height=900))
 
+# What a reader would stumble over in the outputs of the open notebook: (cell, complaint)
+COMPLAINTS = '''wide => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].flatMap((cell, i) => {
+    const found = [], say = (what, e) => found.push([i, what + ': ' + e.textContent.trim().slice(0, 200)]);
+    for (const e of cell.querySelectorAll('[data-mime-type="application/vnd.jupyter.error"]')) say('error', e);
+    for (const e of cell.querySelectorAll('[data-mime-type="application/vnd.jupyter.stderr"]')) say('on stderr', e);
+    for (const e of cell.querySelectorAll('.jp-OutputArea-output')) {
+        const failed = /Loading widget|Error (displaying|creating|rendering) widget|widget.*not found|Click to show/;
+        if (failed.test(e.textContent)) say('no widget', e);
+        const box = e.getBoundingClientRect();
+        if (box.height < 2 && (e.textContent.trim() || e.querySelector('img, svg'))) say('nothing is seen', e);
+        for (const p of [e, ...e.querySelectorAll('*')]) {
+            const style = getComputedStyle(p), seen = p.getClientRects().length && !p.closest('svg');
+            if (!seen || p.tagName === 'SELECT' || p.tagName === 'INPUT') continue;
+            if (p.scrollWidth > p.clientWidth + 2 && p.clientWidth && style.overflowX !== 'visible')
+                say(`${p.tagName} is cut, it needs ${p.scrollWidth} and has ${p.clientWidth} pixels`, p);
+            if (p.scrollHeight > p.clientHeight + 2 && p.clientHeight && style.overflowY !== 'visible')
+                say(`${p.tagName} is cut below, it needs ${p.scrollHeight} and has ${p.clientHeight} pixels`, p);
+            const r = p.getBoundingClientRect();
+            if (r.right > box.right + 2 && r.width)
+                say(`${p.tagName} sticks out by ${Math.round(r.right - box.right)}`, p);
+        }
+        for (const pre of wide ? e.querySelectorAll('.jp-RenderedText pre, pre') : []) {
+            const c = document.createElement('canvas').getContext('2d');
+            const style = getComputedStyle(pre);
+            c.font = style.fontSize + ' ' + style.fontFamily;
+            const room = pre.clientWidth;
+            for (const line of pre.textContent.split('\\n'))
+                if (c.measureText(line).width > room + 1 && /  |[|]/.test(line.trim())) {
+                    found.push([i, `a line in columns wraps: ${line.trim().slice(0, 200)}`]); break }
+        }
+    }
+    return found })'''
+# number and state of each code cell: a folded one has no prompt to read
+PROMPTS = '''window.jupyterapp.shell.currentWidget.content.widgets.filter(w => w.model.type === 'code')
+    .map(w => [w.model.executionCount, w.model.executionState])'''
+
+def photographed(page, name):
+    "Screenshots of the whole notebook, a screen after the other"
+    panel = page.locator('.jp-WindowedPanel-outer').first
+    at = 0
+    while True:
+        panel.evaluate('(e, y) => { e.scrollTop = y }', at*1700); page.wait_for_timeout(150)
+        page.screenshot(path=SHOTS/'walkthroughs'/f'{name}-{at:02d}.png')
+        if panel.evaluate('e => e.scrollTop + e.clientHeight >= e.scrollHeight - 2'): return
+        at += 1
+
+def looked_at(page, name, themes=THEMES):
+    "What a reader would stumble over, in both themes and widths"
+    for theme in themes:
+        page.evaluate('t => window.jupyterapp.commands.execute("apputils:change-theme", {theme: t}).then(() => null)',
+                      f'JupyterLab {theme.title()}')
+        page.wait_for_selector(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]', state='attached')
+        for area in page.locator('.jp-Notebook .jp-OutputArea').all():
+            yield from (f'{theme}: hard to read: {t}' for t in contrast(area))
+        photographed(page, f'{name}-{theme}')
+    for width in reversed(WIDTHS):
+        page.set_viewport_size(dict(width=width, height=1800)); page.wait_for_timeout(300)
+        yield from (f'cell {i}, {width} pixels: {what}' for i, what in page.evaluate(COMPLAINTS, width == WIDTHS[0]))
+
+def run_all(page, seconds=600):
+    "*Run All Cells*, as from the menu; then what has not run"
+    page.evaluate('() => { window.jupyterapp.commands.execute("notebook:run-all-cells") }')
+    ends, quiet = time.time() + seconds, 0
+    while quiet < 4:   # between two cells the kernel is idle too
+        page.wait_for_timeout(500)
+        idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').count()
+        quiet = quiet + 1 if idle and not any(state == 'running' for _, state in page.evaluate(PROMPTS)) else 0
+        if time.time() > ends: yield f'still running after {seconds} s'; break
+    yield from (f'code cell {i} has not run' for i, (number, _) in enumerate(page.evaluate(PROMPTS)) if not number)
+
+def walkthrough(browser, at, path):
+    "One walkthrough, as it is opened and after all its cells have run; each complaint once"
+    page, said = browser.new_page(viewport=dict(width=WIDTHS[0], height=1800)), []
+    page.set_default_timeout(60000); expect.set_options(timeout=60000)
+    page.on('pageerror', lambda e: said.append(f'the page complains: {e}'))
+    url, token = at
+    page.goto(f'{url}/doc/tree/{path.name}?token={token}&reset')
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status=idle]').first.wait_for()
+    cells = len(json.loads(path.read_text())['cells'])
+    expect(page.locator('.jp-Notebook .jp-Cell:not(.jp-mod-placeholder)')).to_have_count(cells)
+    page.wait_for_timeout(500)
+    problems = [f'as opened: {p}' for p in looked_at(page, f'{path.stem}-opened', ['light'])]
+    problems += run_all(page)
+    page.wait_for_timeout(1000)
+    problems += looked_at(page, path.stem)
+    if not page.get_by_text('Test run: ').count(): problems.append('it does not say that this is a test run')
+    for kernel in page.request.get(f'{url}/api/kernels?token={token}').json():
+        page.request.delete(f'{url}/api/kernels/{kernel["id"]}', headers=dict(Authorization=f'token {token}'))
+    page.close()
+    return list(dict.fromkeys(problems + said))
+
+def walkthroughs(which):
+    "All walkthroughs, or those whose names begin so, in JupyterLab"
+    if not which: shutil.rmtree(SHOTS/'walkthroughs', ignore_errors=True)
+    (SHOTS/'walkthroughs').mkdir(parents=True, exist_ok=True)
+    results, start = {}, time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [p for p in sorted((root/'nbs'/'walkthroughs').glob('*.ipynb'))
+                 if p.name.startswith(tuple(which or ['']))]
+        for p in (root/'nbs'/'walkthroughs').iterdir(): shutil.copy(p, folder)
+        (Path(folder)/'.jupyter').mkdir()
+        with lab(folder, IN_TEST='1') as at, sync_playwright() as pw:
+            browser = pw.chromium.launch(executable_path=chromium(), args=FLAGS)
+            for path in paths:
+                began = time.time()
+                try: found = walkthrough(browser, at, path)
+                except (AssertionError, PlaywrightError) as e: found = [str(e)[:1500]]
+                results[path.stem] = [f'{path.stem}: {p}' for p in found]
+                print(f'   {path.stem}: {len(found) or "no"} complaints, {time.time()-began:.0f} s', *found, sep='\n',
+                      flush=True)
+            browser.close()
+    report(results, f'{time.time()-start:.0f} s; screenshots in .cache/screens/walkthroughs')
+
 def main(only):
     "Run the checks, one after the other, in one JupyterLab; each problem is a line"
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -402,4 +517,4 @@ def lab_and_page(folder):
 
 if __name__ == '__main__':
     if why := missing(): print(f'browser: skipped, {why}'); print('0 passed, 0 failed'); sys.exit()
-    main(sys.argv[1:])
+    walkthroughs(sys.argv[2:]) if sys.argv[1:2] == ['walkthroughs'] else main(sys.argv[1:])

@@ -3,11 +3,13 @@
     python tools/check_colab.py              check, and print what is replaced
     python tools/check_colab.py --lock FILE  write tools/colab.txt from a list as Colab publishes it
                                              (github.com/googlecolab/backend-info, pip-freeze.gpu.txt)
+    python tools/check_colab.py --newest REPORT   note what the versions require that pip takes there; the report is of
+                                             `pip install --dry-run --report REPORT` among Colab's versions
 
-Requirements are walked from ours downwards, by the metadata of the packages that are installed here. A version of
-Colab's that satisfies all of them stays. Fails where torch or ipywidgets would be replaced, or where an install cell of
-a walkthrough does not name what is."""
-import re, sys
+Requirements are walked from ours downwards: by the metadata of the packages that pip takes on Colab, as noted in
+tools/colab.txt, and of the others as they are installed here. A version of Colab's that satisfies all of them stays.
+Fails where torch or ipywidgets would be replaced, or where an install cell of a walkthrough does not name what is."""
+import json, re, sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from packaging.markers import default_environment
@@ -32,6 +34,12 @@ def locked():
     python = next(re.search(r'Python (\d+\.\d+)', l)[1] for l in lines if l.startswith('#') and 'Python' in l)
     return python, dict(l.split('==') for l in lines if l and not l.startswith('#'))
 
+NEWEST = '# requires '
+def newest():
+    "What the versions require that pip takes on Colab: {package: requirements}"
+    lines = [l.removeprefix(NEWEST).split(': ', 1) for l in LOCK.read_text().splitlines() if l.startswith(NEWEST)]
+    return {l[0].split('==')[0]: [Requirement(r) for r in l[1].split(' | ')] for l in lines}
+
 def installed(name):
     "Whether this machine has a package"
     try: return bool(distribution(name))
@@ -39,8 +47,9 @@ def installed(name):
 
 def needed(requirement, env):
     "What a package of this machine requires, with the extras that are asked for; nothing where it is not installed"
-    lines = distribution(requirement.name).requires if installed(requirement.name) else []
-    for r in map(Requirement, lines or []):
+    lines = newest().get(canonical(requirement.name)) or (
+        distribution(requirement.name).requires if installed(requirement.name) else [])
+    for r in (Requirement(str(l)) for l in lines or []):
         if not r.marker or any(r.marker.evaluate(env | dict(extra=e)) for e in ['', *requirement.extras]): yield r
 
 def outcome(requirements):
@@ -59,6 +68,14 @@ def outcome(requirements):
         seen.add((name, *sorted(r.extras)))
         todo += needed(r, env)
     return sorted(names & have.keys() - replaced.keys()), replaced, sorted(names - have.keys())
+
+def write_newest(path):
+    "Note what the versions require that pip takes on Colab, beside what the lock has"
+    kept = [l for l in LOCK.read_text().splitlines() if not l.startswith(NEWEST)]
+    found = {canonical(i['metadata']['name']): i['metadata'] for i in json.loads(path.read_text())['install']}
+    lines = [f"{NEWEST}{n}=={m['version']}: {' | '.join(r for r in m['requires_dist'] if 'extra ==' not in r)}"
+             for n, m in sorted(found.items()) if n != 'aligntune' and m.get('requires_dist')]
+    LOCK.write_text('\n'.join(kept + [l for l in lines if not l.endswith(': ')]) + '\n')
 
 def write_lock(path):
     "The part of Colab's list that any of our extras can lead to"
@@ -94,6 +111,7 @@ def check(path, ours):
 
 if __name__ == '__main__':
     if '--lock' in sys.argv: write_lock(Path(sys.argv[-1]))
+    if '--newest' in sys.argv: write_newest(Path(sys.argv[-1]))
     ours = settings()
     for extra in ('', 'unsloth'):
         _, replaced, new = outcome(ours[''] + (ours[extra] if extra else []))

@@ -19,13 +19,14 @@ def cells(path):
 
 def flags(cell):
     "The directives of a code cell: `#| export` is {'export': ''}"
-    return ({k.rstrip(':'): v.strip() for k, v in re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])}
+    found = re.findall(r'(?m)^#\|[ \t]*(\S+)[ \t]*(.*)$', cell['source'])
+    return ({k.rstrip(':'): re.sub(' # .*', '', v).strip() for k, v in found}   # YAML, so a comment may follow
             if cell['cell_type'] == 'code' else {})
 
 # what Colab reads of a notebook: a walkthrough opens on its free GPU
 WALKTHROUGH = dict(accelerator='GPU', colab=dict(gpuType='T4'))
 
-# a cell with a `#@title` shows the title only, on Colab and in JupyterLab
+# a folded cell shows its `#@title` only on Colab, and its first line in JupyterLab
 FOLDED = dict(cellView='form', jupyter=dict(source_hidden=True))
 
 def exports(cell): return bool({'export', 'exports', 'exporti'} & flags(cell).keys())

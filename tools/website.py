@@ -129,7 +129,8 @@ def to_markdown(nb):
             meta |= yaml.safe_load(m[1]) or {}
         elif c['cell_type'] == 'markdown': out.append(source)
         elif c['cell_type'] == 'code':
-            told = {k: (v or '').strip() for k, v in re.findall(r'(?m)^#\|\s*(\S+?):?(?:\s+(.*))?$', source)}
+            told = {k: re.sub(' # .*', '', v or '').strip()
+                    for k, v in re.findall(r'(?m)^#\|\s*(\S+?):?(?:\s+(.*))?$', source)}
             if told.get('include') == 'false': continue
             body = '\n'.join(l for l in source.splitlines() if not l.startswith('#|')).strip()
             if body and told.get('echo') != 'false': out.append(f'``` python\n{body}\n```')

@@ -118,7 +118,7 @@ def sharding_fields(
                                                       dp_shard_size=plan.local)
     return out
 
-# %% ../../nbs/algorithms/01_common.ipynb #e0375fcb
+# %% ../../nbs/algorithms/01_common.ipynb #929a27d3
 def training_args(
     spec: TrainSpec,  # the request
     plan: Plan,  # device, precision, gradient_checkpointing
@@ -128,13 +128,16 @@ def training_args(
 ):
     "The config of class `cls` that says what `spec` and `plan` say"
     kw: dict[str, Any] = _ALWAYS | named_fields(spec) | precision_flags(plan.precision, plan.device)
-    kw |= dict(dataloader_pin_memory=plan.device == 'cuda', gradient_checkpointing=bool(plan.gradient_checkpointing))
+    kw |= dict(dataloader_pin_memory=plan.device == 'cuda')
     if plan.device == 'cuda': kw['accelerator_config'] = dict(non_blocking=True)   # batches, from pinned memory
     # on several processes accelerate cuts all tensors of a batch to the rows of the first
     if spec['streaming'] and getattr(plan, 'processes', 1) == 1:
         kw['accelerator_config'] = kw.get('accelerator_config', {}) | dict(dispatch_batches=False)
     kw |= _schedule(spec, has_eval)
     known = {f.name for f in dataclasses.fields(cls)}   # PPO reads the settings of vLLM itself
+    # the newest transformers warn where only the old name is set, as TRL's defaults do
+    new = 'activation_checkpointing' in known
+    kw['activation_checkpointing' if new else 'gradient_checkpointing'] = bool(plan.gradient_checkpointing)
     kw['report_to'] = trackers_of(spec['report_to'])[1]   # ours are told by the run
     kw |= {FIELDS[k]: getattr(plan, have) for k, have in _PLANNED.items() if hasattr(plan, have)}
     kw |= sharding_fields(plan)

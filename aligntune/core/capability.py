@@ -338,7 +338,7 @@ class Decision:
     fix: str = ''  # the command that would make the named backend available
     def __str__(self) -> str: return f'{self.backend}: {self.reason}'
 
-# %% ../../nbs/core/03_capability.ipynb #02f8a1eb
+# %% ../../nbs/core/03_capability.ipynb #75666c68
 def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
     "From the first question to a backend, with the answers that led there"
     at, path = 'algorithm', []
@@ -349,8 +349,10 @@ def _walk(f: Facts) -> tuple[str, tuple[tuple[str, str], ...]]:
     return at, tuple(path)
 
 def _objections(f: Facts) -> list[str]:
-    "All reasons against Unsloth here, not only the first"
-    return [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
+    "All reasons against Unsloth here, not only the first, and no explanation twice"
+    said = [q.because(f) for q in list(TREE.values())[:4] if (q.yes if q.test(f) else q.no) == 'trl']
+    explained = [reason.split(': ')[-1] for reason in said]
+    return [reason for i, reason in enumerate(said) if explained[i] not in explained[:i]]
 
 # %% ../../nbs/core/03_capability.ipynb #63745e28
 def _refused(f: Facts, backend: str, reason: str) -> UnsupportedError:

@@ -47,7 +47,7 @@ class LMHead(NamedTuple):
         if self.cap: return g.mul_(factor*(1 - (z*(self.temperature/self.cap))**2))
         return g if factor == 1 else g.mul_(factor)
 
-# %% ../../nbs/engine/03_lm_head.ipynb #7b7812d4
+# %% ../../nbs/engine/03_lm_head.ipynb #c71527e6
 LOGIT_SCALES, SOFTCAP = ('logit_scale', 'output_multiplier'), 'final_logit_softcapping'
 
 def lm_head_of(
@@ -57,8 +57,10 @@ def lm_head_of(
     inner = inner_model(model)
     layer, config = inner.get_output_embeddings(), inner.config.get_text_config()
     scale = next((s for s in (getattr(config, k, None) for k in LOGIT_SCALES) if s is not None), 1.0)
+    checkpointing = next(k for k in ('is_activation_checkpointing', 'is_gradient_checkpointing')   # new and old name
+                         if hasattr(type(inner), k))
     return LMHead(layer.weight, layer.bias, scale, getattr(config, SOFTCAP, None),
-                  save_memory=inner.is_gradient_checkpointing)
+                  save_memory=getattr(inner, checkpointing))
 
 # %% ../../nbs/engine/03_lm_head.ipynb #ce7b2dd2
 @torch.no_grad()

@@ -438,7 +438,7 @@ def chart_svg(
             f'{_legend(lines, ink) if legend else ""}{_grid(x, y, ink)}{resumed}'
             f'{"".join(_drawn(l, x, y) for l in lines)}</svg>')
 
-# %% ../../nbs/show/00_curves.ipynb #1e535bf8
+# %% ../../nbs/show/00_curves.ipynb #0db3def7
 def chart_img(
     runs: Sequence[RunLog],  # one colour each
     chart: Chart  # what is shown
@@ -446,7 +446,8 @@ def chart_img(
     "A chart as an image that carries its data"
     data = base64.b64encode(chart_svg(runs, chart, ink=INK).encode()).decode()
     return (f'<img alt="curves of this training: {escape(chart.heading)}" '
-            f'style="width:24em;max-width:100%;aspect-ratio:{WIDTH}/{HEIGHT}" src="data:image/svg+xml;base64,{data}">')
+            f'style="display:inline-block;width:24em;max-width:100%;aspect-ratio:{WIDTH}/{HEIGHT}" '
+            f'src="data:image/svg+xml;base64,{data}">')
 
 # %% ../../nbs/show/00_curves.ipynb #5eed45ce
 # settings that do not affect the training

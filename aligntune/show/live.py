@@ -21,7 +21,7 @@ def bar(share: float, color: str) -> str:
     return (f'<div style="background:#8883;height:5px;border-radius:3px;overflow:hidden"><div '
             f'style="background:{color};height:5px;width:{100*min(max(share, 0), 1):.1f}%"></div></div>')
 
-# %% ../../nbs/show/03b_live.ipynb #953168f7
+# %% ../../nbs/show/03b_live.ipynb #4a5485d8
 def head(
     w: ProgressState,  # where the run is
     state: str = ''  # stopping, stopped, done or ended; empty while it runs
@@ -36,7 +36,7 @@ def head(
     if w.tokens: cells.append(('tokens/s', short(w.tokens)))
     if w.memory: cells.append(('peak memory', w.memory))
     if w.foreseen: cells.append(('estimate', w.foreseen + (' ▲' if (w.peak or 0) > (w.estimate or 0) else '')))
-    numbers = ''.join((f'<span style="margin-right:1.6em;white-space:nowrap"><span '
+    numbers = ' '.join((f'<span style="margin-right:1.6em;white-space:nowrap"><span '
                        f'style="opacity:.65">{escape(k)}</span> <b>{escape(v)}</b></span>') for k, v in cells)
     return (f'<div class="aligntune-panel" style="{_FONT};max-width:60em"><div '
             f'style="display:flex;justify-content:space-between"><b>{first}</b><span '
