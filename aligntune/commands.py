@@ -832,7 +832,7 @@ def scores(call: Call) -> Answer:
     rows = {f: {label: list(rows.values()) for label, rows in last_scores(f).items()} for f in folders}
     return Answer(columns(table) if len(table) > 1 else f'no run in {root} has been evaluated', dict(runs=plain(rows)))
 
-# %% ../nbs/commands.ipynb #c59baa8e
+# %% ../nbs/commands.ipynb #a70c1c0b
 JUDGE = dict(
     base_url='address of the judge: http://localhost:8000/v1', judge_model='its name there',
     env='variable that holds its key', mode='pairs, or scores (of one model)',
@@ -842,12 +842,13 @@ JUDGE = dict(
     price_in='of a million tokens read, in any currency', price_out='of a million written',
     max_cost='most money', yes='ask, whatever it costs', concurrency='questions at a time (8)',
     rate='most questions in a minute', timeout='seconds for a reply (120)', retries='tries after an error (6)',
+    options='further fields of a request; null leaves one out: {temperature: null}',
     cache="file of the judge's replies; else in the run, or beside the file")
 
 def _endpoints(given: dict[str, Any]) -> list[Any]:
     "The judges that a call names; takes their settings out of it"
     from aligntune.rewards.judge import Endpoint, key_of
-    names = ('max_tokens', 'price_in', 'price_out', 'concurrency', 'rate', 'timeout', 'retries')
+    names = ('max_tokens', 'price_in', 'price_out', 'concurrency', 'rate', 'timeout', 'retries', 'options')
     shared = {k: given.pop(k) for k in names if k in given}
     url, second = given.pop('base_url', None), given.pop('second_url', None)
     if not url:

@@ -30,8 +30,9 @@ __all__ = ['log', 'PREFIX', 'SEAL', 'STAGING', 'OLD', 'WHOLE_ONE', 'Pool', 'PHAS
            'whole_checkpoints', 'checkpoint_id', 'newest_checkpoint', 'rotate', 'read_state', 'read_weights',
            'cpu_copy', 'holds_tensors', 'copies_done', 'pool_of', 'nested_tensors', 'size_of', 'random_state',
            'set_random_state', 'extra_names', 'extra_state', 'load_extra_state', 'free_memory', 'Snapshot',
-           'take_snapshot', 'sharded_snapshot', 'micro_batch_of', 'may_pin', 'unwrapped', 'rank_file', 'weights_writer',
-           'staging_folder', 'write_checkpoint', 'load_weights', 'misfit', 'CheckpointWriter', 'save_error']
+           'take_snapshot', 'sharded_snapshot', 'micro_batch_of', 'may_pin', 'unwrapped', 'rank_file',
+           'with_own_configs', 'weights_writer', 'staging_folder', 'write_checkpoint', 'load_weights', 'misfit',
+           'CheckpointWriter', 'save_error']
 
 # %% ../../nbs/run/01_checkpoint.ipynb #3393f4fa
 log = logging.getLogger('aligntune')
@@ -479,12 +480,22 @@ def _trainer_state(trainer: Trainer) -> str:
     trainer.state.stateful_callbacks = {k: v[0] if len(v) == 1 else v for k, v in states.items()}
     return json.dumps(dataclasses.asdict(trainer.state), indent=1, sort_keys=True, default=json_safe)
 
-# %% ../../nbs/run/01_checkpoint.ipynb #6725edbf
+# %% ../../nbs/run/01_checkpoint.ipynb #5c82567c
+def with_own_configs(model: Any) -> Any:
+    "The same modules with copies of the configs, which steps and evaluations change for a while"
+    out = copy.copy(model)
+    for name in ('config', 'generation_config'):
+        if (now := getattr(model, name, None)) is not None: setattr(out, name, copy.deepcopy(now))
+    return out
+
+# %% ../../nbs/run/01_checkpoint.ipynb #700fcc97
 def weights_writer(model: Any) -> Callable[[Path, dict], None]:
     "What writes a copy of the weights of `model` into a folder"
-    if hasattr(model, 'peft_config'): return lambda to, weights: model.save_pretrained(to, state_dict=weights)
+    adapted = hasattr(model, 'peft_config')
+    as_now = with_own_configs(model) if adapted or isinstance(model, PreTrainedModel) else model
+    if adapted: return lambda to, weights: as_now.save_pretrained(to, state_dict=weights)
     if isinstance(model, PreTrainedModel):
-        return lambda to, weights: model.save_pretrained(to, state_dict=weights, save_original_format=False)
+        return lambda to, weights: as_now.save_pretrained(to, state_dict=weights, save_original_format=False)
     return lambda to, weights: save_file({k: v.contiguous() for k, v in weights.items()}, to/'model.safetensors',
                                          metadata=dict(format='pt'))
 
