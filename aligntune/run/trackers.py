@@ -103,7 +103,18 @@ def log_parameters(
     changed = {k: v for k, v in now.items() if k in have and have[k] != v}
     if changed: client.set_tag(run, 'resumed with', json.dumps(changed)[:5000])
 
-# %% ../../nbs/run/03c_trackers.ipynb #a845d711
+# %% ../../nbs/run/03c_trackers.ipynb #a69aa017
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    "No progress bars of MLflow, unless its variable asks for them"
+    name = 'MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR'
+    asked = name in os.environ
+    os.environ.setdefault(name, 'false')
+    try: yield
+    finally:
+        if not asked: del os.environ[name]
+
+# %% ../../nbs/run/03c_trackers.ipynb #7c0cb71f
 class MLflowTracker(Tracker):
     "MLflow"
     def begin(self, known: str | None, step: int) -> str:
@@ -132,7 +143,8 @@ class MLflowTracker(Tracker):
     def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
         "Rows"
         columns, body = table_cells([dict(step=step, **r) for r in rows])
-        self.client.log_table(self.id, {c: [r[i] for r in body] for i, c in enumerate(columns)}, f'{title}.json')
+        rows_of = {c: [r[i] for r in body] for i, c in enumerate(columns)}
+        with _no_bars(): self.client.log_table(self.id, rows_of, f'{title}.json')
     def text(self, title: str, text: str) -> None:
         "A text"
         self.client.log_text(self.id, text, f'{title}.txt')
