@@ -1,6 +1,6 @@
 ("The README's Python runs: the first block as it stands in an empty folder, the others with tiny local stand-ins "
- "under the names they use; what the front page computes stands in it, its pictures and make targets exist. Each target "
- "of the Makefile has its rules.")
+ "under the names they use; what the front page computes stands in it, its pictures and make targets exist. Each "
+ "target of the Makefile has its rules.")
 import ast, contextlib, os, re, subprocess, sys, tempfile
 from common import cells, report, root
 
