@@ -115,7 +115,7 @@ def _no_bars() -> Iterator[None]:
     finally:
         if not asked: del os.environ[name]
 
-# %% ../../nbs/run/03c_trackers.ipynb #7c0cb71f
+# %% ../../nbs/run/03c_trackers.ipynb #1fce4465
 class MLflowTracker(Tracker):
     "MLflow"
     def begin(self, known: str | None, step: int) -> str:
@@ -144,8 +144,7 @@ class MLflowTracker(Tracker):
     def table(self, title: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
         "Rows"
         columns, body = table_cells([dict(step=step, **r) for r in rows])
-        rows_of = {c: [r[i] for r in body] for i, c in enumerate(columns)}
-        with _no_bars(): self.client.log_table(self.id, rows_of, f'{title}.json')
+        with _no_bars(): self.client.log_table(self.id, dict(zip(columns, map(list, zip(*body)))), f'{title}.json')
     def text(self, title: str, text: str) -> None:
         "A text"
         self.client.log_text(self.id, text, f'{title}.txt')
