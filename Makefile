@@ -20,13 +20,10 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 # clients of schedulers, for test-launch
 CLIENTS := ray[train]==2.60.0 kubeflow-trainer-api==2.3.0 kubeflow-training==1.9.4 skypilot==0.14.1
 LAUNCH := $(shell echo '$(CLIENTS)' | cksum | cut -d' ' -f1)
-# clients and a server of object stores, for test-stores
-STORES  := s3fs==2026.2.0 aiobotocore==3.10.0 botocore==1.43.117 boto3 s3transfer aioitertools jmespath python-dateutil==2.9.0.post0 \
-           moto==5.2.5 flask flask_cors werkzeug xmltodict responses py-partiql-parser itsdangerous blinker cryptography
-STORED  := $(shell echo '$(STORES)' | cksum | cut -d' ' -f1)
-# packages of trackers, for test-trackers
-TRACKERS := wandb==0.31.0 mlflow==3.17.2 trackio==0.43.0 comet_ml==3.58.8 swanlab==0.10.3 'protobuf<7'
-TRACKED := $(shell echo "$(TRACKERS)" | cksum | cut -d' ' -f1)
+# clients and servers of object stores and all that they need, for test-stores
+STORED  := $(shell cksum < tools/stores.txt | cut -d' ' -f1)
+# packages of trackers and all that they need, for test-trackers
+TRACKED := $(shell cksum < tools/trackers.txt | cut -d' ' -f1)
 TRITON := $(shell grep '^triton==' constraints.txt)
 # packages of kernels, for the lessons that run them
 KERNELS := $(shell grep -E '^(liger-kernel|cut-cross-entropy|torchao)==' constraints.txt)
@@ -92,28 +89,30 @@ test-vllm: .venv-vllm/$(VLLM)  ## vLLM itself on this processor: updates, gradie
 	@ALIGNTUNE_VLLM=.venv-vllm/bin/python $(PYTHON) tools/check_vllm.py $(CASE)
 
 test-llama-cpp: .venv/llama-cpp/$(LLAMA_CPP_PYTHON)  ## llama.cpp itself on files that we write: logits and tokens of every family
-	@PYTHONPATH=$$PWD/.venv/llama-cpp $(PY) -c 'import llama_cpp, gguf'
-	@PYTHONPATH=$$PWD/.venv/llama-cpp $(PY) tools/run_notebooks.py nbs/share/03_same_model.ipynb nbs/evaluate/03_serve.ipynb
+	@PYTHONPATH=$(CURDIR)/.venv/llama-cpp $(PY) -c 'import llama_cpp, gguf'
+	@PYTHONPATH=$(CURDIR)/.venv/llama-cpp $(PY) tools/run_notebooks.py nbs/share/03_same_model.ipynb nbs/evaluate/03_serve.ipynb
 
 test-launch: .venv-launch/$(LAUNCH)  ## files of `aligntune launch`, by the schedulers' own clients; Ray for real: make test-launch CASE=ray
 	@PYTHONPATH=$(CURDIR) .venv-launch/bin/python tools/check_launch.py $(CASE)
 
-test-stores: .venv/stores/$(STORED)  ## checkpoints on S3: the real client against a server on this machine
-	@PYTHONPATH=.:.venv/stores $(PY) tools/run_notebooks.py --package --workers 1 nbs/run/01d_store.ipynb
+test-stores: .venv/stores/$(STORED)  ## checkpoints on S3 and Google's store: the real clients against servers on this machine
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/stores $(PY) tools/run_notebooks.py --package --workers 1 nbs/run/01d_store.ipynb
 
 test-trackers: .venv/trackers/$(TRACKED)  ## W&B, MLflow with a server, TensorBoard, trackio, Comet, SwanLab: real packages, offline: make test-trackers
-	@PYTHONPATH=.:.venv/trackers $(PY) tools/check_trackers.py $(CASE)
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/.venv/trackers $(PY) tools/check_trackers.py $(CASE)
 
 faults: $(DEV)   ## the long fault suite: real processes, really killed
 	@$(PY) tools/faults.py
 
-# beside the environment: MLflow brings 400 MB. What is there already stays as it is, all else goes into the folder.
+# beside the environment, as its pyarrow, pillow and protobuf are older than the lock's. From a complete list, without pip's
+# resolver: that goes through old versions of all of them in turn, and had found none after five minutes.
 .venv/trackers/$(TRACKED): | $(DEV)
-	@echo 'installing trackers (500 MB)'; rm -rf .venv/trackers; mkdir -p .venv/trackers
-	@$(PIP) --dry-run --report .venv/trackers.json $(TRACKERS)
-	@$(PIP) --no-deps --target .venv/trackers $$($(PY) -c "import json; \
-		print(*(i['metadata']['name'] + '==' + i['metadata']['version'] for i in json.load(open('.venv/trackers.json'))['install']))")
-	@touch $@
+	@echo 'installing trackers (540 MB)'; rm -rf .venv/trackers
+	@$(PIP) --no-deps --target .venv/trackers -r tools/trackers.txt && touch $@
+
+# beside the environment: botocore wants an older python-dateutil than the lock has
+.venv/stores/$(STORED): | $(DEV)
+	@rm -rf .venv/stores; $(PIP) --no-deps --target .venv/stores -r tools/stores.txt && touch $@
 
 # not in `make test`: it compiles a C++ operation at its first use, a minute of a processor
 sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for the slow lessons on ZeRO-3
@@ -121,7 +120,7 @@ sharding: .venv/sharding/$(DEEPSPEED)  ## DeepSpeed beside the environment, for 
 lm-eval: $(LM_EVAL_STAMP)  ## lm-eval beside the environment, for the lessons on benchmarks
 
 test-lm-eval: $(LM_EVAL_STAMP)  ## benchmarks by lm-eval itself, on tiny models and local tasks
-	@PYTHONPATH=.venv/lm-eval $(PY) tools/run_notebooks.py --package --flags slow nbs/evaluate/04_benchmarks.ipynb
+	@PYTHONPATH=$(CURDIR)/.venv/lm-eval $(PY) tools/run_notebooks.py --package --flags slow nbs/evaluate/04_benchmarks.ipynb
 
 emulation: $(BESIDE)  ## Triton and packages of kernels, for the lessons on the emulated GPU alone (they need g++ too)
 
@@ -161,14 +160,14 @@ $(BESIDE): | $(DEV)
 	if [ -n "$$why" ]; then echo "no Triton for the emulated GPU: $$why"; fi
 
 $(LM_EVAL_STAMP): | $(DEV)
-	@echo 'installing lm-eval (95 MB)'; $(PIP) --no-deps --target .venv/lm-eval $(LM_EVAL) && touch $@
+	@echo 'installing lm-eval (95 MB)'; rm -rf .venv/lm-eval; $(PIP) --no-deps --target .venv/lm-eval $(LM_EVAL) && touch $@
 
 .venv/sharding/$(DEEPSPEED): | $(DEV)
-	@DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@
+	@rm -rf .venv/sharding; DS_BUILD_OPS=0 $(PIP) --no-deps --no-build-isolation --target .venv/sharding deepspeed==$(DEEPSPEED) einops hjson msgpack ninja py-cpuinfo && touch $@
 
 # compiled from its source (40 minutes of a core): beside the environment, so that every other check runs without it
 .venv/llama-cpp/$(LLAMA_CPP_PYTHON): | $(DEV)
-	@CMAKE_ARGS='-DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_TOOLS=OFF' \
+	@rm -rf .venv/llama-cpp; CMAKE_ARGS='-DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_TOOLS=OFF' \
 		$(PIP) --no-deps --target .venv/llama-cpp llama-cpp-python==$(LLAMA_CPP_PYTHON) diskcache && touch $@
 
 .venv-newest/$(LOCK): constraints-newest.txt

@@ -1,5 +1,6 @@
 ("The README's Python runs: the first block as it stands in an empty folder, the others with tiny local stand-ins "
- "under the names they use; what the front page computes stands in it, its pictures and make targets exist.")
+ "under the names they use; what the front page computes stands in it, its pictures and make targets exist. Each "
+ "target of the Makefile has its rules.")
 import ast, contextlib, os, re, subprocess, sys, tempfile
 from common import cells, report, root
 
@@ -55,6 +56,9 @@ results['pictures'] = [f'README.md: there is no picture {p}' for p in re.findall
 targets = set(re.findall(r'(?m)^([a-z-]+):', (root/'Makefile').read_text()))
 results['targets'] = [f'README.md: there is no `make {t}`' for t in re.findall(r'\bmake ([a-z-]+)', text)
                       if t not in targets]
+planned = {t: subprocess.run(['make', '-n', t], cwd=root, capture_output=True, text=True)
+           for t in re.findall(r'(?m)^([a-z-]+):.*##', (root/'Makefile').read_text())}
+results['rules'] = [f'make {t}: {r.stderr.strip()}' for t, r in planned.items() if r.returncode]
 lines = len(text.splitlines())
 results['length'] = [f'README.md has {lines} lines, over two screens'] if lines > 150 else []
 report(results, f'{len(blocks)} blocks, {lines} lines')

@@ -60,7 +60,11 @@ def mlflow_kept(home):
     assert steps == [1, 2, 3, 4, 5, 6], steps
     assert {'answers.json', 'curves.png', 'plan.txt'} <= files, files
     assert run.data.params['learning_rate'] == '0.001' and run.data.params['algorithm'] == 'grpo', run.data.params
-    assert len(answers) >= 6 and {'prompt', 'completion', 'reward', 'step'} <= set(answers.columns), answers
+    kept = [json.loads(line) for line in (home/'run/samples.jsonl').open()]
+    pairs = lambda rows: {(r['step'], r['reward']) for r in rows}
+    assert pairs(answers.to_dict('records')) <= pairs(kept), answers
+    assert sorted(answers['step']) == [s for s in range(1, 7) for _ in range(3)], 'three of each step, once'
+    assert run.data.params['dataset_name'] == 'list of 16', run.data.params['dataset_name']
     return f'{len(run.data.params)} parameters, {len(run.data.metrics)} metrics, {len(answers)} answers'
 
 

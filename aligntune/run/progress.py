@@ -186,7 +186,7 @@ def counted(state: TrainerState) -> dict[str, Any]:
     "What was counted at the last step: seconds of a step, tokens of a second, peak memory"
     return getattr(state, 'counted', {})
 
-# %% ../../nbs/run/03_progress.ipynb #3f78766a
+# %% ../../nbs/run/03_progress.ipynb #a683c3bc
 class LogWriter:
     "Writes log entries and answers"
     def __init__(self,
@@ -212,7 +212,7 @@ class LogWriter:
         "The last answers; written about a hundred times in a run"
         if self.remote: return next(reversed(read_answers(args.output_dir).values()), [])
         rows, step, last = self.answers() if self.answers else [], state.global_step, state.max_steps
-        due = step - self.written >= last//100 or step >= last
+        due = step != self.written and (step - self.written >= last//100 or step >= last)
         if rows and self.metrics and due:
             keep_answers(self.metrics.path.parent, step, rows)
             for tell in self.readers: tell(step, rows)

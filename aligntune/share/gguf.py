@@ -68,7 +68,7 @@ def _pattern(config: Any, every: int) -> bool:
     there = ['full_attention' if w else 'sliding_attention' for w in whole]
     return list(kinds) == there or config.model_type in ('mistral', 'phi3')
 
-# %% ../../nbs/share/02_gguf.ipynb #e78f6655
+# %% ../../nbs/share/02_gguf.ipynb #f138fb7d
 def _against(config: Any, f: GgufFamily) -> Iterator[tuple[bool, str]]:
     "What rules a config out"
     get, rope = (lambda n, default=None: getattr(config, n, default)), _rope(config)
@@ -78,6 +78,8 @@ def _against(config: Any, f: GgufFamily) -> Iterator[tuple[bool, str]]:
     yield kind not in f.scaling, f'rope_type {kind}: written are {", ".join(f.scaling)}'
     odd = [n for n in ('mscale', 'mscale_all_dim', 'attention_factor', 'truncate') if rope.get(n) is not None]
     yield bool(odd), f'{", ".join(odd)} of the rotary embedding'
+    betas = (rope.get('beta_fast') or 32, rope.get('beta_slow') or 1)
+    yield kind == 'yarn' and betas != (32, 1), f'beta_fast and beta_slow {betas}: llama.cpp has (32, 1) built in'
     yield f.arch != 'phi3' and rope.get('partial_rotary_factor', 1.) != 1., 'a rotary embedding of a part of each head'
     yield not _scores_scale(config), f"query_pre_attn_scalar={get('query_pre_attn_scalar')}"
     yield not _pattern(config, f.window), 'layers with a window in another pattern than that of llama.cpp'
@@ -135,7 +137,7 @@ def _experts(config: Any) -> dict[str, Any]:
     more = {k: getattr(config, n) for k, n in named.items() if getattr(config, n, None)}
     return dict(expert_count=count, expert_used_count=config.num_experts_per_tok) | more
 
-# %% ../../nbs/share/02_gguf.ipynb #25470def
+# %% ../../nbs/share/02_gguf.ipynb #1a483792
 def _positions(config: Any, head: int) -> dict[str, Any]:
     "Facts about the rotary embedding"
     rope, local = _rope(config), _rope(config, 'sliding_attention')
@@ -145,10 +147,7 @@ def _positions(config: Any, head: int) -> dict[str, Any]:
         out['rope.freq_base_swa'] = float(local['rope_theta'])
     kind, original = rope.get('rope_type', 'default'), rope.get('original_max_position_embeddings')
     if kind in ('linear', 'yarn'): out |= {'rope.scaling.type': kind, 'rope.scaling.factor': float(rope['factor'])}
-    if kind == 'yarn':
-        out['rope.scaling.original_context_length'] = original or config.max_position_embeddings
-        for n in ('beta_fast', 'beta_slow'):
-            if rope.get(n) is not None: out[f'rope.scaling.yarn_{n}'] = float(rope[n])
+    if kind == 'yarn': out['rope.scaling.original_context_length'] = original or config.max_position_embeddings
     if config.model_type == 'phi3': out |= _long_phi(config, rope, original)
     return out
 
@@ -157,7 +156,7 @@ def _long_phi(config: Any, rope: Mapping[str, Any], original: int | None) -> dic
     original = original or getattr(config, 'original_max_position_embeddings', None) or config.max_position_embeddings
     out: dict[str, Any] = {'rope.scaling.original_context_length': original}
     if rope.get('rope_type') == 'longrope':
-        scale = config.max_position_embeddings/original
+        scale = rope.get('factor') or config.max_position_embeddings/original
         factor = math.sqrt(1 + math.log(scale)/math.log(original)) if scale > 1 else 1.
         out |= {'rope.scaling.type': 'longrope', 'rope.scaling.attn_factor': factor}
     return out
@@ -333,7 +332,7 @@ def allowed_error(
     bound = f.step*span + 2**-10*largest + 127*_TINY
     return np.broadcast_to(bound, blocks.shape).reshape(x.shape)
 
-# %% ../../nbs/share/02_gguf.ipynb #cda7b7c2
+# %% ../../nbs/share/02_gguf.ipynb #820afc90
 @dataclass(frozen=True)
 class Planned:
     "A file that can be written"
@@ -365,6 +364,9 @@ def plan_gguf(
     notes, window = list(words.notes), getattr(config, 'sliding_window', None)
     if config.model_type == 'mistral' and window and window < config.max_position_embeddings:
         notes.append(f'contexts up to {window} tokens: llama.cpp has no window for this family')
+    if _rope(config).get('rope_type') == 'longrope':
+        original = gguf_facts(config)['rope.scaling.original_context_length']
+        notes.append(f'llama.cpp started with a context over {original} tokens has the positions of long texts for all')
     return Planned(config, words, tensor_entries(config, names), quant, notes)
 
 # %% ../../nbs/share/02_gguf.ipynb #b36c2839
