@@ -146,6 +146,7 @@ def _text_in(message: Any) -> str:
     texts = [p.get('text') if isinstance(p, dict) and p.get('type', 'text') == 'text' else p for p in parts]
     return ''.join(t for t in texts if isinstance(t, str))
 
+# %% ../../nbs/rewards/06_judge.ipynb #72035728
 def _why_none(choice: Mapping[str, Any], text: str, body: Mapping[str, Any]) -> str:
     "Why a message is no answer; empty where it is one"
     message = choice['message']

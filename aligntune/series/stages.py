@@ -283,6 +283,7 @@ def _check_order(folder: Path, stages: Sequence[TrainingStage], records: Mapping
                    why='it would be trained anew, and what follows has started from the one before',
                    fix=f'delete {later} too, or another output_dir')
 
+# %% ../../nbs/series/06_stages.ipynb #0162e15c
 def stage_records(
     folder: Path,  # of all stages
     stages: Sequence[TrainingStage]
