@@ -20,14 +20,14 @@ from .targets import lora_targets, named_layers
 from .trl import Session, TRLBackend
 from transformers import PretrainedConfig, TrainerCallback
 from ..core.plan import Plan
-from ..core.spec import FIELDS, TrainSpec, start_of
+from ..core.spec import TrainSpec, start_of
 
 # %% auto #0
-__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'NOT_ON_UNSLOTH', 'SPARE', 'NOTED', 'STATE_SPACE', 'EXPERTS', 'FLOAT32',
-           'ROW_LIMIT', 'standard_name', 'unsloth_name', 'quantised_bits', 'fast_inference', 'load_arguments',
-           'checkpointing', 'refuse_missing_settings', 'adapter_arguments', 'check_loaded', 'no_weights_missing',
-           'UnslothLoader', 'own_settings', 'set_own_padding', 'prepare_groups', 'prompts_of_unsloth', 'SharedPrompts',
-           'planned_precision', 'longest_row', 'mark_lengths', 'UnslothSession', 'UnslothBackend']
+__all__ = ['logger', 'FAMILIES', 'ORGANISATION', 'SPARE', 'NOTED', 'STATE_SPACE', 'EXPERTS', 'FLOAT32', 'ROW_LIMIT',
+           'standard_name', 'unsloth_name', 'quantised_bits', 'fast_inference', 'load_arguments', 'checkpointing',
+           'adapter_arguments', 'check_loaded', 'no_weights_missing', 'UnslothLoader', 'own_settings',
+           'set_own_padding', 'prepare_groups', 'prompts_of_unsloth', 'SharedPrompts', 'planned_precision',
+           'longest_row', 'mark_lengths', 'UnslothSession', 'UnslothBackend']
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c6f797c4
 logger = logging.getLogger('aligntune')
@@ -111,22 +111,6 @@ def checkpointing(plan: Plan) -> bool | str:
     "Unsloth's own gradient checkpointing on a GPU, the usual one on a CPU, where the plan wants it"
     if not plan.gradient_checkpointing: return False
     return True if plan.device == 'cpu' else 'unsloth'
-
-# %% ../../nbs/backends/04_unsloth.ipynb #913473d8
-_ADAPTER, _QUANTISED_AS = 'its get_peft_model does not take it', 'its 4-bit weights are nf4'
-#: settings that Unsloth has no argument for, and why
-NOT_ON_UNSLOTH = dict(quant_type=_QUANTISED_AS, exclude_modules=_ADAPTER, rank_pattern=_ADAPTER,
-                      alpha_pattern=_ADAPTER, target_parameters=_ADAPTER, lora_r_experts=_ADAPTER)
-
-def refuse_missing_settings(
-    spec: TrainSpec  # the request
-) -> None:
-    "Refuse settings that Unsloth would ignore"
-    missing = {n: why for n, why in NOT_ON_UNSLOTH.items() if spec[n] and spec[n] != FIELDS[n].default}
-    if start_of(spec) not in ('', 'gaussian'): missing['init_lora_weights'] = _ADAPTER
-    for name, why in missing.items():
-        raise UnsupportedError(f'{name}={spec[name]} is not possible on Unsloth', where=spec.origins[name], why=why,
-                               fix=f"backend='trl', or leave {name} out")
 
 # %% ../../nbs/backends/04_unsloth.ipynb #c3f9075c
 def adapter_arguments(
@@ -328,7 +312,6 @@ class UnslothSession(Session):
         if self.kind not in ('causal', 'seq2seq'):
             raise UnsupportedError('Unsloth trains no classifiers here', where=f'model of kind {self.kind}',
                                    fix="backend='trl', or backend='auto'")
-        refuse_missing_settings(spec)
         if facts_of(spec['algorithm']).compares_groups and self.plan.device != 'cpu': prepare_groups(self)
         own = own_settings(spec, self.plan)
         for k, v in own.items(): logger.info('%s=%r on Unsloth: its kernels do that part themselves', k, v)

@@ -270,6 +270,7 @@ class BackendFacts:
     launches: bool = False  # trains in a worker that torchrun starts, without TRL's trainers
     only: str = ''  # the one algorithm that it trains
     limits: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)  # by group and row of the matrix
+    lacks: Mapping[str, str] = field(default_factory=dict)  # settings that it would ignore, and why
     device_rules: DeviceRules | None = None
 
 # %% ../../nbs/core/02_facts.ipynb #3184e880
@@ -304,10 +305,16 @@ _UNSLOTH_LIMITS = dict(
         cpu=Cell('limited', 'only with UNSLOTH_FORCE_CPU=1',
                  'unsloth needs a GPU (newer versions can train on a CPU: UNSLOTH_FORCE_CPU=1)')))
 
+# %% ../../nbs/core/02_facts.ipynb #5e1ac4b0
+_NO_ARGUMENT = 'its get_peft_model does not take it'
+_UNSLOTH_LACKS = dict(
+    quant_type='its 4-bit weights are nf4', init_lora_weights=_NO_ARGUMENT, exclude_modules=_NO_ARGUMENT,
+    rank_pattern=_NO_ARGUMENT, alpha_pattern=_NO_ARGUMENT, target_parameters=_NO_ARGUMENT, lora_r_experts=_NO_ARGUMENT)
+
 # %% ../../nbs/core/02_facts.ipynb #2dff81fe
 BACKEND_FACTS['unsloth'] = BackendFacts(
     'Unsloth', 'unslothai', 'unsloth', beside=('unsloth_zoo',), path='unsloth:UnslothBackend', own_kernels=True,
-    own_process=True, limits=_UNSLOTH_LIMITS, device_rules=DeviceRules(
+    own_process=True, limits=_UNSLOTH_LIMITS, lacks=_UNSLOTH_LACKS, device_rules=DeviceRules(
         (7, 0), 'UNSLOTH_FORCE_CPU', 'UNSLOTH_ALLOW_CPU', 'UNSLOTH_DISABLE_CPU_FALLBACK', 'unsloth/_cpu_init.py',
         'Unsloth 2026.10.9 and later',
         'pip install --no-deps "unsloth>=2026.10.9" "unsloth_zoo>=2026.10.9"'))

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from .errors import UnsupportedError
+from .errors import SpecError, UnsupportedError
 from .estimate import (
     ModelFacts, answers_that_fit, estimate, human, needs_checkpointing, shard_group, trained_parameters)
 from .execution import (
@@ -163,7 +163,8 @@ def layouts(
     out = [layout_of(case, 'none', 1), *(layout_of(case, w, processes, local) for w in ways if processes > 1)]
     four = case.spec['method'] in ('full', 'lora') and case.device == 'cuda' and not case.facts.config.get(
         'quantization_config')
-    if four and not case.spec['load_in_8bit']: out.append(layout_of(case, 'none', 1, method='qlora'))
+    if four and not case.spec['load_in_8bit']:   # unless the request excludes weights in 4 bits, as PiSSA does
+        with contextlib.suppress(SpecError, UnsupportedError): out.append(layout_of(case, 'none', 1, method='qlora'))
     return tuple(out)
 
 def choose_layout(

@@ -17,13 +17,13 @@ from .execution import (
 from .estimate import (
     Estimate, ModelFacts, Pair, about_engine, about_experts, against_vllm, answers_that_fit, estimate, human,
     needs_checkpointing, read_model_config, rollout_micro_steps, with_tokens)
-from .facts import FALLBACK, facts_of
+from .facts import BACKEND_FACTS, FALLBACK, facts_of
 from .layout import LayoutCase, Layout, advice, choose_layout, layout_lines, layouts
 from .mixture import entries_of, is_mixture
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
-from .spec import TrainSpec, check_installed
-from .weights import about_updates, check_weights, ours_only
+from .spec import FIELDS, TrainSpec, check_installed, start_of
+from .weights import about_updates, check_weights
 from .hardware import Hardware, Probe, device as usable_device, hardware
 from .status import get_backend_status
 
@@ -92,18 +92,24 @@ def _status_of(algorithm: str, p: Probe | None) -> dict[str, Any]:
 def _choose(spec: TrainSpec, model_type: str, status: Mapping[str, Any]) -> Decision:
     "The backend for this request"
     registered = tuple(b for b in AlgorithmRegistry.list_backends(spec.algo.algorithm) if b not in BACKENDS)
-    decision = decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
-                            spec.run.allow_fallback, registered=registered))
-    wanted, other = ours_only(spec), decision.backend
-    if spec.run.backend != 'auto' or not wanted: return decision
-    if other not in BACKENDS or other == FALLBACK: return decision
-    return _on_trl(decision, f'{BACKENDS[other]} has no {", no ".join(wanted)}')
+    return decide(Facts(spec.algo.algorithm, model_type, spec.data.task_type, spec.run.backend, status,
+                        spec.run.allow_fallback, registered=registered))
 
 def _on_trl(decision: Decision, why: str) -> Decision:
     "TRL in place of the backend that was chosen, and why"
     other = decision.backend
     rejected = {b: r for b, r in decision.rejected.items() if b != FALLBACK}
     return dataclasses.replace(decision, backend=FALLBACK, reason=why, rejected={**rejected, other: why})
+
+# %% ../../nbs/core/13_plan.ipynb #5e1ac4c2
+def _refuse_lacking(spec: TrainSpec, backend: str) -> None:
+    "Refuse settings that a backend would ignore"
+    lacks = BACKEND_FACTS[backend].lacks if backend in BACKEND_FACTS else {}
+    for name, why in lacks.items():
+        usual = not spec[name] or spec[name] == FIELDS[name].default
+        if usual or name == 'init_lora_weights' and start_of(spec) in ('', 'gaussian'): continue
+        raise UnsupportedError(f'{name}={spec[name]} is not possible on {BACKENDS[backend]}', where=spec.origins[name],
+                               why=why, fix=f"backend='{FALLBACK}', or leave {name} out")
 
 # %% ../../nbs/core/13_plan.ipynb #a18e4ebd
 def choose_device(
@@ -254,7 +260,11 @@ def make_plan(
     model_type = _model_type(spec, facts)
     chosen = _choose(spec, model_type, status)
     def made(chosen: Decision) -> Plan: return _plan_on(chosen, spec, facts, model_type, probe, place)
-    plan = made(chosen)
+    try: plan = made(chosen)
+    except UnsupportedError as e:   # chosen by itself, and it cannot: TRL's answer counts
+        if spec.run.backend != 'auto' or chosen.backend not in BACKENDS or chosen.backend == FALLBACK: raise
+        chosen = _on_trl(chosen, f'{BACKENDS[chosen.backend]} refuses this request: {e.what} ({e.why})')
+        plan = made(chosen)
     if spec.run.backend == 'auto' and (why := _fits_elsewhere(plan)):
         chosen = _on_trl(chosen, why)
         plan = made(chosen)
@@ -274,6 +284,7 @@ def _fits_elsewhere(plan: Plan) -> str:
 def _plan_on(chosen: Decision, spec: TrainSpec, facts: ModelFacts | None, model_type: str, probe: Probe | None,
              place: tuple[int, int] | None) -> Plan:
     "The plan for a backend"
+    _refuse_lacking(spec, chosen.backend)
     here, machines = place or processes_here()
     every, status = hardware(probe), _status_of(spec.algo.algorithm, probe)
     hw = every.using(here)

@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from .errors import AligntuneError, MissingPackageError, SpecError, UnsupportedError
-from .execution import HEAD_KERNELS, Situation, weights_are_sharded
+from .execution import Situation, weights_are_sharded
 from .spec import OPTIMIZERS, TrainSpec, start_of
 
 # %% auto #0
 __all__ = ['STATES', 'UPDATES', 'NEAREST', 'ROUNDING', 'ADAMW', 'FP8_CAPABILITY', 'EXTRAS', 'WANTED', 'StateFacts', 'states_of',
-           'UpdateFacts', 'takes_own_adamw', 'state_bytes', 'Against', 'fp8_blocker', 'ours_only', 'check_weights',
-           'about_updates']
+           'UpdateFacts', 'takes_own_adamw', 'state_bytes', 'Against', 'fp8_blocker', 'check_weights', 'about_updates']
 
 # %% ../../nbs/core/11b_weights.ipynb #de475d16
 class StateFacts(NamedTuple):
@@ -141,16 +140,6 @@ WANTED: dict[str, tuple[Callable[[TrainSpec], Any], Callable[[Situation, int], l
     bf16_updates=(lambda spec: spec['bf16_updates'] != NEAREST, _against_updates, ''),
     activation_offloading=(lambda spec: spec.extra.get('activation_offloading'), _against_offloading, ''),
     fp8=(lambda spec: spec['fp8'], _against_fp8, 'torchao'))   # setting: requested?, against it, its module
-
-def ours_only(
-    spec: TrainSpec  # the request
-) -> list[str]:
-    "The settings of a request that backends with kernels of their own do not have"
-    kernels = dict(recompute_norms=spec['recompute_norms'] not in ('auto', False),
-                   chunked_head=spec['chunked_head'] in HEAD_KERNELS,
-                   sharding=spec['sharding'] not in ('auto', 'none'),
-                   **{n: spec[n] is True for n in ('compile_blocks', 'warm_up')})
-    return [n for n, (requested, *_) in WANTED.items() if requested(spec)] + [n for n, on in kernels.items() if on]
 
 # %% ../../nbs/core/11b_weights.ipynb #85a1aaec
 def _check_package(module: str, name: str, importable: Callable[[str], bool]) -> None:

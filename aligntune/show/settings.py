@@ -76,14 +76,14 @@ def _possible(backend: str, algorithm: str, name: str) -> bool:
 # %% ../../nbs/show/09_settings.ipynb #cd9184a6
 def _reads(backend: str, algorithm: str, name: str) -> bool:
     "Whether a setting has an effect where a backend trains an algorithm"
-    from aligntune.backends import instructlab, mini_trainer, unsloth, worker
+    from aligntune.backends import instructlab, mini_trainer, worker
     facts = BACKEND_FACTS[backend]
     if MATRIX['algorithm', algorithm, backend].level == 'no': return False
     if facts.launches:
         program = {'instructlab-training': instructlab, 'mini-trainer': mini_trainer}[backend]
         return name in worker.OURS or name in program.SUPPORTED
     if not facts.own_kernels: return True
-    if name in unsloth.NOT_ON_UNSLOTH: return False
+    if name in facts.lacks: return False
     if name in WANTED: return _possible(backend, algorithm, name)
     if all(o.switch != name for o in OPTIMISATIONS.values()): return True
     return any(len(_planned(backend, algorithm, device, name)) > 1 for device in ('cuda', 'cpu'))
