@@ -413,8 +413,12 @@ def _plain_preview(rows: Sequence[PreviewRow]) -> str:
     return _painted(rows, title, show) + '\n\n«trained» masked ~cut~'
 
 # %% ../../nbs/data/10_report.ipynb #08901ea4
-_LEGEND = (('trained', 'trained: the model learns to write this'), ('masked', 'masked: only read'),
-           ('cut', 'cut: not seen at all'))
+def _legend(rows: Sequence[PreviewRow]) -> list[tuple[str, str]]:
+    "What the marks mean"
+    pairs = any(', rejected: ' in r.title for r in rows)
+    trained = 'compared with the other answer' if pairs else 'the model learns to write this'
+    return [('trained', f'trained: {trained}'), ('masked', 'masked: only read'), ('cut', 'cut: not seen at all')]
+
 _ANSI = dict(trained='\x1b[30;42m', masked='\x1b[90m', cut='\x1b[9;31m')
 
 def _ansi_preview(rows: Sequence[PreviewRow]) -> str:
@@ -422,7 +426,7 @@ def _ansi_preview(rows: Sequence[PreviewRow]) -> str:
     def one(p: Piece) -> str:
         code = _ANSI[p.state] + ('\x1b[1m' if p.special else '')
         return '\n'.join(f'{code}{line}\x1b[0m' for line in _visible(p.text).split('\n'))
-    legend = '  '.join(f'{_ANSI[k]}{v}\x1b[0m' for k, v in _LEGEND)
+    legend = '  '.join(f'{_ANSI[k]}{v}\x1b[0m' for k, v in _legend(rows))
     title = lambda r: f'\x1b[1m{r.title}\x1b[0m {r.note}'
     return _painted(rows, title, lambda state, ps: ''.join(map(one, ps))) + '\n\n' + legend
 
@@ -445,7 +449,7 @@ def _html_preview(rows: Sequence[PreviewRow]) -> str:
         pre = '<pre dir="auto" style="white-space:pre-wrap;margin:0;line-height:1.6">'
         return title + pre + ''.join(map(_html_piece, r.pieces)) + '</pre>'
     body = ''.join(map(one, rows))
-    legend = ' &nbsp; '.join(f'<span style="{_CSS[k]}">{v}</span>' for k, v in _LEGEND)
+    legend = ' &nbsp; '.join(f'<span style="{_CSS[k]}">{v}</span>' for k, v in _legend(rows))
     return f'<div class="aligntune-preview">{body}<div style="margin-top:8px;font-size:90%">{legend}</div></div>'
 
 # %% ../../nbs/data/10_report.ipynb #53c200ad

@@ -91,7 +91,6 @@ def _one(value: Any, where: str) -> TrainerCallback:
     "A callback from what was given for it"
     if isinstance(value, str): return _one(user_object(value, where), f'{where}, {value}')
     if isinstance(value, Mapping):
-        if not value: raise SpecError('a mapping of callbacks is empty', where=where, fix="{'on_log': function}")
         return by_event({e: _functions(e, fns, where) for e, fns in value.items()})
     if isinstance(value, type): return _made(value)
     if any(callable(getattr(value, e, None)) for e in EVENTS): return value
@@ -114,7 +113,10 @@ def leaves(
 def _those(value: Any, keep: Callable[[Any], bool]) -> Any:
     "The same, with the leaves that are kept"
     if isinstance(value, Mapping): return {k: x for k, v in value.items() if (x := _those(v, keep)) not in (None, [])}
-    if isinstance(value, (list, tuple)): return [x for v in value if (x := _those(v, keep)) not in (None, [], {})]
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(v, Mapping) and not v for v in value):
+            raise SpecError('a mapping of callbacks is empty', where='callbacks', fix="{'on_log': function}")
+        return [x for v in value if (x := _those(v, keep)) not in (None, [], {})]
     return value if value is not None and keep(value) else None
 
 def made_callbacks(
