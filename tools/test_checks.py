@@ -73,7 +73,7 @@ def python(tree, *args, **env):
 
 def small(tree):
     "A small project in `tree` on which all checks pass"
-    for name in ('settings.ini', 'setup.py', 'Makefile', '_quarto.yml'): shutil.copy(root/name, tree)
+    for name in ('settings.ini', 'setup.py', 'Makefile', '_quarto.yml', 'constraints.txt', 'constraints-newest.txt'): shutil.copy(root/name, tree)
     shutil.copytree(root/'tools', tree/'tools', ignore=shutil.ignore_patterns('__pycache__'))
     rooms = [f'core/{n}.ipynb' for n in ('00_secrets', '01_errors', '02_facts', '03_capability')]
     for part in ('_quarto.yml', 'styles', *rooms):
@@ -222,7 +222,7 @@ def colab(t):
     make(t/'nbs/walkthroughs/01_walk.ipynb', '# %% [markdown]\n# Walk\n\n> Says too little\n\n# %%\n# It replaces '
          'datasets.\n!pip install -q "aligntune @ git+https://github.com/aligntune/aligntune"\n')
     edit(t, 'settings.ini', 'ipywidgets>=7.7', 'ipywidgets>=8.1')
-    return ['ipywidgets 7.7.1 of Colab would be replaced', 'says that it replaces datasets; it replaces datasets, ipyw']
+    return ['ipywidgets 7.7.1 of Colab would be replaced', 'says that it replaces datasets; it replaces datasets, hugg']
 
 def lessons(t):
     own = '\n# %%\n#| export\nONE = 1\n'   # as a page that defines something

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from html import escape
 from pathlib import Path
 from typing import Any
 from ..core.errors import AligntuneError, SpecError, UnsupportedError, did_you_mean
@@ -296,6 +297,7 @@ class Conversion:
         return _table(self, all)
 
     def __str__(self) -> str: return self.table()
+    def _repr_html_(self) -> str: return _html_table(self)
 
 # %% ../../nbs/foreign/00_conversion.ipynb #399f7045
 def _line(row: KeyRow) -> str:
@@ -361,15 +363,27 @@ def _setting_line(name: str, value: Any, row: KeyRow | None) -> str:
     return f"{text:<44} # {' '.join(said.split())}"
 
 # %% ../../nbs/foreign/00_conversion.ipynb #0d1017fc
-def _table(conversion: Conversion, all: bool) -> str:
-    "The table as text"
+def _account(conversion: Conversion, all: bool) -> tuple[str, list[tuple[str, str, str, str]], list[str]]:
+    "The title, what became of each key, and what is asked"
     shows = [f for f in FATES if all and f != 'off' or f in ('default', 'lost', 'asked', 'refused')]
     rows = [(r.fate, r.key, one_line(r.value, r.key, 32), f"{r.result}{' · ' if r.result and r.became.why else ''}"
              f'{r.became.why}') for r in sorted(conversion.rows, key=lambda r: FATES.index(r.fate)) if r.fate in shows]
-    wide = [max([len(r[i]) for r in rows], default=0) for i in range(3)]
-    lines = [f'{a:<{wide[0]}}  {b:<{min(wide[1], 44)}}  {c:<{wide[2]}}  {d}'.rstrip() for a, b, c, d in rows]
     count = ', '.join(f'{n} {f}' for f, n in conversion.counts.items())
     keys = sum(r.fate != 'default' and r.where != 'answer' for r in conversion.rows)
     head = f'{conversion.config.source}: {conversion.project.title}, {keys} keys; {count}'
-    questions = ['', 'before it can train:', *conversion.open] if conversion.open else []
+    return head, rows, ['', 'before it can train:', *conversion.open] if conversion.open else []
+
+def _table(conversion: Conversion, all: bool) -> str:
+    "The table as text"
+    head, rows, questions = _account(conversion, all)
+    wide = [max([len(r[i]) for r in rows], default=0) for i in range(3)]
+    lines = [f'{a:<{wide[0]}}  {b:<{min(wide[1], 44)}}  {c:<{wide[2]}}  {d}'.rstrip() for a, b, c, d in rows]
     return '\n'.join([head, '', *lines, *questions])
+
+def _html_table(conversion: Conversion) -> str:
+    "The table in a notebook"
+    head, rows, questions = _account(conversion, True)
+    cell = lambda text: f'<td style="text-align:left;vertical-align:top">{escape(text)}</td>'
+    lines = ''.join(f"<tr>{''.join(map(cell, r))}</tr>" for r in rows)
+    asked = '\n'.join(questions).strip()
+    return f'<p>{escape(head)}</p><table>{lines}</table>' + (f'<pre>{escape(asked)}</pre>' if asked else '')
