@@ -73,7 +73,8 @@ def python(tree, *args, **env):
 
 def small(tree):
     "A small project in `tree` on which all checks pass"
-    for name in ('settings.ini', 'setup.py', 'Makefile', '_quarto.yml', 'constraints.txt', 'constraints-newest.txt'): shutil.copy(root/name, tree)
+    for name in ('settings.ini', 'setup.py', 'Makefile', '_quarto.yml', 'constraints.txt', 'constraints-newest.txt'):
+        shutil.copy(root/name, tree)
     shutil.copytree(root/'tools', tree/'tools', ignore=shutil.ignore_patterns('__pycache__'))
     rooms = [f'core/{n}.ipynb' for n in ('00_secrets', '01_errors', '02_facts', '03_capability')]
     for part in ('_quarto.yml', 'styles', *rooms):
