@@ -295,7 +295,6 @@ class Conversion:
     def table(self, all: bool = True) -> str:
         "What became of each key; without `all`, only what is worth a look"
         return _table(self, all)
-
     def __str__(self) -> str: return self.table()
     def _repr_html_(self) -> str: return _html_table(self)
 
