@@ -266,10 +266,15 @@ class PolicyAndValue(SplitAsPolicy):
         self.chunked = has_plain_head(policy) and (execution is None or execution.uses('lm_head'))
         self.value_head = new_value_head(policy) if value_model is None else None
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict | None = None) -> None:
-        "Recompute activations in the backward pass"
+    def gradient_checkpointing_enable(self, **how: Any) -> None:
+        "Recompute activations in the backward pass, as the arguments of transformers' trainer say"
         for m in (self.policy, self.value_model):
-            if m is not None: m.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+            if m is not None: m.gradient_checkpointing_enable(**how)
+
+    def activation_checkpointing_enable(self, **how: Any) -> None:
+        "The same, under the name that transformers has from 5.23 on"
+        for m in (self.policy, self.value_model):
+            if m is not None: m.activation_checkpointing_enable(**how)
 
     def forward(self, ids: Tensor, mask: Tensor, keep: int, temperature: float = 1.0, value: bool = True,
                 entropy: str | None = 'value') -> tuple[Tensor, Tensor | None, Tensor | None]:
