@@ -125,7 +125,8 @@ def lesson(
     settings = dict[str, Any](output_dir=os.path.join(tempfile.gettempdir(), 'aligntune-lessons'), logging_steps=1,
                               save_strategy='no', lr_scheduler='constant', max_grad_norm=1., weight_decay=0.) | settings
     spec = TrainSpec.parse(**dict(settings, algorithm=algorithm, reward_functions=rewards))
-    plan = SimpleNamespace(device='cpu', precision='fp32', gradient_checkpointing=False)
+    plan = SimpleNamespace(device='cpu', precision='fp32',
+                           gradient_checkpointing=spec['gradient_checkpointing'] is True)
     def as_data(rows): return None if rows is None else Dataset.from_list(list(rows))
     return SimpleNamespace(spec=spec, plan=plan, model=model, tokenizer=tok, train_dataset=as_data(rows),
                            eval_dataset=as_data(eval_rows), trainer=None)

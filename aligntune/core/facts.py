@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 # %% auto #0
 __all__ = ['DEFAULT_ALGORITHM', 'ALGORITHM_FACTS', 'YES', 'HOME_PAGE', 'FALLBACK', 'BACKEND_FACTS', 'EVAL_OPTIONS', 'Setting',
-           'AlgorithmFacts', 'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules',
+           'AlgorithmFacts', 'TrainingType', 'RLAlgorithm', 'facts_of', 'settings_of', 'Cell', 'DeviceRules', 'Lack',
            'BackendFacts', 'BackendType', 'backend_facts']
 
 # %% ../../nbs/core/02_facts.ipynb #50c6e299
@@ -255,6 +255,11 @@ class DeviceRules:
     cpu_install: str  # the command that installs one, without the packages that a GPU needs
 
 # %% ../../nbs/core/02_facts.ipynb #b0f90132
+class Lack(NamedTuple):
+    "A setting that a backend would ignore"
+    why: str
+    but: tuple[str, ...] = ()  # values that it takes all the same
+
 @dataclass(frozen=True)
 class BackendFacts:
     "What is particular to one backend"
@@ -270,7 +275,7 @@ class BackendFacts:
     launches: bool = False  # trains in a worker that torchrun starts, without TRL's trainers
     only: str = ''  # the one algorithm that it trains
     limits: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)  # by group and row of the matrix
-    lacks: Mapping[str, str] = field(default_factory=dict)  # settings that it would ignore, and why
+    lacks: Mapping[str, Lack] = field(default_factory=dict)  # settings that it would ignore
     device_rules: DeviceRules | None = None
 
 # %% ../../nbs/core/02_facts.ipynb #3184e880
@@ -306,10 +311,11 @@ _UNSLOTH_LIMITS = dict(
                  'unsloth needs a GPU (newer versions can train on a CPU: UNSLOTH_FORCE_CPU=1)')))
 
 # %% ../../nbs/core/02_facts.ipynb #5e1ac4b0
-_NO_ARGUMENT = 'its get_peft_model does not take it'
+_NO_ARGUMENT = Lack('its get_peft_model does not take it')
 _UNSLOTH_LACKS = dict(
-    quant_type='its 4-bit weights are nf4', init_lora_weights=_NO_ARGUMENT, exclude_modules=_NO_ARGUMENT,
-    rank_pattern=_NO_ARGUMENT, alpha_pattern=_NO_ARGUMENT, target_parameters=_NO_ARGUMENT, lora_r_experts=_NO_ARGUMENT)
+    quant_type=Lack('its 4-bit weights are nf4'), init_lora_weights=Lack(_NO_ARGUMENT.why, ('gaussian',)),
+    **dict.fromkeys(('exclude_modules', 'rank_pattern', 'alpha_pattern', 'target_parameters', 'lora_r_experts'),
+                    _NO_ARGUMENT))
 
 # %% ../../nbs/core/02_facts.ipynb #2dff81fe
 BACKEND_FACTS['unsloth'] = BackendFacts(

@@ -22,7 +22,7 @@ from .layout import LayoutCase, Layout, advice, choose_layout, layout_lines, lay
 from .mixture import entries_of, is_mixture
 from .quantised import about_weights, check_quantised
 from .registry import AlgorithmRegistry, plugin
-from .spec import FIELDS, TrainSpec, check_installed, start_of
+from .spec import FIELDS, TrainSpec, check_installed
 from .weights import about_updates, check_weights
 from .hardware import Hardware, Probe, device as usable_device, hardware
 from .status import get_backend_status
@@ -105,11 +105,10 @@ def _on_trl(decision: Decision, why: str) -> Decision:
 def _refuse_lacking(spec: TrainSpec, backend: str) -> None:
     "Refuse settings that a backend would ignore"
     lacks = BACKEND_FACTS[backend].lacks if backend in BACKEND_FACTS else {}
-    for name, why in lacks.items():
-        usual = not spec[name] or spec[name] == FIELDS[name].default
-        if usual or name == 'init_lora_weights' and start_of(spec) in ('', 'gaussian'): continue
+    for name, lack in lacks.items():
+        if not spec[name] or spec[name] == FIELDS[name].default or spec[name] in lack.but: continue
         raise UnsupportedError(f'{name}={spec[name]} is not possible on {BACKENDS[backend]}', where=spec.origins[name],
-                               why=why, fix=f"backend='{FALLBACK}', or leave {name} out")
+                               why=lack.why, fix=f"backend='{FALLBACK}', or leave {name} out")
 
 # %% ../../nbs/core/13_plan.ipynb #a18e4ebd
 def choose_device(

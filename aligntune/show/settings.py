@@ -83,7 +83,7 @@ def _reads(backend: str, algorithm: str, name: str) -> bool:
         program = {'instructlab-training': instructlab, 'mini-trainer': mini_trainer}[backend]
         return name in worker.OURS or name in program.SUPPORTED
     if not facts.own_kernels: return True
-    if name in facts.lacks: return False
+    if name in facts.lacks: return bool(facts.lacks[name].but)
     if name in WANTED: return _possible(backend, algorithm, name)
     if all(o.switch != name for o in OPTIMISATIONS.values()): return True
     return any(len(_planned(backend, algorithm, device, name)) > 1 for device in ('cuda', 'cpu'))
